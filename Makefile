@@ -1,0 +1,113 @@
+# callsheet's own commands. `make demo` and `make test` do all their own set-up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format venv browser bench sim chaos docs clean
+
+# Where the demo listens and keeps its files; which benchmarks and how many seeds are run; how long
+# chaos goes on (seconds).
+BIND ?= 127.0.0.1:5000
+DIR ?= callsheet-demo
+ONLY ?=
+RUNS ?=
+SEEDS ?= 1000
+SECONDS_OF_CHAOS ?= 600
+TESTS ?=
+
+VENV := .venv
+PYTHON_IN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+ROOMS := jobs messages wire conf store actors agentd webui client cli
+
+help:  ## this list
+	@echo "usage: make TARGET [NAME=VALUE …]"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+demo: $(READY)  ## run a server with example jobs and the console: BIND=127.0.0.1:5000 DIR=callsheet-demo
+	@exec $(VENV)/bin/callsheet demo --bind $(BIND) --dir $(DIR)
+
+test: $(READY) browser  ## run all tests, or some: TESTS="tests/jobs -k cron"
+	@$(PYTHON_IN) -m pytest $(TESTS)
+
+lint: $(READY) .typing  ## check style, format and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@MYPYPATH=.typing $(PYTHON_IN) -m mypy -p callsheet
+
+venv: $(READY)  ## build .venv with everything that the other targets use
+	@echo "$(VENV) is ready: $$($(PYTHON_IN) --version)"
+
+bench: $(READY)  ## measure what is promised: ONLY=P1,P2 RUNS=3
+	@$(PYTHON_IN) bench/run.py $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
+
+sim: $(READY)  ## run the whole system on virtual time under faults: SEEDS=1000
+	@$(PYTHON_IN) tests/simulation/run.py --seeds $(SEEDS)
+
+chaos: $(READY)  ## kill real processes at random for long: SECONDS_OF_CHAOS=600
+	@CALLSHEET_CHAOS_S=$(SECONDS_OF_CHAOS) $(PYTHON_IN) -m pytest -s tests/system -k "kill"
+
+docs: $(READY)  ## write anew the docs that are generated from the code
+	@$(PYTHON_IN) docs/generate.py
+
+clean:  ## remove all that make has made here, except the demo's files
+	rm -rf $(VENV) .typing .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first Python that is new enough and whole: a name may be found and yet not run (version
+# managers), and Debian's python3 has no ensurepip until python3-venv is there.
+define FIND_PYTHON
+fits='import sys, venv, ensurepip, sqlite3, ssl; sys.exit(sys.version_info < (3, 11))'; \
+find_python() { \
+    for name in $${PYTHON:-} python3 python3.13 python3.12 python3.11 python3.14 /usr/bin/python3; do \
+        if command -v "$$name" >/dev/null 2>&1 && "$$name" -c "$$fits" >/dev/null 2>&1; then \
+            echo "$$name"; return; \
+        fi; \
+    done; \
+}; \
+python=$$(find_python); \
+if [ -z "$$python" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+    echo "no Python 3.11+ with venv was found: installing Debian's" >&2; \
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends python3 python3-venv >&2 || true; \
+    python=$$(find_python); \
+fi; \
+if [ -z "$$python" ]; then \
+    echo "make: no Python 3.11 or newer with venv and ensurepip was found: install one" \
+        "(Debian: python3 python3-venv) or name it: make venv PYTHON=/path/to/python3" >&2; \
+    exit 1; \
+fi
+endef
+
+# The stamp is newer than setup.py only when everything in setup.py has been installed. Rooms are
+# read from this folder, so a change of code needs no new install.
+$(READY): setup.py
+	@$(FIND_PYTHON); \
+	if ! $(PYTHON_IN) -c "$$fits" >/dev/null 2>&1; then \
+	    echo "building $(VENV) with $$("$$python" --version)"; \
+	    rm -rf $(VENV); "$$python" -m venv $(VENV); \
+	fi; \
+	$(PYTHON_IN) -m pip install --quiet --disable-pip-version-check --editable ".[dev,ssh]"
+	@touch $@
+
+# Type checkers find `callsheet` by these links: they cannot see an editable install of a package
+# whose root is the repository, and must not walk the repository itself.
+.typing: FORCE
+	@mkdir -p .typing/callsheet
+	@for name in __init__.py py.typed $(ROOMS); do ln -sfn ../../$$name .typing/callsheet/$$name; done
+
+# Browser tests need a Chromium. Where one can be installed it is; where not, the tests say so
+# themselves: they skip on a developer's machine and fail where CI=true.
+browser:
+	@for name in chromium chromium-browser google-chrome; do \
+	    if command -v $$name >/dev/null 2>&1; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    echo "no Chromium was found: installing Debian's for the browser tests"; \
+	    if apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -qq -y --no-install-recommends chromium >/dev/null; then exit 0; fi; \
+	fi; \
+	echo "no Chromium was found and none could be installed: the browser tests will not run" \
+	    "(they are skipped here, and fail where CI=true)"
+
+FORCE:

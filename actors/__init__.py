@@ -1,0 +1,1 @@
+"""One module or folder per role: a pure core and the stage that hosts it."""

@@ -1,0 +1,294 @@
+"""The ledger's core: the only one that decides what state a run is in.
+
+Its stage shows it what it needs of the store, gives it a batch of messages, commits `take_changes()`
+and only then sends what `settle` returned (rule I2). Every message may come twice, late or not at
+all: each handler is idempotent, and what the ledger commands it repeats until it is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..jobs.run import Run, args_key
+from ..jobs.states import ACTIVE, State
+from ..messages.commands import ClearRefused, DueTaken, IdsLeased
+from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome, Welcome
+from ..messages.instructions import (
+    ActionSettled,
+    ApplyJobs,
+    AttemptEnded,
+    AttemptStarted,
+    AttemptUpdated,
+    CheckReport,
+    ClearRun,
+    ConcludeRun,
+    ExpectRuns,
+    FewerThan,
+    Guard,
+    LeaseIds,
+    NoneOf,
+    NoteRun,
+    RunsDue,
+)
+from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
+from ..messages.transitions import ActionNoted, FeedFrame, Replay, Replayed
+from ..messages.wishes import AddRuns, LedgerWish
+from ..store.interface import Changes, Opening
+from .ledger_attempts import Attempts
+from .ledger_book import Book, Misfit
+from .ledger_horizon import Horizon, expected_key
+from .ledger_needs import REPLAY_EVENTS, Found, Needs
+from .ledger_sending import Outgoing, parts
+from .ledger_wishes import Wishes
+
+# Runs of one part of the runner's welcome.
+WELCOME_RUNS = 100
+# Run numbers one lease gives at most.
+LEASE_AT_MOST = 100_000
+
+
+class Ledger:
+    """Decides; see `Book` for what it keeps, `Horizon` for planning, `Attempts` for execution."""
+
+    def __init__(self, opening: Opening, address: str = "ledger/0") -> None:
+        self.address = address
+        self.misfits = 0
+        self.book = Book(opening)
+        self._outgoing = Outgoing(self.book)
+        self._horizon = Horizon(opening, self.book, self._outgoing)
+        self._attempts = Attempts(self.book, self._outgoing)
+        self._hellos: dict[str, None] = {}
+        self._handlers: dict[type, Callable[[str, Any, int], None]] = {
+            Hello: self._hello,
+            Replay: self._replay,
+            ApplyJobs: self._horizon.apply_jobs,
+            ExpectRuns: self._horizon.expect_runs,
+            RunsDue: self._runs_due,
+            LeaseIds: self._lease_ids,
+            ClearRun: self._clear_run,
+            ConcludeRun: self._conclude_run,
+            NoteRun: self._note_run,
+            AttemptStarted: self._attempts.started,
+            AttemptEnded: self._attempts.ended,
+            AttemptUpdated: self._attempts.updated,
+            ActionSettled: self._action_settled,
+            CheckReport: self._check_report,
+            LedgerWish: Wishes(self.book, self._outgoing, self._attempts).wish,
+        }
+
+    @property
+    def epoch(self) -> int:
+        """This ledger's epoch, for the feed's heartbeat."""
+        return self.book.epoch
+
+    @property
+    def seq(self) -> int:
+        """The seq of the last event published, for the feed's heartbeat."""
+        return self._outgoing.published_seq
+
+    # --- what the stage calls -------------------------------------------------------------------
+
+    def begin(self, now_us: int) -> list[Post]:
+        """Return nothing: the ledger waits to be greeted."""
+        return []
+
+    def needs(self, batch: list[tuple[str, Any]]) -> Needs:
+        """Return what of the store this batch of (sender, message) cannot be decided without."""
+        needs = Needs()
+        for _, message in batch:
+            match message:
+                case RunsDue():
+                    needs.run_ids.update(message.run_ids)
+                case AttemptStarted() | AttemptEnded() | AttemptUpdated():
+                    needs.run_ids.add(message.run_id)
+                case ClearRun():
+                    for guard in message.guards:
+                        if not ACTIVE.issuperset(guard.states):
+                            needs.instances.add((guard.job_id, args_key(guard.args)))
+                case LedgerWish():
+                    needs.command_ids.add(message.command_id)
+                    if isinstance(message.instruction, AddRuns):
+                        needs.run_ids.update(run.run_id for run in message.instruction.runs)
+                    else:
+                        needs.run_ids.add(message.instruction.run_id)
+                case ExpectRuns():
+                    for expectation in message.expectations:
+                        needs.expected_keys.extend(map(expected_key, expectation.runs))
+                case ApplyJobs():
+                    needs.closed.extend((job, fp, message.at_us) for job, fp in message.closed)
+                case Hello() if message.role == SCHEDULER:
+                    needs.docket = True
+                case Replay():
+                    needs.replay_after.add(message.after_seq)
+        needs.run_ids.difference_update(self.book.active)
+        return needs
+
+    def admit(self, found: Found) -> None:
+        """Take in what the store says for the batch that follows."""
+        self.book.found = found
+
+    def receive(self, sender: str, message: Any, now_us: int) -> list[Post]:
+        """Decide one message. Returns nothing: what is to be said waits for `settle`."""
+        try:
+            self._handlers[type(message)](sender, message, now_us)
+        except Misfit:
+            # The peer's picture of the run is not ours; the run stays as it is.
+            self.misfits += 1
+        return []
+
+    def settle(self, now_us: int) -> list[Post]:
+        """Return all that is to be sent once the batch is durable: the feed, answers, commands."""
+        for sender in self._hellos:
+            self._welcome(sender, now_us)
+        self._hellos = {}
+        return self._outgoing.settle(now_us)
+
+    def take_changes(self) -> Changes:
+        """Return what the batch changed, to be committed whole before anything is sent."""
+        return self.book.take_changes()
+
+    def wakes_at(self) -> int | None:
+        """Return when the oldest unanswered command is to be repeated."""
+        return self._outgoing.wakes_at()
+
+    # --- meeting --------------------------------------------------------------------------------
+
+    def _hello(self, sender: str, message: Hello, now_us: int) -> None:
+        if message.version == PROTOCOL_VERSION:
+            self._hellos[sender] = None
+            return
+        sentence = (
+            f"{sender}: speaks protocol version {message.version}: expected {PROTOCOL_VERSION}"
+        )
+        self._outgoing.reply(sender, Refuse(sentence=sentence))
+
+    def _welcome(self, sender: str, now_us: int) -> None:
+        """Give a role its workload, as of the end of this batch."""
+        epoch, seq = self.book.epoch, self.book.seq
+        if sender == SCHEDULER:
+            for post in self._horizon.welcome():
+                self._outgoing.reply(*post)
+        elif sender == RUNNER:
+            runs = [run for run in self.book.active.values() if run.state is not State.WAITING]
+            self._outgoing.runner_told(runs, now_us)
+            some_runs = parts(runs, WELCOME_RUNS) or [[]]
+            for part, some in enumerate(some_runs):
+                welcome = RunnerWelcome(
+                    epoch=epoch,
+                    seq=seq,
+                    part=part,
+                    last=part == len(some_runs) - 1,
+                    runs=list(some),
+                )
+                self._outgoing.reply(sender, welcome)
+        else:
+            self._outgoing.reply(sender, Welcome(epoch=epoch, seq=seq))
+            if sender == RESPONDER:
+                self._outgoing.responder_new()
+
+    def _replay(self, sender: str, message: Replay, now_us: int) -> None:
+        events = self.book.found.replays.get(message.after_seq, [])
+        expected = range(message.after_seq + 1, message.after_seq + 1 + len(events))
+        whole = [event.seq for event in events] == list(expected)
+        frame = None
+        if whole:
+            run_ids = dict.fromkeys(getattr(event, "run_id", "") for event in events)
+            runs = [run for run in map(self.book.get, run_ids) if run is not None]
+            frame = FeedFrame(
+                epoch=self.book.epoch, after_seq=message.after_seq, events=events, runs=runs
+            )
+        complete = whole and len(events) < REPLAY_EVENTS
+        self._outgoing.reply(sender, Replayed(complete=complete, frame=frame))
+
+    # --- scheduler ------------------------------------------------------------------------------
+
+    def _runs_due(self, sender: str, message: RunsDue, now_us: int) -> None:
+        for run_id in message.run_ids:
+            run = self.book.get(run_id)
+            if run is not None and run.state is State.SCHEDULED and not run.held:
+                self._attempts.launch(run, now_us, "")
+        self._outgoing.reply(sender, DueTaken(run_ids=message.run_ids))
+
+    def _lease_ids(self, sender: str, message: LeaseIds, now_us: int) -> None:
+        first, count = self.book.next_number, max(1, min(message.count, LEASE_AT_MOST))
+        self.book.next_number += count
+        self.book.changes.next_run_number = self.book.next_number
+        self._outgoing.reply(sender, IdsLeased(first_id=first, count=count))
+
+    # --- waiter ---------------------------------------------------------------------------------
+
+    def _waiting(self, run_id: str) -> Run | None:
+        """Return the run if it is waiting, None otherwise: a late message moves nothing."""
+        run = self.book.get(run_id)
+        return run if run is not None and run.state is State.WAITING else None
+
+    def _clear_run(self, sender: str, message: ClearRun, now_us: int) -> None:
+        run = self._waiting(message.run_id)
+        if run is None or run.held:
+            return
+        for index, guard in enumerate(message.guards):
+            blocker = self._blocker(guard, run)
+            if blocker is None:
+                continue
+            if isinstance(guard, NoneOf):
+                reason = f"transitioning to {guard.else_state} because {blocker}"
+                line = f"{guard.else_state}: {reason}"
+                self.book.move(run, guard.else_state, now_us, line, sender, message=reason)
+            else:
+                refused = ClearRefused(run_id=run.run_id, guard=index, seq=self.book.seq)
+                self._outgoing.reply(sender, refused)
+            return
+        self._attempts.start(run, now_us, sender)
+
+    def _blocker(self, guard: Guard, run: Run) -> str | None:
+        """Return what keeps a guard from holding for `run` now, None when it holds."""
+        key = args_key(guard.args)
+        others = [
+            other
+            for other in self.book.active_of(guard.job_id, key)
+            if other.run_id != run.run_id and other.state in guard.states
+        ]
+        if isinstance(guard, FewerThan):
+            return f"{len(others)} are running" if len(others) >= guard.n else None
+        if others:
+            return f"{others[0].run_id} {others[0].state}"
+        stored = self.book.found.instance_states.get((guard.job_id, key), {})
+        for state in guard.states:
+            if state not in ACTIVE and stored.get(state, 0) > 0:
+                return f"another run is {state}"
+        return None
+
+    def _conclude_run(self, sender: str, message: ConcludeRun, now_us: int) -> None:
+        run = self._waiting(message.run_id)
+        if run is not None:
+            line = f"{message.state}: {message.reason}"
+            self.book.move(run, message.state, now_us, line, sender, message=message.reason)
+
+    def _note_run(self, sender: str, message: NoteRun, now_us: int) -> None:
+        run = self._waiting(message.run_id)
+        if run is not None and run.message != message.message:
+            self.book.note(run, now_us, message.message, sender, message=message.message)
+
+    # --- responder, checker ---------------------------------------------------------------------
+
+    def _action_settled(self, sender: str, message: ActionSettled, now_us: int) -> None:
+        item = self.book.outbox.pop(message.action_id, None)
+        if item is None:
+            return
+        self._outgoing.act_settled(message.action_id)
+        self.book.changes.outbox[message.action_id] = None
+        self.book.log(
+            ActionNoted(
+                seq=0,
+                at_us=now_us,
+                cause=sender,
+                run_id=item.run.run_id,
+                action_id=message.action_id,
+                message=f"error: {message.error}" if message.error else message.message,
+            )
+        )
+
+    def _check_report(self, sender: str, message: CheckReport, now_us: int) -> None:
+        self.book.changes.findings = message.findings
+        self.book.changes.checked_at_us = message.at_us

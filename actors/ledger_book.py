@@ -1,0 +1,219 @@
+"""The ledger's book: every run that is not over, the log's head, and what a batch has changed.
+
+Owned by the ledger's core alone. It moves runs by the one table of legal moves, gives every change
+its seq, and keeps the indexes that guards are decided by. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..jobs.errors import CallsheetError
+from ..jobs.run import NewRun, Run, args_key
+from ..jobs.states import ACTIVE, EDGES, FINISHED, SETTLES, State
+from ..jobs.times import format_time
+from ..messages.commands import OutboxItem
+from ..messages.instructions import OutputRecord
+from ..messages.transitions import AnyEvent, RunMoved, RunNoted
+from ..store.interface import Changes, Opening
+from .ledger_needs import Found
+
+
+class Misfit(CallsheetError):
+    """A move that the table of moves does not have."""
+
+    def __init__(self, run: Run, after: State) -> None:
+        super().__init__(f"run {run.run_id}: {run.state} to {after}: there is no such move")
+
+
+class Book:
+    """Runs in memory, seq, and the changes since the last commit."""
+
+    def __init__(self, opening: Opening) -> None:
+        self.epoch = opening.epoch
+        self.seq = opening.seq
+        self.next_number = opening.next_run_number
+        self.jobs_version = opening.jobs_version
+        self.active: dict[str, Run] = {}
+        self.outbox: dict[str, OutboxItem] = {item.action_id: item for item in opening.outbox}
+        self.found = Found()
+        self.changes = Changes()
+        self.touched: dict[str, Run] = {}
+        self.expected_in_batch: set[tuple[str, str, int]] = set()
+        self._instances: dict[tuple[str, str], dict[str, None]] = {}
+        for run in opening.active:
+            self._index(run)
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def get(self, run_id: str) -> Run | None:
+        """Return a run as of now, this batch's changes included; None when there is none."""
+        run = self.touched.get(run_id) or self.active.get(run_id)
+        if run is None and self.changes.runs.get(run_id, run_id) is not None:
+            run = self.found.runs.get(run_id)
+        return run
+
+    def active_of(self, job_id: str, key: str) -> Iterator[Run]:
+        """Yield the active runs of an instance."""
+        for run_id in self._instances.get((job_id, key), ()):
+            yield self.active[run_id]
+
+    # --- changing -------------------------------------------------------------------------------
+
+    def create(self, new: NewRun, now_us: int, cause: str, *, expected: bool) -> Run:
+        """Write a new run, scheduled, or in error when its binding failed."""
+        failed = new.error is not None
+        state = State.ERROR if failed else State.SCHEDULED
+        run = Run(
+            run_id=new.run_id,
+            job_id=new.job_id,
+            args=new.args,
+            state=state,
+            schedule_us=new.schedule_us,
+            expected=expected and not failed,
+            fingerprint=new.fingerprint,
+            definition=new.definition,
+            stop_us=new.stop_us,
+            times={state.value: now_us},
+            labels=new.labels,
+            conds=new.conds,
+            actions=new.actions,
+            program=new.program,
+            meta={"job": {"labels": list(new.labels)}},
+            message=new.error,
+            rerun_of=new.rerun_of,
+            ad_hoc=new.ad_hoc,
+            priority=new.priority,
+            cause=cause or None,
+        )
+        if failed:
+            line = f"error: {new.error}"
+            self.changes.outputs.append(_error_output(new.run_id, new.error or ""))
+        elif new.schedule_us <= now_us and not expected:
+            line = "scheduled: now"
+        else:
+            line = f"scheduled: {format_time(new.schedule_us)}"
+        run = self._moved(run, None, now_us, line, cause)
+        if new.note:
+            run = self.note(run, now_us, new.note, cause)
+        if new.stop_us is not None:
+            run = self.note(run, now_us, f"stop time: {format_time(new.stop_us)}", cause)
+        return run
+
+    def move(
+        self, run: Run, after: State, now_us: int, line: str, cause: str, **fields: Any
+    ) -> Run:
+        """Move a run by the table of moves and return it as it then is.
+
+        Args:
+            line: what its log says of the move.
+            fields: other fields of the run to set. `at_us` dates the entry of the state.
+        Raises:
+            Misfit: the table has no such move.
+        """
+        if after not in EDGES[run.state] and after not in SETTLES.get(run.state, ()):
+            raise Misfit(run, after)
+        return self.force(run, after, now_us, line, cause, **fields)
+
+    def force(
+        self, run: Run, after: State, now_us: int, line: str, cause: str, **fields: Any
+    ) -> Run:
+        """Move a run whatever the table says: for `mark` alone."""
+        at_us = fields.pop("at_us", now_us)
+        times = dict(run.times)
+        times[after.value] = at_us
+        moved = replace(
+            run,
+            state=after,
+            times=times,
+            expected=False,
+            unreachable=False if after in FINISHED else run.unreachable,
+            **fields,
+        )
+        return self._moved(moved, run.state, now_us, line, cause)
+
+    def note(self, run: Run, now_us: int, line: str, cause: str, **fields: Any) -> Run:
+        """Change fields of a run without moving it, with a line for its log (may be empty)."""
+        self.seq += 1
+        run = replace(run, version=self.seq, **fields)
+        self.changes.events.append(
+            RunNoted(seq=self.seq, at_us=now_us, cause=cause, run_id=run.run_id, message=line)
+        )
+        self._put(run)
+        return run
+
+    def log(self, event: AnyEvent) -> None:
+        """Append an event made with `seq` 0: it gets the next one."""
+        self.seq += 1
+        self.changes.events.append(replace(event, seq=self.seq))
+
+    def withdraw(self, run: Run) -> None:
+        """Take an expected run's row away; the caller logs why."""
+        self.changes.runs[run.run_id] = None
+        self.touched.pop(run.run_id, None)
+        self.expected_in_batch.discard((run.job_id, run.args_key, run.schedule_us))
+
+    def take_changes(self) -> Changes:
+        """Hand over what has changed since the last call, and forget what is not active."""
+        changes, self.changes = self.changes, Changes()
+        changes.runs.update(self.touched)
+        self.touched = {}
+        self.expected_in_batch = set()
+        self.found = Found()
+        return changes
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _moved(self, run: Run, before: State | None, now_us: int, line: str, cause: str) -> Run:
+        self.seq += 1
+        run = replace(run, version=self.seq)
+        self.changes.events.append(
+            RunMoved(
+                seq=self.seq,
+                at_us=now_us,
+                cause=cause,
+                run_id=run.run_id,
+                before=before,
+                after=run.state,
+                message=line,
+            )
+        )
+        self._put(run)
+        for index, action in enumerate(run.actions):
+            if action.states is None or run.state in action.states:
+                action_id = f"{run.run_id}.{self.seq}.{index}"
+                item = OutboxItem(action_id=action_id, run=run, action=action, at_us=now_us)
+                self.outbox[action_id] = item
+                self.changes.outbox[action_id] = item
+        return run
+
+    def _put(self, run: Run) -> None:
+        self.touched[run.run_id] = run
+        self.changes.runs.pop(run.run_id, None)
+        self._index(run)
+
+    def _index(self, run: Run) -> None:
+        known = run.run_id in self.active
+        if run.state in ACTIVE:
+            self.active[run.run_id] = run
+            if not known:
+                instance = (run.job_id, args_key(run.args))
+                self._instances.setdefault(instance, {})[run.run_id] = None
+        elif known:
+            del self.active[run.run_id]
+            instance = (run.job_id, args_key(run.args))
+            members = self._instances[instance]
+            del members[run.run_id]
+            if not members:
+                del self._instances[instance]
+
+
+def _error_output(run_id: str, sentence: str) -> OutputRecord:
+    """The output of a run that could not be bound: its error, as text."""
+    data = sentence.encode("utf-8", "replace")
+    return OutputRecord(
+        run_id=run_id, name="output", length=len(data), content_type="text/plain", data=data
+    )

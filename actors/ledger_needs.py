@@ -1,0 +1,90 @@
+"""What the ledger's core has to be shown from the store before it can decide a batch.
+
+The core is pure, so it names what it lacks (`Needs`), its stage looks that up (`find`) and hands it
+in (`Found`). Runs that are active are in the core's memory and never asked for.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..jobs.run import Run
+from ..jobs.states import State
+from ..messages.hello import DueRow
+from ..messages.transitions import AnyEvent
+from ..messages.wishes import Done, Refused
+from ..store.interface import Writer
+
+# The docket a welcome carries: what is due within this time, at most so many rows. The scheduler
+# reads what lies beyond from the store.
+DOCKET_SPAN_US = 3600 * 1_000_000
+DOCKET_ROWS = 20_000
+# Events one `Replayed` holds at most; who is further behind asks again or reads the store.
+REPLAY_EVENTS = 2_000
+
+
+class Needs(msgspec.Struct, kw_only=True):
+    """Keys to look up. `instances` are (job id, args key); `expected_keys` (job id, args key,
+    schedule_us); `closed` (job id, fingerprint, from_us)."""
+
+    run_ids: set[str] = msgspec.field(default_factory=set)
+    instances: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    expected_keys: list[tuple[str, str, int]] = []
+    closed: list[tuple[str, str, int]] = []
+    command_ids: set[str] = msgspec.field(default_factory=set)
+    replay_after: set[int] = msgspec.field(default_factory=set)
+    docket: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anything is to be looked up."""
+        return bool(
+            self.run_ids
+            or self.instances
+            or self.expected_keys
+            or self.closed
+            or self.command_ids
+            or self.replay_after
+            or self.docket
+        )
+
+
+class Found(msgspec.Struct, kw_only=True):
+    """What the store says, as of the last commit."""
+
+    runs: dict[str, Run] = {}
+    instance_states: dict[tuple[str, str], dict[State, int]] = {}
+    existing_expected: set[tuple[str, str, int]] = msgspec.field(default_factory=set)
+    closed: dict[tuple[str, str], list[Run]] = {}
+    answers: dict[str, Done | Refused] = {}
+    replays: dict[int, list[AnyEvent]] = {}
+    due: list[DueRow] = []
+
+
+def find(needs: Needs, writer: Writer, now_us: int) -> Found:
+    """Look up everything in `needs`; what is not there is left out of the answer."""
+    found = Found()
+    reader = writer.reader
+    wanted = set(needs.run_ids)
+    for command_id in needs.command_ids:
+        answer = reader.answer(command_id)
+        if answer is not None:
+            found.answers[command_id] = answer
+            if isinstance(answer, Done) and answer.result and "run_ids" in answer.result:
+                wanted.update(answer.result["run_ids"])
+    for after_seq in needs.replay_after:
+        events = reader.events_after(after_seq, REPLAY_EVENTS)
+        found.replays[after_seq] = events
+        wanted.update(event.run_id for event in events if hasattr(event, "run_id"))
+    if wanted:
+        found.runs = {run.run_id: run for run in reader.runs(sorted(wanted))}
+    for job_id, key in needs.instances:
+        found.instance_states[job_id, key] = reader.instance_states(job_id, key)
+    if needs.expected_keys:
+        found.existing_expected = writer.existing_expected(needs.expected_keys)
+    for job_id, fingerprint, from_us in needs.closed:
+        expected = writer.expected_after(job_id, fingerprint, from_us)
+        found.closed[job_id, fingerprint] = expected
+        found.runs.update((run.run_id, run) for run in expected)
+    if needs.docket:
+        found.due = reader.due(now_us + DOCKET_SPAN_US, DOCKET_ROWS)
+    return found

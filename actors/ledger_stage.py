@@ -1,0 +1,149 @@
+"""The ledger's stage: decide, persist, publish, command, in this order (rule I2).
+
+Nothing a batch decided is sent before it is durable. When the store cannot write, the batch is kept
+and tried again; until then nothing is received, so that peers' frames wait in their sockets, and
+nothing is acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ..messages.post import FEED, Post
+from ..messages.transitions import Beat
+from ..store.interface import Changes, Opening, StoreError, Writer
+from ..wire.feed import BEAT_TOPIC
+from ..wire.ports import Letter, PublisherPort
+from . import clock
+from .ledger import Ledger
+from .ledger_needs import Found, find
+from .link import Link
+from .stage import Script, Stage
+
+log = logging.getLogger("callsheet.ledger")
+
+BEAT_S = 1.0
+# Waits between tries to commit a batch that the store refused.
+RETRY_FIRST_S = 0.1
+RETRY_MOST_S = 5.0
+
+
+class _Unsent:
+    """A batch that is decided but not durable: what to write, and what to say then."""
+
+    def __init__(self, changes: Changes, posts: list[Post]) -> None:
+        self.changes, self.posts = changes, posts
+        self.wait_s = RETRY_FIRST_S
+        self.retry_s = clock.monotonic_s() + RETRY_FIRST_S
+
+
+class LedgerStage(Stage):
+    """Hosts the ledger's core over the one writer of the store."""
+
+    core: Ledger
+
+    def __init__(
+        self, script: Script, link: Link, make_ledger: Callable[[Opening], Ledger], writer: Writer
+    ) -> None:
+        super().__init__(script, link)
+        self._make_ledger = make_ledger
+        self._writer = writer
+        self._unsent: _Unsent | None = None
+        self._beat_s = 0.0
+        self._said_seq = 0
+        self._idle = True
+
+    # --- opening and closing --------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Take the store, and with it the epoch; only then listen."""
+        self.core = self._make_ledger(self._writer.open(clock.now_us()))
+        self._said_seq = self.core.seq
+        self.open_ports()
+        self.send(self.core.begin(clock.now_us()))
+        self.link.ready()
+
+    def shut(self) -> None:
+        """Give the store back."""
+        self._writer.close()
+        super().shut()
+
+    # --- turns ----------------------------------------------------------------------------------
+
+    def turn(self, letters: list[Letter]) -> None:
+        """Play a batch and make it durable, or try again the one that was not."""
+        if self._unsent is None:
+            self._play(letters)
+        elif clock.monotonic_s() >= self._unsent.retry_s:
+            self._persist(self._unsent)
+        if clock.monotonic_s() >= self._beat_s:
+            self._beat()
+
+    def wakes_at(self) -> int | None:
+        """Return when the core, the next beat or the next try is due.
+
+        Beats and tries go by the monotonic clock: the wall clock may be put back.
+        """
+        due_s = self._beat_s if self._unsent is None else min(self._beat_s, self._unsent.retry_s)
+        due_us = clock.now_us() + int((due_s - clock.monotonic_s()) * 1e6)
+        core_us = self.core.wakes_at() if self._unsent is None else None
+        return due_us if core_us is None else min(due_us, core_us)
+
+    def _play(self, letters: list[Letter]) -> None:
+        now_us = clock.now_us()
+        batch = [(letter.peer, message) for letter in letters for message in letter.messages]
+        core = self.core
+        if batch:
+            self._idle = False
+            needs = core.needs(batch)
+            core.admit(find(needs, self._writer, now_us) if needs else Found())
+            for sender, message in batch:
+                core.receive(sender, message, now_us)
+        posts = core.settle(now_us)
+        changes = core.take_changes()
+        if not changes:
+            self._speak(posts)
+            return
+        self._persist(_Unsent(changes, posts))
+
+    def _persist(self, unsent: _Unsent) -> None:
+        """Commit and then speak; or keep the batch and stop receiving."""
+        try:
+            self._writer.commit(unsent.changes)
+        except StoreError as error:
+            if self._unsent is None:
+                log.error("the store cannot write: %s: runs wait until it can", error)
+                self.link.health(f"the store cannot write: {error}")
+            unsent.retry_s = clock.monotonic_s() + unsent.wait_s
+            unsent.wait_s = min(unsent.wait_s * 2, RETRY_MOST_S)
+            self._unsent, self.mailbox.paused = unsent, True
+            return
+        if self._unsent is not None:
+            self._unsent, self.mailbox.paused = None, False
+            log.warning("the store can write again")
+            self.link.health("")
+        self._said_seq = self.core.seq
+        self._speak(unsent.posts)
+
+    def _speak(self, posts: list[Post]) -> None:
+        """Publish first, then answer and command: who is answered may read what he was told."""
+        feed = [post for post in posts if post.to == FEED]
+        if feed:
+            self.send(feed)
+            posts = [post for post in posts if post.to != FEED]
+        self.send(posts)
+
+    def _beat(self) -> None:
+        """Say where the head is; in a second without a batch, let the store tidy up."""
+        self._beat_s = clock.monotonic_s() + BEAT_S
+        feed: Any = self.port(FEED)
+        assert isinstance(feed, PublisherPort)
+        feed.publish(BEAT_TOPIC, [Beat(epoch=self.core.epoch, seq=self._said_seq)])
+        if self._idle and self._unsent is None:
+            try:
+                self._writer.maintain(clock.now_us())
+            except StoreError as error:
+                log.warning("the store could not be tidied: %s", error)
+        self._idle = True

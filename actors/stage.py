@@ -1,0 +1,176 @@
+"""The stage: a pykka actor that hosts a core behind ZeroMQ ports.
+
+`roles.py` says which core and ports make which role. For each batch the stage hands every message
+to the core, has it settle, and sends what came back, in order, several messages a frame. It does no
+protocol: beats and frames of the feed go to the core like any other message (sender `feed`).
+
+A stage never lives on after an error: whatever is raised, from the opening of the sockets to the
+last close, is logged once, said to the link, and ends the role; it is then built anew from the
+ledger. Without this pykka would end the actor silently and leave an idle process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import pykka
+
+from ..jobs.errors import UserError
+from ..messages.post import Post
+from ..wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort
+from . import clock
+from .core import Core
+from .link import Link
+from .mailbox import Batch, MailboxActor, Tick
+
+
+class Ping:
+    """Asks a stage to prove, by its link, that it turns."""
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """How a role is played; both functions are called on the stage's thread.
+
+    `open_ports` opens its sockets; `make_core` builds its core, with whatever store readers it
+    has. `close` closes those again. `local` leads from an address to a function of this process
+    that takes the messages posted there; called on the stage's thread.
+    """
+
+    address: str
+    open_ports: Callable[[], list[Port]]
+    make_core: Callable[[], Core]
+    close: Callable[[], None] = lambda: None
+    local: dict[str, Callable[[list[Any]], None]] = {}
+
+
+class Stage(MailboxActor):
+    """Hosts one core. Subclasses override `open`, `turn`, `wakes_at` and `shut`, never the rest."""
+
+    use_daemon_thread = True
+
+    def __init__(self, script: Script, link: Link) -> None:
+        super().__init__()
+        self.script = script
+        self.link = link
+        self.core: Core
+        self._routes: dict[str, Port] = {}
+        self._router: RouterPort | None = None
+        self._ports: list[Port] = []
+
+    # --- what subclasses change -----------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open sockets, build the core, let it begin."""
+        self.core = self.script.make_core()
+        self.open_ports()
+        self.send(self.core.begin(clock.now_us()))
+        self.link.ready()
+
+    def turn(self, letters: list[Letter]) -> None:
+        """Play one batch, or with no letters the core's own time."""
+        now_us = clock.now_us()
+        receive = self.core.receive
+        posts: list[Post] = []
+        for letter in letters:
+            for message in letter.messages:
+                posts += receive(letter.peer, message, now_us)
+        posts += self.core.settle(now_us)
+        self.send(posts)
+
+    def hear(self, message: Any) -> None:
+        """Play a message told by a thread of this process; to the core it comes from `local`."""
+        self.turn([Letter("local", "local", [message])])
+
+    def wakes_at(self) -> int | None:
+        """Return when `turn` is to be called though nothing came (microseconds UTC)."""
+        return self.core.wakes_at()
+
+    def shut(self) -> None:
+        """Close what `open` opened besides the sockets."""
+        self.script.close()
+
+    # --- for subclasses -------------------------------------------------------------------------
+
+    def open_ports(self) -> None:
+        """Open the sockets and listen to them."""
+        self._ports = self.script.open_ports()
+        for port in self._ports:
+            match port:
+                case DealerPort():
+                    self._routes[port.peer] = port
+                case PublisherPort():
+                    self._routes[port.name] = port
+                case RouterPort():
+                    assert self._router is None, f"{self.script.address}: two routers"
+                    self._router = port
+        self.mailbox.attach(self._ports, self.wakes_at, clock.now_us)
+
+    def port(self, name: str) -> Port:
+        """Return the port of that name."""
+        return next(port for port in self._ports if port.name == name)
+
+    def send(self, posts: Iterable[Post]) -> None:
+        """Send posts: to each address in the order given, addresses by their first post."""
+        by_address: dict[str, list[Any]] = {}
+        for to, message in posts:
+            if to in by_address:
+                by_address[to].append(message)
+            else:
+                by_address[to] = [message]
+        for to, messages in by_address.items():
+            take = self.script.local.get(to)
+            if take is not None:
+                take(messages)
+                continue
+            port = self._routes.get(to) or self._router
+            assert port is not None, f"{self.script.address}: post to {to}: no port leads there"
+            port.send(to, messages)
+
+    # --- pykka's side ---------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Open, on the actor's thread."""
+        self._guarded(self.open)
+
+    def on_receive(self, message: Any) -> None:
+        """Play what the mailbox hands over."""
+        match message:
+            case Batch():
+                self._guarded(self.turn, message.letters)
+            case Tick():
+                self._guarded(self.turn, [])
+            case Ping():
+                self.link.beat()
+            case _:
+                self._guarded(self.hear, message)
+
+    def on_stop(self) -> None:
+        """Close in order, on the actor's thread."""
+        self._guarded(self._close)
+
+    def _close(self) -> None:
+        self.mailbox.close()
+        self.shut()
+        self.link.closed()
+
+    def _guarded(self, act: Callable[..., None], *args: Any) -> None:
+        """Call, and let no error of whatever kind leave the actor half alive."""
+        try:
+            act(*args)
+        except UserError as error:
+            self._fall()
+            self.link.unusable(str(error))
+        except BaseException as error:  # noqa: BLE001 - see the module: nothing may pass
+            self._fall()
+            self.link.crashed(self.script.address, error)
+
+    def _fall(self) -> None:
+        """Close everything on its own thread, and end the actor where the process lives on."""
+        self.mailbox.close()
+        with contextlib.suppress(Exception):  # the first error is the one that is reported
+            self.shut()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self.actor_stopped.set()

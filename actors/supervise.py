@@ -1,0 +1,323 @@
+"""The supervisor's loop: forks the roles, listens to their lines, reaps them, keeps the state file.
+
+Everything it decides is in `supervisor.py`. This process uses no pykka, ZeroMQ, thread or store:
+it must survive whatever its children meet, and a fork must copy nothing that is half done. `cli/`
+calls `supervise` after it has imported what all roles share, so that they share its memory too.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from . import clock
+from .link import CRASHED
+from .supervisor import (
+    Act,
+    Announce,
+    AskStop,
+    Kill,
+    Quit,
+    RoleSpec,
+    Spawn,
+    Supervisor,
+    Warn,
+)
+
+log = logging.getLogger("callsheet.supervisor")
+
+# A line longer than this is not one of ours.
+LINE_BYTES = 64 * 2**10
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run a role: `play` in a fork, given the fd of its line, returning the exit status; or
+    `command`, given that fd, returning the arguments of a program to execute."""
+
+    spec: RoleSpec
+    play: Callable[[int], int] | None = None
+    command: Callable[[int], list[str]] | None = None
+
+
+def supervise(
+    programs: list[Program], state_path: Path, announce: Callable[[dict[str, str]], None]
+) -> tuple[int, str]:
+    """Run the programs until told to stop by SIGTERM, SIGINT or SIGHUP.
+
+    Args:
+        programs: what to keep running.
+        state_path: where to say which role is which process (`processes.json`).
+        announce: called once when all roles are ready, with what each said of itself.
+
+    Returns:
+        The exit status, and for people a sentence when it ended by a mistake of theirs.
+    """
+    return _Loop(programs, state_path, announce).run()
+
+
+class _Loop:
+    def __init__(
+        self, programs: list[Program], state_path: Path, announce: Callable[[dict[str, str]], None]
+    ) -> None:
+        self._programs = {program.spec.role: program for program in programs}
+        self._core = Supervisor([program.spec for program in programs])
+        self._state_path = state_path
+        self._announce = announce
+        self._lines: dict[int, str] = {}
+        self._fds: dict[str, int] = {}
+        self._heard: dict[str, bytes] = {}
+        self._stops = 0
+        self._state = ""
+        self._result: tuple[int, str] | None = None
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._wake_read, select.POLLIN)
+
+    def run(self) -> tuple[int, str]:
+        before = {number: signal.signal(number, self._on_stop) for number in SIGNALS}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, _on_child)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        # What is there now is there for good: children that never touch it never copy it.
+        gc.collect()
+        gc.freeze()
+        try:
+            self._carry_out(self._core.begin(clock.monotonic_s()))
+            while self._result is None:
+                self._turn()
+            return self._result
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._kill_all()
+            gc.unfreeze()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            self._state_path.unlink(missing_ok=True)
+
+    # --- a turn ---------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Wait, then hear every line before looking at the clock: if this process itself stood
+        still, its children are not to blame."""
+        self._write_state()
+        wakes_at_s = self._core.wakes_at_s()
+        wait_ms = None
+        if wakes_at_s is not None:
+            wait_ms = max(0.0, wakes_at_s - clock.monotonic_s()) * 1e3 + 1
+        for fd, _ in self._poll.poll(wait_ms):
+            if fd == self._wake_read:
+                _drain(fd)
+            elif fd in self._lines:
+                self._hear(self._lines[fd])
+        self._reap()
+        now_s = clock.monotonic_s()
+        for _ in range(self._stops):
+            self._carry_out(self._core.stop(now_s))
+        self._stops = 0
+        if self._result is None:
+            self._carry_out(self._core.tick(now_s))
+
+    def _hear(self, role: str) -> None:
+        """Read what a role says, until nothing is left or its line is closed."""
+        fd = self._fds[role]
+        while True:
+            try:
+                data = os.read(fd, 65_536)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._poll.unregister(fd)
+                del self._lines[fd]
+                return
+            *lines, rest = (self._heard[role] + data).split(b"\n")
+            self._heard[role] = rest[-LINE_BYTES:]
+            for line in lines:
+                self._carry_out(self._line(role, line.decode("utf-8", "replace")))
+
+    def _line(self, role: str, line: str) -> list[Act]:
+        word, _, rest = line.partition(" ")
+        now_s = clock.monotonic_s()
+        match word:
+            case "beat":
+                self._core.heard(role, now_s)
+                return []
+            case "ready":
+                return self._core.ready(role, rest, now_s)
+            case "health":
+                return self._core.health(role, rest)
+            case "fatal":
+                return self._core.unusable(role, rest, now_s)
+            case _:
+                return [Warn(f"{role}: said {line[:80]!r}: expected ready, beat, health or fatal")]
+
+    def _reap(self) -> None:
+        for role, kept in list(self._core.kept.items()):
+            if kept.pid is None:
+                continue
+            pid, status = os.waitpid(kept.pid, os.WNOHANG)
+            if not pid:
+                continue
+            if self._fds[role] in self._lines:
+                self._hear(role)
+            self._forget_line(role)
+            self._carry_out(self._core.exited(role, _how(status), clock.monotonic_s()))
+
+    # --- acts -----------------------------------------------------------------------------------
+
+    def _carry_out(self, acts: list[Act]) -> None:
+        for act in acts:
+            match act:
+                case Spawn():
+                    self._spawn(act.role)
+                case AskStop():
+                    self._ask_stop(act.role)
+                case Kill():
+                    log.warning("%s is killed: %s", act.role, act.reason)
+                    self._signal(act.role, signal.SIGKILL)
+                case Warn():
+                    log.warning("%s", act.sentence)
+                case Announce():
+                    self._announce({r: kept.detail for r, kept in self._core.kept.items()})
+                case Quit():
+                    self._result = (act.status, act.sentence)
+
+    def _spawn(self, role: str) -> None:
+        ours, theirs = (end.detach() for end in socket.socketpair())
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(ours)
+            os.close(theirs)
+            how = f"it could not be forked: {error.strerror}"
+            self._carry_out(self._core.exited(role, how, clock.monotonic_s()))
+            return
+        if pid == 0:
+            self._become(role, theirs, [ours, *self._fds.values()])
+        os.close(theirs)
+        os.set_blocking(ours, False)
+        self._fds[role], self._lines[ours], self._heard[role] = ours, role, b""
+        self._poll.register(ours, select.POLLIN)
+        self._core.spawned(role, pid, clock.monotonic_s())
+
+    def _become(self, role: str, line_fd: int, others: list[int]) -> None:
+        """In the child: be the role. Never returns."""
+        status = CRASHED
+        try:
+            # A session of its own: a Ctrl-C in the terminal is for the supervisor alone, who stops
+            # the roles in order. The other roles' lines are closed here, or their ends would not
+            # be noticed while this process lives.
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for number in (*SIGNALS, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            for fd in (*others, self._wake_read, self._wake_write):
+                os.close(fd)
+            program = self._programs[role]
+            if program.command is not None:
+                os.set_inheritable(line_fd, True)
+                arguments = program.command(line_fd)
+                os.execv(arguments[0], arguments)  # noqa: S606 - no shell is wanted
+            assert program.play is not None, f"{role}: neither play nor command"
+            status = program.play(line_fd)
+        except BaseException:  # noqa: BLE001 - nothing may unwind into the parent's frames
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _ask_stop(self, role: str) -> None:
+        try:
+            os.write(self._fds[role], b"stop\n")
+        except OSError:
+            return
+        if self._programs[role].command is not None:
+            self._signal(role, signal.SIGTERM)
+
+    def _signal(self, role: str, number: signal.Signals) -> None:
+        """Signal a child that is not reaped yet, so that its pid cannot be another's."""
+        pid = self._core.kept[role].pid
+        if pid is not None:
+            os.kill(pid, number)
+
+    def _forget_line(self, role: str) -> None:
+        fd = self._fds.pop(role)
+        if self._lines.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+        os.close(fd)
+
+    def _kill_all(self) -> None:
+        """Leave nobody behind when the loop itself failed."""
+        for role, kept in self._core.kept.items():
+            if kept.pid is not None:
+                self._signal(role, signal.SIGKILL)
+                os.waitpid(kept.pid, 0)
+                self._forget_line(role)
+
+    def _write_state(self) -> None:
+        """Say who is who, when it has changed: for `doctor`, for tests, for people."""
+        state = json.dumps(
+            {
+                "supervisor": os.getpid(),
+                "ready": self._core.announced,
+                "degraded": self._core.degraded,
+                "roles": {
+                    role: {
+                        "pid": kept.pid,
+                        "ready": kept.ready,
+                        "starts": kept.starts,
+                        "detail": kept.detail,
+                    }
+                    for role, kept in self._core.kept.items()
+                },
+            },
+            indent=1,
+        )
+        if state == self._state:
+            return
+        self._state = state
+        part = self._state_path.with_suffix(".part")
+        try:
+            part.write_text(state + "\n")
+            part.replace(self._state_path)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._state_path, error.strerror)
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stops += 1
+
+
+def _on_child(number: int, frame: FrameType | None) -> None:
+    """Nothing: the wake-up fd has told the loop."""
+
+
+def _drain(fd: int) -> None:
+    try:
+        while os.read(fd, 4_096):
+            pass
+    except BlockingIOError:
+        return
+
+
+def _how(status: int) -> str:
+    """Say how a process ended."""
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit status {code}" if code >= 0 else f"signal {-code}"

@@ -1,0 +1,1 @@
+"""The agent daemon, its keepers and the spool; installs alone."""

@@ -1,0 +1,99 @@
+"""Programs as values: what a job asks to be run, and what a run is bound to."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the records of a job file, whose strings may still hold templates."""
+
+
+# --- as written in a job: strings may hold templates ------------------------------------------
+
+
+class NoOp(Template, frozen=True, kw_only=True, tag_field="type", tag="no-op"):
+    """Do nothing, for a while if asked. `success`: True success, False failure, None error."""
+
+    duration: str | None = None
+    success: bool | None = True
+
+
+class StopSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How to stop a process: signal first, SIGKILL after the grace period (None: never)."""
+
+    signal: str = "SIGTERM"
+    grace_period: str | None = "60"
+
+
+class TimeoutSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """After `duration` from the start of the process send `signal` once."""
+
+    duration: str
+    signal: str = "SIGTERM"
+
+
+class Process(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar"):
+    """Run `argv` without a shell on an agent of the group. Also written `type: process`."""
+
+    argv: tuple[str, ...]
+    group_id: str = "default"
+    sudo_user: str | None = None
+    stop: StopSpec = StopSpec()
+    timeout: TimeoutSpec | None = None
+    mem_max_gb: float | None = None
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    umask: str | None = None
+
+
+class Shell(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar-shell"):
+    """Run `command` by `/usr/bin/bash -c` on an agent of the group. Also `type: shell`."""
+
+    command: str
+    group_id: str = "default"
+    sudo_user: str | None = None
+    stop: StopSpec = StopSpec()
+    timeout: TimeoutSpec | None = None
+    mem_max_gb: float | None = None
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    umask: str | None = None
+
+
+Program = NoOp | Process | Shell
+
+
+# --- bound: every value final -----------------------------------------------------------------
+
+
+class BoundNoOp(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="bound-no-op"):
+    """A no-op whose duration is known. It runs in the runner itself, not on an agent."""
+
+    duration_us: int | None = None
+    duration_text: str | None = None
+    success: bool | None = True
+
+
+class BoundProcess(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="bound-process"
+):
+    """A process ready to be started on an agent of `group_id`.
+
+    `stop_signal` and `timeout_signal` are numbers; `grace_us` None means never kill.
+    """
+
+    argv: tuple[str, ...]
+    group_id: str = "default"
+    sudo_user: str | None = None
+    stop_signal: int = 15
+    grace_us: int | None = 60_000_000
+    timeout_us: int | None = None
+    timeout_signal: int = 15
+    mem_max_bytes: int | None = None
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    umask: int | None = None
+
+
+BoundProgram = BoundNoOp | BoundProcess

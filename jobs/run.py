@@ -1,0 +1,106 @@
+"""The run: one execution of a job for given args and a given time, as the ledger keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .actions import Action
+from .conditions import BoundCondition
+from .programs import BoundProgram
+from .states import FINISHED, State
+
+
+_sorted_json = msgspec.json.Encoder(order="deterministic")
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run as last persisted. Instants are microseconds UTC.
+
+    `times` has an entry per state entered. `message` is the reason of the last move. `fingerprint`
+    names the schedule that made the run, None when a person or an action did; `expected` is true
+    while such a run is still scheduled. `attempt` is 0 until the first start. `agent_id` is the
+    agent of the current attempt. `version` is the seq of the last event that changed the run.
+    """
+
+    run_id: str
+    job_id: str
+    args: dict[str, str]
+    state: State
+    schedule_us: int
+    version: int = 0
+    expected: bool = False
+    fingerprint: str | None = None
+    definition: str | None = None
+    attempt: int = 0
+    held: bool = False
+    unreachable: bool = False
+    message: str | None = None
+    stop_us: int | None = None
+    not_before_us: int | None = None
+    times: dict[str, int] = {}
+    labels: tuple[str, ...] = ()
+    conds: tuple[BoundCondition, ...] = ()
+    actions: tuple[Action, ...] = ()
+    program: BoundProgram | None = None
+    meta: dict[str, Any] = {}
+    agent_id: str | None = None
+    stop_asked: bool = False
+    rerun_of: str | None = None
+    ad_hoc: bool = False
+    priority: int = 0
+    cause: str | None = None
+
+    @property
+    def number(self) -> int:
+        """The number in the run id."""
+        return int(self.run_id[1:])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is in a terminal state."""
+        return self.state in FINISHED
+
+    @property
+    def args_key(self) -> str:
+        """The canonical text of the args, by which instances are compared."""
+        return args_key(self.args)
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run as the scheduler hands it to the ledger: bound, or with the error that binding met.
+
+    `run_id` comes from the block of numbers the ledger leased. `error` not None: the run is created
+    in state error with this sentence as its output.
+    """
+
+    run_id: str
+    job_id: str
+    args: dict[str, str]
+    schedule_us: int
+    fingerprint: str | None = None
+    definition: str | None = None
+    stop_us: int | None = None
+    labels: tuple[str, ...] = ()
+    conds: tuple[BoundCondition, ...] = ()
+    actions: tuple[Action, ...] = ()
+    program: BoundProgram | None = None
+    rerun_of: str | None = None
+    ad_hoc: bool = False
+    priority: int = 0
+    error: str | None = None
+    note: str | None = None
+
+
+def args_key(args: dict[str, str]) -> str:
+    """Return the canonical JSON of `args`: sorted keys, no blanks (as Apsis stores them)."""
+    return _sorted_json.encode(args).decode()
+
+
+def run_number(run_id: str) -> int | None:
+    """Return the number of a run id like `r17`, None when the text is not a run id."""
+    if len(run_id) < 2 or run_id[0] != "r" or not run_id[1:].isascii() or not run_id[1:].isdigit():
+        return None
+    number = int(run_id[1:])
+    return number if str(number) == run_id[1:] and number < 2**62 else None

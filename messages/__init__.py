@@ -1,0 +1,1 @@
+"""The vocabulary of the actors: facts, instructions, transitions, commands; one codec."""

@@ -1,0 +1,261 @@
+"""Between the runner and the agents. `FromAgent` are facts, `ToAgent` commands.
+
+Delivered at least once; (run id, attempt) and the kind make each idempotent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..jobs.programs import BoundProcess
+from .hello import PROTOCOL_VERSION
+
+
+class FromAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """A fact an agent reports."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One run directory of the agent's spool: state not_started, running, unkept, done or lost."""
+
+    run_id: str
+    attempt: int
+    state: str
+
+
+class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
+    """An agent (re)connects: who it is, and its inventory, all claims of the spool."""
+
+    agent_id: str
+    group_id: str
+    incarnation: str
+    boot_id: str
+    version: int = PROTOCOL_VERSION
+    software: str = ""
+    hostname: str = ""
+    username: str = ""
+    pid: int = 0
+    uid: int = 0
+    claims: list[Claim] = []
+
+
+class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):
+    """I am here; sent every 2 s. `live` counts processes."""
+
+    agent_id: str
+    live: int
+
+
+class ProcessStarted(FromAgent, frozen=True, kw_only=True, tag="ProcessStarted"):
+    """The process of (run, attempt) was started."""
+
+    run_id: str
+    attempt: int
+    pid: int
+    at_us: int
+
+
+class ProcessRefused(FromAgent, frozen=True, kw_only=True, tag="ProcessRefused"):
+    """It was not started and will not be. `retry`: another try later may do (no space, no fork)."""
+
+    run_id: str
+    attempt: int
+    sentence: str
+    retry: bool = False
+
+
+class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
+    """The process is over; sent after its last output chunk, again until `ForgetProcess`.
+
+    `status`: 0…255, or −n when signal n ended it. `error` not empty: it could not be executed.
+    `output_bytes` is the whole length of each output by name. `stop_signals` names what stop and
+    timeout sent. `rusage` holds utime, stime (seconds), maxrss and so on.
+    """
+
+    run_id: str
+    attempt: int
+    status: int
+    at_us: int
+    started_us: int
+    pid: int = 0
+    error: str = ""
+    timed_out: bool = False
+    elapsed_s: float = 0.0
+    stop_signals: list[str] = []
+    rusage: dict[str, Any] = {}
+    output_bytes: dict[str, int] = {}
+    spool_path: str | None = None
+
+
+class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
+    """What became of the process cannot be known; `sentence` says why. Never invented, never
+    started again without being asked."""
+
+    run_id: str
+    attempt: int
+    at_us: int
+    sentence: str
+    output_bytes: dict[str, int] = {}
+
+
+class OutputChunk(FromAgent, frozen=True, kw_only=True, tag="OutputChunk"):
+    """Bytes of an output from `offset`. `compression` None or `zstd`; `data` at most 256 KiB."""
+
+    run_id: str
+    attempt: int
+    name: str
+    offset: int
+    data: bytes
+    compression: str | None = None
+
+
+class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A process as an agent lists it."""
+
+    run_id: str
+    attempt: int
+    state: str
+    pid: int = 0
+    started_us: int = 0
+
+
+class ProcessList(FromAgent, frozen=True, kw_only=True, tag="ProcessList"):
+    """Answer to `ListProcesses`."""
+
+    request: str
+    processes: list[ProcessInfo]
+
+
+class ToAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """A command to an agent; `epoch` fences: a lower one than the agent has seen is refused."""
+
+    epoch: int
+
+
+class AgentWelcome(ToAgent, frozen=True, kw_only=True, tag="AgentWelcome"):
+    """You are known; go on. `server_id` names the installation."""
+
+    server_id: str
+
+
+class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
+    """Start (run, attempt) unless its claim exists; then say what became of it.
+
+    `not_after_us`: refuse it later than this (a command that sat in a queue).
+    """
+
+    run_id: str
+    attempt: int
+    program: BoundProcess
+    not_after_us: int
+    stop_us: int | None = None
+    job_id: str = ""
+
+
+class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):
+    """Send the stop signal, SIGKILL to the whole tree after the grace; `kill`: at once."""
+
+    run_id: str
+    attempt: int
+    kill: bool = False
+
+
+class SignalProcess(ToAgent, frozen=True, kw_only=True, tag="SignalProcess"):
+    """Send one signal to the process, once per `command_id`."""
+
+    run_id: str
+    attempt: int
+    signal: int
+    command_id: str
+
+
+class OutputTaken(ToAgent, frozen=True, kw_only=True, tag="OutputTaken"):
+    """Output is stored up to `upto`; go on from there (credit for one more chunk)."""
+
+    run_id: str
+    attempt: int
+    name: str
+    upto: int
+
+
+class ForgetProcess(ToAgent, frozen=True, kw_only=True, tag="ForgetProcess"):
+    """The end of (run, attempt) is durable in the ledger: the spool directory may go."""
+
+    run_id: str
+    attempt: int
+
+
+class ListProcesses(ToAgent, frozen=True, kw_only=True, tag="ListProcesses"):
+    """List what you keep."""
+
+    request: str
+
+
+AnyFromAgent = (
+    AgentHello
+    | AgentBeat
+    | ProcessStarted
+    | ProcessRefused
+    | ProcessEnded
+    | ProcessLost
+    | OutputChunk
+    | ProcessList
+)
+AnyToAgent = (
+    AgentWelcome
+    | StartProcess
+    | StopProcess
+    | SignalProcess
+    | OutputTaken
+    | ForgetProcess
+    | ListProcesses
+)
+
+
+# --- web and checker ask the runner ---------------------------------------------------------------
+
+
+class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An agent as people see it. `connected` false: silent since `last_seen_us`."""
+
+    agent_id: str
+    group_id: str
+    connected: bool
+    first_seen_us: int
+    last_seen_us: int
+    connections: int = 1
+    received: int = 0
+    sent: int = 0
+    live: int = 0
+    hostname: str = ""
+    username: str = ""
+    pid: int = 0
+    uid: int = 0
+    software: str = ""
+
+
+class AskAgents(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="AskAgents"):
+    """web or checker → runner; `processes`: also ask each agent for its processes."""
+
+    request: str
+    processes: bool = False
+
+
+class AgentsAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="AgentsAnswer"):
+    """Runner → asker. `processes` maps agent id to what it keeps."""
+
+    request: str
+    agents: list[AgentInfo]
+    processes: dict[str, list[ProcessInfo]] = {}
+
+
+class OutputGrew(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="OutputGrew"):
+    """Runner's own feed, lossy by design: an output now has `length` bytes; `ended`: it is whole."""
+
+    run_id: str
+    attempt: int
+    output_id: str
+    length: int
+    ended: bool = False

@@ -1,0 +1,86 @@
+"""Between the scheduler and its binder: load a folder, bind runs. Templates are rendered only there."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..jobs.job import Job
+from ..jobs.run import NewRun
+
+
+class BindOne(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run to be bound. `job` is its definition; `lookup` the jobs its dependencies may name are
+    those of the folder the binder last loaded."""
+
+    run_id: str
+    job: Job
+    definition: str
+    args: dict[str, str]
+    schedule_us: int
+    fingerprint: str | None = None
+    stop_us: int | None = None
+    rerun_of: str | None = None
+    note: str | None = None
+    params_of: dict[str, tuple[str, ...]] = {}
+
+
+class Bind(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Bind"):
+    """Scheduler → binder. `params_of` (in each item) maps job ids to params, for dependencies."""
+
+    request: int
+    items: list[BindOne]
+
+
+class BoundRuns(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="BoundRuns"):
+    """Binder → scheduler: in the order asked; a run that could not be bound carries its error."""
+
+    request: int
+    runs: list[NewRun]
+
+
+class LoadFolder(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="LoadFolder"):
+    """Scheduler → binder: read and check the job folder. `known` maps job id to the definition hash
+    the scheduler has, so that only others are sent."""
+
+    request: int
+    path: str
+    now_us: int
+    known: dict[str, str] = {}
+
+
+class LoadedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job of the folder; `job` None when the asker already has this hash."""
+
+    job_id: str
+    hash: str
+    job: Job | None = None
+
+
+class FolderProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One mistake, as `path:line:column: sentence`."""
+
+    path: str
+    line: int
+    column: int
+    sentence: str
+    job_id: str | None = None
+
+
+class FolderLoaded(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="FolderLoaded"):
+    """Binder → scheduler, in parts of up to 500 jobs; problems come with the last part."""
+
+    request: int
+    part: int
+    last: bool
+    jobs: list[LoadedJob] = []
+    problems: list[FolderProblem] = []
+
+
+class BinderReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="BinderReady"):
+    """Binder → scheduler: a new binder process; whatever an earlier one had in hand is lost."""
+
+    incarnation: str
+
+
+ToBinder = Bind | LoadFolder
+FromBinder = BoundRuns | FolderLoaded | BinderReady

@@ -1,0 +1,109 @@
+"""The one codec: lists of messages to frames of MessagePack and back, under limits.
+
+Bytes exist only here. A frame holds a list of messages of one direction; the frame's decoder is
+chosen by who reads it, so a message of another direction is refused, not dispatched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from ..jobs.errors import CallsheetError
+from .agents import AnyFromAgent, AnyToAgent, AgentsAnswer, AskAgents, OutputGrew
+from .binding import FromBinder, ToBinder
+from .commands import AnyFromLedger
+from .hello import Refuse
+from .instructions import AnyToLedger
+from .transitions import FromFeed
+from .wishes import Done, Refused, SchedulerWish
+
+# A frame is at most this large on any socket (ZeroMQ's MAXMSGSIZE is set to it).
+MAX_FRAME_BYTES = 4 * 2**20
+# `pack` starts a new frame above this, so that no peer waits long for one frame.
+TARGET_FRAME_BYTES = 64 * 2**10
+MAX_MESSAGES = 10_000
+MAX_DEPTH = 32
+
+
+class BadFrame(CallsheetError):
+    """Bytes from a peer are not a list of messages this reader accepts."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"frame: {what}")
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Reader:
+    """Decodes frames whose messages are of one closed set."""
+
+    def __init__(self, accepted: Any) -> None:
+        self._decoder = msgspec.msgpack.Decoder(list[accepted])
+
+    def unpack(self, frame: bytes | memoryview) -> list[Any]:
+        """Return the messages of a frame, in order.
+
+        Raises:
+            BadFrame: it is too large, too deep, not MessagePack, or holds anything outside the set.
+        """
+        if len(frame) > MAX_FRAME_BYTES:
+            raise BadFrame(f"{len(frame)} bytes: at most {MAX_FRAME_BYTES} are accepted")
+        try:
+            messages: list[Any] = self._decoder.decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+            raise BadFrame(f"{error}: expected a list of known messages") from None
+        if len(messages) > MAX_MESSAGES:
+            raise BadFrame(f"{len(messages)} messages: at most {MAX_MESSAGES} are accepted")
+        return messages
+
+
+def pack(messages: Iterable[Any]) -> list[bytes]:
+    """Encode messages, in order, into as few frames as fit `TARGET_FRAME_BYTES` each.
+
+    Returns an empty list for no messages. A single message above the target is a frame of its own.
+    """
+    frames: list[bytes] = []
+    parts: list[bytes] = []
+    size = 0
+    for message in messages:
+        part = _encoder.encode(message)
+        if parts and (size + len(part) > TARGET_FRAME_BYTES or len(parts) >= MAX_MESSAGES):
+            frames.append(_frame(parts))
+            parts, size = [], 0
+        parts.append(part)
+        size += len(part)
+    if parts:
+        frames.append(_frame(parts))
+    return frames
+
+
+def encode(record: Any) -> bytes:
+    """Encode one record, for a store column or a file."""
+    return _encoder.encode(record)
+
+
+def _frame(parts: list[bytes]) -> bytes:
+    """Join encoded messages under a MessagePack array header."""
+    count = len(parts)
+    if count < 16:
+        header = bytes([0x90 | count])
+    elif count < 2**16:
+        header = b"\xdc" + count.to_bytes(2, "big")
+    else:
+        header = b"\xdd" + count.to_bytes(4, "big")
+    return header + b"".join(parts)
+
+
+# Who reads what. The key names the reader's port.
+LEDGER_READER = Reader(AnyToLedger)
+FROM_LEDGER_READER = Reader(AnyFromLedger)
+SCHEDULER_READER = Reader(FromBinder | SchedulerWish)
+FROM_SCHEDULER_READER = Reader(ToBinder | Done | Refused | Refuse)
+RUNNER_READER = Reader(AnyFromAgent | AskAgents)
+FROM_RUNNER_READER = Reader(AnyToAgent | AgentsAnswer | Refuse)
+FEED_READER = Reader(FromFeed)
+OUTPUTS_READER = Reader(OutputGrew)

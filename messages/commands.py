@@ -1,0 +1,158 @@
+"""What the ledger answers and commands. One module for the direction *from the ledger*."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..jobs.actions import Action
+from ..jobs.run import Run
+from ..jobs.states import State
+from .hello import DueRow, Refuse, RunnerWelcome, SchedulerWelcome, Welcome
+from .transitions import Replayed
+from .wishes import Done, Refused
+
+
+class FromLedger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """Base of the answers and commands."""
+
+
+# --- to the scheduler ---------------------------------------------------------------------------
+
+
+class JobsApplied(FromLedger, frozen=True, kw_only=True, tag="JobsApplied"):
+    """The set of jobs is durable and in force as `jobs_version`; these runs were withdrawn."""
+
+    based_on: int
+    jobs_version: int
+    withdrawn: list[str] = []
+
+
+class JobsRefused(FromLedger, frozen=True, kw_only=True, tag="JobsRefused"):
+    """The set of jobs was computed against another version than the one in force."""
+
+    based_on: int
+    jobs_version: int
+
+
+class RunsExpected(FromLedger, frozen=True, kw_only=True, tag="RunsExpected"):
+    """The batch is durable. `duplicates`: ids not used since (job, args, second) is there already;
+    `behind`: (job id, fingerprint, stored horizon) of expectations left out."""
+
+    batch: int
+    duplicates: list[str] = []
+    behind: list[tuple[str, str, int]] = []
+
+
+class DueTaken(FromLedger, frozen=True, kw_only=True, tag="DueTaken"):
+    """These ids are off the docket: started, moved on, held, or unknown."""
+
+    run_ids: list[str]
+
+
+class IdsLeased(FromLedger, frozen=True, kw_only=True, tag="IdsLeased"):
+    """The numbers first_id … first_id + count − 1 are yours."""
+
+    first_id: int
+    count: int
+
+
+class RunsDocketed(FromLedger, frozen=True, kw_only=True, tag="RunsDocketed"):
+    """Runs that people scheduled for later, or that became due again (release): docket them.
+
+    `dropped`: ids no longer scheduled.
+    """
+
+    due: list[DueRow] = []
+    dropped: list[str] = []
+
+
+# --- to the waiter ------------------------------------------------------------------------------
+
+
+class ClearRefused(FromLedger, frozen=True, kw_only=True, tag="ClearRefused"):
+    """The guard at `guard` (index) does not hold as of `seq`; ask again when it may."""
+
+    run_id: str
+    guard: int
+    seq: int
+
+
+# --- to the runner ------------------------------------------------------------------------------
+
+
+class StartRun(FromLedger, frozen=True, kw_only=True, tag="StartRun"):
+    """Start (run, attempt). Sent again until `AttemptStarted` or `AttemptEnded` comes."""
+
+    epoch: int
+    run: Run
+
+
+class StopAttempt(FromLedger, frozen=True, kw_only=True, tag="StopAttempt"):
+    """Stop (run, attempt): its stop signal, after its grace SIGKILL; `kill`: SIGKILL now."""
+
+    epoch: int
+    run_id: str
+    attempt: int
+    kill: bool = False
+
+
+class SignalAttempt(FromLedger, frozen=True, kw_only=True, tag="SignalAttempt"):
+    """Send a signal to the process of (run, attempt), once per `command_id`."""
+
+    epoch: int
+    run_id: str
+    attempt: int
+    signal: int
+    command_id: str
+
+
+class Recorded(FromLedger, frozen=True, kw_only=True, tag="Recorded"):
+    """What the runner said of (run, attempt) is durable. `state` is the run's state now; `ended`:
+    the attempt's end is recorded, so the agent may forget it. A run the ledger does not know or
+    that is over has `ended` true."""
+
+    run_id: str
+    attempt: int
+    state: State
+    ended: bool
+
+
+# --- to the responder ---------------------------------------------------------------------------
+
+
+class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An action owed: `action_id` is `<run>.<seq>.<index>`, its key everywhere."""
+
+    action_id: str
+    run: Run
+    action: Action
+    at_us: int
+
+
+class ActOn(FromLedger, frozen=True, kw_only=True, tag="ActOn"):
+    """Carry these out; answered one by one with `ActionSettled`, sent again until then."""
+
+    items: list[OutboxItem]
+
+
+AnyFromLedger = (
+    Refuse
+    | Welcome
+    | SchedulerWelcome
+    | RunnerWelcome
+    | JobsApplied
+    | JobsRefused
+    | RunsExpected
+    | DueTaken
+    | IdsLeased
+    | RunsDocketed
+    | ClearRefused
+    | StartRun
+    | StopAttempt
+    | SignalAttempt
+    | Recorded
+    | ActOn
+    | Done
+    | Refused
+    | Replayed
+)

@@ -1,0 +1,249 @@
+"""What the roles ask of the ledger, besides wishes. One module for the direction *to the ledger*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..jobs.run import NewRun
+from ..jobs.states import State
+from .hello import Hello, ScheduleRow
+from .transitions import Replay
+from .wishes import LedgerWish
+
+
+class ToLedger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """Base of the instructions."""
+
+
+# --- scheduler ----------------------------------------------------------------------------------
+
+
+class StoredDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A job definition by content: `body` is the job as MessagePack."""
+
+    hash: str
+    job_id: str
+    body: bytes
+
+
+class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):
+    """Put a new set of jobs in force, in one transaction.
+
+    `based_on` is the jobs version it was computed against; another one in force: refused by
+    `JobsRefused`. `set_jobs` maps job id to definition hash for jobs added or changed; a schedule in
+    `opened` begins its horizon at `at_us`; for each (job id, fingerprint) in `closed` the expected
+    runs after `at_us` are withdrawn with `reason`.
+    """
+
+    based_on: int
+    at_us: int
+    definitions: list[StoredDefinition] = []
+    set_jobs: dict[str, str] = {}
+    removed_jobs: list[str] = []
+    opened: list[ScheduleRow] = []
+    closed: list[tuple[str, str]] = []
+    added: list[str] = []
+    changed: list[str] = []
+    reason: str = "jobs reloaded"
+
+
+class SkipSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """Nominal runs left out by policy: first and last instant, how many, why."""
+
+    from_us: int
+    to_us: int
+    count: int
+    reason: str
+
+
+class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """For one schedule: all its nominal runs in [from_us, upto_us), as runs or as skips."""
+
+    job_id: str
+    fingerprint: str
+    from_us: int
+    upto_us: int
+    runs: list[NewRun] = []
+    skips: list[SkipSpan] = []
+
+
+class ExpectRuns(ToLedger, frozen=True, kw_only=True, tag="ExpectRuns"):
+    """Write expected runs and move the horizons of just these schedules, in one transaction.
+
+    `batch` is echoed in `RunsExpected`. An expectation whose `from_us` is not the schedule's stored
+    horizon is left out (a repeat, or an older set of jobs).
+    """
+
+    batch: int
+    jobs_version: int
+    expectations: list[Expectation]
+
+
+class RunsDue(ToLedger, frozen=True, kw_only=True, tag="RunsDue"):
+    """The time of these scheduled runs has come. Answered by `DueTaken` with the same ids."""
+
+    run_ids: list[str]
+
+
+class LeaseIds(ToLedger, frozen=True, kw_only=True, tag="LeaseIds"):
+    """Give me `count` run numbers; answered by `IdsLeased`."""
+
+    count: int
+
+
+# --- waiter -------------------------------------------------------------------------------------
+
+
+class FewerThan(msgspec.Struct, frozen=True, kw_only=True, tag_field="guard", tag="FewerThan"):
+    """Fewer than `n` other runs of the instance are in `states`."""
+
+    job_id: str
+    args: dict[str, str]
+    states: tuple[State, ...]
+    n: int
+
+
+class NoneOf(msgspec.Struct, frozen=True, kw_only=True, tag_field="guard", tag="NoneOf"):
+    """No other run of the instance is in `states`; else the run goes to `else_state`."""
+
+    job_id: str
+    args: dict[str, str]
+    states: tuple[State, ...]
+    else_state: State
+
+
+Guard = FewerThan | NoneOf
+
+
+class ClearRun(ToLedger, frozen=True, kw_only=True, tag="ClearRun"):
+    """Everything waited for has come; start the run if these guards hold at that instant."""
+
+    run_id: str
+    guards: list[Guard] = []
+
+
+class ConcludeRun(ToLedger, frozen=True, kw_only=True, tag="ConcludeRun"):
+    """A condition ends the waiting: the run goes to a finished state with `reason`."""
+
+    run_id: str
+    state: State
+    reason: str
+
+
+class NoteRun(ToLedger, frozen=True, kw_only=True, tag="NoteRun"):
+    """Add a line to the log of a waiting run, such as `waiting until: …`."""
+
+    run_id: str
+    message: str
+
+
+# --- runner -------------------------------------------------------------------------------------
+
+
+class OutputRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An output as the store indexes it. `length` counts uncompressed bytes.
+
+    `path` is relative to the output folder, None when `data` holds it inline (small texts the
+    server itself made). `compression` None or `zstd`.
+    """
+
+    run_id: str
+    output_id: str = "output"
+    attempt: int = 1
+    name: str = "combined stdout & stderr"
+    length: int = 0
+    content_type: str = "application/octet-stream"
+    compression: str | None = None
+    path: str | None = None
+    data: bytes | None = None
+    sha256: str | None = None
+    truncated: bool = False
+
+
+class AttemptStarted(ToLedger, frozen=True, kw_only=True, tag="AttemptStarted"):
+    """The program of (run, attempt) runs. Acknowledged by `Recorded`."""
+
+    run_id: str
+    attempt: int
+    at_us: int
+    agent_id: str | None = None
+    meta: dict[str, Any] = {}
+
+
+class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
+    """The program of (run, attempt) is over: `state` success, failure, error or lost.
+
+    `started_us` is given when the start may not have been reported. Acknowledged by `Recorded`.
+    """
+
+    run_id: str
+    attempt: int
+    at_us: int
+    state: State
+    message: str = ""
+    started_us: int | None = None
+    agent_id: str | None = None
+    meta: dict[str, Any] = {}
+    outputs: list[OutputRecord] = []
+
+
+class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
+    """The run's `unreachable` flag or program meta changed, or a log line is to be noted."""
+
+    run_id: str
+    attempt: int
+    unreachable: bool | None = None
+    meta: dict[str, Any] | None = None
+    note: str = ""
+
+
+# --- responder and checker ----------------------------------------------------------------------
+
+
+class ActionSettled(ToLedger, frozen=True, kw_only=True, tag="ActionSettled"):
+    """An outbox action is done (`error` empty) or has failed for good. `message` goes to the log."""
+
+    action_id: str
+    message: str
+    error: str = ""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing the checker found: `key` names it over time; evidence is plain data."""
+
+    key: str
+    check: str
+    severity: str
+    sentence: str
+    run_id: str | None = None
+    since_us: int = 0
+    evidence: Any = None
+
+
+class CheckReport(ToLedger, frozen=True, kw_only=True, tag="CheckReport"):
+    """The open findings of one round of checks, all of them; what is not named is closed."""
+
+    at_us: int
+    checks: list[str]
+    findings: list[Finding] = []
+
+
+AnyToLedger = (
+    Hello
+    | ApplyJobs
+    | ExpectRuns
+    | RunsDue
+    | LeaseIds
+    | ClearRun
+    | ConcludeRun
+    | NoteRun
+    | AttemptStarted
+    | AttemptEnded
+    | AttemptUpdated
+    | ActionSettled
+    | CheckReport
+    | LedgerWish
+    | Replay
+)

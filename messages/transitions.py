@@ -1,0 +1,113 @@
+"""What the ledger decided: events with a gapless seq, and the frames of the feed.
+
+Every event is durable before it is published (I2). Subscribers apply events by seq; a hole or a new
+epoch sends them to the store (or to `Replay`) again (I10).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..jobs.run import Run
+from ..jobs.states import State
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """One entry of the ledger's log. `cause` names the message or person behind it."""
+
+    seq: int
+    at_us: int
+    cause: str = ""
+
+
+class RunMoved(Event, frozen=True, kw_only=True, omit_defaults=True, tag="moved"):
+    """A run entered `after`; `before` is None for a run just created. `message` is its log line."""
+
+    run_id: str
+    after: State
+    before: State | None = None
+    message: str = ""
+
+
+class RunNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="noted"):
+    """A run's log got a line, or a flag or its meta changed, without a change of state."""
+
+    run_id: str
+    message: str = ""
+
+
+class RunWithdrawn(Event, frozen=True, kw_only=True, omit_defaults=True, tag="withdrawn"):
+    """An expected run was taken back since its job changed; its row is gone, this stays."""
+
+    run_id: str
+    job_id: str
+    args: dict[str, str]
+    schedule_us: int
+    fingerprint: str
+    reason: str
+
+
+class JobsChanged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="jobs"):
+    """A new set of jobs is in force."""
+
+    jobs_version: int
+    added: list[str] = []
+    changed: list[str] = []
+    removed: list[str] = []
+
+
+class SkipsRecorded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="skips"):
+    """Nominal runs of a schedule that by policy do not become runs: first, last, how many, why."""
+
+    job_id: str
+    fingerprint: str
+    from_us: int
+    to_us: int
+    count: int
+    reason: str
+
+
+class ActionNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="action"):
+    """An action of a run's outbox was carried out, failed, or will be tried again."""
+
+    run_id: str
+    action_id: str
+    message: str
+
+
+AnyEvent = RunMoved | RunNoted | RunWithdrawn | JobsChanged | SkipsRecorded | ActionNoted
+
+
+class FeedFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="FeedFrame"):
+    """Events `after_seq + 1 …` in order, and the runs they concern as they are after the frame.
+
+    A run that moved twice has two events and one record.
+    """
+
+    epoch: int
+    after_seq: int
+    events: list[AnyEvent]
+    runs: list[Run]
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Beat"):
+    """The feed's heartbeat, once a second: the head, so that a lost last frame is found."""
+
+    epoch: int
+    seq: int
+
+
+FromFeed = FeedFrame | Beat
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Replay"):
+    """Subscriber → ledger: send the events after `after_seq` again."""
+
+    after_seq: int
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Replayed"):
+    """Ledger → subscriber: the frame asked for; `complete` false: too far back, read the store."""
+
+    complete: bool
+    frame: FeedFrame | None = None

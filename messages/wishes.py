@@ -1,0 +1,168 @@
+"""What people and programs ask for, and the one answer each wish gets after the commit.
+
+A wish is idempotent by `command_id`: asked again it has no further effect and gets the same answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..jobs.run import NewRun, Run
+from ..jobs.states import State
+
+
+class Instruction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """Base of what may be wished."""
+
+
+# --- to the ledger ------------------------------------------------------------------------------
+
+
+class StartNow(Instruction, frozen=True, kw_only=True, tag="StartNow"):
+    """Start a scheduled run now (its conditions still apply), or a waiting one without them."""
+
+    run_id: str
+
+
+class SkipRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="SkipRun"):
+    """Skip a scheduled or waiting run."""
+
+    run_id: str
+    reason: str = ""
+
+
+class HoldRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="HoldRun"):
+    """Hold a scheduled or waiting run: it is not started until released."""
+
+    run_id: str
+    reason: str = ""
+
+
+class ReleaseRun(Instruction, frozen=True, kw_only=True, tag="ReleaseRun"):
+    """Release a held run."""
+
+    run_id: str
+
+
+class StopRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="StopRun"):
+    """Stop a running run by its stop signal and grace period; a starting one once it runs.
+
+    `kill`: SIGKILL at once.
+    """
+
+    run_id: str
+    kill: bool = False
+
+
+class SignalRun(Instruction, frozen=True, kw_only=True, tag="SignalRun"):
+    """Send a signal (a number) to a running run's process."""
+
+    run_id: str
+    signal: int
+
+
+class MarkRun(Instruction, frozen=True, kw_only=True, tag="MarkRun"):
+    """Force a finished run into another finished state."""
+
+    run_id: str
+    state: State
+
+
+class AddRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="AddRuns"):
+    """Scheduler → ledger: runs asked for by a person or an action, bound. `job` None or the
+    encoded ad hoc job to be stored with its hash."""
+
+    runs: list[NewRun]
+    ad_hoc_id: str | None = None
+    ad_hoc_hash: str | None = None
+    ad_hoc_job: bytes | None = None
+
+
+# --- to the scheduler ---------------------------------------------------------------------------
+
+
+class ScheduleRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ScheduleRun"):
+    """Make `count` runs of a job, or of the ad hoc job given as plain data.
+
+    `schedule_us` None: now. `stop_us` is absolute; `stop_after_us` counts from the schedule time.
+    `source_run` and `source_args` are given by an action: same-named args of the source fill
+    what `args` leaves open.
+    """
+
+    job_id: str | None = None
+    job: Any = None
+    args: dict[str, str] = {}
+    count: int = 1
+    schedule_us: int | None = None
+    stop_us: int | None = None
+    stop_after_us: int | None = None
+    source_run: str | None = None
+    source_args: dict[str, str] = {}
+
+
+class RerunRun(Instruction, frozen=True, kw_only=True, tag="RerunRun"):
+    """Make a new run of an earlier run's job and args, for now. web gives what the store says."""
+
+    run_id: str
+    job_id: str
+    args: dict[str, str]
+    stop_us: int | None = None
+
+
+class ReloadJobs(Instruction, frozen=True, kw_only=True, tag="ReloadJobs"):
+    """Read the job folder again; all or nothing. `dry_run`: only say what would change."""
+
+    dry_run: bool = False
+
+
+ToLedgerWish = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun | AddRuns
+ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs
+
+
+class LedgerWish(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="LedgerWish"):
+    """A wish for the ledger. `principal` is who asks (`anonymous`, `action:r4`, `scheduler`)."""
+
+    command_id: str
+    principal: str
+    instruction: ToLedgerWish
+
+
+class SchedulerWish(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="SchedulerWish"
+):
+    """A wish for the scheduler, which binds and asks the ledger in its turn."""
+
+    command_id: str
+    principal: str
+    instruction: ToSchedulerWish
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+class Done(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="Done"
+):
+    """It is durable: the runs concerned as they are as of `seq`. `result`: a reload's outcome,
+    `{"added": [...], "changed": [...], "removed": [...], "dry_run": bool}`."""
+
+    command_id: str
+    seq: int
+    runs: list[Run] = []
+    result: Any = None
+
+
+class Refused(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="Refused"
+):
+    """It was not done. `reason`: bad_request, wrong_state, not_found, forbidden or busy.
+
+    `details`: for a reload, list of [job id, sentence].
+    """
+
+    command_id: str
+    reason: str
+    sentence: str
+    details: Any = None

@@ -1,0 +1,214 @@
+"""A batch of the ledger as rows, and the statements that write it: the hottest path of the server.
+
+All rows are made before the transaction begins, so that it is short. Called by the SQLite writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..jobs.states import State
+from ..messages.transitions import AnyEvent, SkipsRecorded
+from .interface import Changes, StoreBroken
+from .rows import EventRow, RunRow, changed_us, encode, event_rows, group_by_run, run_row, span_rows
+
+_RUN_COLUMNS = (
+    "INSERT INTO runs (n, job_id, args, state, held, planned, schedule_us, changed_us, labels,"
+    " record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (n) DO UPDATE SET"
+)
+# What a run is (job, args, schedule) is set only while it is scheduled: an index whose columns an
+# update does not name costs nothing.
+_PUT_SCHEDULED = (
+    f"{_RUN_COLUMNS} state = excluded.state, held = excluded.held,"
+    " schedule_us = excluded.schedule_us, changed_us = excluded.changed_us,"
+    " labels = excluded.labels, record = excluded.record"
+)
+_PUT_RUN = (
+    f"{_RUN_COLUMNS} state = excluded.state, held = excluded.held,"
+    " changed_us = excluded.changed_us, labels = excluded.labels, record = excluded.record"
+)
+_PUT_SPAN = (
+    "INSERT INTO spans (block, least_schedule_us, most_schedule_us, most_changed_us)"
+    " VALUES (?, ?, ?, ?) ON CONFLICT (block) DO UPDATE SET"
+    " least_schedule_us = min(least_schedule_us, excluded.least_schedule_us),"
+    " most_schedule_us = max(most_schedule_us, excluded.most_schedule_us),"
+    " most_changed_us = max(most_changed_us, excluded.most_changed_us)"
+)
+_PUT_EVENT = "INSERT INTO events (seq, batch, n, body) VALUES (?, ?, ?, ?)"
+_PUT_SCHEDULE = (
+    "INSERT INTO schedules (job_id, fingerprint, valid_from_us, valid_to_us, written_upto_us,"
+    " definition, spec) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (job_id, fingerprint, valid_from_us) DO UPDATE SET"
+    " valid_to_us = excluded.valid_to_us, written_upto_us = excluded.written_upto_us,"
+    " definition = excluded.definition, spec = excluded.spec"
+)
+_PUT_OUTPUT = (
+    "INSERT INTO outputs (n, attempt, output_id, body) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (n, attempt, output_id) DO UPDATE SET body = excluded.body"
+)
+_PUT_OUTBOX = (
+    "INSERT INTO outbox (action_id, body) VALUES (?, ?)"
+    " ON CONFLICT (action_id) DO UPDATE SET body = excluded.body"
+)
+
+
+def check_seq(events: Sequence[AnyEvent], seq: int, path: str) -> int:
+    """Return the head after these events.
+
+    Raises:
+        StoreBroken: they do not follow `seq` without a gap.
+    """
+    if not events:
+        return seq
+    first, last = events[0].seq, events[-1].seq
+    if first != seq + 1 or last != seq + len(events):
+        sentence = f"events {first} to {last} ({len(events)}): expected to begin at {seq + 1}"
+        raise StoreBroken(f"database {path}: {sentence} and have no gap")
+    return last
+
+
+class ChangeRows:
+    """The rows of one batch. `seq` is the head once they are written."""
+
+    def __init__(self, changes: Changes, seq: int, path: str) -> None:
+        """Make the rows.
+
+        Args:
+            seq: the head before.
+        Raises:
+            StoreBroken: the events do not follow it.
+        """
+        self.seq = check_seq(changes.events, seq, path)
+        self._path = path
+        self._changes = changes
+        groups = group_by_run(changes.events)
+        self._events: list[EventRow] = event_rows(groups, seq + 1)
+        self._scheduled: list[RunRow] = []
+        self._moved: list[RunRow] = []
+        self._withdrawn: list[tuple[int]] = []
+        for run_id, run in changes.runs.items():
+            if run is None:
+                self._withdrawn.append((int(run_id[1:]),))
+            else:
+                row = run_row(run, changed_us(run, groups.get(run_id)))
+                (self._scheduled if run.state is State.SCHEDULED else self._moved).append(row)
+        self._spans = span_rows([*self._scheduled, *self._moved])
+
+    def write(self, connection: sqlite3.Connection, epoch: int) -> None:
+        """Write them inside the transaction that is open.
+
+        Raises:
+            StoreBroken: the database is of another epoch.
+        """
+        put = connection.executemany
+        # What goes first makes room: a withdrawn run may be written anew under another number.
+        if self._withdrawn:
+            put("DELETE FROM runs WHERE n = ?", self._withdrawn)
+        if self._scheduled:
+            put(_PUT_SCHEDULED, self._scheduled)
+        if self._moved:
+            put(_PUT_RUN, self._moved)
+        if self._spans:
+            put(_PUT_SPAN, self._spans)
+        if self._events:
+            put(_PUT_EVENT, self._events)
+        self._write_jobs(connection)
+        self._write_rest(connection)
+        self._write_head(connection, epoch)
+
+    def _write_jobs(self, connection: sqlite3.Connection) -> None:
+        """Write definitions, jobs, schedules and skips."""
+        changes = self._changes
+        _put(
+            connection,
+            "INSERT INTO definitions (hash, job_id, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            ((one.hash, one.job_id, one.body) for one in changes.definitions),
+        )
+        for table, jobs in (("jobs", changes.jobs), ("ad_hoc_jobs", changes.ad_hoc_jobs)):
+            gone = [(job_id,) for job_id, hash_ in jobs.items() if hash_ is None]
+            _put(connection, f"DELETE FROM {table} WHERE job_id = ?", gone)
+            _put(
+                connection,
+                f"INSERT INTO {table} (job_id, definition) VALUES (?, ?)"
+                " ON CONFLICT (job_id) DO UPDATE SET definition = excluded.definition",
+                ((job_id, hash_) for job_id, hash_ in jobs.items() if hash_ is not None),
+            )
+        _put(
+            connection,
+            _PUT_SCHEDULE,
+            (
+                (
+                    row.job_id,
+                    row.fingerprint,
+                    row.valid_from_us,
+                    row.valid_to_us,
+                    row.written_upto_us,
+                    row.definition,
+                    encode(row.spec),
+                )
+                for row in changes.schedules
+            ),
+        )
+        _put(
+            connection,
+            "INSERT INTO skips (seq, job_id, fingerprint, body) VALUES (?, ?, ?, ?)",
+            (
+                (event.seq, event.job_id, event.fingerprint, encode(event))
+                for event in changes.events
+                if type(event) is SkipsRecorded
+            ),
+        )
+
+    def _write_rest(self, connection: sqlite3.Connection) -> None:
+        """Write outputs, outbox, answers and findings."""
+        changes = self._changes
+        _put(
+            connection,
+            _PUT_OUTPUT,
+            (
+                (int(one.run_id[1:]), one.attempt, one.output_id, encode(one))
+                for one in changes.outputs
+            ),
+        )
+        settled = [(action_id,) for action_id, item in changes.outbox.items() if item is None]
+        _put(connection, "DELETE FROM outbox WHERE action_id = ?", settled)
+        owed = [(key, encode(item)) for key, item in changes.outbox.items() if item is not None]
+        _put(connection, _PUT_OUTBOX, owed)
+        _put(
+            connection,
+            "INSERT INTO answers (command_id, at_us, body) VALUES (?, ?, ?)"
+            " ON CONFLICT (command_id) DO UPDATE SET at_us = excluded.at_us, body = excluded.body",
+            (
+                (command_id, changes.answers_at_us, encode(answer))
+                for command_id, answer in changes.answers.items()
+            ),
+        )
+        if changes.findings is not None:
+            connection.execute("DELETE FROM findings")
+            findings = [(encode(finding),) for finding in changes.findings]
+            _put(connection, "INSERT INTO findings (body) VALUES (?)", findings)
+
+    def _write_head(self, connection: sqlite3.Connection, epoch: int) -> None:
+        changes = self._changes
+        done = connection.execute(
+            "UPDATE meta SET seq = ?, next_run_number = coalesce(?, next_run_number),"
+            " jobs_version = coalesce(?, jobs_version), checked_at_us = coalesce(?, checked_at_us)"
+            " WHERE epoch = ?",
+            (
+                self.seq,
+                changes.next_run_number,
+                changes.jobs_version,
+                changes.checked_at_us,
+                epoch,
+            ),
+        )
+        if done.rowcount != 1:
+            sentence = f"epoch {epoch} is over: expected to be the only server"
+            raise StoreBroken(f"database {self._path}: {sentence}")
+
+
+def _put(connection: sqlite3.Connection, text: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Run a statement for each row; nothing for none."""
+    connection.executemany(text, rows)

@@ -1,0 +1,213 @@
+"""The store as its users see it: one writer (the ledger's stage), any number of readers.
+
+Two stores implement it: SQLite and an in-memory twin; one conformance suite proves both. All
+instants are microseconds UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from ..jobs.errors import CallsheetError, UserError
+from ..jobs.job import Job
+from ..jobs.run import Run
+from ..jobs.states import State
+from ..messages.commands import OutboxItem
+from ..messages.hello import DueRow, ScheduleRow
+from ..messages.instructions import Finding, OutputRecord, StoredDefinition
+from ..messages.transitions import AnyEvent, SkipsRecorded
+from ..messages.wishes import Done, Refused
+
+
+class StoreError(CallsheetError):
+    """The store could not do what was asked (disk full, locked): nothing of it was written."""
+
+
+class StoreBroken(StoreError):
+    """What the store holds is no longer known, or is not what the writer believes: the process
+    must end; its successor reads what is true (failed fsync, corruption, another epoch)."""
+
+
+class StoreUnusable(UserError):
+    """The database cannot be opened: missing, corrupt, of a newer version, or in use."""
+
+
+class Changes(msgspec.Struct, kw_only=True):
+    """What one batch of the ledger changes: written in one transaction, or not at all.
+
+    `runs` maps id to the run as it now is, None when its row goes (withdrawn). `jobs` maps job id to
+    definition hash, None when the job is no longer in force. `outbox` maps action id to the item
+    owed, None when it is settled. `next_run_number` None: unchanged.
+    """
+
+    events: list[AnyEvent] = []
+    runs: dict[str, Run | None] = {}
+    definitions: list[StoredDefinition] = []
+    jobs: dict[str, str | None] = {}
+    ad_hoc_jobs: dict[str, str] = {}
+    jobs_version: int | None = None
+    schedules: list[ScheduleRow] = []
+    outputs: list[OutputRecord] = []
+    outbox: dict[str, OutboxItem | None] = {}
+    answers: dict[str, Done | Refused] = {}
+    answers_at_us: int = 0
+    findings: list[Finding] | None = None
+    checked_at_us: int | None = None
+    next_run_number: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(
+            self.events
+            or self.runs
+            or self.definitions
+            or self.jobs
+            or self.ad_hoc_jobs
+            or self.jobs_version is not None
+            or self.schedules
+            or self.outputs
+            or self.outbox
+            or self.answers
+            or self.findings is not None
+            or self.next_run_number is not None
+        )
+
+
+class Opening(msgspec.Struct, kw_only=True):
+    """What the ledger finds when it opens the store: its epoch (already raised and durable), the
+    head, and everything that is not over. Scheduled runs are not here: they are found by time."""
+
+    epoch: int
+    seq: int
+    next_run_number: int
+    jobs_version: int
+    since_us: int
+    server_id: str
+    active: list[Run]
+    schedules: list[ScheduleRow]
+    jobs: dict[str, str]
+    ad_hoc_jobs: dict[str, str]
+    outbox: list[OutboxItem]
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of runs: all given terms must hold. Newest id first; `before_number` is the cursor
+    (runs with a smaller number). `args` must be among the run's args. `limit` ≤ 10,001."""
+
+    job_id: str | None = None
+    job_ids: tuple[str, ...] | None = None
+    states: tuple[State, ...] | None = None
+    args: dict[str, str] = {}
+    label: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    changed_since_us: int | None = None
+    run_ids: tuple[str, ...] | None = None
+    before_number: int | None = None
+    limit: int = 100
+
+
+class Reader(Protocol):
+    """Reads for web, waiter and checker, and for the ledger's own look-ups. Short transactions;
+    each method is one consistent read unless inside `snapshot()`."""
+
+    def head(self) -> tuple[int, int]:
+        """Return (epoch, seq) as last committed."""
+
+    def snapshot(self) -> Any:
+        """Return a context manager: reads inside it see one state of the database."""
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run, None when there is none."""
+
+    def runs(self, run_ids: list[str]) -> list[Run]:
+        """Return the runs found, in no order."""
+
+    def query(self, query: RunQuery) -> list[Run]:
+        """Return the page of runs the query asks for."""
+
+    def count(self, query: RunQuery) -> int:
+        """Return how many runs the query matches, its cursor and limit left aside."""
+
+    def count_by_state(self, query: RunQuery) -> dict[State, int]:
+        """Return how many runs of the query are in each state (absent: none)."""
+
+    def active(self) -> list[Run]:
+        """Return all waiting, starting, running and stopping runs."""
+
+    def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
+        """Return scheduled, not held runs with schedule time < upto_us, by (time, number), that
+        come after `after` (schedule_us, run number)."""
+
+    def instance_states(self, job_id: str, args_key: str) -> dict[State, int]:
+        """Return how many runs of exactly this instance are in each state."""
+
+    def log(self, run_id: str) -> list[AnyEvent]:
+        """Return the events of a run in order, empty when there are none."""
+
+    def events_after(self, seq: int, limit: int) -> list[AnyEvent]:
+        """Return events above `seq` in order, at most `limit`."""
+
+    def definition(self, hash_: str) -> Job | None:
+        """Return a stored job definition."""
+
+    def jobs(self) -> dict[str, str]:
+        """Return the jobs in force from the folder: id to definition hash."""
+
+    def ad_hoc_job(self, job_id: str) -> str | None:
+        """Return the definition hash of an ad hoc job."""
+
+    def schedules(self) -> list[ScheduleRow]:
+        """Return the open schedules."""
+
+    def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
+        """Return the recorded skips of a schedule."""
+
+    def outputs(self, run_id: str) -> list[OutputRecord]:
+        """Return the index of a run's outputs."""
+
+    def last_runs(self, job_ids: list[str], per_job: int) -> dict[str, list[Run]]:
+        """Return the newest finished or active runs of each job, newest first."""
+
+    def findings(self) -> tuple[int | None, list[Finding]]:
+        """Return when the checker last reported, and its open findings."""
+
+    def answer(self, command_id: str) -> Done | Refused | None:
+        """Return the kept answer of a wish (kept for 24 hours)."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Writer(Protocol):
+    """The ledger's store: takes the lock and the epoch when opened, writes whole batches."""
+
+    reader: Reader
+
+    def open(self, now_us: int) -> Opening:
+        """Take the lock, raise the epoch durably, return what is there.
+
+        Raises:
+            StoreUnusable: another server holds it, or the database is missing, corrupt or newer.
+        """
+
+    def existing_expected(self, keys: list[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
+        """Return which of (job_id, args_key, schedule_us) a schedule has already made a run for."""
+
+    def expected_after(self, job_id: str, fingerprint: str, at_us: int) -> list[Run]:
+        """Return the expected, still scheduled runs of a schedule from `at_us` on."""
+
+    def commit(self, changes: Changes) -> None:
+        """Write all of it durably in one transaction.
+
+        Raises:
+            StoreError: nothing was written; the same changes may be committed again later.
+        """
+
+    def maintain(self, now_us: int) -> None:
+        """Idle work: checkpoint the log, forget answers older than 24 hours."""
+
+    def close(self) -> None:
+        """Release the lock."""

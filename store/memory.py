@@ -1,0 +1,321 @@
+"""The in-memory twin of the SQLite store, for simulation and tests: quick, and as strict.
+
+`MemoryDisk` is what survives: a writer opened on it finds what an earlier one committed, and raises
+the epoch. For one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..jobs.job import Job
+from ..jobs.run import Run, run_number
+from ..jobs.states import ACTIVE, State
+from ..messages.hello import DueRow, ScheduleRow
+from ..messages.instructions import Finding, OutputRecord
+from ..messages.transitions import AnyEvent, SkipsRecorded
+from ..messages.wishes import Done, Refused
+from .changes import check_seq
+from .finding import wanted_jobs
+from .interface import Changes, Opening, RunQuery, StoreBroken, StoreError, StoreUnusable
+from .memory_tables import NAME, ExpectedKey, Tables
+from .rows import ANSWER_AGE_US, PAGE_RUNS, args_text, decode_job
+
+
+class MemoryDisk:
+    """What survives a crash. `fault`, while set, is why every commit is refused (a full disk)."""
+
+    def __init__(self, since_us: int = 0, server_id: str = "memory") -> None:
+        self.tables = Tables(since_us, server_id)
+        self.fault: str | None = None
+        self.snapshots = 0
+        self.writer: MemoryWriter | None = None
+
+    def crash(self) -> None:
+        """End the writer as `kill -9` would: its lock is free, what it committed stays."""
+        self.writer = None
+
+    def writable(self) -> Tables:
+        """Return the tables to be changed: copied first while a snapshot looks at them."""
+        if self.snapshots:
+            self.tables, self.snapshots = self.tables.copy(), 0
+        return self.tables
+
+
+class MemoryReader:
+    """Implements `Reader` on a disk in memory."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self._disk = disk
+        self._seen: Tables | None = None
+
+    @property
+    def _tables(self) -> Tables:
+        return self._seen or self._disk.tables
+
+    def close(self) -> None:
+        """Close it."""
+        self._seen = None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let the reads inside see one state of the database."""
+        self._seen = self._disk.tables
+        self._disk.snapshots += 1
+        try:
+            yield
+        finally:
+            if self._seen is self._disk.tables:
+                self._disk.snapshots -= 1
+            self._seen = None
+
+    def head(self) -> tuple[int, int]:
+        """Return (epoch, seq) as last committed."""
+        return self._tables.epoch, len(self._tables.events)
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run, None when there is none."""
+        number = run_number(run_id)
+        return None if number is None else self._tables.runs.get(number)
+
+    def runs(self, run_ids: list[str]) -> list[Run]:
+        """Return the runs found, in no order."""
+        found = [self.run(run_id) for run_id in dict.fromkeys(run_ids)]
+        return [run for run in found if run is not None]
+
+    def query(self, query: RunQuery) -> list[Run]:
+        """Return the page of runs the query asks for."""
+        top = query.before_number
+        found = [run for run in self._matching(query) if top is None or run.number < top]
+        found.sort(key=_number, reverse=True)
+        return found[: max(0, min(query.limit, PAGE_RUNS))]
+
+    def count(self, query: RunQuery) -> int:
+        """Return how many runs the query matches, its cursor and limit left aside."""
+        return sum(1 for _ in self._matching(query))
+
+    def count_by_state(self, query: RunQuery) -> dict[State, int]:
+        """Return how many runs of the query are in each state (absent: none)."""
+        return _tally(self._matching(query))
+
+    def active(self) -> list[Run]:
+        """Return all waiting, starting, running and stopping runs, by number."""
+        return sorted(self._tables.active.values(), key=_number)
+
+    def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
+        """Return scheduled, not held runs with schedule time < upto_us, by (time, number)."""
+        keys = sorted(
+            (run.schedule_us, number)
+            for number, run in self._tables.scheduled.items()
+            if not run.held and run.schedule_us < upto_us and (run.schedule_us, number) > after
+        )
+        scheduled = self._tables.scheduled
+        return [DueRow(f"r{n}", time_us, scheduled[n].job_id) for time_us, n in keys[:limit]]
+
+    def instance_states(self, job_id: str, args_key: str) -> dict[State, int]:
+        """Return how many runs of exactly this instance are in each state."""
+        runs = self._tables.runs
+        numbers = self._tables.by_job.get(job_id, ())
+        return _tally(runs[n] for n in numbers if args_text(runs[n].args) == args_key)
+
+    def log(self, run_id: str) -> list[AnyEvent]:
+        """Return the events of a run in order, empty when there are none."""
+        return list(self._tables.logs.get(run_number(run_id) or -1, ()))
+
+    def events_after(self, seq: int, limit: int) -> list[AnyEvent]:
+        """Return events above `seq` in order, at most `limit`."""
+        return self._tables.events[max(seq, 0) : max(seq, 0) + limit]
+
+    def definition(self, hash_: str) -> Job | None:
+        """Return a stored job definition."""
+        stored = self._tables.definitions.get(hash_)
+        return None if stored is None else decode_job(stored.body)
+
+    def jobs(self) -> dict[str, str]:
+        """Return the jobs in force from the folder: id to definition hash."""
+        return dict(sorted(self._tables.jobs.items()))
+
+    def ad_hoc_jobs(self) -> dict[str, str]:
+        """Return all ad hoc jobs: id to definition hash."""
+        return dict(sorted(self._tables.ad_hoc_jobs.items()))
+
+    def ad_hoc_job(self, job_id: str) -> str | None:
+        """Return the definition hash of an ad hoc job."""
+        return self._tables.ad_hoc_jobs.get(job_id)
+
+    def schedules(self) -> list[ScheduleRow]:
+        """Return the open schedules, by job and fingerprint."""
+        rows = self._tables.schedules
+        return [rows[key] for key in sorted(rows) if rows[key].valid_to_us is None]
+
+    def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
+        """Return the recorded skips of a schedule, in order of recording."""
+        wanted = (job_id, fingerprint)
+        return [skip for skip in self._tables.skips if (skip.job_id, skip.fingerprint) == wanted]
+
+    def outputs(self, run_id: str) -> list[OutputRecord]:
+        """Return the index of a run's outputs, by attempt and output id."""
+        outputs = self._tables.outputs.get(run_number(run_id) or -1, {})
+        return [outputs[key] for key in sorted(outputs)]
+
+    def last_runs(self, job_ids: list[str], per_job: int) -> dict[str, list[Run]]:
+        """Return the newest finished or active runs of each job, newest first."""
+        found: dict[str, list[Run]] = {}
+        for job_id in job_ids:
+            numbers = sorted(self._tables.by_job.get(job_id, ()), reverse=True)
+            runs = [self._tables.runs[number] for number in numbers]
+            runs = [run for run in runs if run.state is not State.SCHEDULED]
+            if runs:
+                found[job_id] = runs[:per_job]
+        return found
+
+    def findings(self) -> tuple[int | None, list[Finding]]:
+        """Return when the checker last reported, and its open findings."""
+        return self._tables.checked_at_us, list(self._tables.findings)
+
+    def answer(self, command_id: str) -> Done | Refused | None:
+        """Return the kept answer of a wish (kept for 24 hours)."""
+        return self._tables.answers.get(command_id, (0, None))[1]
+
+    def _matching(self, query: RunQuery) -> Iterator[Run]:
+        tables = self._tables
+        terms = _terms(query, tables)
+        job_ids = wanted_jobs(query)
+        numbers: Any = tables.runs
+        if query.run_ids is not None:
+            numbers = dict.fromkeys(filter(None, map(run_number, query.run_ids)))
+        elif job_ids is not None:
+            numbers = [n for job_id in job_ids for n in tables.by_job.get(job_id, ())]
+        elif query.states is not None and ACTIVE.issuperset(query.states):
+            numbers = tables.active
+        for number in numbers:
+            run = tables.runs.get(number)
+            if run is not None and all(term(run) for term in terms):
+                yield run
+
+
+class MemoryWriter:
+    """Implements `Writer` on a disk in memory; one at a time may be open on it."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self._disk = disk
+        self._epoch = 0
+        self.reader = MemoryReader(disk)
+
+    def open(self, now_us: int) -> Opening:
+        """Take the lock, raise the epoch durably, return what is there.
+
+        Raises:
+            StoreUnusable: another writer holds it.
+        """
+        if self._disk.writer is not None:
+            raise StoreUnusable(f"{NAME}: another writer has it in use: expected no other server")
+        self._disk.writer = self
+        tables = self._disk.writable()
+        tables.epoch += 1
+        self._epoch = tables.epoch
+        return Opening(
+            epoch=tables.epoch,
+            seq=len(tables.events),
+            next_run_number=tables.next_run_number,
+            jobs_version=tables.jobs_version,
+            since_us=tables.since_us,
+            server_id=tables.server_id,
+            active=self.reader.active(),
+            schedules=self.reader.schedules(),
+            jobs=self.reader.jobs(),
+            ad_hoc_jobs=self.reader.ad_hoc_jobs(),
+            outbox=list(tables.outbox.values()),
+        )
+
+    def existing_expected(self, keys: list[ExpectedKey]) -> set[ExpectedKey]:
+        """Return which of (job_id, args_key, schedule_us) a schedule has already made a run for."""
+        return {key for key in keys if key in self._ours().planned}
+
+    def expected_after(self, job_id: str, fingerprint: str, at_us: int) -> list[Run]:
+        """Return the expected, still scheduled runs of a schedule from `at_us` on, by time."""
+        tables = self._ours()
+        found = [
+            run
+            for run in map(tables.scheduled.get, tables.by_job.get(job_id, ()))
+            if run is not None
+            and run.expected
+            and run.fingerprint == fingerprint
+            and run.schedule_us >= at_us
+        ]
+        return sorted(found, key=lambda run: (run.schedule_us, args_text(run.args)))
+
+    def commit(self, changes: Changes) -> None:
+        """Write all of it in one step.
+
+        Raises:
+            StoreError: nothing was written; the same changes may be committed again later.
+            StoreBroken: the process must end.
+        """
+        tables = self._ours()
+        if self._disk.fault is not None:
+            raise StoreError(f"{NAME}: {self._disk.fault}")
+        check_seq(changes.events, len(tables.events), NAME)
+        tables.check_planned(changes)
+        self._disk.writable().apply(changes)
+
+    def maintain(self, now_us: int) -> None:
+        """Idle work: forget answers older than 24 hours."""
+        tables = self._ours()
+        if any(at_us < now_us - ANSWER_AGE_US for at_us, _ in tables.answers.values()):
+            tables = self._disk.writable()
+            tables.answers = {
+                command_id: kept
+                for command_id, kept in tables.answers.items()
+                if kept[0] >= now_us - ANSWER_AGE_US
+            }
+
+    def close(self) -> None:
+        """Release the lock; a second call does nothing."""
+        if self._disk.writer is self:
+            self._disk.writer = None
+
+    def _ours(self) -> Tables:
+        if self._disk.writer is not self or self._disk.tables.epoch != self._epoch:
+            raise StoreBroken(f"{NAME}: epoch {self._epoch} is over: expected an open writer")
+        return self._disk.tables
+
+
+def _terms(query: RunQuery, tables: Tables) -> list[Callable[[Run], bool]]:
+    """Return one test per term of a query."""
+    terms: list[Callable[[Run], bool]] = []
+    job_ids = wanted_jobs(query)
+    if job_ids is not None:
+        wanted = frozenset(job_ids)
+        terms.append(lambda run: run.job_id in wanted)
+    if query.states is not None:
+        states = frozenset(query.states)
+        terms.append(lambda run: run.state in states)
+    if query.args:
+        args = query.args.items()
+        terms.append(lambda run: args <= run.args.items())
+    if query.label is not None:
+        terms.append(lambda run: query.label in run.labels)
+    if query.since_us is not None:
+        since_us = query.since_us
+        terms.append(lambda run: run.schedule_us >= since_us)
+    if query.until_us is not None:
+        until_us = query.until_us
+        terms.append(lambda run: run.schedule_us < until_us)
+    if query.changed_since_us is not None:
+        changed = query.changed_since_us
+        terms.append(lambda run: tables.changed_us[run.number] >= changed)
+    return terms
+
+
+def _number(run: Run) -> int:
+    return run.number
+
+
+def _tally(runs: Iterator[Run]) -> dict[State, int]:
+    counts: dict[State, int] = {}
+    for run in runs:
+        counts[run.state] = counts.get(run.state, 0) + 1
+    return counts

@@ -1,0 +1,326 @@
+"""Reads of the SQLite store, for every role: short, read-only, under a time limit.
+
+One object is used by one thread at a time. It never writes, checkpoints or waits for the writer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..jobs.job import Job
+from ..jobs.run import Run, run_number
+from ..jobs.states import State
+from ..messages.hello import DueRow, ScheduleRow
+from ..messages.instructions import Finding, OutputRecord
+from ..messages.transitions import AnyEvent, SkipsRecorded
+from ..messages.wishes import Done, Refused
+from .faults import name_of, store_error
+from .finding import add_functions, find_numbers, matching
+from .interface import RunQuery, StoreError
+from .migrate import open_checked
+from .rows import (
+    STATE_CODES,
+    STATES,
+    decode_answer,
+    decode_events,
+    decode_finding,
+    decode_job,
+    decode_output,
+    decode_plain,
+    decode_run,
+    decode_skips,
+)
+
+# A read that takes longer is given up: it would keep the log from being checkpointed.
+LIMIT_S = 2.0
+# SQLite asks whether to go on once in so many steps of its machine, about every 0.1 ms.
+_STEPS = 10_000
+# Decoded definitions kept; they never change, being named by their content.
+_KEPT_DEFINITIONS = 2_000
+
+_ACTIVE = "state IN (1, 2, 3, 4)"
+
+
+class SqliteReader:
+    """Implements `Reader` on a connection of its own, or on its writer's."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        limit_s: float = LIMIT_S,
+        connection: sqlite3.Connection | None = None,
+    ) -> None:
+        """Open the database read-only, or share `connection`, which stays its owner's to close.
+
+        Raises:
+            StoreUnusable: it is missing, not ours, corrupt, older or newer.
+        """
+        self._path = os.fspath(path)
+        self._owned = connection is None
+        self._connection = connection or open_checked(self._path, writable=False)
+        self._limit_s = limit_s
+        self._deadline_s = 0.0
+        self._definitions: dict[str, Job] = {}
+        add_functions(self._connection)
+        self._connection.set_progress_handler(self._is_late, _STEPS)
+
+    def close(self) -> None:
+        """Close it; a second call does nothing."""
+        if self._owned:
+            self._connection.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let the reads inside see one state of the database."""
+        with self._reading():
+            self._connection.execute("BEGIN")
+            # The state seen is that of the first read.
+            self._connection.execute("SELECT seq FROM meta").fetchone()
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    def head(self) -> tuple[int, int]:
+        """Return (epoch, seq) as last committed."""
+        row = self._one("SELECT epoch, seq FROM meta")
+        assert row is not None
+        return row[0], row[1]
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run, None when there is none."""
+        row = self._one("SELECT record FROM runs WHERE n = ?", run_number(run_id))
+        return None if row is None else decode_run(row[0])
+
+    def runs(self, run_ids: list[str]) -> list[Run]:
+        """Return the runs found, in no order."""
+        numbers = [number for number in map(run_number, run_ids) if number is not None]
+        return self._records(numbers)
+
+    def query(self, query: RunQuery) -> list[Run]:
+        """Return the page of runs the query asks for."""
+        with self._reading(several=True):
+            return self._records(find_numbers(self._connection, query))
+
+    def count(self, query: RunQuery) -> int:
+        """Return how many runs the query matches, its cursor and limit left aside."""
+        with self._reading(several=True):
+            found = matching(self._connection, query)
+            if found is None:
+                return 0
+            row = self._connection.execute(f"SELECT count(*) FROM {found[0]}", found[1]).fetchone()
+            count: int = row[0]
+            return count
+
+    def count_by_state(self, query: RunQuery) -> dict[State, int]:
+        """Return how many runs of the query are in each state (absent: none)."""
+        with self._reading(several=True):
+            found = matching(self._connection, query)
+            if found is None:
+                return {}
+            text = f"SELECT state, count(*) FROM {found[0]} GROUP BY state"
+            return {STATES[code]: n for code, n in self._connection.execute(text, found[1])}
+
+    def active(self) -> list[Run]:
+        """Return all waiting, starting, running and stopping runs, by number."""
+        rows = self._all(f"SELECT record FROM runs WHERE {_ACTIVE} ORDER BY n")
+        return [decode_run(row[0]) for row in rows]
+
+    def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
+        """Return scheduled, not held runs with schedule time < upto_us, by (time, number)."""
+        rows = self._all(
+            "SELECT n, schedule_us, job_id FROM runs INDEXED BY runs_due WHERE state = 0"
+            " AND held = 0 AND (schedule_us, n) > (?, ?) AND schedule_us < ?"
+            " ORDER BY schedule_us, n LIMIT ?",
+            *after,
+            upto_us,
+            limit,
+        )
+        return [DueRow(f"r{number}", time_us, job_id) for number, time_us, job_id in rows]
+
+    def instance_states(self, job_id: str, args_key: str) -> dict[State, int]:
+        """Return how many runs of exactly this instance are in each state."""
+        rows = self._all(
+            "SELECT state, count(*) FROM runs INDEXED BY runs_instance"
+            " WHERE job_id = ? AND args = ? GROUP BY state",
+            job_id,
+            args_key,
+        )
+        return {STATES[code]: count for code, count in rows}
+
+    def last_runs(self, job_ids: list[str], per_job: int) -> dict[str, list[Run]]:
+        """Return the newest finished or active runs of each job, newest first."""
+        text = (
+            "SELECT n FROM runs INDEXED BY runs_job WHERE job_id = ? AND state = ?"
+            " ORDER BY n DESC LIMIT ?"
+        )
+        codes = [code for state, code in STATE_CODES.items() if state is not State.SCHEDULED]
+        found: dict[str, list[Run]] = {}
+        with self._reading(several=True):
+            execute = self._connection.execute
+            for job_id in dict.fromkeys(job_ids):
+                numbers = [
+                    row[0] for code in codes for row in execute(text, (job_id, code, per_job))
+                ]
+                if numbers:
+                    numbers.sort(reverse=True)
+                    found[job_id] = self._records(numbers[:per_job])
+        return found
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def log(self, run_id: str) -> list[AnyEvent]:
+        """Return the events of a run in order, empty when there are none."""
+        rows = self._all("SELECT body FROM events WHERE n = ? ORDER BY seq", run_number(run_id))
+        return [event for row in rows for event in decode_events(row[0])]
+
+    def events_after(self, seq: int, limit: int) -> list[AnyEvent]:
+        """Return events above `seq` in order, at most `limit`."""
+        found: list[AnyEvent] = []
+        with self._reading(several=True):
+            # The commit that holds seq + 1 is read from its start: its rows interleave.
+            rows = self._connection.execute(
+                "SELECT batch, body FROM events WHERE seq >= coalesce((SELECT batch FROM events"
+                " WHERE seq <= ? ORDER BY seq DESC LIMIT 1), 0) ORDER BY seq",
+                (seq + 1,),
+            )
+            current = -1
+            for batch, body in rows:
+                if batch != current and len(found) >= limit:
+                    break
+                current = batch
+                found += [event for event in decode_events(body) if event.seq > seq]
+        found.sort(key=lambda event: event.seq)
+        return found[:limit]
+
+    # --- jobs and schedules ---------------------------------------------------------------------
+
+    def definition(self, hash_: str) -> Job | None:
+        """Return a stored job definition."""
+        job = self._definitions.get(hash_)
+        if job is None:
+            row = self._one("SELECT body FROM definitions WHERE hash = ?", hash_)
+            if row is None:
+                return None
+            if len(self._definitions) >= _KEPT_DEFINITIONS:
+                self._definitions.clear()
+            job = self._definitions[hash_] = decode_job(row[0])
+        return job
+
+    def jobs(self) -> dict[str, str]:
+        """Return the jobs in force from the folder: id to definition hash."""
+        return dict(self._all("SELECT job_id, definition FROM jobs ORDER BY job_id"))
+
+    def ad_hoc_jobs(self) -> dict[str, str]:
+        """Return all ad hoc jobs: id to definition hash."""
+        return dict(self._all("SELECT job_id, definition FROM ad_hoc_jobs ORDER BY job_id"))
+
+    def ad_hoc_job(self, job_id: str) -> str | None:
+        """Return the definition hash of an ad hoc job."""
+        row = self._one("SELECT definition FROM ad_hoc_jobs WHERE job_id = ?", job_id)
+        return None if row is None else row[0]
+
+    def schedules(self) -> list[ScheduleRow]:
+        """Return the open schedules, by job and fingerprint."""
+        rows = self._all(
+            "SELECT job_id, fingerprint, definition, valid_from_us, written_upto_us, spec"
+            " FROM schedules WHERE valid_to_us IS NULL ORDER BY job_id, fingerprint, valid_from_us"
+        )
+        return [
+            ScheduleRow(
+                job_id=row[0],
+                fingerprint=row[1],
+                definition=row[2],
+                valid_from_us=row[3],
+                written_upto_us=row[4],
+                spec=decode_plain(row[5]),
+            )
+            for row in rows
+        ]
+
+    def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
+        """Return the recorded skips of a schedule, in order of recording."""
+        rows = self._all(
+            "SELECT body FROM skips WHERE job_id = ? AND fingerprint = ? ORDER BY seq",
+            job_id,
+            fingerprint,
+        )
+        return [decode_skips(row[0]) for row in rows]
+
+    # --- the rest -------------------------------------------------------------------------------
+
+    def outputs(self, run_id: str) -> list[OutputRecord]:
+        """Return the index of a run's outputs, by attempt and output id."""
+        rows = self._all(
+            "SELECT body FROM outputs WHERE n = ? ORDER BY attempt, output_id", run_number(run_id)
+        )
+        return [decode_output(row[0]) for row in rows]
+
+    def findings(self) -> tuple[int | None, list[Finding]]:
+        """Return when the checker last reported, and its open findings."""
+        with self._reading(several=True):
+            row = self._one("SELECT checked_at_us FROM meta")
+            assert row is not None
+            rows = self._all("SELECT body FROM findings ORDER BY place")
+        return row[0], [decode_finding(row[0]) for row in rows]
+
+    def answer(self, command_id: str) -> Done | Refused | None:
+        """Return the kept answer of a wish (kept for 24 hours)."""
+        row = self._one("SELECT body FROM answers WHERE command_id = ?", command_id)
+        return None if row is None else decode_answer(row[0])
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _records(self, numbers: list[int]) -> list[Run]:
+        """Return the runs with these numbers, newest first."""
+        text = "SELECT record FROM runs WHERE n IN (SELECT value FROM json_each(?)) ORDER BY n DESC"
+        return [decode_run(row[0]) for row in self._all(text, json.dumps(numbers))]
+
+    def _one(self, text: str, *values: Any) -> tuple[Any, ...] | None:
+        with self._reading():
+            row: tuple[Any, ...] | None = self._connection.execute(text, values).fetchone()
+            return row
+
+    def _all(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._reading():
+            return self._connection.execute(text, values).fetchall()
+
+    @contextmanager
+    def _reading(self, *, several: bool = False) -> Iterator[None]:
+        """Run statements under one time limit; `several` of them see one state.
+
+        Raises:
+            StoreError: the limit passed, or SQLite failed.
+        """
+        outermost = self._deadline_s == 0.0
+        if outermost:
+            self._deadline_s = time.monotonic() + self._limit_s
+        begun = several and not self._connection.in_transaction
+        try:
+            if begun:
+                self._connection.execute("BEGIN")
+            yield
+        except sqlite3.Error as error:
+            if name_of(error) == "SQLITE_INTERRUPT":
+                sentence = f"query took longer than {self._limit_s:g} s: ask for less"
+                raise StoreError(sentence) from None
+            raise store_error(self._path, error) from error
+        finally:
+            if begun and self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+            if outermost:
+                self._deadline_s = 0.0
+
+    def _is_late(self) -> bool:
+        """Tell SQLite whether to give up."""
+        return 0.0 < self._deadline_s < time.monotonic()

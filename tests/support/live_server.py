@@ -1,0 +1,178 @@
+"""A real server for the system tests: its own folder, its own port, its processes by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Against hanging only; nothing here asserts how fast something is.
+PATIENCE_S = 120.0
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(holds: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+    """Wait until `holds()` is true and return it; fail with `what` when it never is."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        found = holds()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {patience_s:.0f} s for {what}")
+        time.sleep(0.05)
+
+
+class Answer:
+    """An HTTP answer: its status, headers and body."""
+
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Server:
+    """`callsheetctl serve` in a folder with the given job files; restartable in place."""
+
+    def __init__(self, folder: Path, jobs: dict[str, str], settings: str = "") -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        for name, text in jobs.items():
+            path = folder / "jobs" / f"{name}.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (folder / "jobs").mkdir(exist_ok=True)
+        self.config = folder / "callsheet.yaml"
+        self.config.write_text(f"job_dir: jobs\ndatabase: callsheet.db\n{settings}")
+        self.callsheetctl("create", str(folder / "callsheet.db")).check_returncode()
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def callsheetctl(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a `callsheetctl` command to its end."""
+        command = [sys.executable, "-m", "callsheet.cli.administrators", *args]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def start(self, *options: str) -> Server:
+        """Start it and wait until it is ready."""
+        command = [sys.executable, "-m", "callsheet.cli.administrators", "serve"]
+        command += ["--config", str(self.config), "--bind", f"127.0.0.1:{self.port}", *options]
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder
+            )
+        until(self._ready, f"the server; its log:\n{self.log()}")
+        return self
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the server ended:\n{self.log()}"
+        try:
+            return self.get("/api/v1/running").status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> int:
+        """Stop it as an administrator does and return its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_S)
+
+    def log(self) -> str:
+        """Everything the server has printed."""
+        path = self.folder / "server.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def processes(self) -> dict[str, int]:
+        """Return the pid of each role's process, by role."""
+        found = list(self.folder.rglob("processes.json"))
+        assert found, "the server keeps no processes.json"
+        return {str(role): int(pid) for role, pid in json.loads(found[0].read_text()).items()}
+
+    def kill(self, role: str) -> int:
+        """SIGKILL a role's process and return its pid."""
+        pid = until(lambda: self._alive(role), f"a process of {role}")
+        os.kill(pid, signal.SIGKILL)
+        return int(pid)
+
+    def _alive(self, role: str) -> int:
+        pid = self.processes().get(role, 0)
+        return pid if pid > 0 and Path(f"/proc/{pid}").exists() else 0
+
+    # --- HTTP -----------------------------------------------------------------------------------
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Send a request; any status is an answer, a broken connection raises OSError."""
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return Answer(reply.status, reply.headers, reply.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            raise OSError(str(error)) from error
+
+    def get(self, path: str) -> Answer:
+        """GET a path."""
+        return self.request("GET", path)
+
+    def post(self, path: str, body: Any = None) -> Answer:
+        """POST a body, once."""
+        return self.request("POST", path, {} if body is None else body)
+
+    def insist(self, path: str, body: Any) -> Answer:
+        """POST with one command id until it is answered, as a careful client does."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+
+        def answered() -> Answer | None:
+            try:
+                answer = self.request("POST", path, body, headers)
+            except OSError:
+                return None
+            return None if answer.status == 503 else answer
+
+        return until(answered, f"an answer to POST {path}")
+
+    def schedule(self, job_id: str, **args: str) -> str:
+        """Schedule a run for now, insisting, and return its id."""
+        answer = self.insist("/api/v1/runs", {"job_id": job_id, "args": args})
+        assert answer.status == 200, answer.body
+        return next(iter(answer.json["runs"]))
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """Return a run's full record."""
+        answer = self.get(f"/api/v1/runs/{run_id}")
+        assert answer.status == 200, answer.body
+        return answer.json["runs"][run_id]
+
+    def finished(self, run_id: str) -> dict[str, Any]:
+        """Wait for a run to finish and return it."""
+        over = ("success", "failure", "error", "skipped")
+        return until(lambda: (r := self.run(run_id))["state"] in over and r, f"{run_id} to finish")

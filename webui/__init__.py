@@ -1,0 +1,1 @@
+"""Tornado: REST API, event stream and the console."""

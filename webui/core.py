@@ -1,0 +1,408 @@
+"""The web's core: follows the feed, brings wishes to those who decide, tells the loop what changed.
+
+Hosted by a stage on the actor's thread, behind `bridge.BridgedCore`. Pure like every core: no
+socket, clock, thread or file. Posts to `LOOP` are for the loop's thread, see `seam`. It never
+answers a request by itself and never reads the store: after a loss that the ledger cannot repeat,
+it tells everybody to read again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..messages.agents import AgentsAnswer, AskAgents, OutputGrew
+from ..messages.hello import Hello, Refuse, Welcome
+from ..messages.post import LEDGER, RUNNER, SCHEDULER, WEB, Post
+from ..messages.transitions import Beat, FeedFrame, Replay, Replayed
+from ..messages.wishes import (
+    Done,
+    LedgerWish,
+    Refused,
+    ReloadJobs,
+    RerunRun,
+    ScheduleRun,
+    SchedulerWish,
+)
+from ..wire.feed import FeedFollower, Then
+from .changes import Changes
+from .seam import (
+    LOOP,
+    Answered,
+    AskWho,
+    AskWish,
+    Follow,
+    Followed,
+    OutputCame,
+    Resync,
+    RunsRead,
+    Status,
+    Unfollow,
+    WhoCame,
+)
+
+# A wish without an answer is repeated after this long; it is idempotent by its command id.
+REPEAT_US = 2_000_000
+# Changes wait at most so long for others to share their frame.
+TICK_US = 50_000
+# Greetings, probes and replays are repeated after these times.
+HELLO_US = 1_000_000
+REPLAY_US = 500_000
+PROBE_US = 250_000
+PROBE_WHEN_READY_US = 10_000_000
+BEAT_US = 1_000_000
+AGENTS_US = 2_000_000
+# A single step of the wall clock counts at most so much: a clock set forward ends no wait.
+STEP_US = 5_000_000
+# Wishes and questions in the air; more are refused at once.
+MAX_PENDING = 2_000
+
+
+class _Pending(msgspec.Struct, kw_only=True):
+    """A wish in the air, in the core's own time."""
+
+    post: Post
+    sent: int
+    until: int
+
+
+class WebCore:
+    """See the module. Its own time `_time` only ever goes forward, whatever the wall clock does."""
+
+    def __init__(self, incarnation: str, address: str = WEB) -> None:
+        self.address = address
+        self._incarnation = incarnation
+        self._follower = FeedFollower()
+        self._changes = Changes()
+        self._wishes: dict[str, _Pending] = {}
+        self._questions: dict[str, _Pending] = {}
+        self._followed: set[tuple[str, str]] = set()
+        self._wall_us: int | None = None
+        self._time = 0
+        self._welcome_epoch = 0
+        self._hello_at = 0
+        self._probe_at = 0
+        self._beat_at = 0
+        self._agents_at = 0
+        self._replay_at = 0
+        self._hole = False
+        self._lost = False
+        self._ticked = -TICK_US
+        self._heard: dict[str, int] = {}
+        self._counts = {"frames": 0, "events": 0, "holes": 0, "resyncs": 0, "timeouts": 0}
+        self._refused = ""
+        self._said: tuple[Any, ...] = ()
+
+    # --- what the stage calls ---------------------------------------------------------------------
+
+    def begin(self, now_us: int) -> list[Post]:
+        """Greet the ledger."""
+        self._wall_us = now_us
+        self._hello_at = HELLO_US
+        return [self._hello()]
+
+    def receive(self, sender: str, message: Any, now_us: int) -> list[Post]:
+        """Take one message of a peer, the feed, or the loop."""
+        self._advance(now_us)
+        match message:
+            case FeedFrame() | Beat():
+                return self._feed(message)
+            case Done() | Refused():
+                return self._answered(sender, message)
+            case AskWish():
+                return self._ask(message)
+            case Follow():
+                return self._follow(message)
+            case Unfollow():
+                self._unfollow(message)
+            case AskWho():
+                return self._ask_who(message)
+            case RunsRead():
+                self._changes.read(message)
+            case AgentsAnswer():
+                return self._who_came(message)
+            case OutputGrew():
+                self._heard[RUNNER] = self._time
+                if ("output", message.run_id) in self._followed:
+                    return [Post(LOOP, OutputCame(grew=message))]
+            case Welcome():
+                return self._welcomed(message)
+            case Replayed():
+                return self._replayed(message)
+            case Refuse():
+                self._refused = message.sentence
+            case _:
+                raise AssertionError(f"web: {type(message).__name__} from {sender}")
+        return []
+
+    def settle(self, now_us: int) -> list[Post]:
+        """Say what is due: a tick, repetitions, giving up, greetings, probes, the beat."""
+        self._advance(now_us)
+        posts = self._repeat()
+        posts += self._greet_and_probe()
+        if self._changes.pending and self._time - self._ticked >= TICK_US:
+            self._ticked = self._time
+            posts.append(Post(LOOP, self._changes.tick(self._follower.epoch, self._follower.seq)))
+        posts += self._status()
+        return posts
+
+    def wakes_at(self) -> int | None:
+        """Return the wall time of the next thing due."""
+        if self._wall_us is None:
+            return None
+        due = [self._probe_at, self._beat_at]
+        if not self._known:
+            due.append(self._hello_at)
+        if self._hole:
+            due.append(self._replay_at)
+        if self._polls_agents:
+            due.append(self._agents_at)
+        if self._changes.pending:
+            due.append(self._ticked + TICK_US)
+        for pending in self._wishes.values():
+            due.append(min(pending.sent + REPEAT_US, pending.until))
+        due += [pending.until for pending in self._questions.values()]
+        return self._wall_us + max(0, min(due) - self._time)
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _advance(self, now_us: int) -> None:
+        """Move the core's own time by what the wall clock moved, bounded to one step."""
+        if self._wall_us is not None:
+            self._time += min(max(now_us - self._wall_us, 0), STEP_US)
+        self._wall_us = now_us
+
+    # --- the ledger and its feed ------------------------------------------------------------------
+
+    @property
+    def _known(self) -> bool:
+        """Whether the ledger in force has welcomed us."""
+        return self._welcome_epoch != 0 and self._welcome_epoch == self._follower.epoch
+
+    def _hello(self) -> Post:
+        return Post(LEDGER, Hello(role=self.address, incarnation=self._incarnation))
+
+    def _welcomed(self, welcome: Welcome) -> list[Post]:
+        """The ledger knows us. What was said between the last event we know and now is asked for."""
+        self._heard[LEDGER] = self._time
+        follower = self._follower
+        if welcome.epoch < follower.epoch:
+            return []
+        self._welcome_epoch = welcome.epoch
+        if follower.epoch == 0:
+            return self._stand(welcome)
+        if self._lost or welcome.seq < follower.seq:
+            # The ledger cannot repeat what we miss, or its store is an older one, restored.
+            return [*self._stand(welcome), self._resync()]
+        # Everything published was durable first, so what we know is true in a new epoch too.
+        follower.stand(welcome.epoch, follower.seq)
+        return self._ask_replay() if welcome.seq > follower.seq else []
+
+    def _stand(self, welcome: Welcome) -> list[Post]:
+        self._hole = self._lost = False
+        self._follower.stand(welcome.epoch, welcome.seq)
+        self._changes.begin(welcome.seq)
+        return []
+
+    def _resync(self) -> Post:
+        self._counts["resyncs"] += 1
+        return Post(LOOP, Resync(epoch=self._follower.epoch, seq=self._follower.seq))
+
+    def _feed(self, message: FeedFrame | Beat) -> list[Post]:
+        self._heard[LEDGER] = self._time
+        step = self._follower.take(message)
+        match step.then:
+            case Then.APPLY:
+                self._hole = False
+                self._counts["frames"] += 1
+                self._counts["events"] += len(step.events)
+                self._changes.take(step.events, step.runs)
+            case Then.HOLE:
+                if not self._hole:
+                    self._counts["holes"] += 1
+                    return self._ask_replay()
+            case Then.NEW_EPOCH:
+                self._welcome_epoch = 0
+                if self._time >= self._hello_at:
+                    self._hello_at = self._time + HELLO_US
+                    return [self._hello()]
+            case Then.NOTHING:
+                pass
+        return []
+
+    def _ask_replay(self) -> list[Post]:
+        self._hole = True
+        self._replay_at = self._time + REPLAY_US
+        return [Post(LEDGER, Replay(after_seq=self._follower.seq))]
+
+    def _replayed(self, message: Replayed) -> list[Post]:
+        self._heard[LEDGER] = self._time
+        if message.frame is not None:
+            posts = self._feed(message.frame)
+            self._hole = not message.complete
+            return posts if message.complete else [*posts, *self._ask_replay()]
+        # Too far back: a welcome will say where the ledger stands, and all followers read again.
+        self._lost = True
+        self._welcome_epoch = 0
+        self._hello_at = self._time + HELLO_US
+        return [self._hello()]
+
+    # --- wishes -----------------------------------------------------------------------------------
+
+    def _ask(self, ask: AskWish) -> list[Post]:
+        known = self._wishes.get(ask.command_id)
+        if known is not None:
+            known.until = max(known.until, self._time + ask.wait_us)
+            return []
+        if len(self._wishes) >= MAX_PENDING:
+            sentence = f"{MAX_PENDING} requests wait for the server already: try again later"
+            busy = Refused(command_id=ask.command_id, reason="busy", sentence=sentence)
+            return [Post(LOOP, Answered(command_id=ask.command_id, answer=busy))]
+        post = _post_of(ask)
+        until = self._time + ask.wait_us
+        self._wishes[ask.command_id] = _Pending(post=post, sent=self._time, until=until)
+        return [post]
+
+    def _answered(self, sender: str, answer: Done | Refused) -> list[Post]:
+        self._heard[sender] = self._time
+        if self._wishes.pop(answer.command_id, None) is None:
+            return []
+        return [Post(LOOP, Answered(command_id=answer.command_id, answer=answer))]
+
+    def _repeat(self) -> list[Post]:
+        """Send unanswered wishes again, give up those that have waited long enough."""
+        posts = []
+        for command_id, pending in list(self._wishes.items()):
+            if self._time >= pending.until:
+                del self._wishes[command_id]
+                self._counts["timeouts"] += 1
+                posts.append(Post(LOOP, Answered(command_id=command_id, answer=None)))
+            elif self._time >= pending.sent + REPEAT_US:
+                pending.sent = self._time
+                posts.append(pending.post)
+        for request, pending in list(self._questions.items()):
+            if self._time >= pending.until:
+                del self._questions[request]
+                posts.append(Post(LOOP, WhoCame(request=request, answer=None)))
+        return posts
+
+    # --- agents and readiness ---------------------------------------------------------------------
+
+    def _ask_who(self, ask: AskWho) -> list[Post]:
+        if len(self._questions) >= MAX_PENDING:
+            return [Post(LOOP, WhoCame(request=ask.request, answer=None))]
+        post = Post(RUNNER, AskAgents(request=ask.request, processes=ask.processes))
+        until = self._time + ask.wait_us
+        self._questions[ask.request] = _Pending(post=post, sent=self._time, until=until)
+        return [post]
+
+    def _who_came(self, answer: AgentsAnswer) -> list[Post]:
+        self._heard[RUNNER] = self._time
+        asked = self._questions.pop(answer.request, None) is not None
+        if asked or (answer.request == "poll" and self._polls_agents):
+            return [Post(LOOP, WhoCame(request=answer.request, answer=answer))]
+        return []
+
+    @property
+    def _polls_agents(self) -> bool:
+        return ("agents", "") in self._followed
+
+    @property
+    def _ready(self) -> bool:
+        """Whether ledger, scheduler and runner have all answered since we began."""
+        return {LEDGER, SCHEDULER, RUNNER} <= self._heard.keys() and self._welcome_epoch != 0
+
+    def _greet_and_probe(self) -> list[Post]:
+        posts = []
+        if not self._known and self._time >= self._hello_at:
+            self._hello_at = self._time + HELLO_US
+            posts.append(self._hello())
+        if self._hole and self._known and self._time >= self._replay_at:
+            posts += self._ask_replay()
+        if self._polls_agents and self._time >= self._agents_at:
+            self._agents_at = self._time + AGENTS_US
+            posts.append(Post(RUNNER, AskAgents(request="poll")))
+        if self._time >= self._probe_at:
+            wait = PROBE_WHEN_READY_US if self._ready else PROBE_US
+            self._probe_at = self._time + wait
+            posts.append(Post(RUNNER, AskAgents(request="probe")))
+            # A wish for nothing at all: refused by a scheduler that has loaded its jobs, and
+            # without any effect.
+            nothing = SchedulerWish(
+                command_id=f"probe-{self._incarnation}-{self._time}",
+                principal="web",
+                instruction=ScheduleRun(),
+            )
+            posts.append(Post(SCHEDULER, nothing))
+        return posts
+
+    def _status(self) -> list[Post]:
+        """The status, once a second and when something that people wait for has changed."""
+        follower = self._follower
+        beat = self._time >= self._beat_at
+        said = (follower.epoch, self._ready, self._refused, self._welcome_epoch)
+        if not beat and said == self._said:
+            return []
+        if beat:
+            self._beat_at = self._time + BEAT_US
+        self._said = said
+        status = Status(
+            epoch=follower.epoch,
+            seq=follower.seq,
+            ready=self._ready,
+            ledger_age_s=self._age_s(LEDGER),
+            scheduler_age_s=self._age_s(SCHEDULER),
+            runner_age_s=self._age_s(RUNNER),
+            refused=self._refused,
+            beat=beat,
+            **self._counts,
+        )
+        return [Post(LOOP, status)]
+
+    def _age_s(self, role: str) -> float | None:
+        heard = self._heard.get(role)
+        return None if heard is None else (self._time - heard) / 1e6
+
+    # --- followers --------------------------------------------------------------------------------
+
+    def _follow(self, follow: Follow) -> list[Post]:
+        self._followed.add((follow.topic, follow.key))
+        self._changes.follow(follow.topic, follow.key, follow.filter)
+        if follow.topic == "agents":
+            self._agents_at = self._time
+        resync, body = False, b""
+        follower = self._follower
+        if follow.resume is not None:
+            epoch, seq = follow.resume
+            known = epoch <= follower.epoch and self._changes.knows(seq)
+            # A reader of the store may be a little ahead of the feed, but only of this epoch.
+            resync = not known or (seq > follower.seq and epoch != follower.epoch)
+            if not resync and follow.topic == "jobs":
+                resync = self._changes.jobs_seq > seq
+            elif not resync and follow.topic == "runs" and follow.filter is not None:
+                body = self._changes.since(seq, follow.filter, follower.epoch, follower.seq)
+        elif follow.topic == "runs":
+            body = self._changes.nothing(follower.epoch, follower.seq)
+        followed = Followed(
+            token=follow.token, epoch=follower.epoch, seq=follower.seq, resync=resync, body=body
+        )
+        return [Post(LOOP, followed)]
+
+    def _unfollow(self, message: Unfollow) -> None:
+        self._followed.discard((message.topic, message.key))
+        self._changes.unfollow(message.topic, message.key)
+
+
+def _post_of(ask: AskWish) -> Post:
+    """Return the post of a wish: what needs the job folder goes to the scheduler."""
+    instruction = ask.instruction
+    if isinstance(instruction, ScheduleRun | RerunRun | ReloadJobs):
+        wish = SchedulerWish(
+            command_id=ask.command_id, principal=ask.principal, instruction=instruction
+        )
+        return Post(SCHEDULER, wish)
+    return Post(
+        LEDGER,
+        LedgerWish(command_id=ask.command_id, principal=ask.principal, instruction=instruction),
+    )

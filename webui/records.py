@@ -1,0 +1,186 @@
+"""The shapes of callsheet's own API (`/api/v2` and its stream): plain data, made of records. Pure.
+
+The shapes of the Apsis-compatible API are in `jobs.jso`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..jobs.jso import condition_jso, program_jso
+from ..jobs.run import Run
+from ..jobs.states import FINISHED, State
+from ..jobs.times import format_time_ms
+from ..messages.agents import AgentInfo, AgentsAnswer, ProcessInfo
+from ..messages.instructions import Finding, OutputRecord
+from ..messages.transitions import ActionNoted, AnyEvent, RunMoved, RunNoted, RunWithdrawn
+
+
+
+def instant(at_us: int | None) -> str | None:
+    """Return the text of an instant, None for None."""
+    return None if at_us is None else format_time_ms(at_us)
+
+
+def elapsed_s(run: Run) -> float | None:
+    """Return how long the run ran, None while it runs or when it never did."""
+    elapsed = run.meta.get("elapsed")
+    if isinstance(elapsed, int | float):
+        return float(elapsed)
+    begun = run.times.get("running")
+    end = run.times.get(run.state.value) if run.finished else None
+    return None if begun is None or end is None else max(0.0, (end - begun) / 1e6)
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """Return a run as lists and the stream show it; what is empty is left out."""
+    record: dict[str, Any] = {
+        "run_id": run.run_id,
+        "job_id": run.job_id,
+        "args": run.args,
+        "state": run.state.value,
+        "version": run.version,
+        "schedule_time": format_time_ms(run.schedule_us),
+        "times": {name: format_time_ms(at_us) for name, at_us in run.times.items()},
+        "labels": run.labels,
+        "reason": run.message,
+        "attempt": run.attempt,
+        "held": run.held,
+        "unreachable": run.unreachable,
+        "lost": run.state is State.LOST,
+        "expected": run.expected,
+        "agent": run.agent_id,
+        "elapsed": elapsed_s(run),
+    }
+    if run.stop_us is not None:
+        record["stop_time"] = format_time_ms(run.stop_us)
+    if run.not_before_us is not None:
+        record["not_before"] = format_time_ms(run.not_before_us)
+    if run.rerun_of is not None:
+        record["rerun_of"] = run.rerun_of
+    if run.ad_hoc:
+        record["ad_hoc"] = True
+    if run.stop_asked:
+        record["stop_asked"] = True
+    if run.priority:
+        record["priority"] = run.priority
+    return record
+
+
+def run_page(run: Run) -> dict[str, Any]:
+    """Return a run as its own page shows it."""
+    program = run.program
+    return run_record(run) | {
+        "conds": [condition_jso(cond) for cond in run.conds],
+        "program": None if program is None else program_jso(program),
+        "meta": run.meta,
+        "definition": run.definition,
+        "cause": run.cause,
+        "stop_time": instant(run.stop_us),
+    }
+
+
+def log_line(event: AnyEvent) -> dict[str, Any] | None:
+    """Return the log line of a run's event, None when it is none of a run's."""
+    match event:
+        case RunMoved():
+            kind, state, message = "moved", event.after.value, event.message or event.after.value
+        case RunNoted():
+            kind, state, message = "noted", None, event.message
+        case ActionNoted():
+            kind, state, message = "action", None, event.message
+        case RunWithdrawn():
+            kind, state, message = "withdrawn", None, event.reason
+        case _:
+            return None
+    if not message:
+        return None
+    return line(event.seq, event.at_us, kind, state, message, event.cause)
+
+
+def line(
+    seq: int, at_us: int, kind: str, state: str | None, message: str, cause: str
+) -> dict[str, Any]:
+    """Return one log line."""
+    return {
+        "seq": seq,
+        "time": format_time_ms(at_us),
+        "kind": kind,
+        "state": state,
+        "message": message,
+        "cause": cause,
+    }
+
+
+def log_lines(events: Iterable[AnyEvent]) -> list[dict[str, Any]]:
+    """Return the lines of a run's log."""
+    return [found for event in events if (found := log_line(event)) is not None]
+
+
+def output_record(output: OutputRecord) -> dict[str, Any]:
+    """Return an output as the run's page lists it."""
+    return {
+        "output_id": output.output_id,
+        "attempt": output.attempt,
+        "name": output.name,
+        "length": output.length,
+        "content_type": output.content_type,
+        "compression": output.compression,
+        "sha256": output.sha256,
+        "truncated": output.truncated,
+    }
+
+
+def agent_record(agent: AgentInfo, processes: list[ProcessInfo] | None) -> dict[str, Any]:
+    """Return an agent, with its processes when they were asked for."""
+    record: dict[str, Any] = {
+        "agent_id": agent.agent_id,
+        "group_id": agent.group_id,
+        "connected": agent.connected,
+        "first_seen": format_time_ms(agent.first_seen_us),
+        "last_seen": format_time_ms(agent.last_seen_us),
+        "connections": agent.connections,
+        "received": agent.received,
+        "sent": agent.sent,
+        "live": agent.live,
+        "hostname": agent.hostname,
+        "username": agent.username,
+        "pid": agent.pid,
+        "uid": agent.uid,
+        "software": agent.software,
+    }
+    if processes is not None:
+        record["processes"] = [
+            {
+                "run_id": process.run_id,
+                "attempt": process.attempt,
+                "state": process.state,
+                "pid": process.pid,
+                "started": instant(process.started_us or None),
+            }
+            for process in processes
+        ]
+    return record
+
+
+def agents_list(answer: AgentsAnswer, *, processes: bool) -> list[dict[str, Any]]:
+    """Return all agents, by group and id."""
+    agents = sorted(answer.agents, key=lambda agent: (agent.group_id, agent.agent_id))
+    return [
+        agent_record(agent, answer.processes.get(agent.agent_id, []) if processes else None)
+        for agent in agents
+    ]
+
+
+def finding_record(finding: Finding) -> dict[str, Any]:
+    """Return one finding of the checker."""
+    return {
+        "key": finding.key,
+        "check": finding.check,
+        "severity": finding.severity,
+        "sentence": finding.sentence,
+        "run_id": finding.run_id,
+        "since": instant(finding.since_us or None),
+        "evidence": finding.evidence,
+    }

@@ -1,0 +1,151 @@
+"""What endpoints and sockets work with: settings, hub, readers, and a few look-ups many of them do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from ..jobs.job import Job
+from ..jobs.names import AmbiguousJob, NoSuchJob, match_job_id
+from ..jobs.run import Run, run_number
+from ..messages.wishes import Done, ToLedgerWish, ToSchedulerWish
+from ..store.interface import Reader
+from .hub import Hub
+from .pool import ReaderPool
+from .routing import Problem, Request
+
+# What an Idempotency-Key may look like.
+KEY_BYTES = 200
+
+T = TypeVar("T")
+
+
+class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the web role is told.
+
+    `bind` are `host:port`, port 0 for any. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP
+    for a restart. `lookback_us` bounds lists and the summary socket by schedule time. `allowed_hosts`
+    are further names in `Host` that are ours. `static_root` None: the console inside the package.
+    """
+
+    bind: tuple[str, ...] = ("127.0.0.1:5000",)
+    database: str
+    outputs_root: str
+    static_root: str | None = None
+    shut_down_pid: int | None = None
+    lookback_us: int | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    version: str = ""
+    job_folder: str = ""
+
+    @property
+    def static(self) -> Path:
+        """The folder of the console."""
+        return Path(self.static_root) if self.static_root else Path(__file__).parent / "static"
+
+
+class Services:
+    """See the module. Owned by the loop's thread."""
+
+    def __init__(
+        self,
+        settings: WebSettings,
+        hub: Hub,
+        pool: ReaderPool,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.settings = settings
+        self.hub = hub
+        self.pool = pool
+        self.now_us = now_us
+        self.started_us = now_us()
+        self.sockets = 0
+        self.requests = 0
+        self.problems = 0
+        hub.read_runs = self._read_runs
+
+    async def read(self, act: Callable[[Reader], T]) -> T:
+        """Return what `act` reads of the store."""
+        return await self.pool.read(act)
+
+    async def run(self, run_id: str) -> Run:
+        """Return a run.
+
+        Raises:
+            Problem: 404, there is none.
+        """
+        found = None if run_number(run_id) is None else await self.read(lambda r: r.run(run_id))
+        return known(found, run_id)
+
+    async def wish(
+        self, request: Request, instruction: ToLedgerWish | ToSchedulerWish
+    ) -> Done:
+        """Bring the wish of a request to those who decide; see `Hub.wish`."""
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and (not key.isascii() or not key.isprintable() or not 0 < len(key) <= KEY_BYTES):
+            raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_BYTES} printable characters")
+        return await self.hub.wish(instruction, principal=request.principal, command_id=key)
+
+    def shut_down(self, *, restart: bool) -> None:
+        """Ask the supervisor for an orderly stop, or a restart.
+
+        Raises:
+            Problem: 503, there is no supervisor to ask.
+        """
+        pid = self.settings.shut_down_pid
+        try:
+            if pid is None:
+                raise ProcessLookupError
+            os.kill(pid, signal.SIGHUP if restart else signal.SIGTERM)
+        except OSError:
+            raise Problem(503, "there is no supervisor that could stop the server") from None
+
+    async def _read_runs(self, run_ids: list[str]) -> list[Run]:
+        return await self.read(lambda reader: reader.runs(run_ids))
+
+
+def known(run: Run | None, run_id: str) -> Run:
+    """Return the run.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    if run is None:
+        raise Problem(404, f"unknown run {run_id[:100]}")
+    return run
+
+
+def find_job_id(reader: Reader, text: str, *, missing: int = 400) -> str:
+    """Return the id of the job that `text` names, by itself or by words of it.
+
+    Raises:
+        Problem: `missing`, there is none; 400, there are several.
+    """
+    if reader.ad_hoc_job(text) is not None:
+        return text
+    try:
+        return match_job_id(text, reader.jobs())
+    except NoSuchJob as error:
+        sentence = f"no job_id {text}" if missing == 404 else str(error)
+        raise Problem(missing, sentence) from None
+    except AmbiguousJob as error:
+        raise Problem(400, str(error)) from None
+
+
+def definition_of(reader: Reader, job_id: str) -> tuple[str, Job]:
+    """Return hash and definition of a job in force, or of an ad hoc one, by its exact id.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    hash_ = reader.jobs().get(job_id) or reader.ad_hoc_job(job_id)
+    job = None if hash_ is None else reader.definition(hash_)
+    if hash_ is None or job is None:
+        raise Problem(404, f"no job_id {job_id}")
+    return hash_, job

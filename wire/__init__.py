@@ -1,0 +1,1 @@
+"""ZeroMQ: routers, dealers, the feed, heartbeats."""

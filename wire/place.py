@@ -1,0 +1,88 @@
+"""Where the sockets of one server are: files in a private directory, or names inside a process.
+
+Made once by `cli/` before any process is started; the roles only ask it for endpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from ..jobs.errors import UserError
+
+# A Unix socket's path may have 107 bytes; ZeroMQ and the names of sockets need some of them.
+PATH_BYTES = 100
+LEDGER = "ledger"
+FEED = "feed"
+SCHEDULER = "scheduler"
+AGENTS = "agents"
+OUTPUTS = "outputs"
+NAMES = (LEDGER, FEED, SCHEDULER, AGENTS, OUTPUTS)
+
+
+class UnsafeDirectory(UserError):
+    """A directory for sockets could be reached by other people."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}: expected a directory of our own with mode 0700")
+
+
+class Place:
+    """Endpoints by name; `directory` holds the socket files and `processes.json`."""
+
+    def __init__(self, directory: Path, *, inside: bool = False) -> None:
+        """`inside`: all roles share this process, and only agents come in from outside it."""
+        self.directory = directory
+        self._inside = inside
+
+    def bind(self, name: str) -> list[str]:
+        """Return the endpoints at which the owner of `name` binds."""
+        if not self._inside:
+            return [self.outside(name)]
+        return [self.connect(name), self.outside(name)] if name == AGENTS else [self.connect(name)]
+
+    def connect(self, name: str) -> str:
+        """Return the endpoint at which other roles find it."""
+        return f"inproc://callsheet-{name}" if self._inside else self.outside(name)
+
+    def outside(self, name: str) -> str:
+        """Return the endpoint at which other programs of this user find it."""
+        return f"ipc://{self.directory / name}"
+
+
+def run_directory(wanted: Path) -> Path:
+    """Make the directory for the sockets of a server and return it.
+
+    Args:
+        wanted: where it should be. When that path is too long for a socket, a short one in the
+            user's runtime directory (or the temporary directory) is made, the same at each start.
+
+    Raises:
+        UnsafeDirectory: it is not ours, not a directory, or open to others and not to be closed.
+    """
+    wanted = wanted.absolute()
+    longest = max(len(os.fsencode(wanted / name)) for name in NAMES)
+    if longest <= PATH_BYTES:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        return _private(wanted)
+    key = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    if len(os.fsencode(base)) > PATH_BYTES // 2:
+        base = Path("/tmp")  # noqa: S108 - checked below: it must be ours alone
+    return _private(base / f"callsheet-{os.getuid()}-{key}")
+
+
+def _private(directory: Path) -> Path:
+    """Make `directory` if need be, and see that it is ours alone."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise UnsafeDirectory(directory, "it is not a directory")
+    if found.st_uid != os.getuid():
+        raise UnsafeDirectory(directory, f"it belongs to user {found.st_uid}")
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        directory.chmod(0o700)
+    return directory

@@ -1,0 +1,96 @@
+"""Opens ZeroMQ sockets with every option that is wrong by default set right.
+
+Called by `ports.py` only, on the thread that will use the socket (a ZeroMQ socket belongs to one
+thread). It must never leave a default that hangs an exit (LINGER), loses a message without a word
+(ROUTER_MANDATORY), or lets a peer claim any amount of memory (MAXMSGSIZE, high-water marks).
+"""
+
+from __future__ import annotations
+
+import zmq
+
+from ..messages.codec import MAX_FRAME_BYTES
+
+# Frames a socket itself queues per peer and direction. A frame is about 64 KiB at most when full,
+# so a peer that does not read holds at most some 64 MiB; what is beyond waits in the port's outbox.
+HIGH_WATER_FRAMES = 1_000
+# A role that comes back is found again within this time; longer waits back off up to the second.
+RECONNECT_MS = 20
+RECONNECT_MAX_MS = 1_000
+# Only over TCP: a local peer's death closes its socket at once, and a frozen one is not dead.
+HEARTBEAT_MS = 5_000
+HEARTBEAT_DEAD_MS = 25_000
+BACKLOG = 1_024
+
+
+def router(context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str]) -> zmq.Socket[bytes]:
+    """Bind a ROUTER that says when a peer is unknown, and gives a returning peer its place back."""
+    socket = _open(context, zmq.ROUTER)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+    return _bind(socket, endpoints)
+
+
+def dealer(
+    context: zmq.Context[zmq.Socket[bytes]], endpoint: str, address: str
+) -> zmq.Socket[bytes]:
+    """Connect a DEALER whose routing id is `address`; nothing queues while nobody is there."""
+    socket = _open(context, zmq.DEALER)
+    socket.setsockopt(zmq.ROUTING_ID, address.encode())
+    socket.setsockopt(zmq.IMMEDIATE, 1)
+    return _connect(socket, endpoint)
+
+
+def publisher(context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str]) -> zmq.Socket[bytes]:
+    """Bind a PUB; a subscriber that is slow loses frames and finds the hole by seq."""
+    return _bind(_open(context, zmq.PUB), endpoints)
+
+
+def subscriber(
+    context: zmq.Context[zmq.Socket[bytes]], endpoint: str, topics: tuple[bytes, ...]
+) -> zmq.Socket[bytes]:
+    """Connect a SUB to the given topics."""
+    socket = _open(context, zmq.SUB)
+    for topic in topics:
+        socket.setsockopt(zmq.SUBSCRIBE, topic)
+    return _connect(socket, endpoint)
+
+
+def _open(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_FRAMES)
+    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_FRAMES)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+    socket.setsockopt(zmq.BACKLOG, BACKLOG)
+    return socket
+
+
+def _heartbeat(socket: zmq.Socket[bytes], endpoints: list[str]) -> None:
+    if any(endpoint.startswith("tcp:") for endpoint in endpoints):
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_DEAD_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_DEAD_MS)
+
+
+def _bind(socket: zmq.Socket[bytes], endpoints: list[str]) -> zmq.Socket[bytes]:
+    _heartbeat(socket, endpoints)
+    try:
+        for endpoint in endpoints:
+            socket.bind(endpoint)
+    except BaseException:
+        socket.close()
+        raise
+    return socket
+
+
+def _connect(socket: zmq.Socket[bytes], endpoint: str) -> zmq.Socket[bytes]:
+    _heartbeat(socket, [endpoint])
+    try:
+        socket.connect(endpoint)
+    except BaseException:
+        socket.close()
+        raise
+    return socket
