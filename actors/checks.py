@@ -103,9 +103,13 @@ def processes(reader: Reader, answer: AgentsAnswer, now_us: int) -> list[Finding
 def _started_late(run: Run) -> int:
     """By how much a run left `scheduled` later than it could, 0 when it did not (yet)."""
     left = [run.times[name] for name in ("waiting", "starting") if name in run.times]
-    if not left:
+    if not left or run.attempt > 1:
         return 0
-    return min(left) - run.schedule_us
+    could_us = run.schedule_us
+    if run.fingerprint is None:
+        # A person may ask for a time that has passed: that run is not late.
+        could_us = max(could_us, run.times.get("scheduled", could_us))
+    return min(left) - could_us
 
 
 def _was_held(reader: Reader, run: Run) -> bool:

@@ -66,7 +66,10 @@ class Timetable:
         """Return the trigger's next instant, which is after now whatever it answers."""
         found = self._triggers[name].get_next_fire_time(None, _moment(now_us + 1))
         next_us = now_us if found is None else (found - EPOCH) // timedelta(microseconds=1)
-        return next_us if next_us > now_us else now_us + STEP_US
+        if next_us <= now_us:
+            return now_us + STEP_US
+        # Before its start date, to which a clock may be set back, a trigger waits for that.
+        return min(next_us, now_us + self._every_us[name])
 
 
 def _moment(at_us: int) -> datetime:

@@ -214,7 +214,8 @@ class Ledger:
         first, count = self.book.next_number, max(1, min(message.count, LEASE_AT_MOST))
         self.book.next_number += count
         self.book.changes.next_run_number = self.book.next_number
-        self._outgoing.reply(sender, IdsLeased(first_id=first, count=count))
+        leased = IdsLeased(first_id=first, count=count, request=message.request)
+        self._outgoing.reply(sender, leased)
 
     # --- waiter ---------------------------------------------------------------------------------
 

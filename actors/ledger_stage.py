@@ -13,7 +13,7 @@ from typing import Any
 
 from ..messages.post import FEED, Post
 from ..messages.transitions import Beat
-from ..store.interface import Changes, Opening, StoreError, Writer
+from ..store.interface import Changes, Opening, StoreBroken, StoreError, Writer
 from ..wire.feed import BEAT_TOPIC
 from ..wire.ports import Letter, PublisherPort
 from . import clock
@@ -112,6 +112,9 @@ class LedgerStage(Stage):
         """Commit and then speak; or keep the batch and stop receiving."""
         try:
             self._writer.commit(unsent.changes)
+        except StoreBroken:
+            # What is on the disk is not known any more: only opening it anew can tell.
+            raise
         except StoreError as error:
             if self._unsent is None:
                 log.error("the store cannot write: %s: runs wait until it can", error)
@@ -144,6 +147,8 @@ class LedgerStage(Stage):
         if self._idle and self._unsent is None:
             try:
                 self._writer.maintain(clock.now_us())
+            except StoreBroken:
+                raise
             except StoreError as error:
                 log.warning("the store could not be tidied: %s", error)
         self._idle = True

@@ -59,12 +59,13 @@ class SupervisedLink:
     """The link of a role in a process of its own, over the file descriptor it was born with."""
 
     def __init__(self, fd: int) -> None:
+        self.detail = ""
         self._fd = fd
         self._closed = threading.Event()
 
     def ready(self, detail: str = "") -> None:
-        """See `Link`."""
-        self._say(f"ready {detail}")
+        """See `Link`; without a detail of the stage, this link's own is said."""
+        self._say(f"ready {detail or self.detail}")
 
     def beat(self) -> None:
         """See `Link`."""

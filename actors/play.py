@@ -1,7 +1,7 @@
 """Plays a role in a process of its own: starts its stage, serves its line, ends with it.
 
 Called by the supervisor's fork. The main thread only watches the line; for the role whose main
-thread is taken (the web server's loop) `play_beside` watches from a thread.
+thread is taken (the web server's loop) `watch_beside` does so from a thread.
 """
 
 from __future__ import annotations
@@ -42,22 +42,29 @@ def play(role: str, start: Start, fd: int) -> int:
     settle_in(role)
     link = SupervisedLink(fd)
     ref = start(link)
-    asked = link.watch(lambda: _ping(ref), lambda: not ref.is_alive())
+    asked = link.watch(lambda: tell_ping(ref), lambda: not ref.is_alive())
     end(ref, link, asked=asked)
     return 0
 
 
 def watch_beside(
-    link: SupervisedLink, ref: pykka.ActorRef[Any], over: Callable[[], None]
+    link: SupervisedLink,
+    ref: pykka.ActorRef[Any],
+    ping: Callable[[], None],
+    over: Callable[[], None],
 ) -> threading.Thread:
     """Watch the line from a thread, for a role whose main thread is taken.
 
-    `over` is called, once, from that thread when the role has to end; when the process has not
-    ended some time after that, it is ended.
+    Args:
+        link: the line.
+        ref: the role's stage; when it ends, so does the role.
+        ping: has the main thread prove that it turns, and the stage after it.
+        over: called, once, from that thread when the role has to end. Without a supervisor the
+            process is ended a little later in any case.
     """
 
     def watch() -> None:
-        asked = link.watch(lambda: _ping(ref), lambda: not ref.is_alive())
+        asked = link.watch(ping, lambda: not ref.is_alive())
         over()
         if not asked:
             threading.Event().wait(ORPHAN_S)
@@ -91,8 +98,8 @@ def exit_now(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _ping(ref: pykka.ActorRef[Any]) -> None:
-    """Have the stage prove that it turns; one that just ended is found out elsewhere."""
+def tell_ping(ref: pykka.ActorRef[Any]) -> None:
+    """Have the stage prove that it turns; one that has just ended is noticed elsewhere."""
     try:
         ref.tell(Ping())
     except pykka.ActorDeadError:

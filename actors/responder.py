@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..jobs.actions import ScheduleAction
+from ..jobs.errors import UserError
+from ..jobs.templates import expand
 from ..messages.commands import ActOn, OutboxItem
 from ..messages.hello import Hello, Welcome
 from ..messages.instructions import ActionSettled
@@ -28,14 +30,24 @@ PREFIX = "act-"
 RenderArgs = Callable[[dict[str, str], dict[str, str]], dict[str, str]]
 
 
-class Responder:
-    """Carries out actions; `render` fills an action's args over the run's args alone.
+def render_args(texts: dict[str, str], args: dict[str, str]) -> dict[str, str]:
+    """Fill an action's args, templates over the run's args and nothing else.
 
-    `render` raises an exception with one sentence for a template it cannot fill.
+    Raises:
+        TemplateError: one of them cannot be filled.
     """
+    return {name: expand(text, args, {}, {}) for name, text in texts.items()}
+
+
+class Responder:
+    """Carries out actions; `render` fills an action's args over the run's args alone."""
 
     def __init__(
-        self, render: RenderArgs, *, incarnation: str = "", address: str = RESPONDER
+        self,
+        render: RenderArgs = render_args,
+        *,
+        incarnation: str = "",
+        address: str = RESPONDER,
     ) -> None:
         self.address = address
         self._render = render
@@ -91,9 +103,8 @@ class Responder:
     def _schedule(self, item: OutboxItem, action: ScheduleAction, now_us: int) -> list[Post]:
         try:
             args = self._render(action.args, item.run.args)
-        except Exception as error:  # noqa: BLE001 - a user's template may raise anything
-            sentence = str(error) or type(error).__name__
-            return [self._settle_action(item.action_id, error=sentence)]
+        except UserError as error:
+            return [self._settle_action(item.action_id, error=str(error))]
         self._items[item.action_id] = item
         wish = SchedulerWish(
             command_id=PREFIX + item.action_id,

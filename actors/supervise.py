@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 
@@ -41,6 +42,10 @@ log = logging.getLogger("callsheet.supervisor")
 # A line longer than this is not one of ours.
 LINE_BYTES = 64 * 2**10
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# The status `supervise` returns when it was told (SIGHUP) to stop and be started anew.
+RESTART = -1
+PROCESSES = "processes.json"
+HEALTH = "health.json"
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,34 +58,36 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def supervise(
-    programs: list[Program], state_path: Path, announce: Callable[[dict[str, str]], None]
+    programs: list[Program], state_dir: Path, announce: Callable[[dict[str, str]], None]
 ) -> tuple[int, str]:
-    """Run the programs until told to stop by SIGTERM, SIGINT or SIGHUP.
+    """Run the programs until told to stop by SIGTERM or SIGINT, or to begin anew by SIGHUP.
 
     Args:
         programs: what to keep running.
-        state_path: where to say which role is which process (`processes.json`).
+        state_dir: where `processes.json` (role to pid) and `health.json` are kept up to date, for
+            `doctor`, tests and people; both go when the server ends.
         announce: called once when all roles are ready, with what each said of itself.
 
     Returns:
-        The exit status, and for people a sentence when it ended by a mistake of theirs.
+        The exit status, or `RESTART`; and for people a sentence when a mistake of theirs ended it.
     """
-    return _Loop(programs, state_path, announce).run()
+    return _Loop(programs, state_dir, announce).run()
 
 
 class _Loop:
     def __init__(
-        self, programs: list[Program], state_path: Path, announce: Callable[[dict[str, str]], None]
+        self, programs: list[Program], state_dir: Path, announce: Callable[[dict[str, str]], None]
     ) -> None:
         self._programs = {program.spec.role: program for program in programs}
         self._core = Supervisor([program.spec for program in programs])
-        self._state_path = state_path
+        self._state_dir = state_dir
         self._announce = announce
         self._lines: dict[int, str] = {}
         self._fds: dict[str, int] = {}
         self._heard: dict[str, bytes] = {}
         self._stops = 0
-        self._state = ""
+        self._restart = False
+        self._written: dict[str, str] = {}
         self._result: tuple[int, str] | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
@@ -93,6 +100,8 @@ class _Loop:
         # What is there now is there for good: children that never touch it never copy it.
         gc.collect()
         gc.freeze()
+        # What a killed server left behind names processes that are no more.
+        self._unlink_state()
         try:
             self._carry_out(self._core.begin(clock.monotonic_s()))
             while self._result is None:
@@ -106,7 +115,7 @@ class _Loop:
             gc.unfreeze()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            self._state_path.unlink(missing_ok=True)
+            self._unlink_state()
 
     # --- a turn ---------------------------------------------------------------------------------
 
@@ -195,7 +204,8 @@ class _Loop:
                 case Announce():
                     self._announce({r: kept.detail for r, kept in self._core.kept.items()})
                 case Quit():
-                    self._result = (act.status, act.sentence)
+                    status = RESTART if self._restart and not act.status else act.status
+                    self._result = (status, act.sentence)
 
     def _spawn(self, role: str) -> None:
         ours, theirs = (end.detach() for end in socket.socketpair())
@@ -273,36 +283,44 @@ class _Loop:
                 self._forget_line(role)
 
     def _write_state(self) -> None:
-        """Say who is who, when it has changed: for `doctor`, for tests, for people."""
-        state = json.dumps(
-            {
-                "supervisor": os.getpid(),
-                "ready": self._core.announced,
-                "degraded": self._core.degraded,
-                "roles": {
-                    role: {
-                        "pid": kept.pid,
-                        "ready": kept.ready,
-                        "starts": kept.starts,
-                        "detail": kept.detail,
-                    }
-                    for role, kept in self._core.kept.items()
-                },
+        """Say who is who and how they are, when it has changed."""
+        kept = self._core.kept.items()
+        pids = {role: one.pid for role, one in kept if one.pid is not None}
+        health = {
+            "ready": self._core.announced,
+            "degraded": self._core.degraded,
+            "roles": {
+                role: {
+                    "pid": one.pid,
+                    "ready": one.ready,
+                    "starts": one.starts,
+                    "detail": one.detail,
+                }
+                for role, one in kept
             },
-            indent=1,
-        )
-        if state == self._state:
+        }
+        self._write(PROCESSES, {"supervisor": os.getpid(), **pids})
+        self._write(HEALTH, health)
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        text = json.dumps(content, indent=1) + "\n"
+        if self._written.get(name) == text:
             return
-        self._state = state
-        part = self._state_path.with_suffix(".part")
+        self._written[name] = text
+        part = self._state_dir / f".{name}.part"
         try:
-            part.write_text(state + "\n")
-            part.replace(self._state_path)
+            part.write_text(text)
+            part.replace(self._state_dir / name)
         except OSError as error:
-            log.warning("%s cannot be written: %s", self._state_path, error.strerror)
+            log.warning("%s cannot be written: %s", self._state_dir / name, error.strerror)
+
+    def _unlink_state(self) -> None:
+        for name in (PROCESSES, HEALTH):
+            (self._state_dir / name).unlink(missing_ok=True)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self._stops += 1
+        self._restart = number == signal.SIGHUP
 
 
 def _on_child(number: int, frame: FrameType | None) -> None:

@@ -23,17 +23,18 @@ SILENCE_S = 30.0
 # A role that is not ready by then is killed: opening a large database may take a while.
 START_S = 120.0
 # At a stop each wave has so long before it is killed; the next wave then stops.
-STOP_WAVE_S = 1.5
+STOP_WAVE_S = 2.5
 
 
 class RoleSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A process to keep. `start_wave` n starts once all of wave n − 1 are ready; `stop_wave` the
-    same for the orderly stop. `beats` false: it does not speak on its line (silence is no sign)."""
+    same for the orderly stop. `silence_s`: no word from its stage for so long, and it hangs; None:
+    it does not say that it turns."""
 
     role: str
     start_wave: int = 1
     stop_wave: int = 1
-    beats: bool = True
+    silence_s: float | None = SILENCE_S
 
 
 class Spawn(msgspec.Struct, frozen=True):
@@ -224,7 +225,8 @@ class Supervisor:
         """Return when this role's silence means that it hangs."""
         if not kept.ready:
             return kept.started_s + START_S
-        return kept.heard_s + SILENCE_S if kept.spec.beats else float("inf")
+        silence_s = kept.spec.silence_s
+        return float("inf") if silence_s is None else kept.heard_s + silence_s
 
     def _start_wave(self, now_s: float) -> list[Act]:
         """Start the lowest wave that is not ready, if it has not been started."""

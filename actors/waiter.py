@@ -9,7 +9,7 @@ when another ledger speaks, everything is read again. Never starts anything, nev
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from itertools import islice
 from typing import Any
 
 from ..jobs.conditions import BoundConst, BoundDependency
@@ -58,7 +58,7 @@ class Waiter:
         self._waits: dict[str, Wait] = {}
         self._interests = Interests()
         self._lines = GuardLines()
-        self._look: deque[str] = deque()
+        self._look: dict[str, None] = {}
         self._timers: list[tuple[int, str]] = []
         self._try_lines_us = 0
         self._requests = OpenRequests()
@@ -97,8 +97,10 @@ class Waiter:
             for line in self._lines:
                 self._next(line)
         self._found = {}
-        some = [self._look.popleft() for _ in range(min(len(self._look), LOOKS_A_TURN))]
-        waits = [self._waits[run_id] for run_id in dict.fromkeys(some) if run_id in self._waits]
+        some = list(islice(self._look, LOOKS_A_TURN))
+        for run_id in some:
+            del self._look[run_id]
+        waits = [self._waits[run_id] for run_id in some if run_id in self._waits]
         for wait in sorted(waits, key=lambda wait: wait.order):
             self._advance(wait, now_us)
         posts = [post for _, post in sorted(self._posts, key=lambda item: item[0])]
@@ -147,7 +149,7 @@ class Waiter:
             self._drop(run_id)
         for run in waiting.values():
             self._register(run)
-        self._look.extend(waiting)
+        self._look.update(dict.fromkeys(waiting))
         for line in self._lines:
             self._next(line)
 
@@ -164,7 +166,7 @@ class Waiter:
                 if record is not None:
                     self._moved(event, record)
             elif isinstance(event, RunWithdrawn):
-                self._look.extend(self._interests.of(event.job_id, event.args))
+                self._look.update(dict.fromkeys(self._interests.of(event.job_id, event.args)))
 
     def _moved(self, event: RunMoved, run: Run) -> None:
         """Wake those whom this move of another run may concern."""
@@ -174,9 +176,9 @@ class Waiter:
             assert isinstance(cond, BoundDependency), f"run {run_id}: indexed without dependency"
             if event.after in cond.states:
                 self._pass_gate(wait, cond)
-                self._look.append(run_id)
+                self._look[run_id] = None
             elif cond.exist and event.after not in cond.exist:
-                self._look.append(run_id)
+                self._look[run_id] = None
         if event.before in OCCUPYING and event.after not in OCCUPYING:
             line = self._lines.of(run.job_id, run.args)
             if line is not None:
@@ -197,12 +199,12 @@ class Waiter:
                 self._notes.answered(run.run_id)
             if changed:
                 self._withdraw(wait)
-                self._look.append(run.run_id)
+                self._look[run.run_id] = None
             return
         self._drop(run.run_id)
         wait = self._waits[run.run_id] = Wait(run)
         self._lines.join(wait)
-        self._look.append(run.run_id)
+        self._look[run.run_id] = None
         if self._max_time_us is not None:
             deadline_us = run.times.get("waiting", 0) + self._max_time_us
             heapq.heappush(self._timers, (deadline_us, run.run_id))
@@ -320,7 +322,7 @@ class Waiter:
         """Have the first in line looked at: a place may be free."""
         run_id = line.first()
         if run_id is not None:
-            self._look.append(run_id)
+            self._look[run_id] = None
 
     def _conclude(self, wait: Wait, reason: str, now_us: int) -> None:
         run_id = wait.run.run_id
@@ -353,7 +355,7 @@ class Waiter:
             )
             if overdue and not wait.concluded:
                 self._requests.answered(run_id)
-            self._look.append(run_id)
+            self._look[run_id] = None
 
 
 def _line(cond: Any) -> str:

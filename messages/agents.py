@@ -26,7 +26,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
-    """An agent (re)connects: who it is, and its inventory, all claims of the spool."""
+    """An agent (re)connects: who it is, and its inventory, all claims of the spool. `answers`
+    names the `AskHello` it answers."""
 
     agent_id: str
     group_id: str
@@ -39,6 +40,8 @@ class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
     pid: int = 0
     uid: int = 0
     claims: list[Claim] = []
+    answers: str = ""
+    gid: int = 0
 
 
 class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):
@@ -87,6 +90,7 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
     rusage: dict[str, Any] = {}
     output_bytes: dict[str, int] = {}
     spool_path: str | None = None
+    core_dumped: bool = False
 
 
 class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
@@ -98,6 +102,8 @@ class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
     at_us: int
     sentence: str
     output_bytes: dict[str, int] = {}
+    started_us: int = 0
+    spool_path: str | None = None
 
 
 class OutputChunk(FromAgent, frozen=True, kw_only=True, tag="OutputChunk"):
@@ -109,6 +115,14 @@ class OutputChunk(FromAgent, frozen=True, kw_only=True, tag="OutputChunk"):
     offset: int
     data: bytes
     compression: str | None = None
+
+
+class Fenced(FromAgent, frozen=True, kw_only=True, tag="Fenced"):
+    """A command of an older epoch was refused; `epoch` is the highest the agent has seen."""
+
+    epoch: int
+    run_id: str = ""
+    attempt: int = 0
 
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -140,10 +154,17 @@ class AgentWelcome(ToAgent, frozen=True, kw_only=True, tag="AgentWelcome"):
     server_id: str
 
 
+class AskHello(ToAgent, frozen=True, kw_only=True, tag="AskHello"):
+    """Say `AgentHello` now: you are not known here, or something about you is in doubt."""
+
+    request: str
+
+
 class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
     """Start (run, attempt) unless its claim exists; then say what became of it.
 
-    `not_after_us`: refuse it later than this (a command that sat in a queue).
+    `not_after_us`: refuse it later than this (a command that sat in a queue). `incarnation`: the
+    life of the agent it is meant for; a later one ignores it.
     """
 
     run_id: str
@@ -152,6 +173,7 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
     not_after_us: int
     stop_us: int | None = None
     job_id: str = ""
+    incarnation: str = ""
 
 
 class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):
@@ -202,9 +224,11 @@ AnyFromAgent = (
     | ProcessLost
     | OutputChunk
     | ProcessList
+    | Fenced
 )
 AnyToAgent = (
     AgentWelcome
+    | AskHello
     | StartProcess
     | StopProcess
     | SignalProcess

@@ -40,12 +40,15 @@ class BoundRuns(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
 class LoadFolder(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="LoadFolder"):
     """Scheduler → binder: read and check the job folder. `known` maps job id to the definition hash
-    the scheduler has, so that only others are sent."""
+    the scheduler has, so that only others are sent. Very many come in several of these: `part` counts
+    from 0, `last` is true on the final one, and loading begins when all are there."""
 
     request: int
     path: str
     now_us: int
     known: dict[str, str] = {}
+    part: int = 0
+    last: bool = True
 
 
 class LoadedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

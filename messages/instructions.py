@@ -88,9 +88,10 @@ class RunsDue(ToLedger, frozen=True, kw_only=True, tag="RunsDue"):
 
 
 class LeaseIds(ToLedger, frozen=True, kw_only=True, tag="LeaseIds"):
-    """Give me `count` run numbers; answered by `IdsLeased`."""
+    """Give me `count` run numbers; answered by `IdsLeased`, which echoes `request`."""
 
     count: int
+    request: int = 0
 
 
 # --- waiter -------------------------------------------------------------------------------------

@@ -52,6 +52,6 @@ def sentence_of(error: sqlite3.Error) -> str:
 
 
 def store_error(path: str, error: sqlite3.Error) -> StoreError:
-    """Return the error to raise for a failed statement: `StoreBroken` when trying again is wrong."""
+    """Return the error for a failed statement: `StoreBroken` when trying again is wrong."""
     kind = StoreBroken if name_of(error).startswith(_BROKEN) else StoreError
     return kind(f"database {path}: {sentence_of(error)}")

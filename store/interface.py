@@ -37,8 +37,8 @@ class StoreUnusable(UserError):
 class Changes(msgspec.Struct, kw_only=True):
     """What one batch of the ledger changes: written in one transaction, or not at all.
 
-    `runs` maps id to the run as it now is, None when its row goes (withdrawn). `jobs` maps job id to
-    definition hash, None when the job is no longer in force. `outbox` maps action id to the item
+    `runs` maps id to the run as it now is, None when its row goes (withdrawn). `jobs` maps job id
+    to definition hash, None when the job is no longer in force. `outbox` maps action id to the item
     owed, None when it is settled. `next_run_number` None: unchanged.
     """
 

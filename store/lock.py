@@ -1,6 +1,6 @@
 """The lock that lets one process write a database: `flock` on a file beside it, held for life.
 
-The kernel drops it when its holder dies, however that happens. Used by the writer and by migrations.
+The kernel drops it when its holder dies, however that happens. Used by the writer and migrations.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .interface import StoreUnusable
 
 
 class WriterLock:
-    """Holds `<path>.lock`. The file stays when the lock is released; its text is for people only."""
+    """Holds `<path>.lock`. The file outlives the lock; its text is for people only."""
 
     def __init__(self, path: str) -> None:
         """Take the lock at once or not at all.

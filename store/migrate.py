@@ -95,7 +95,8 @@ def open_checked(path: str, *, writable: bool) -> sqlite3.Connection:
         if writable and os.path.getsize(path) <= CHECKED_BYTES:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
-                raise StoreUnusable(f"database {path}: it is corrupt: {found}: {_RESTORE}")
+                what = " ".join(found.split())
+                raise StoreUnusable(f"database {path}: it is corrupt: {what}: {_RESTORE}")
         if connection.execute("SELECT count(*) FROM meta").fetchone()[0] != 1:
             raise StoreUnusable(f"database {path}: it is corrupt: it has no head: {_RESTORE}")
     except sqlite3.Error as error:

@@ -33,8 +33,8 @@ STATE_CODES: dict[State, int] = {
 }
 STATES: dict[int, State] = {code: state for state, code in STATE_CODES.items()}
 
-# Between two labels of a row; JSON text never holds it unescaped.
-SEPARATOR = "\x1f"
+# Around each label of a row; JSON text never holds them unescaped.
+LABEL_BEGIN, LABEL_END = "\x1f", "\x1e"
 # Run numbers of one row of `spans`, as a power of two.
 BLOCK_BITS = 12
 # Answers are kept so long; then a command id may be used anew.
@@ -78,7 +78,7 @@ def has_args(text: str, wanted: str) -> bool:
 
 def label_text(label: str) -> str:
     """Return what occurs in the labels text of every run with this label, and in no other."""
-    return f"{SEPARATOR}{_json(label).decode()[1:-1]}{SEPARATOR}"
+    return f"{LABEL_BEGIN}{_json(label).decode()[1:-1]}{LABEL_END}"
 
 
 @functools.lru_cache(maxsize=4096)

@@ -131,6 +131,7 @@ class Changes:
         if change is None:
             change = self._changed[event.run_id] = _Change(seq=event.seq)
         change.seq = event.seq
+        line: tuple[str, str | None, str]
         match event:
             case RunMoved():
                 change.states.add(event.after)
@@ -206,8 +207,8 @@ class Changes:
 
     def since(self, after: int, wanted: RunFilter, epoch: int, seq: int) -> bytes:
         """Return the tail of the frame that brings someone from `after` up to now."""
-        changes = [change for change in self._recent.values() if change.seq > after]
-        changes += [change for change in self._changed.values() if change.run is not None]
+        latest = self._recent | self._changed
+        changes = [change for change in latest.values() if change.seq > after]
         return _body(changes, wanted, {}, epoch, seq) or self.nothing(epoch, seq)
 
     def nothing(self, epoch: int, seq: int) -> bytes:

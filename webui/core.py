@@ -10,18 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from ..messages.agents import AgentsAnswer, AskAgents, OutputGrew
 from ..messages.hello import Hello, Refuse, Welcome
 from ..messages.post import LEDGER, RUNNER, SCHEDULER, WEB, Post
 from ..messages.transitions import Beat, FeedFrame, Replay, Replayed
 from ..messages.wishes import (
     Done,
-    LedgerWish,
     Refused,
-    ReloadJobs,
-    RerunRun,
     ScheduleRun,
     SchedulerWish,
 )
@@ -29,7 +24,6 @@ from ..wire.feed import FeedFollower, Then
 from .changes import Changes
 from .seam import (
     LOOP,
-    Answered,
     AskWho,
     AskWish,
     Follow,
@@ -41,9 +35,8 @@ from .seam import (
     Unfollow,
     WhoCame,
 )
+from .wishes import Wishes
 
-# A wish without an answer is repeated after this long; it is idempotent by its command id.
-REPEAT_US = 2_000_000
 # Changes wait at most so long for others to share their frame.
 TICK_US = 50_000
 # Greetings, probes and replays are repeated after these times.
@@ -55,16 +48,6 @@ BEAT_US = 1_000_000
 AGENTS_US = 2_000_000
 # A single step of the wall clock counts at most so much: a clock set forward ends no wait.
 STEP_US = 5_000_000
-# Wishes and questions in the air; more are refused at once.
-MAX_PENDING = 2_000
-
-
-class _Pending(msgspec.Struct, kw_only=True):
-    """A wish in the air, in the core's own time."""
-
-    post: Post
-    sent: int
-    until: int
 
 
 class WebCore:
@@ -75,8 +58,7 @@ class WebCore:
         self._incarnation = incarnation
         self._follower = FeedFollower()
         self._changes = Changes()
-        self._wishes: dict[str, _Pending] = {}
-        self._questions: dict[str, _Pending] = {}
+        self._wishes = Wishes()
         self._followed: set[tuple[str, str]] = set()
         self._wall_us: int | None = None
         self._time = 0
@@ -90,7 +72,7 @@ class WebCore:
         self._lost = False
         self._ticked = -TICK_US
         self._heard: dict[str, int] = {}
-        self._counts = {"frames": 0, "events": 0, "holes": 0, "resyncs": 0, "timeouts": 0}
+        self._counts = {"frames": 0, "events": 0, "holes": 0, "resyncs": 0}
         self._refused = ""
         self._said: tuple[Any, ...] = ()
 
@@ -109,15 +91,16 @@ class WebCore:
             case FeedFrame() | Beat():
                 return self._feed(message)
             case Done() | Refused():
-                return self._answered(sender, message)
+                self._heard[sender] = self._time
+                return self._wishes.answered(message)
             case AskWish():
-                return self._ask(message)
+                return self._wishes.ask(message, self._time)
             case Follow():
                 return self._follow(message)
             case Unfollow():
                 self._unfollow(message)
             case AskWho():
-                return self._ask_who(message)
+                return self._wishes.ask_who(message, self._time)
             case RunsRead():
                 self._changes.read(message)
             case AgentsAnswer():
@@ -139,7 +122,7 @@ class WebCore:
     def settle(self, now_us: int) -> list[Post]:
         """Say what is due: a tick, repetitions, giving up, greetings, probes, the beat."""
         self._advance(now_us)
-        posts = self._repeat()
+        posts = self._wishes.repeat(self._time)
         posts += self._greet_and_probe()
         if self._changes.pending and self._time - self._ticked >= TICK_US:
             self._ticked = self._time
@@ -160,9 +143,9 @@ class WebCore:
             due.append(self._agents_at)
         if self._changes.pending:
             due.append(self._ticked + TICK_US)
-        for pending in self._wishes.values():
-            due.append(min(pending.sent + REPEAT_US, pending.until))
-        due += [pending.until for pending in self._questions.values()]
+        waits = self._wishes.wakes_at()
+        if waits is not None:
+            due.append(waits)
         return self._wall_us + max(0, min(due) - self._time)
 
     # --- time -------------------------------------------------------------------------------------
@@ -184,12 +167,13 @@ class WebCore:
         return Post(LEDGER, Hello(role=self.address, incarnation=self._incarnation))
 
     def _welcomed(self, welcome: Welcome) -> list[Post]:
-        """The ledger knows us. What was said between the last event we know and now is asked for."""
+        """The ledger knows us; what was said since the last event we know is asked for."""
         self._heard[LEDGER] = self._time
         follower = self._follower
         if welcome.epoch < follower.epoch:
             return []
         self._welcome_epoch = welcome.epoch
+        self._hello_at = self._time
         if follower.epoch == 0:
             return self._stand(welcome)
         if self._lost or welcome.seq < follower.seq:
@@ -248,58 +232,11 @@ class WebCore:
         self._hello_at = self._time + HELLO_US
         return [self._hello()]
 
-    # --- wishes -----------------------------------------------------------------------------------
-
-    def _ask(self, ask: AskWish) -> list[Post]:
-        known = self._wishes.get(ask.command_id)
-        if known is not None:
-            known.until = max(known.until, self._time + ask.wait_us)
-            return []
-        if len(self._wishes) >= MAX_PENDING:
-            sentence = f"{MAX_PENDING} requests wait for the server already: try again later"
-            busy = Refused(command_id=ask.command_id, reason="busy", sentence=sentence)
-            return [Post(LOOP, Answered(command_id=ask.command_id, answer=busy))]
-        post = _post_of(ask)
-        until = self._time + ask.wait_us
-        self._wishes[ask.command_id] = _Pending(post=post, sent=self._time, until=until)
-        return [post]
-
-    def _answered(self, sender: str, answer: Done | Refused) -> list[Post]:
-        self._heard[sender] = self._time
-        if self._wishes.pop(answer.command_id, None) is None:
-            return []
-        return [Post(LOOP, Answered(command_id=answer.command_id, answer=answer))]
-
-    def _repeat(self) -> list[Post]:
-        """Send unanswered wishes again, give up those that have waited long enough."""
-        posts = []
-        for command_id, pending in list(self._wishes.items()):
-            if self._time >= pending.until:
-                del self._wishes[command_id]
-                self._counts["timeouts"] += 1
-                posts.append(Post(LOOP, Answered(command_id=command_id, answer=None)))
-            elif self._time >= pending.sent + REPEAT_US:
-                pending.sent = self._time
-                posts.append(pending.post)
-        for request, pending in list(self._questions.items()):
-            if self._time >= pending.until:
-                del self._questions[request]
-                posts.append(Post(LOOP, WhoCame(request=request, answer=None)))
-        return posts
-
     # --- agents and readiness ---------------------------------------------------------------------
-
-    def _ask_who(self, ask: AskWho) -> list[Post]:
-        if len(self._questions) >= MAX_PENDING:
-            return [Post(LOOP, WhoCame(request=ask.request, answer=None))]
-        post = Post(RUNNER, AskAgents(request=ask.request, processes=ask.processes))
-        until = self._time + ask.wait_us
-        self._questions[ask.request] = _Pending(post=post, sent=self._time, until=until)
-        return [post]
 
     def _who_came(self, answer: AgentsAnswer) -> list[Post]:
         self._heard[RUNNER] = self._time
-        asked = self._questions.pop(answer.request, None) is not None
+        asked = self._wishes.who_came(answer.request)
         if asked or (answer.request == "poll" and self._polls_agents):
             return [Post(LOOP, WhoCame(request=answer.request, answer=answer))]
         return []
@@ -327,10 +264,10 @@ class WebCore:
             wait = PROBE_WHEN_READY_US if self._ready else PROBE_US
             self._probe_at = self._time + wait
             posts.append(Post(RUNNER, AskAgents(request="probe")))
-            # A wish for nothing at all: refused by a scheduler that has loaded its jobs, and
-            # without any effect.
+            # A wish for nothing at all: refused by a scheduler that knows its jobs, and without any
+            # effect.
             nothing = SchedulerWish(
-                command_id=f"probe-{self._incarnation}-{self._time}",
+                command_id=f"probe-{self._incarnation}",
                 principal="web",
                 instruction=ScheduleRun(),
             )
@@ -355,6 +292,7 @@ class WebCore:
             scheduler_age_s=self._age_s(SCHEDULER),
             runner_age_s=self._age_s(RUNNER),
             refused=self._refused,
+            timeouts=self._wishes.timeouts,
             beat=beat,
             **self._counts,
         )
@@ -392,17 +330,3 @@ class WebCore:
     def _unfollow(self, message: Unfollow) -> None:
         self._followed.discard((message.topic, message.key))
         self._changes.unfollow(message.topic, message.key)
-
-
-def _post_of(ask: AskWish) -> Post:
-    """Return the post of a wish: what needs the job folder goes to the scheduler."""
-    instruction = ask.instruction
-    if isinstance(instruction, ScheduleRun | RerunRun | ReloadJobs):
-        wish = SchedulerWish(
-            command_id=ask.command_id, principal=ask.principal, instruction=instruction
-        )
-        return Post(SCHEDULER, wish)
-    return Post(
-        LEDGER,
-        LedgerWish(command_id=ask.command_id, principal=ask.principal, instruction=instruction),
-    )

@@ -106,7 +106,9 @@ class Hub:
         if isinstance(answer, Done):
             return answer
         if answer is None:
-            sentence = "the scheduler did not answer in time: asking again with the same key is safe"
+            sentence = (
+                "the scheduler did not answer in time: asking again with the same key is safe"
+            )
             raise Problem(
                 503, sentence, extra={"command_id": command_id}, headers={"Retry-After": "5"}
             )
@@ -182,9 +184,7 @@ class Hub:
         """Follow a topic; `follower.followed` is called when it stands."""
         self._token += 1
         self._entering[self._token] = ((topic, key), follower)
-        self._tell(
-            Follow(token=self._token, topic=topic, key=key, filter=wanted, resume=resume)
-        )
+        self._tell(Follow(token=self._token, topic=topic, key=key, filter=wanted, resume=resume))
 
     def unfollow(self, follower: Follower, topic: str, key: str = "") -> None:
         """Follow it no more."""

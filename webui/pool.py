@@ -7,6 +7,7 @@ the reader's own limit (2 s) is given up there.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from typing import TypeVar
 
 from ..store.interface import Reader, StoreError
 from .routing import Problem
+
+log = logging.getLogger("callsheet.web")
 
 THREADS = 4
 # Reads in hand and waiting; more are refused with 503.
@@ -59,7 +62,10 @@ class ReaderPool:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, act)
         except StoreError as error:
-            raise Problem(503, str(error), headers={"Retry-After": "1"}) from error
+            # What it says is about files and SQL: for the log, not for clients.
+            log.warning("web: a read failed: %s", error)
+            sentence = "the store did not answer, or not in time: ask for less or try again later"
+            raise Problem(503, sentence, headers={"Retry-After": "1"}) from error
         finally:
             self._waiting -= 1
 

@@ -10,12 +10,11 @@ from typing import Any
 
 from ..jobs.jso import condition_jso, program_jso
 from ..jobs.run import Run
-from ..jobs.states import FINISHED, State
+from ..jobs.states import State
 from ..jobs.times import format_time_ms
 from ..messages.agents import AgentInfo, AgentsAnswer, ProcessInfo
 from ..messages.instructions import Finding, OutputRecord
 from ..messages.transitions import ActionNoted, AnyEvent, RunMoved, RunNoted, RunWithdrawn
-
 
 
 def instant(at_us: int | None) -> str | None:
@@ -72,7 +71,7 @@ def run_page(run: Run) -> dict[str, Any]:
     """Return a run as its own page shows it."""
     program = run.program
     return run_record(run) | {
-        "conds": [condition_jso(cond) for cond in run.conds],
+        "conds": [condition_jso(cond, run) for cond in run.conds],
         "program": None if program is None else program_jso(program),
         "meta": run.meta,
         "definition": run.definition,
@@ -83,6 +82,7 @@ def run_page(run: Run) -> dict[str, Any]:
 
 def log_line(event: AnyEvent) -> dict[str, Any] | None:
     """Return the log line of a run's event, None when it is none of a run's."""
+    state: str | None
     match event:
         case RunMoved():
             kind, state, message = "moved", event.after.value, event.message or event.after.value

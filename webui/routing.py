@@ -201,9 +201,7 @@ def parse_query(query: str) -> dict[str, list[str]]:
         Problem: 400, there are too many or they are not UTF-8.
     """
     try:
-        return parse_qs(
-            query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMS
-        )
+        return parse_qs(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMS)
     except ValueError:
         sentence = f"query string: expected at most {MAX_PARAMS} parameters in UTF-8"
         raise Problem(400, sentence) from None

@@ -1,8 +1,8 @@
-"""What the web's two threads say to each other: the loop's thread (HTTP) and the actor's (the core).
+"""What the web's two threads say to each other: the loop's (HTTP) and the actor's (the core).
 
-To the core: `AskWish`, `AskWho`, `Follow`, `Unfollow`, told to the stage as local messages. From the
-core: posts to the address `LOOP`, which the bridge hands over in batches. Frozen or handed over for
-good, so that no thread writes what the other reads.
+To the core: `AskWish`, `AskWho`, `Follow`, `Unfollow`, told to the stage as local messages. From
+the core: posts to the address `LOOP`, which the bridge hands over in batches. All are frozen or
+given away for good, so that no thread writes what the other reads.
 """
 
 from __future__ import annotations

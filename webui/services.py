@@ -1,4 +1,4 @@
-"""What endpoints and sockets work with: settings, hub, readers, and a few look-ups many of them do."""
+"""What endpoints and sockets work with: settings, hub, readers, look-ups many of them do."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from ..jobs.job import Job
+from ..jobs.jso import job_jso
 from ..jobs.names import AmbiguousJob, NoSuchJob, match_job_id
 from ..jobs.run import Run, run_number
 from ..messages.wishes import Done, ToLedgerWish, ToSchedulerWish
@@ -19,6 +20,9 @@ from ..store.interface import Reader
 from .hub import Hub
 from .pool import ReaderPool
 from .routing import Problem, Request
+
+if TYPE_CHECKING:
+    from .outputs import Outputs
 
 # What an Idempotency-Key may look like.
 KEY_BYTES = 200
@@ -30,8 +34,9 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the web role is told.
 
     `bind` are `host:port`, port 0 for any. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP
-    for a restart. `lookback_us` bounds lists and the summary socket by schedule time. `allowed_hosts`
-    are further names in `Host` that are ours. `static_root` None: the console inside the package.
+    for a restart. `lookback_us` bounds lists and the summary socket by schedule time.
+    `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
+    comes with the package.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1:5000",)
@@ -52,6 +57,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class Services:
     """See the module. Owned by the loop's thread."""
+
+    outputs: Outputs
 
     def __init__(
         self,
@@ -83,12 +90,12 @@ class Services:
         found = None if run_number(run_id) is None else await self.read(lambda r: r.run(run_id))
         return known(found, run_id)
 
-    async def wish(
-        self, request: Request, instruction: ToLedgerWish | ToSchedulerWish
-    ) -> Done:
+    async def wish(self, request: Request, instruction: ToLedgerWish | ToSchedulerWish) -> Done:
         """Bring the wish of a request to those who decide; see `Hub.wish`."""
         key = request.headers.get("Idempotency-Key")
-        if key is not None and (not key.isascii() or not key.isprintable() or not 0 < len(key) <= KEY_BYTES):
+        if key is not None and (
+            not key.isascii() or not key.isprintable() or not 0 < len(key) <= KEY_BYTES
+        ):
             raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_BYTES} printable characters")
         return await self.hub.wish(instruction, principal=request.principal, command_id=key)
 
@@ -136,6 +143,16 @@ def find_job_id(reader: Reader, text: str, *, missing: int = 400) -> str:
         raise Problem(missing, sentence) from None
     except AmbiguousJob as error:
         raise Problem(400, str(error)) from None
+
+
+def job_shape(reader: Reader, job: Job, hashes: dict[str, str]) -> dict[str, Any]:
+    """Return a job's JSON; `hashes` are the jobs in force, which its dependencies name."""
+
+    def find(job_id: str) -> Job | None:
+        hash_ = hashes.get(job_id)
+        return None if hash_ is None else reader.definition(hash_)
+
+    return job_jso(job, find)
 
 
 def definition_of(reader: Reader, job_id: str) -> tuple[str, Job]:

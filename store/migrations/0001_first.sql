@@ -14,7 +14,8 @@ CREATE TABLE meta (
 
 -- A row per run; `record` is the whole run, the other columns are what it is found by.
 -- `planned` is 1 when a schedule made the run. `labels` are JSON strings without their quotes, each
--- between two unit separators. `record` is last so that a filter never reads its overflow pages.
+-- between a unit and a record separator (1F, 1E). `record` is last so that a filter never reads its
+-- overflow pages.
 CREATE TABLE runs (
     n INTEGER PRIMARY KEY,
     job_id TEXT NOT NULL,

@@ -12,6 +12,7 @@ from typing import Any
 import pykka
 import pytest
 import zmq
+
 from callsheet.actors import clock
 from callsheet.actors.mailbox import BATCH_FRAMES, Batch, Mailbox, MailboxActor, Tick
 from callsheet.messages.codec import FROM_LEDGER_READER, LEDGER_READER

@@ -11,6 +11,8 @@ from typing import Any
 import pykka
 import pytest
 import zmq
+from recording_link import RecordingLink
+
 from callsheet.actors import clock
 from callsheet.actors.mailbox import Mailbox
 from callsheet.actors.stage import Ping, Script, Stage
@@ -23,35 +25,6 @@ from callsheet.messages.post import Post
 from callsheet.wire.ports import DealerPort, Letter, Port, RouterPort
 
 WAIT_S = 20.0
-
-
-class RecordingLink:
-    """A link of our own: what the stage said, in order."""
-
-    def __init__(self) -> None:
-        self.said: queue.Queue[tuple[str, Any]] = queue.Queue()
-        self.is_closed = threading.Event()
-
-    def ready(self, detail: str = "") -> None:
-        self.said.put(("ready", detail))
-
-    def beat(self) -> None:
-        self.said.put(("beat", None))
-
-    def health(self, sentence: str) -> None:
-        self.said.put(("health", sentence))
-
-    def unusable(self, sentence: str) -> None:
-        self.said.put(("unusable", sentence))
-
-    def crashed(self, role: str, error: BaseException) -> None:
-        self.said.put(("crashed", error))
-
-    def closed(self) -> None:
-        self.is_closed.set()
-
-    def hears(self) -> tuple[str, Any]:
-        return self.said.get(timeout=WAIT_S)
 
 
 class AskingCore:
@@ -212,9 +185,7 @@ def test_whatever_is_raised_ends_the_stage_and_is_said_once(
     assert played.link.said.empty()
 
 
-def test_an_error_of_one_stage_ends_no_other(
-    played: Played, context: Any, tmp_path: Path
-) -> None:
+def test_an_error_of_one_stage_ends_no_other(played: Played, context: Any, tmp_path: Path) -> None:
     other = Played(context, f"ipc://{tmp_path}/other", AskingCore)
     assert other.link.hears() == ("ready", "")
     other.ref.tell(SystemExit())

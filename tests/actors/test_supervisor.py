@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from callsheet.actors.supervisor import (
     INTENSITY,
     SILENCE_S,
@@ -23,7 +25,7 @@ SPECS = [
     RoleSpec(role="ledger/0", start_wave=0, stop_wave=3),
     RoleSpec(role="waiter/0", stop_wave=1),
     RoleSpec(role="web/0", stop_wave=0),
-    RoleSpec(role="agent", stop_wave=2, beats=False),
+    RoleSpec(role="agent", stop_wave=2, silence_s=None),
 ]
 
 
@@ -54,7 +56,7 @@ class World:
         return self.do(self.core.exited(role, how, self.now_s))
 
     def pass_s(self, seconds: float) -> list[Act]:
-        """Let time pass, waking whenever the core wants to, with all stages beating."""
+        """Let time pass, waking whenever the core wants to; nobody beats."""
         acts: list[Act] = []
         until_s = self.now_s + seconds
         while True:
@@ -64,6 +66,16 @@ class World:
                 return acts
             self.now_s = max(self.now_s, wakes_at_s)
             acts += self.do(self.core.tick(self.now_s))
+
+    def until_spawned(self, role: str) -> None:
+        """Let time pass, with the others beating, until the role's process is there again."""
+        while self.core.kept[role].pid is None:
+            wakes_at_s = self.core.wakes_at_s()
+            assert wakes_at_s is not None
+            self.now_s = max(self.now_s, wakes_at_s)
+            for other in self.core.kept:
+                self.core.heard(other, self.now_s)
+            self.do(self.core.tick(self.now_s))
 
     def up(self) -> World:
         self.do(self.core.begin(self.now_s))
@@ -106,12 +118,9 @@ def test_deaths_beyond_the_intensity_wait_longer_each_time_and_degrade() -> None
         assert spawns(world.die("waiter/0")) == []
         assert "waiter/0" in world.core.degraded
         before_s = world.now_s
-        while not spawns(world.do(world.core.tick(world.now_s))):
-            world.now_s = world.core.wakes_at_s() or 0.0
+        world.until_spawned("waiter/0")
         waits.append(world.now_s - before_s)
         world.ready("waiter/0")
-        for role in ("ledger/0", "web/0"):
-            world.core.heard(role, world.now_s)
     assert waits[:6] == sorted(waits[:6])
     assert waits[5] == 30.0
     assert world.core.degraded == {}
@@ -137,16 +146,12 @@ def test_a_role_that_dies_at_start_is_tried_at_most_twelve_times_in_five_minutes
     while True:
         world.die("waiter/0", "exit status 70")
         assert "waiter/0" in world.core.degraded
-        for role in ("ledger/0", "web/0"):
-            world.core.heard(role, world.now_s)
-        while world.core.kept["waiter/0"].pid is None:
-            world.now_s = world.core.wakes_at_s() or 0.0
-            world.do(world.core.tick(world.now_s))
+        world.until_spawned("waiter/0")
         if world.now_s >= end_s:
             break
     starts = [at_s for role, at_s in world.starts if role == "waiter/0" and at_s < end_s]
     assert 5 <= len(starts) <= 12
-    gaps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(starts)]
     assert max(gaps) <= 30.0
 
 
@@ -175,7 +180,7 @@ def test_a_silent_role_is_killed_once_and_started_again() -> None:
 
 
 def test_silence_of_a_role_that_never_speaks_means_nothing() -> None:
-    world = World([RoleSpec(role="agent", beats=False)])
+    world = World([RoleSpec(role="agent", silence_s=None)])
     world.do(world.core.begin(world.now_s))
     world.ready("agent")
     assert world.pass_s(10 * SILENCE_S) == []

@@ -21,9 +21,7 @@ def a_frame(first: int, last: int, epoch: int = 1) -> FeedFrame:
     return FeedFrame(
         epoch=epoch,
         after_seq=first - 1,
-        events=[
-            RunMoved(seq=seq, at_us=0, run_id=f"r{seq}", after=State.RUNNING) for seq in seqs
-        ],
+        events=[RunMoved(seq=seq, at_us=0, run_id=f"r{seq}", after=State.RUNNING) for seq in seqs],
         runs=[a_run(f"r{seq}", seq) for seq in seqs],
     )
 
@@ -91,7 +89,9 @@ def test_whatever_is_lost_doubled_or_swapped_the_events_come_once_and_in_order()
             stream.append(a_frame(head + 1, last))
             head = last
             stream.append(Beat(epoch=1, seq=head))
-        stream = [m for m in stream if chance.random() > 0.2 for _ in range(chance.choice((1, 1, 2)))]
+        stream = [
+            m for m in stream if chance.random() > 0.2 for _ in range(chance.choice((1, 1, 2)))
+        ]
         for i in range(len(stream) - 1):
             if chance.random() < 0.2:
                 stream[i], stream[i + 1] = stream[i + 1], stream[i]

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from callsheet.wire.place import PATH_BYTES, Place, UnsafeDirectory, run_directory
 
 

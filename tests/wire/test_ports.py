@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+
 from callsheet.messages.codec import (
     FEED_READER,
     FROM_LEDGER_READER,
@@ -54,9 +55,7 @@ def endpoint(tmp_path: Path) -> str:
 
 
 def a_router(context: ports.Context, endpoint: str, clock: ports.Clock) -> RouterPort:
-    return RouterPort(
-        context, "ledger", [endpoint], reader=LEDGER_READER, peers=PEERS, clock=clock
-    )
+    return RouterPort(context, "ledger", [endpoint], reader=LEDGER_READER, peers=PEERS, clock=clock)
 
 
 def a_dealer(
@@ -267,9 +266,7 @@ def test_subscribers_get_the_topics_they_asked_for(
 ) -> None:
     publisher = PublisherPort(context, "feed", [endpoint], clock=clock)
     full, beats = (
-        SubscriberPort(
-            context, "feed", endpoint, topics=topics, reader=FEED_READER, clock=clock
-        )
+        SubscriberPort(context, "feed", endpoint, topics=topics, reader=FEED_READER, clock=clock)
         for topics in ((EVENTS_TOPIC, BEAT_TOPIC), (BEAT_TOPIC,))
     )
     letters: dict[SubscriberPort, list[Letter]] = {full: [], beats: []}

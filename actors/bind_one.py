@@ -1,0 +1,66 @@
+"""Binding one run as the scheduler and the binder ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..jobs.binding import new_run
+from ..jobs.calendars import Calendar
+from ..jobs.errors import UserError
+from ..jobs.job import Job
+from ..jobs.programs import NoOp, TimeoutSpec
+from ..jobs.run import NewRun
+from ..messages.binding import BindOne
+
+TOO_MUCH = "binding: took longer than 1 s or more memory than allowed"
+
+
+def bind_one(
+    item: BindOne,
+    calendars: Mapping[str, Calendar],
+    default_timeout: TimeoutSpec | None = None,
+) -> NewRun:
+    """Return the run, bound, or with the error that binding met.
+
+    Of the jobs its dependencies name only the params matter, which the item carries.
+    """
+
+    def find_job(job_id: str) -> Job | None:
+        params = item.params_of.get(job_id)
+        return None if params is None else Job(job_id=job_id, params=params, program=NoOp())
+
+    try:
+        return new_run(
+            item.job,
+            item.definition,
+            item.run_id,
+            item.args,
+            item.schedule_us,
+            find_job,
+            calendars,
+            default_timeout=default_timeout,
+            fingerprint=item.fingerprint,
+            stop_us=item.stop_us,
+            rerun_of=item.rerun_of,
+            note=item.note,
+        )
+    except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        return failed_run(item, f"{type(error).__name__}: {error}")
+
+
+def failed_run(item: BindOne, sentence: str) -> NewRun:
+    """Return a run that could not be bound: it will be created in error with this sentence."""
+    return NewRun(
+        run_id=item.run_id,
+        job_id=item.job.job_id,
+        args=item.args,
+        schedule_us=item.schedule_us,
+        fingerprint=item.fingerprint,
+        definition=item.definition,
+        stop_us=item.stop_us,
+        labels=item.job.labels,
+        rerun_of=item.rerun_of,
+        ad_hoc=item.job.ad_hoc,
+        error=sentence,
+        note=item.note,
+    )

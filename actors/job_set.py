@@ -1,0 +1,144 @@
+"""Sets of jobs compared: what a new set changes, as portions of `ApplyJobs`. Pure.
+
+A changed job closes its schedules and opens them anew, so that its expected runs are withdrawn and
+written again from the new definition; the runs of all other jobs keep their rows and ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from ..jobs.calendars import Calendar
+from ..jobs.job import Job
+from ..jobs.schedules import Schedule, fingerprint
+from ..messages.codec import encode
+from ..messages.hello import ScheduleRow
+from ..messages.instructions import ApplyJobs, StoredDefinition
+
+# One transaction holds so many jobs and bytes; a larger change is several, one after another.
+JOBS_A_PORTION = 500
+PORTION_BYTES = 2**20
+
+
+class JobDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """Job ids, each list sorted. `again`: unchanged jobs whose schedules are to be opened anew."""
+
+    added: list[str] = []
+    changed: list[str] = []
+    removed: list[str] = []
+    again: list[str] = []
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.added or self.changed or self.removed or self.again)
+
+
+def compare(in_force: Mapping[str, str], wanted: Mapping[str, str], again: set[str]) -> JobDiff:
+    """Compare two sets of definition hashes by job id."""
+    common = in_force.keys() & wanted.keys()
+    changed = {job_id for job_id in common if in_force[job_id] != wanted[job_id]}
+    return JobDiff(
+        added=sorted(wanted.keys() - in_force.keys()),
+        changed=sorted(changed),
+        removed=sorted(in_force.keys() - wanted.keys()),
+        again=sorted((again & common) - changed),
+    )
+
+
+def portions(
+    diff: JobDiff,
+    wanted: Mapping[str, str],
+    body: Callable[[str], Job],
+    rows: Mapping[str, Mapping[str, int]],
+    calendars: Mapping[str, Calendar],
+    now_us: int,
+) -> Iterator[ApplyJobs]:
+    """Yield the instructions that put a difference in force, in order.
+
+    Args:
+        wanted: definition hash by job id of the new set.
+        body: gives the job of a hash.
+        rows: the open schedules: written_upto_us by fingerprint by job id.
+        calendars: those of files, by name.
+        now_us: the instant of the change.
+    Yields:
+        Portions with `based_on` 0; the caller sets it as each is sent.
+    """
+    part, size = _empty(now_us), 0
+    added, changed = set(diff.added), set(diff.changed)
+    for job_id in [*diff.removed, *diff.again, *diff.changed, *diff.added]:
+        definition = None
+        if job_id in wanted:
+            job = body(wanted[job_id])
+            definition = StoredDefinition(hash=wanted[job_id], job_id=job_id, body=encode(job))
+            bytes_ = 2 * len(definition.body)
+        else:
+            job, bytes_ = None, 100
+        count = len(part.set_jobs) + len(part.removed_jobs)
+        if count and (count >= JOBS_A_PORTION or size + bytes_ > PORTION_BYTES):
+            yield part
+            part, size = _empty(now_us), 0
+        size += bytes_
+        if job_id in added:
+            part.added.append(job_id)
+        elif job_id in changed:
+            part.changed.append(job_id)
+        schedules = {} if job is None else schedules_of(job, calendars)
+        _add(part, job_id, schedules, definition, rows.get(job_id, {}))
+    if part.set_jobs or part.removed_jobs:
+        yield part
+
+
+def schedules_of(job: Job, calendars: Mapping[str, Calendar]) -> dict[str, Schedule]:
+    """Return the enabled schedules of a job by fingerprint; two that mean the same are one."""
+    return {
+        fingerprint(schedule, calendars): schedule
+        for schedule in job.schedules
+        if schedule.enabled
+    }
+
+
+def _empty(now_us: int) -> ApplyJobs:
+    return ApplyJobs(
+        based_on=0,
+        at_us=now_us,
+        definitions=[],
+        set_jobs={},
+        removed_jobs=[],
+        opened=[],
+        closed=[],
+        added=[],
+        changed=[],
+    )
+
+
+def _add(
+    part: ApplyJobs,
+    job_id: str,
+    schedules: Mapping[str, Schedule],
+    definition: StoredDefinition | None,
+    rows: Mapping[str, int],
+) -> None:
+    """Add one job's change to a portion: the lists of the record are filled before it is sent."""
+    part.closed.extend((job_id, print_) for print_ in rows)
+    if definition is None:
+        part.removed_jobs.append(job_id)
+        return
+    part.definitions.append(definition)
+    part.set_jobs[job_id] = definition.hash
+    for print_, schedule in schedules.items():
+        # A schedule that goes on under a new definition goes on where it was written up to: what
+        # was missed while the server was down is made up for. A new one begins now.
+        begin_us = min(rows.get(print_, part.at_us), part.at_us)
+        part.opened.append(
+            ScheduleRow(
+                job_id=job_id,
+                fingerprint=print_,
+                definition=definition.hash,
+                valid_from_us=begin_us,
+                written_upto_us=begin_us,
+                spec=msgspec.to_builtins(schedule),
+            )
+        )

@@ -1,0 +1,318 @@
+"""The planner: keeps the window ahead of every open schedule written, in small batches.
+
+Schedules whose horizon is nearest go first. A turn generates a bounded number of fires and looks at
+a bounded number of schedules, and only a few batches are under way at a time, so that neither ten
+thousand jobs nor a week of missed runs hold up what is due now. It writes nothing itself: the ledger
+moves a horizon in the transaction that writes its runs (rule I5), and its answer moves ours.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+import msgspec
+
+from ..jobs.binding import schedule_args
+from ..jobs.run import NewRun
+from ..jobs.schedules import Fire, Schedule
+from ..messages.binding import BindOne
+from ..messages.codec import encode
+from ..messages.commands import RunsExpected
+from ..messages.hello import DueRow, ScheduleRow
+from ..messages.instructions import Expectation, ExpectRuns
+from ..messages.post import LEDGER, Post
+from .binding_desk import BindingDesk, bind_item
+from .definitions import Definitions
+from .job_set import schedules_of
+from .requests import OpenRequests, earliest
+from .run_numbers import RunNumbers
+from .window import Portion, Window, portion
+
+# Bounds of one turn, and of what is under way.
+FIRES_A_TURN = 1_000
+LOOKS_A_TURN = 500
+RUNS_A_BATCH = 500
+BATCHES_OPEN = 4
+RUNS_BINDING = 1_000
+BATCH_BYTES = 2**20
+
+Key = tuple[str, str]
+
+
+class Plan:
+    """One open schedule. `busy`: a portion of it is being bound or written."""
+
+    __slots__ = ("busy", "definition", "fingerprint", "job_id", "look_us", "schedule", "written_us")
+
+    def __init__(self, row: ScheduleRow) -> None:
+        self.job_id = row.job_id
+        self.fingerprint = row.fingerprint
+        self.definition = row.definition
+        self.written_us = row.written_upto_us
+        self.schedule: Schedule | None = None
+        self.busy = False
+        self.look_us: int | None = None
+
+    @property
+    def key(self) -> Key:
+        """By what the ledger knows it."""
+        return self.job_id, self.fingerprint
+
+
+class _Batch(msgspec.Struct):
+    """Expectations under way, with what the ledger does not need of them."""
+
+    version: int
+    expectations: list[Expectation]
+    plans: list[Plan]
+
+
+class Planner:
+    """Plans by (job id, fingerprint). `add_due` takes rows that have become durable."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        numbers: RunNumbers,
+        desk: BindingDesk,
+        add_due: Callable[[list[DueRow]], None],
+        window: Window,
+        first_batch: int,
+    ) -> None:
+        self._definitions = definitions
+        self._numbers = numbers
+        self._desk = desk
+        self._add_due = add_due
+        self.window = window
+        self._batch = first_batch
+        self._since_us = 0
+        self.jobs_version = -1
+        self.plans: dict[Key, Plan] = {}
+        self.misplaced: set[str] = set()
+        self.out_of_step = False
+        self.reread = False
+        self._later: list[tuple[int, int, Plan]] = []
+        self._ready: list[tuple[int, int, Plan]] = []
+        self._count = 0
+        self._binding = 0
+        self._collected: list[tuple[Plan, Expectation]] = []
+        self._batches: dict[int, _Batch] = {}
+        self._requests = OpenRequests()
+
+    # --- what is in force -----------------------------------------------------------------------
+
+    def open(self, rows: list[ScheduleRow], jobs_version: int, since_us: int) -> None:
+        """Begin anew with the open schedules of a welcome."""
+        self.plans = {}
+        self.misplaced = set()
+        self._later, self._ready, self._collected = [], [], []
+        self._batches = {}
+        self._requests.clear()
+        self.jobs_version, self._since_us = jobs_version, since_us
+        self.out_of_step = False
+        for row in rows:
+            self.put(row)
+
+    def put(self, row: ScheduleRow) -> None:
+        """A schedule is open."""
+        plan = self.plans[row.job_id, row.fingerprint] = Plan(row)
+        # All before `written` is written, so that its next fire is at `written` or later.
+        self._look_at(plan, plan.written_us - self.window.reach_us)
+
+    def remove(self, key: Key) -> None:
+        """A schedule is closed."""
+        self.plans.pop(key, None)
+
+    # --- turns ----------------------------------------------------------------------------------
+
+    def settle(self, now_us: int, *, paused: bool) -> list[Post]:
+        """Write on where the window asks for it; `paused`: only repeat what is under way."""
+        if not paused:
+            self._look(now_us)
+        posts = self._requests.repeat(now_us)
+        return posts + self._flush(now_us)
+
+    def expected(self, message: RunsExpected, now_us: int) -> None:
+        """A batch is durable: move horizons, and enter its runs into the docket."""
+        self._requests.answered(message.batch)
+        batch = self._batches.pop(message.batch, None)
+        if batch is None:
+            return
+        behind = {(job_id, fingerprint): at_us for job_id, fingerprint, at_us in message.behind}
+        duplicates = set(message.duplicates)
+        due: list[DueRow] = []
+        for plan, expectation in zip(batch.plans, batch.expectations, strict=True):
+            plan.busy = False
+            stored_us = behind.get(plan.key)
+            if stored_us is None:
+                plan.written_us = expectation.upto_us
+                due += [
+                    DueRow(run.run_id, run.schedule_us, run.job_id)
+                    for run in expectation.runs
+                    if run.run_id not in duplicates and run.error is None
+                ]
+            else:
+                self._correct(plan, expectation, stored_us, now_us)
+                stale = stored_us < 0 or stored_us == expectation.from_us
+                # Made for the set of jobs in force, and yet not taken: ours is not the one in force.
+                self.out_of_step |= stale and batch.version == self.jobs_version
+            if self.plans.get(plan.key) is plan and plan.look_us is not None:
+                self._look_at(plan, plan.look_us)
+        self._add_due(due)
+
+    def wakes_at(self, *, paused: bool) -> int | None:
+        """Return when a schedule is to be looked at or a batch repeated."""
+        look_us = None
+        if not paused and self._room():
+            look_us = 0 if self._ready else self._later[0][0] if self._later else None
+        return earliest(look_us, self._requests.wakes_at())
+
+    def idle(self, now_us: int) -> bool:
+        """Whether every window is written as of now, and nothing is under way."""
+        busy = self._batches or self._ready or self._collected or self._binding
+        return not busy and not (self._later and self._later[0][0] <= now_us)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _look_at(self, plan: Plan, look_us: int) -> None:
+        plan.look_us = look_us
+        self._count += 1
+        heapq.heappush(self._later, (look_us, self._count, plan))
+
+    def _room(self) -> bool:
+        """Whether more may be begun: batches under way, bindings, and numbers to give."""
+        few = len(self._batches) < BATCHES_OPEN and self._binding < RUNS_BINDING
+        return few and len(self._numbers) > 0
+
+    def _look(self, now_us: int) -> None:
+        while self._later and self._later[0][0] <= now_us:
+            _, count, plan = heapq.heappop(self._later)
+            heapq.heappush(self._ready, (plan.written_us, count, plan))
+        made = looks = 0
+        while self._ready and made < FIRES_A_TURN and looks < LOOKS_A_TURN and self._room():
+            plan = heapq.heappop(self._ready)[2]
+            if plan.busy or self.plans.get(plan.key) is not plan:
+                continue
+            looks += 1
+            made += self._begin(plan, now_us)
+
+    def _begin(self, plan: Plan, now_us: int) -> int:
+        """Have the next portion of a schedule bound; return how many fires it has."""
+        if plan.schedule is None and not self._find_schedule(plan):
+            return 0
+        assert plan.schedule is not None, f"schedule of {plan.job_id}: not found"
+        some = portion(plan.schedule, plan.written_us, now_us, self._since_us, self.window)
+        plan.look_us = some.look_us
+        if not some.writes:
+            if some.look_us is not None:
+                self._look_at(plan, some.look_us)
+            return 0
+        run_ids = self._numbers.take(len(some.fires))
+        if run_ids is None:
+            self._look_at(plan, now_us)
+            return 0
+        plan.busy = True
+        self._bind(plan, some, run_ids)
+        return len(some.fires) + (some.skip.count if some.skip is not None else 0)
+
+    def _find_schedule(self, plan: Plan) -> bool:
+        """Find the schedule that a fingerprint means in the definition in force."""
+        job = self._definitions.body(plan.definition)
+        schedules = {} if job is None else schedules_of(job, self.window.calendars)
+        found = schedules.get(plan.fingerprint)
+        if found is None:
+            # What the fingerprint is made of has changed (a calendar): the job is to be applied anew.
+            self.misplaced.add(plan.job_id)
+            return False
+        plan.schedule = found
+        return True
+
+    def _bind(self, plan: Plan, some: Portion, run_ids: list[str]) -> None:
+        job = self._definitions.body(plan.definition)
+        assert job is not None, f"job {plan.job_id}: its definition is gone"
+        params_of = self._definitions.params_of(job)
+
+        def item(run_id: str, fire: Fire) -> BindOne:
+            return bind_item(
+                job,
+                plan.definition,
+                params_of,
+                run_id=run_id,
+                args=schedule_args(job, fire),
+                schedule_us=fire.at_us,
+                stop_us=fire.stop_us,
+                fingerprint=plan.fingerprint,
+            )
+
+        def bound(runs: list[NewRun]) -> None:
+            self._binding -= len(some.fires)
+            if self.plans.get(plan.key) is plan:
+                self._collect(plan, some, runs)
+
+        self._binding += len(some.fires)
+        items = [item(run_id, fire) for run_id, fire in zip(run_ids, some.fires, strict=True)]
+        self._desk.bind(items, bound)
+
+    def _collect(self, plan: Plan, some: Portion, runs: list[NewRun]) -> None:
+        expectation = Expectation(
+            job_id=plan.job_id,
+            fingerprint=plan.fingerprint,
+            from_us=plan.written_us,
+            upto_us=some.upto_us,
+            runs=runs,
+            skips=[some.skip] if some.skip is not None else [],
+        )
+        self._collected.append((plan, expectation))
+
+    def _flush(self, now_us: int) -> list[Post]:
+        """Send what has been bound, in batches of a bounded number of runs and bytes."""
+        posts: list[Post] = []
+        batch = _Batch(self.jobs_version, [], [])
+        runs = size = 0
+        for plan, expectation in self._collected:
+            if self.plans.get(plan.key) is not plan:
+                continue
+            fitting = _fitting(plan, expectation)
+            bytes_ = len(encode(fitting.runs[0])) * len(fitting.runs) if fitting.runs else 0
+            full = runs + len(fitting.runs) > RUNS_A_BATCH or size + bytes_ > BATCH_BYTES
+            if batch.plans and full:
+                posts.append(self._send(batch, now_us))
+                batch = _Batch(self.jobs_version, [], [])
+                runs = size = 0
+            batch.expectations.append(fitting)
+            batch.plans.append(plan)
+            runs += len(fitting.runs)
+            size += bytes_
+        self._collected = []
+        if batch.plans:
+            posts.append(self._send(batch, now_us))
+        return posts
+
+    def _send(self, batch: _Batch, now_us: int) -> Post:
+        self._batch += 1
+        self._batches[self._batch] = batch
+        message = ExpectRuns(
+            batch=self._batch, jobs_version=batch.version, expectations=batch.expectations
+        )
+        return self._requests.send(self._batch, Post(LEDGER, message), now_us)
+
+    def _correct(self, plan: Plan, expectation: Expectation, stored_us: int, now_us: int) -> None:
+        """The ledger's horizon is elsewhere: it is the one that holds."""
+        if stored_us < 0:
+            return
+        # A repeat, or another scheduler's work: its runs are in the store, perhaps not in the docket.
+        self.reread = self.reread or stored_us != expectation.from_us
+        plan.written_us = stored_us
+        plan.look_us = now_us
+
+
+def _fitting(plan: Plan, expectation: Expectation) -> Expectation:
+    """Cut an expectation whose runs are too large for one message; the rest follows later."""
+    runs = expectation.runs
+    while len(runs) > 1 and len(encode(runs[0])) * len(runs) > BATCH_BYTES:
+        runs = runs[: len(runs) // 2]
+    if len(runs) == len(expectation.runs):
+        return expectation
+    plan.look_us = 0
+    return msgspec.structs.replace(expectation, runs=runs, upto_us=runs[-1].schedule_us + 1)

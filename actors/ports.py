@@ -1,0 +1,183 @@
+"""Which sockets each role has: the whole topology of the server in one table.
+
+`roles.py` and `cli/` ask it on the stage's thread. What is bound and connected here, and which
+directions of messages each port reads, is all that roles can say to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..messages.codec import (
+    FEED_READER,
+    FROM_LEDGER_READER,
+    FROM_RUNNER_READER,
+    FROM_SCHEDULER_READER,
+    LEDGER_READER,
+    OUTPUTS_READER,
+    RUNNER_READER,
+    SCHEDULER_READER,
+)
+from ..messages.post import (
+    BINDER,
+    CHECKER,
+    LEDGER,
+    RESPONDER,
+    RUNNER,
+    SCHEDULER,
+    WAITER,
+    WEB,
+)
+from ..wire import place as places
+from ..wire.feed import BEAT_TOPIC, EVENTS_TOPIC
+from ..wire.place import Place
+from ..wire.ports import Context, DealerPort, Port, PublisherPort, RouterPort, SubscriberPort
+from .clock import monotonic_s
+
+LEDGER_PEERS = r"(scheduler|waiter|runner|responder|checker|web)/[0-9]{1,4}"
+SCHEDULER_PEERS = r"(binder|responder|web)/[0-9]{1,4}"
+AGENTS_PEERS = r"agent/[A-Za-z0-9._@:-]{1,200}|(checker|web)/[0-9]{1,4}"
+
+ALL_OF_THE_FEED = (EVENTS_TOPIC, BEAT_TOPIC)
+BEATS = (BEAT_TOPIC,)
+
+Open = Callable[[Place, Context], list[Port]]
+
+
+def _to_ledger(address: str, place: Place, context: Context) -> Port:
+    return DealerPort(
+        context,
+        "ledger",
+        place.connect(places.LEDGER),
+        address=address,
+        peer=LEDGER,
+        reader=FROM_LEDGER_READER,
+        clock=monotonic_s,
+    )
+
+
+def _to_scheduler(address: str, place: Place, context: Context) -> Port:
+    return DealerPort(
+        context,
+        "scheduler",
+        place.connect(places.SCHEDULER),
+        address=address,
+        peer=SCHEDULER,
+        reader=FROM_SCHEDULER_READER,
+        clock=monotonic_s,
+    )
+
+
+def _to_runner(address: str, place: Place, context: Context) -> Port:
+    return DealerPort(
+        context,
+        "runner",
+        place.connect(places.AGENTS),
+        address=address,
+        peer=RUNNER,
+        reader=FROM_RUNNER_READER,
+        clock=monotonic_s,
+    )
+
+
+def _feed(topics: tuple[bytes, ...], place: Place, context: Context) -> Port:
+    return SubscriberPort(
+        context,
+        places.FEED,
+        place.connect(places.FEED),
+        topics=topics,
+        reader=FEED_READER,
+        clock=monotonic_s,
+    )
+
+
+def _ledger(place: Place, context: Context) -> list[Port]:
+    router = RouterPort(
+        context,
+        "ledger",
+        place.bind(places.LEDGER),
+        reader=LEDGER_READER,
+        peers=LEDGER_PEERS,
+        clock=monotonic_s,
+    )
+    feed = PublisherPort(context, places.FEED, place.bind(places.FEED), clock=monotonic_s)
+    return [router, feed]
+
+
+def _scheduler(place: Place, context: Context) -> list[Port]:
+    router = RouterPort(
+        context,
+        "scheduler",
+        place.bind(places.SCHEDULER),
+        reader=SCHEDULER_READER,
+        peers=SCHEDULER_PEERS,
+        clock=monotonic_s,
+    )
+    return [router, _to_ledger(SCHEDULER, place, context), _feed(BEATS, place, context)]
+
+
+def _binder(place: Place, context: Context) -> list[Port]:
+    return [_to_scheduler(BINDER, place, context)]
+
+
+def _waiter(place: Place, context: Context) -> list[Port]:
+    return [_to_ledger(WAITER, place, context), _feed(ALL_OF_THE_FEED, place, context)]
+
+
+def _runner(place: Place, context: Context) -> list[Port]:
+    router = RouterPort(
+        context,
+        "agents",
+        place.bind(places.AGENTS),
+        reader=RUNNER_READER,
+        peers=AGENTS_PEERS,
+        clock=monotonic_s,
+    )
+    outputs = PublisherPort(context, places.OUTPUTS, place.bind(places.OUTPUTS), clock=monotonic_s)
+    return [router, outputs, _to_ledger(RUNNER, place, context), _feed(BEATS, place, context)]
+
+
+def _responder(place: Place, context: Context) -> list[Port]:
+    return [
+        _to_ledger(RESPONDER, place, context),
+        _to_scheduler(RESPONDER, place, context),
+        _feed(BEATS, place, context),
+    ]
+
+
+def _checker(place: Place, context: Context) -> list[Port]:
+    return [
+        _to_ledger(CHECKER, place, context),
+        _to_runner(CHECKER, place, context),
+        _feed(ALL_OF_THE_FEED, place, context),
+    ]
+
+
+def _web(place: Place, context: Context) -> list[Port]:
+    outputs = SubscriberPort(
+        context,
+        places.OUTPUTS,
+        place.connect(places.OUTPUTS),
+        topics=(EVENTS_TOPIC,),
+        reader=OUTPUTS_READER,
+        clock=monotonic_s,
+    )
+    return [
+        _to_ledger(WEB, place, context),
+        _to_scheduler(WEB, place, context),
+        _to_runner(WEB, place, context),
+        _feed(ALL_OF_THE_FEED, place, context),
+        outputs,
+    ]
+
+
+PORTS: dict[str, Open] = {
+    LEDGER: _ledger,
+    SCHEDULER: _scheduler,
+    BINDER: _binder,
+    WAITER: _waiter,
+    RUNNER: _runner,
+    RESPONDER: _responder,
+    CHECKER: _checker,
+    WEB: _web,
+}

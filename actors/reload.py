@@ -1,0 +1,293 @@
+"""Loading the job folder and putting what changed in force.
+
+The binder reads and checks the folder; all of it is taken or nothing (a mistake anywhere keeps the
+last good set). The difference to what is in force goes to the ledger, and only when that is durable
+does the scheduler plan by it. Where nothing differs nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from msgspec.structs import replace
+
+from ..jobs.job import Job
+from ..messages.binding import FolderLoaded, FolderProblem, LoadFolder
+from ..messages.commands import JobsApplied, JobsRefused
+from ..messages.instructions import ApplyJobs
+from ..messages.post import BINDER, LEDGER, Post
+from ..messages.wishes import Done, Refused
+from .definitions import Definitions
+from .job_set import JobDiff, compare, portions
+from .planner import Planner
+from .requests import OpenRequests, earliest
+
+# A folder of many jobs takes seconds to read, and each of its parts shows that the binder is at it.
+LOAD_AGAIN_US = 10_000_000
+DEATHS = 3
+KNOWN_A_PART = 20_000
+
+Answer = Callable[[str, Done | Refused], None]
+
+
+class Reload:
+    """`answer` takes the outcome of a wish by its command id; `dropped` ids withdrawn.
+
+    `problems`: the mistakes of the last load, empty when it was good. `loaded`: a first load is
+    over, well or not. `refused`: the ledger is of another set of jobs; the welcome is asked again.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        definitions: Definitions,
+        planner: Planner,
+        answer: Answer,
+        dropped: Callable[[list[str]], None],
+        first_request: int,
+    ) -> None:
+        self.problems: list[FolderProblem] = []
+        self.loaded = False
+        self.refused = False
+        self._path = path
+        self._definitions = definitions
+        self._planner = planner
+        self._answer = answer
+        self._dropped = dropped
+        self._request = first_request
+        self._welcomed = False
+        self._wanted: dict[str, str] | None = None
+        self._parts: dict[int, FolderLoaded] = {}
+        self._deaths = 0
+        self._auto = False
+        self._load_posts: list[Post] = []
+        self._asking: dict[str, bool] = {}
+        self._next: dict[str, bool] = {}
+        self._outcomes: dict[str, JobDiff] = {}
+        self._fresh: dict[str, Job] = {}
+        self._portion: ApplyJobs | None = None
+        self._rest: Iterator[ApplyJobs] = iter(())
+        self._loads = OpenRequests(LOAD_AGAIN_US)
+        self._applies = OpenRequests()
+
+    @property
+    def applying(self) -> bool:
+        """Whether a change is on its way into force."""
+        return self._portion is not None
+
+    @property
+    def struggling(self) -> bool:
+        """Whether a binder has died while it had the folder to load."""
+        return bool(self._loads) and self._deaths > 0
+
+    def start(self, known: dict[str, str], now_us: int) -> list[Post]:
+        """Load the folder for the first time."""
+        self._auto = True
+        return self._load(known, now_us)
+
+    def wish(self, command_id: str, now_us: int, *, dry_run: bool) -> list[Post]:
+        """Load the folder for a wish; one that comes during a load gets a load of its own."""
+        self._next[command_id] = dry_run
+        return []
+
+    def welcome(self, now_us: int) -> None:
+        """What is in force has been learnt anew: see again what differs."""
+        self._welcomed = True
+        self.refused = False
+        self._portion = None
+        self._applies.clear()
+        if self._wanted is not None:
+            self._apply(self._difference(self._wanted), now_us)
+
+    def part(self, message: FolderLoaded, now_us: int) -> None:
+        """Take one part of the folder; with the last missing one the load is over."""
+        if message.request != self._request or not self._loads:
+            return
+        self._parts[message.part] = message
+        for number, post in enumerate(self._load_posts):
+            self._loads.send(number, post, now_us)
+        last = next((part.part for part in self._parts.values() if part.last), None)
+        if last is not None and len(self._parts) == last + 1:
+            self._loads.clear()
+            self._over([self._parts[number] for number in range(last + 1)], now_us)
+
+    def binder_died(self, now_us: int) -> list[Post]:
+        """Another binder is there: it has to begin again, unless loading is what kills it."""
+        if not self._loads:
+            return []
+        self._deaths += 1
+        self._parts = {}
+        if self._deaths < DEATHS:
+            return self._send_load(now_us)
+        self._loads.clear()
+        sentence = "loading the folder took longer or more memory than allowed"
+        problem = FolderProblem(path=self._path, line=1, column=1, sentence=sentence)
+        self._over([FolderLoaded(request=0, part=0, last=True, problems=[problem])], now_us)
+        return []
+
+    def applied(self, message: JobsApplied, now_us: int) -> None:
+        """A portion is durable and in force: plan by it."""
+        portion = self._portion
+        if portion is None or not self._applies.answered(("apply", message.based_on)):
+            return
+        in_force = self._definitions.in_force
+        in_force.update(portion.set_jobs)
+        for job_id in portion.removed_jobs:
+            in_force.pop(job_id, None)
+        self._planner.jobs_version = message.jobs_version
+        for key in portion.closed:
+            self._planner.remove(key)
+        for row in portion.opened:
+            self._planner.put(row)
+        self._planner.misplaced.difference_update(portion.set_jobs)
+        self._dropped(message.withdrawn)
+        self._next_portion()
+
+    def not_applied(self, message: JobsRefused) -> None:
+        """Another set of jobs is in force than we knew."""
+        if self._applies.answered(("apply", message.based_on)):
+            self._portion = None
+            self.refused = True
+
+    def settle(self, now_us: int) -> list[Post]:
+        """Begin what waits its turn, repeat what is open."""
+        posts = self._loads.repeat(now_us) + self._applies.repeat(now_us)
+        if self._next and not self._loads and not self.applying and not self._asking:
+            self._asking, self._next = self._next, {}
+            posts += self._load(dict(self._definitions.in_force), now_us)
+        again = self._planner.misplaced
+        if again and self._welcomed and not self.applying and not self._loads:
+            diff = self._difference(dict(self._definitions.in_force))
+            again.clear()
+            self._apply(diff, now_us)
+        if self._portion is not None and not self._applies:
+            version = self._planner.jobs_version
+            self._portion = replace(self._portion, based_on=version)
+            post = Post(LEDGER, self._portion)
+            posts.append(self._applies.send(("apply", version), post, now_us))
+        return posts
+
+    def wakes_at(self) -> int | None:
+        """Return when something is to be repeated."""
+        return earliest(self._loads.wakes_at(), self._applies.wakes_at())
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _load(self, known: dict[str, str], now_us: int) -> list[Post]:
+        self._request += 1
+        self._parts, self._deaths = {}, 0
+        items = list(known.items())
+        count = max(1, -(-len(items) // KNOWN_A_PART))
+        self._load_posts = [
+            Post(
+                BINDER,
+                LoadFolder(
+                    request=self._request,
+                    path=self._path,
+                    now_us=now_us,
+                    known=dict(items[part * KNOWN_A_PART : (part + 1) * KNOWN_A_PART]),
+                    part=part,
+                    last=part == count - 1,
+                ),
+            )
+            for part in range(count)
+        ]
+        return self._send_load(now_us)
+
+    def _send_load(self, now_us: int) -> list[Post]:
+        return [
+            self._loads.send(number, post, now_us)
+            for number, post in enumerate(self._load_posts)
+        ]
+
+    def _over(self, parts: list[FolderLoaded], now_us: int) -> None:
+        """The load is over: take all of it, or nothing."""
+        self._parts = {}
+        self.loaded = True
+        self.problems = [problem for part in parts for problem in part.problems]
+        if self.problems:
+            self._refuse()
+            return
+        wanted = {}
+        for part in parts:
+            for loaded in part.jobs:
+                wanted[loaded.job_id] = loaded.hash
+                if loaded.job is not None:
+                    self._fresh[loaded.hash] = loaded.job
+        if not self._welcomed:
+            self._wanted = wanted
+            return
+        diff = self._difference(wanted)
+        dry = [command_id for command_id, dry_run in self._asking.items() if dry_run]
+        for command_id in dry:
+            del self._asking[command_id]
+            self._answer(command_id, _done(command_id, diff, dry_run=True))
+        if self._asking or self._auto:
+            self._wanted = wanted
+            self._apply(diff, now_us)
+
+    def _difference(self, wanted: dict[str, str]) -> JobDiff:
+        return compare(self._definitions.in_force, wanted, self._planner.misplaced)
+
+    def _apply(self, diff: JobDiff, now_us: int) -> None:
+        for command_id in self._asking:
+            self._outcomes.setdefault(command_id, diff)
+        if diff:
+            rows: dict[str, dict[str, int]] = {}
+            for plan in self._planner.plans.values():
+                rows.setdefault(plan.job_id, {})[plan.fingerprint] = plan.written_us
+            wanted = dict(self._definitions.in_force) if self._wanted is None else self._wanted
+            self._rest = portions(
+                diff, wanted, self._body, rows, self._planner.window.calendars, now_us
+            )
+        self._next_portion()
+
+    def _next_portion(self) -> None:
+        self._portion = next(self._rest, None)
+        if self._portion is None:
+            self._done()
+
+    def _body(self, hash_: str) -> Job:
+        """Return a body just loaded, or one that is stored."""
+        job = self._fresh.pop(hash_, None)
+        if job is None:
+            return self._definitions.certain_body(hash_)
+        self._definitions.keep(hash_, job)
+        return job
+
+    def _done(self) -> None:
+        """Everything is in force: answer those who asked for it."""
+        self._auto = False
+        self._fresh = {}
+        asking, self._asking = self._asking, {}
+        for command_id in asking:
+            diff = self._outcomes.pop(command_id)
+            self._answer(command_id, _done(command_id, diff, dry_run=False))
+
+    def _refuse(self) -> None:
+        """The folder has mistakes: everything stays as it is."""
+        self._auto = False
+        self._fresh = {}
+        details = [
+            [p.job_id or p.path, f"{p.path}:{p.line}:{p.column}: {p.sentence}"]
+            for p in self.problems
+        ]
+        asking, self._asking = self._asking, {}
+        for command_id in asking:
+            refused = Refused(
+                command_id=command_id,
+                reason="bad_request",
+                sentence=f"errors loading jobs in {self._path}",
+                details=details,
+            )
+            self._answer(command_id, refused)
+
+
+def _done(command_id: str, diff: JobDiff, *, dry_run: bool) -> Done:
+    result = {
+        "added": diff.added,
+        "changed": diff.changed,
+        "removed": diff.removed,
+        "dry_run": dry_run,
+    }
+    return Done(command_id=command_id, seq=0, result=result)

@@ -1,0 +1,244 @@
+"""The table of roles: which core and which stage each is made of, and how their processes start.
+
+`cli/` builds a server from it; nobody else knows more than one role. The web server and agentd are
+edges of their own and are added there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import msgspec
+import pykka
+
+from ..conf.check import check_loaded
+from ..conf.folder import FolderCache, load_folder
+from ..jobs.actions import Action
+from ..jobs.calendars import Calendar
+from ..jobs.programs import TimeoutSpec
+from ..jobs.run import NewRun
+from ..jobs.templates import expand
+from ..messages.binding import BindOne, FolderProblem, LoadedJob
+from ..messages.post import (
+    BINDER,
+    CHECKER,
+    LEDGER,
+    RESPONDER,
+    RUNNER,
+    SCHEDULER,
+    WAITER,
+    WEB,
+)
+from ..store.interface import Opening, Reader
+from ..store.sqlite import BUSY_MS, SqliteReader, SqliteWriter
+from ..wire.place import Place
+from ..wire.ports import Context
+from . import clock
+from .bind_one import bind_one
+from .binder import Binder, Folder
+from .checker import Checker
+from .core import Core
+from .housekeeping import CHECKS
+from .ledger import Ledger
+from .ledger_stage import LedgerStage
+from .limits import WorkLimit
+from .link import Link
+from .ports import PORTS
+from .responder import Responder
+from .scheduler import Scheduler
+from .stage import Script, Stage
+from .supervisor import RoleSpec
+from .waiter import Waiter
+from .window import Window
+
+AGENT = "agent"
+# A large job folder is read, and planned for the first time, in one turn.
+LONG_TURN_S = 150.0
+
+# Waves of the start: the ledger takes the database first, and says so when it cannot. Waves of the
+# stop: first who takes wishes, then who asks, then who executes, last the ledger.
+SPECS = {
+    LEDGER: RoleSpec(role=LEDGER, start_wave=0, stop_wave=3),
+    SCHEDULER: RoleSpec(role=SCHEDULER, stop_wave=1, silence_s=LONG_TURN_S),
+    BINDER: RoleSpec(role=BINDER, stop_wave=1, silence_s=LONG_TURN_S),
+    WAITER: RoleSpec(role=WAITER, stop_wave=1),
+    RUNNER: RoleSpec(role=RUNNER, stop_wave=2),
+    RESPONDER: RoleSpec(role=RESPONDER, stop_wave=1),
+    CHECKER: RoleSpec(role=CHECKER, stop_wave=1),
+    WEB: RoleSpec(role=WEB, stop_wave=0),
+    AGENT: RoleSpec(role=AGENT, stop_wave=2, silence_s=None),
+}
+
+
+# The roles started by `Stagehand.start`, in the order of their start.
+ROLES = (LEDGER, SCHEDULER, BINDER, WAITER, RUNNER, RESPONDER, CHECKER)
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the roles are told of the settings.
+
+    `outputs` is the folder of the output store, `cache` the file in which the binder remembers what
+    it read of the job folder. `since_us`: never schedule for before this, whatever the database
+    says. `actions` are those of every run, after its job's own.
+    """
+
+    database: str
+    outputs: str
+    job_dir: str
+    cache: str
+    busy_ms: int = BUSY_MS
+    window: Window = Window()
+    since_us: int | None = None
+    waiting_max_us: int | None = None
+    checks_every_s: float = CHECKS.every_s
+    default_timeout: TimeoutSpec | None = None
+    actions: tuple[Action, ...] = ()
+
+
+class Props:
+    """What one role's core is made of; used on its stage's thread only. `alone`: the process is
+    this role's own, and may end for it."""
+
+    def __init__(self, terms: Terms, *, alone: bool) -> None:
+        self.terms = terms
+        self.alone = alone
+        self.incarnation = secrets.token_hex(8)
+        self._readers: list[Reader] = []
+
+    def reader(self) -> Reader:
+        """Open the store read-only; closed with the stage."""
+        reader = SqliteReader(self.terms.database)
+        self._readers.append(reader)
+        return reader
+
+    def close(self) -> None:
+        """Close what was opened."""
+        while self._readers:
+            self._readers.pop().close()
+
+
+class Stagehand:
+    """Starts roles' stages; one per process. Opens nothing before a stage's own thread asks."""
+
+    def __init__(
+        self, terms: Terms, place: Place, context: Callable[[], Context], *, alone: bool = True
+    ) -> None:
+        """`alone`: each role has a process of its own."""
+        self._alone = alone
+        self._terms = terms
+        self._place = place
+        self._context = context
+
+    def script(self, role: str, make_core: Callable[[Props], Core]) -> Script:
+        """Return the script of a role: its sockets by `PORTS`, and the given core."""
+        props = Props(self._terms, alone=self._alone)
+        return Script(
+            address=role,
+            open_ports=lambda: PORTS[role](self._place, self._context()),
+            make_core=lambda: make_core(props),
+            close=props.close,
+        )
+
+    def start(self, role: str, link: Link) -> pykka.ActorRef[Any]:
+        """Start a role's stage in this process."""
+        if role == LEDGER:
+            writer = SqliteWriter(self._terms.database, busy_ms=self._terms.busy_ms)
+            script = self.script(role, _ledger)
+            return LedgerStage.start(script, link, self._make_ledger, writer)
+        return Stage.start(self.script(role, CORES[role]), link)
+
+    def _make_ledger(self, opening: Opening) -> Ledger:
+        since_us = self._terms.since_us
+        if since_us is not None and since_us > opening.since_us:
+            opening.since_us = since_us
+        return Ledger(opening)
+
+
+def _ledger(props: Props) -> Core:
+    raise AssertionError(f"{props}: not called: the ledger's core is made of what the store says")
+
+
+def _waiter(props: Props) -> Core:
+    return Waiter(
+        props.reader(), max_time_us=props.terms.waiting_max_us, incarnation=props.incarnation
+    )
+
+
+def _checker(props: Props) -> Core:
+    return Checker(
+        props.reader(), every_s=props.terms.checks_every_s, incarnation=props.incarnation
+    )
+
+
+def _scheduler(props: Props) -> Core:
+    return Scheduler(
+        props.reader(),
+        props.terms.job_dir,
+        window=props.terms.window,
+        incarnation=props.incarnation,
+        began_us=clock.now_us(),
+    )
+
+
+def _binder(props: Props) -> Core:
+    terms = props.terms
+    folders = JobFolders(terms.cache, terms.window.calendars)
+
+    def bind(item: BindOne) -> NewRun:
+        run = bind_one(item, terms.window.calendars, terms.default_timeout)
+        if not terms.actions:
+            return run
+        return msgspec.structs.replace(run, actions=(*run.actions, *terms.actions))
+
+    limit = WorkLimit if props.alone else nullcontext
+    return Binder(folders.load, bind, limit, incarnation=props.incarnation)
+
+
+def _responder(props: Props) -> Core:
+    def render(args: dict[str, str], of_run: dict[str, str]) -> dict[str, str]:
+        return {name: expand(text, of_run, {}, {}) for name, text in args.items()}
+
+    return Responder(render, incarnation=props.incarnation)
+
+
+CORES: dict[str, Callable[[Props], Core]] = {
+    SCHEDULER: _scheduler,
+    BINDER: _binder,
+    WAITER: _waiter,
+    RESPONDER: _responder,
+    CHECKER: _checker,
+}
+
+
+class JobFolders:
+    """Reads and checks the job folder for the binder, remembering files that have not changed."""
+
+    def __init__(self, cache: str, calendars: Mapping[str, Calendar]) -> None:
+        self._cache = FolderCache(cache)
+        self._cache.load()
+        self._calendars = calendars
+
+    def load(self, path: str, now_us: int) -> Folder:
+        """Return the folder as it is; see `binder.FolderReading`."""
+        found = load_folder(path, self._cache)
+        self._cache.save()
+        problems = check_loaded(path, found, now_us, self._calendars)
+        return Folder(
+            jobs=[
+                LoadedJob(job_id=job_id, hash=found.hashes[job_id], job=job)
+                for job_id, job in found.jobs.items()
+            ],
+            problems=[
+                FolderProblem(
+                    path=problem.path,
+                    line=problem.line,
+                    column=problem.column,
+                    sentence=problem.sentence,
+                    job_id=problem.job_id,
+                )
+                for problem in problems
+            ],
+        )

@@ -1,0 +1,158 @@
+"""The runner's table of agents: who they are, whether they are heard of, who gets the next run.
+
+Part of the runner's core. Silence is not death: an agent that is not heard of is *silent*, its runs
+are flagged, and nothing else follows (rule I8).
+"""
+
+from __future__ import annotations
+
+from ..messages.agents import AgentHello, AgentInfo
+
+# An agent beats every 2 s; after this silence its runs are unreachable.
+SILENCE_US = 10_000_000
+# Between two looks at the clock there is never more time than this, unless the clock was changed
+# or this process stood still; neither is the agents' silence.
+JUMP_US = 5_000_000
+LOOK_US = 1_000_000
+
+
+class Agent:
+    """One agent as the runner knows it. `hello` None: it is only heard of from the ledger."""
+
+    __slots__ = (
+        "agent_id",
+        "connections",
+        "doubt",
+        "first_us",
+        "heard_us",
+        "hello",
+        "live",
+        "load",
+        "meta",
+        "received",
+        "sent",
+        "silent",
+    )
+
+    def __init__(self, agent_id: str, now_us: int) -> None:
+        self.agent_id = agent_id
+        self.hello: AgentHello | None = None
+        self.first_us = now_us
+        self.heard_us = now_us
+        self.silent = False
+        self.connections = 0
+        self.received = 0
+        self.sent = 0
+        self.live = 0
+        self.load = 0
+        self.doubt: tuple[str, frozenset[tuple[str, int]]] | None = None
+        self.meta: dict[str, object] = {}
+
+    @property
+    def address(self) -> str:
+        """Where to post to it."""
+        return f"agent/{self.agent_id}"
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has introduced itself and is heard of."""
+        return self.hello is not None and not self.silent
+
+    def info(self) -> AgentInfo:
+        """Return it as people see it."""
+        hello = self.hello
+        assert hello is not None, f"{self.agent_id}: never met"
+        return AgentInfo(
+            agent_id=self.agent_id,
+            group_id=hello.group_id,
+            connected=self.connected,
+            first_seen_us=self.first_us,
+            last_seen_us=self.heard_us,
+            connections=self.connections,
+            received=self.received,
+            sent=self.sent,
+            live=self.live,
+            hostname=hello.hostname,
+            username=hello.username,
+            pid=hello.pid,
+            uid=hello.uid,
+            software=hello.software,
+        )
+
+
+class Agents:
+    """All agents; see the module."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Agent] = {}
+        self._looked_us: int | None = None
+        self._turn = 0
+
+    def known(self, agent_id: str, now_us: int) -> Agent:
+        """Return an agent, first put into the table if it is new."""
+        agent = self.by_id.get(agent_id)
+        if agent is None:
+            agent = self.by_id[agent_id] = Agent(agent_id, now_us)
+        return agent
+
+    def met(self, hello: AgentHello, now_us: int) -> Agent:
+        """Take an agent's introduction."""
+        agent = self.known(hello.agent_id, now_us)
+        if agent.hello is None or agent.hello.incarnation != hello.incarnation:
+            agent.connections += 1
+        agent.hello = hello
+        agent.meta = {
+            "procstar_conn": {
+                "conn_id": hello.agent_id,
+                "group_id": hello.group_id,
+                "restricted_exe": None,
+            },
+            "procstar_agent": {
+                "pid": hello.pid,
+                "uid": hello.uid,
+                "gid": hello.gid,
+                "username": hello.username,
+                "hostname": hello.hostname,
+            },
+        }
+        return agent
+
+    def choose(self, group_id: str) -> Agent | None:
+        """Return the least loaded connected agent of a group, in turn among equals."""
+        fit = [
+            agent
+            for agent in self.by_id.values()
+            if agent.connected and agent.hello is not None and agent.hello.group_id == group_id
+        ]
+        if len(fit) < 2:
+            return fit[0] if fit else None
+        self._turn += 1
+        fit = fit[self._turn % len(fit) :] + fit[: self._turn % len(fit)]
+        return min(fit, key=_load)
+
+    def look(self, now_us: int) -> list[Agent]:
+        """Return the agents that have just fallen silent."""
+        if self._looked_us is not None:
+            passed_us = now_us - self._looked_us
+            if passed_us > JUMP_US or passed_us < 0:
+                for agent in self.by_id.values():
+                    agent.heard_us += passed_us
+            elif passed_us < LOOK_US // 2:
+                return []
+        self._looked_us = now_us
+        fallen = []
+        for agent in self.by_id.values():
+            if not agent.silent and now_us - agent.heard_us > SILENCE_US:
+                agent.silent = True
+                fallen.append(agent)
+        return fallen
+
+    def wakes_at(self) -> int | None:
+        """Return when to `look` again."""
+        if self._looked_us is None or not self.by_id:
+            return None
+        return self._looked_us + LOOK_US
+
+
+def _load(agent: Agent) -> int:
+    return agent.load

@@ -1,0 +1,250 @@
+"""Wishes for runs: bound here, put on record by the ledger, answered to whoever asked.
+
+A wish is known by its command id. It goes on to the ledger under the same id, which carries it out
+once; repeats while it is under way add only a reader of its answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from ..jobs.binding import propagate_args
+from ..jobs.errors import CallsheetError
+from ..jobs.job import Job
+from ..jobs.parse import definition_hash, job_from_data
+from ..jobs.run import NewRun
+from ..messages.binding import BindOne
+from ..messages.codec import encode
+from ..messages.post import LEDGER, Post
+from ..messages.wishes import (
+    AddRuns,
+    Done,
+    LedgerWish,
+    Refused,
+    RerunRun,
+    ScheduleRun,
+    SchedulerWish,
+)
+from .binding_desk import BindingDesk, bind_item
+from .definitions import Definitions
+from .requests import OpenRequests
+from .run_numbers import RunNumbers
+
+# One wish makes at most so many runs, and they fit one message.
+RUNS_A_WISH = 10_000
+WISH_BYTES = 3 * 2**20
+# Answers kept for wishes that are repeated just after they were answered.
+ANSWERS = 1_000
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class _Refusal(CallsheetError):
+    """A wish cannot be carried out; `reason` is one of the kinds of `Refused`."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        self.reason = reason
+        super().__init__(sentence)
+
+
+class _Wish(msgspec.Struct):
+    """A wish under way, and who is to hear of it. `begun`: it has its run numbers."""
+
+    wish: SchedulerWish
+    askers: dict[str, None]
+    begun: bool = False
+
+
+class WishDesk:
+    """Takes wishes from web and responder; `answer` is called by whatever settles one."""
+
+    def __init__(self, definitions: Definitions, numbers: RunNumbers, desk: BindingDesk) -> None:
+        self._definitions = definitions
+        self._numbers = numbers
+        self._desk = desk
+        self._open: dict[str, _Wish] = {}
+        self._answers: dict[str, Done | Refused] = {}
+        self._bound: list[LedgerWish] = []
+        self._posts: list[Post] = []
+        self._requests = OpenRequests()
+
+    def take(self, sender: str, wish: SchedulerWish) -> bool:
+        """Take a wish; return whether it is new. A known one gets its answer, or waits for it."""
+        known = self._answers.get(wish.command_id)
+        if known is not None:
+            self._posts.append(Post(sender, known))
+            return False
+        under_way = self._open.get(wish.command_id)
+        if under_way is not None:
+            under_way.askers[sender] = None
+            return False
+        self._open[wish.command_id] = _Wish(wish, {sender: None})
+        return True
+
+    def answer(self, command_id: str, message: Done | Refused) -> None:
+        """A wish is settled: tell all who asked."""
+        self._requests.answered(command_id)
+        wish = self._open.pop(command_id, None)
+        if wish is None:
+            return
+        self._posts.extend(Post(asker, message) for asker in wish.askers)
+        if isinstance(message, Refused) and message.reason == "busy":
+            return
+        self._answers[command_id] = message
+        if len(self._answers) > ANSWERS:
+            del self._answers[next(iter(self._answers))]
+
+    def settle(self, now_us: int, *, ready: bool) -> list[Post]:
+        """Begin what can begin (`ready`: the jobs in force are known), send on what is bound."""
+        if ready:
+            for wish in list(self._open.values()):
+                if not wish.begun:
+                    self._begin(wish, now_us)
+        for ledger_wish in self._bound:
+            post = Post(LEDGER, ledger_wish)
+            self._posts.append(self._requests.send(ledger_wish.command_id, post, now_us))
+        self._bound = []
+        posts, self._posts = self._posts, []
+        return posts + self._requests.repeat(now_us)
+
+    def wakes_at(self) -> int | None:
+        """Return when a wish is to be repeated to the ledger."""
+        return self._requests.wakes_at()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _begin(self, wish: _Wish, now_us: int) -> None:
+        instruction = wish.wish.instruction
+        try:
+            match instruction:
+                case ScheduleRun():
+                    self._schedule(wish, instruction, now_us)
+                case RerunRun():
+                    self._rerun(wish, instruction, now_us)
+                case _:
+                    wish.begun = True  # A reload: settled by `answer`.
+        except _Refusal as error:
+            command_id = wish.wish.command_id
+            refused = Refused(command_id=command_id, reason=error.reason, sentence=str(error))
+            self.answer(command_id, refused)
+
+    def _schedule(self, wish: _Wish, instruction: ScheduleRun, now_us: int) -> None:
+        count = instruction.count
+        if not 1 <= count <= RUNS_A_WISH:
+            sentence = f"count {count}: expected 1 to {RUNS_A_WISH} runs"
+            raise _Refusal("bad_request", sentence)
+        add = AddRuns(runs=[])
+        if instruction.job is not None:
+            hash_, job = _ad_hoc(wish.wish.command_id, instruction.job)
+            add = AddRuns(
+                runs=[], ad_hoc_id=job.job_id, ad_hoc_hash=hash_, ad_hoc_job=encode(job)
+            )
+        else:
+            hash_, job = self._job(instruction.job_id)
+        run_ids = self._numbers.take(count)
+        if run_ids is None:
+            return
+        wish.begun = True
+        at_us = instruction.schedule_us if instruction.schedule_us is not None else now_us
+        stop_us = instruction.stop_us
+        if stop_us is None and instruction.stop_after_us is not None:
+            stop_us = at_us + instruction.stop_after_us
+        args = dict(instruction.args)
+        note = None
+        if instruction.source_run is not None:
+            note = f"scheduled by action of {instruction.source_run}"
+            args = propagate_args(job.params, args, instruction.source_args)
+        params_of = self._definitions.params_of(job)
+        items = [
+            bind_item(
+                job,
+                hash_,
+                params_of,
+                run_id=run_id,
+                args=dict(sorted(args.items())),
+                schedule_us=at_us,
+                stop_us=stop_us,
+                note=note,
+            )
+            for run_id in run_ids
+        ]
+        self._bind(wish, items, add)
+
+    def _rerun(self, wish: _Wish, instruction: RerunRun, now_us: int) -> None:
+        found = self._definitions.find(instruction.job_id)
+        run_ids = self._numbers.take(1)
+        if run_ids is None:
+            return
+        wish.begun = True
+        note = f"scheduled as rerun of {instruction.run_id}"
+        if found is None:
+            run = NewRun(
+                run_id=run_ids[0],
+                job_id=instruction.job_id,
+                args=instruction.args,
+                schedule_us=now_us,
+                stop_us=instruction.stop_us,
+                rerun_of=instruction.run_id,
+                error=f"unknown job {instruction.job_id}",
+                note=note,
+            )
+            self._send(wish.wish, AddRuns(runs=[run]))
+            return
+        hash_, job = found
+        item = bind_item(
+            job,
+            hash_,
+            self._definitions.params_of(job),
+            run_id=run_ids[0],
+            args=instruction.args,
+            schedule_us=now_us,
+            stop_us=instruction.stop_us,
+            rerun_of=instruction.run_id,
+            note=note,
+        )
+        self._bind(wish, [item], AddRuns(runs=[]))
+
+    def _job(self, job_id: str | None) -> tuple[str, Job]:
+        if not job_id:
+            raise _Refusal("bad_request", "missing job_id or job")
+        found = self._definitions.find(job_id)
+        if found is None:
+            raise _Refusal("not_found", f"unknown job {job_id}")
+        return found
+
+    def _bind(self, wish: _Wish, items: list[BindOne], add: AddRuns) -> None:
+        def bound(runs: list[NewRun]) -> None:
+            self._send(wish.wish, msgspec.structs.replace(add, runs=runs))
+
+        self._desk.bind(items, bound)
+
+    def _send(self, wish: SchedulerWish, add: AddRuns) -> None:
+        if len(encode(add.runs[0])) * len(add.runs) > WISH_BYTES:
+            sentence = f"{len(add.runs)} runs: too large for one wish: expected fewer"
+            refused = Refused(command_id=wish.command_id, reason="bad_request", sentence=sentence)
+            self.answer(wish.command_id, refused)
+            return
+        self._bound.append(
+            LedgerWish(command_id=wish.command_id, principal=wish.principal, instruction=add)
+        )
+
+
+def ad_hoc_id(command_id: str) -> str:
+    """Return the id of the ad hoc job a wish brings: the same each time the wish is repeated."""
+    digest = hashlib.sha256(command_id.encode("utf-8", "replace")).digest()
+    return "adhoc-" + "".join(LETTERS[byte % len(LETTERS)] for byte in digest[:12])
+
+
+def _ad_hoc(command_id: str, data: object) -> tuple[str, Job]:
+    """Return hash and job of ad hoc job data.
+
+    Raises:
+        _Refusal: it is not a job.
+    """
+    try:
+        job = job_from_data(data, ad_hoc_id(command_id))
+    except CallsheetError as error:
+        raise _Refusal("bad_request", str(error)) from None
+    job = msgspec.structs.replace(job, ad_hoc=True)
+    return definition_hash(job), job

@@ -1,0 +1,144 @@
+"""What the agent's core knows of its host: the port it commands, and the facts that come back.
+
+`Host` is implemented by `local.py` (processes, spool, keepers) and by the simulation. The core calls
+it and never waits: what became of a command comes back as a fact, given to `AgentCore.happened`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from ..jobs.programs import BoundProcess
+
+# The one output of a process: what it writes to stdout and stderr.
+OUTPUT = "output"
+
+
+class Key(NamedTuple):
+    """One attempt of a run: what a claim is for."""
+
+    run_id: str
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.run_id}.{self.attempt}"
+
+
+class Now(NamedTuple):
+    """The wall clock, and a clock that only grows and starts anew when the host does; both µs."""
+
+    wall_us: int
+    monotonic_us: int
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a claim holds: the program, how it is executed, and when it is to be stopped."""
+
+    program: BoundProcess
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    stop_us: int | None = None
+    job_id: str = ""
+
+
+class Exit(NamedTuple):
+    """How a process ended; `error`: it could not be executed. Durable before it is told."""
+
+    at_us: int
+    status: int = 0
+    error: str = ""
+    pid: int = 0
+    elapsed_us: int = 0
+    core_dumped: bool = False
+    rusage: dict[str, Any] = {}
+
+
+class Started(NamedTuple):
+    """A process runs; `monotonic_us` is when it started, by the clock of `Now`."""
+
+    key: Key
+    pid: int
+    at_us: int
+    monotonic_us: int
+
+
+class Ended(NamedTuple):
+    """A process is over. For one that was not told as `Started` the start is given here."""
+
+    key: Key
+    exit: Exit
+
+
+class Refused(NamedTuple):
+    """It was not started, and the claim is gone; `retry`: another time it may be possible."""
+
+    key: Key
+    sentence: str
+    retry: bool
+
+
+class Gone(NamedTuple):
+    """What became of a process cannot be known."""
+
+    key: Key
+    at_us: int
+    sentence: str
+
+
+Fact = Started | Ended | Refused | Gone
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim as the spool has it: state not_started, running, unkept, done or lost.
+
+    `acts` are the lines `Host.note` wrote. A claim of state `done` has an exit, of `lost` a sentence.
+    """
+
+    key: Key
+    state: str
+    spec: Spec
+    pid: int = 0
+    started_us: int = 0
+    started_monotonic_us: int = 0
+    exit: Exit | None = None
+    sentence: str = ""
+    acts: tuple[str, ...] = ()
+
+
+class Host(Protocol):
+    """What an agent does on its host."""
+
+    def claims(self) -> list[Found]:
+        """Return every claim of the spool, settled by `ensure`; called once, at the start."""
+
+    def start(self, key: Key, spec: Spec, now: Now) -> None:
+        """Claim `key` and have a process started; a fact follows. Its claim must not exist."""
+
+    def start_again(self, key: Key, spec: Spec) -> None:
+        """Have the process of a claim started that is `not_started`; a fact follows."""
+
+    def note(self, key: Key, line: str) -> None:
+        """Write into the claim what is about to be done to the process."""
+
+    def signal(self, key: Key, number: int, *, whole: bool) -> None:
+        """Send a signal to the process; `whole`: to its group, and SIGKILL to its strays too."""
+
+    def forget(self, key: Key) -> None:
+        """Remove the claim."""
+
+    def output_size(self, key: Key) -> int:
+        """Return how many bytes the process has written so far."""
+
+    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
+        """Return at most `limit` bytes from `offset`."""
+
+    def output_path(self, key: Key) -> str | None:
+        """Return where the server itself may take the whole output from, None: nowhere."""
+
+    def remember_epoch(self, epoch: int) -> None:
+        """Keep the highest epoch seen, so that it is known after a restart."""
+
+    def compress(self, data: bytes) -> tuple[bytes, str | None]:
+        """Return `data` as it should travel, and the name of its compression."""

@@ -1,0 +1,406 @@
+"""A keeper: the parent of jobs. Starts them, waits for them, writes what became of them.
+
+Started by agentd as `python -I -S keeper.py RUNS_DIRECTORY KEEPERS_DIRECTORY NAME`, in a session of
+its own, so that it outlives agentd; any later agentd of the same user connects to its socket. It
+is single-threaded, uses the standard library alone and does no I/O but on its spool and socket. It
+must never decide anything about a run, start one twice, or end while it has one.
+
+The record of a run is one file of fixed slots (see `spool.py`): the keeper writes `started` before
+it starts the process, `pid` when the process has lived for a moment, `exit` when it is over.
+
+Messages are JSON lists of lists, one datagram each, both ways:
+
+    agentd → keeper   ["env", {name: value}]   ["start", key, argv, env or null] ["file", key]
+                      ["signal", key, number, whole group] ["retire"]
+    keeper → agentd   ["hello", format, keeper id] ["live", [[key, pid], …]] ["ready"]
+                      ["started", key, pid, at_us, monotonic_us] ["ended", key, exit text]
+                      ["refused", key, text]
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+
+FORMAT = 1
+# Slots of a record: (offset, length). A text in a slot ends with a newline.
+STARTED, PID, EXIT = (64, 192), (256, 64), (512, 1024)
+SPEC_OFFSET = 2048
+OUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+# Started in one turn before those that ended are looked after.
+STARTS_A_TURN = 8
+RETIRE_AFTER_S = 60.0
+# Children are also looked for this often, whatever signals say.
+POLL_S = 1.0
+# A process that is still there after this time gets its `pid` record.
+NOTE_AFTER_S = 0.02
+# What agentd has not read yet; beyond it the connection is cut, and agentd reads the spool.
+UNSENT_AT_MOST = 4_096
+DATAGRAM_BYTES = 60_000
+# Reasons why a process could not be started that may be gone later.
+PASSING = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
+)
+TICKS = os.sysconf("SC_CLK_TCK")
+# Only what is ignored here would be passed on; handlers are reset by the system.
+DEFAULT_SIGNALS = [s for s in signal.valid_signals() if signal.getsignal(s) is signal.SIG_IGN]
+
+
+class Keeper:
+    """One keeper; `run` returns when it retires."""
+
+    def __init__(self, runs, folder, name):
+        self.runs = runs
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            self.boot_id = file.read().strip()
+        self.keeper_id = f"{name}.{os.getpid()}.{time.time_ns() // 1_000_000:x}"
+        self.live = {}  # pid -> (key, start by the monotonic clock in us)
+        self.pids = {}  # key -> pid
+        self.fresh = []  # pids whose `pid` record is not written yet
+        self.note_at = 0.0
+        self.waiting = deque()  # starts that wait their turn
+        self.told = []  # what agentd is to be told
+        self.unsent = deque()
+        self.env = {}
+        self.paths = {}
+        self.agent = None
+        self.retiring = False
+        self.alone_since = time.monotonic()
+        self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self.lock = lock(f"{folder}/{name}.lock", self.keeper_id)
+        self.socket = listen(folder, f"{name}.sock")
+        self.wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self.epoll = select.epoll()
+        self.epoll.register(self.socket, select.EPOLLIN)
+        self.epoll.register(self.wake, select.EPOLLIN)
+
+    def run(self):
+        """Serve until there is nobody to serve."""
+        while not self.is_over():
+            for fd, _ in self.epoll.poll(self.patience_s()):
+                if fd == self.wake:
+                    os.read(self.wake, 4096)
+                elif fd == self.socket.fileno():
+                    self.accept()
+                elif self.agent is not None and fd == self.agent.fileno():
+                    self.receive()
+            self.start_some()
+            # Reaped in any case: no signal is needed to find what has ended.
+            if self.live:
+                self.reap()
+            if self.fresh and time.monotonic() >= self.note_at:
+                self.note_pids()
+            self.report()
+
+    def patience_s(self):
+        """How long to wait for something to happen."""
+        if self.waiting:
+            return 0
+        return max(0.0, self.note_at - time.monotonic()) if self.fresh else POLL_S
+
+    def is_over(self):
+        """Whether it is time to go: told to, or nobody has been there for a while."""
+        if self.live or self.waiting:
+            return False
+        if self.agent is not None:
+            return self.retiring
+        return self.retiring or time.monotonic() - self.alone_since > RETIRE_AFTER_S
+
+    # --- agentd ---------------------------------------------------------------------------------
+
+    def accept(self):
+        """Take a new agentd; what the one before had asked is carried out first."""
+        with contextlib.suppress(BlockingIOError):
+            new, _ = self.socket.accept()
+            if self.agent is not None:
+                self.receive()
+                self.hang_up()
+            while self.waiting:
+                self.start_some()
+            self.told.clear()
+            new.setblocking(False)
+            new.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            self.agent = new
+            self.epoll.register(new, select.EPOLLIN)
+            live = [[key, pid] for key, pid in self.pids.items()]
+            self.unsent.append(json.dumps([["hello", FORMAT, self.keeper_id]]).encode())
+            for i in range(0, len(live), 500):
+                self.unsent.append(json.dumps([["live", live[i : i + 500]]]).encode())
+            self.unsent.append(b'[["ready"]]')
+
+    def receive(self):
+        """Read what agentd asks; it is gone when nothing comes."""
+        while self.agent is not None:
+            try:
+                data = self.agent.recv(1 << 20)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.hang_up()
+                return
+            try:
+                for item in json.loads(data):
+                    self.obey(item)
+            except (ValueError, TypeError, IndexError, KeyError) as error:
+                # Nothing an agentd says may end a keeper: its jobs would lose their parent.
+                print(f"agentd: not understood: {error}", file=sys.stderr, flush=True)
+                self.hang_up()
+
+    def obey(self, item):
+        """Do one thing agentd asks."""
+        verb = item[0]
+        if verb == "start":
+            self.waiting.append(item)
+        elif verb == "file":
+            try:
+                with open(f"{self.runs}/{item[1]}/record", "rb") as file:
+                    file.seek(SPEC_OFFSET)
+                    spec = json.loads(file.read(int(file.read(9))))
+                self.waiting.append(["start", item[1], spec["argv"], spec["env"]])
+            except (OSError, ValueError, KeyError) as error:
+                self.told.append(["refused", item[1], f"record: {error}"])
+        elif verb == "signal":
+            _, key, number, whole = item
+            # Not reaped yet, so the pid cannot be another's.
+            with contextlib.suppress(ProcessLookupError, PermissionError, KeyError):
+                (os.killpg if whole else os.kill)(self.pids[key], number)
+        elif verb == "env":
+            self.env = {os.fsencode(n): os.fsencode(v) for n, v in item[1].items()}
+            self.paths.clear()
+        elif verb == "retire":
+            self.retiring = True
+            self.socket.close()
+
+    def hang_up(self):
+        """The connection is over."""
+        self.epoll.unregister(self.agent)
+        self.agent.close()
+        self.agent = None
+        self.unsent.clear()
+        self.told.clear()
+        self.alone_since = time.monotonic()
+
+    def report(self):
+        """Send what there is to tell, as far as agentd takes it."""
+        if self.agent is None:
+            self.told.clear()
+            return
+        told = self.told
+        if told:
+            for i in range(0, len(told), 40):
+                self.unsent.append(json.dumps(told[i : i + 40]).encode())
+            self.told = []
+        if not self.unsent:
+            return
+        try:
+            while self.unsent:
+                self.agent.send(self.unsent[0])
+                self.unsent.popleft()
+        except BlockingIOError:
+            self.epoll.modify(self.agent, select.EPOLLIN | select.EPOLLOUT)
+            if len(self.unsent) > UNSENT_AT_MOST:
+                self.hang_up()
+        except OSError:
+            self.hang_up()
+        else:
+            self.epoll.modify(self.agent, select.EPOLLIN)
+
+    # --- processes ------------------------------------------------------------------------------
+
+    def start_some(self):
+        """Start those whose turn it is."""
+        for _ in range(min(len(self.waiting), STARTS_A_TURN)):
+            _, key, argv, more = self.waiting.popleft()
+            if self.retiring:
+                self.told.append(["refused", key, "the keeper retires"])
+            elif key not in self.pids:
+                self.start(key, argv, more)
+
+    def start(self, key, argv, more):
+        """Record that the process is to be started, then start it."""
+        folder = f"{self.runs}/{key}"
+        at_us, monotonic_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
+        try:
+            write(
+                f"{folder}/record",
+                STARTED,
+                f"{self.keeper_id} {self.boot_id} {at_us} {monotonic_us} {boot_ticks()}",
+            )
+        except OSError as error:
+            self.told.append(["refused", key, f"record: {error.strerror}"])
+            return
+        try:
+            pid = self.spawn(f"{folder}/out", argv, more)
+        except (OSError, ValueError) as error:
+            self.not_started(key, argv, error)
+            return
+        self.live[pid] = (key, monotonic_us)
+        self.pids[key] = pid
+        if not self.fresh:
+            self.note_at = time.monotonic() + NOTE_AFTER_S
+        self.fresh.append(pid)
+        self.told.append(["started", key, pid, at_us, monotonic_us])
+
+    def spawn(self, out, argv, more):
+        """Start a process in a session of its own, its output going to `out`; return its pid.
+
+        Raises:
+            OSError: it could not be started; ValueError: an argument holds a NUL.
+        """
+        env = self.env
+        if more:
+            env = env.copy()
+            for name, value in more.items():
+                env[os.fsencode(name)] = os.fsencode(value)
+        actions = (
+            (os.POSIX_SPAWN_DUP2, self.null, 0),
+            (os.POSIX_SPAWN_OPEN, 1, out, OUT_FLAGS, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        )
+        path = self.path_of(argv[0], env)
+        return os.posix_spawn(
+            path,
+            argv,
+            env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=DEFAULT_SIGNALS,
+        )
+
+    def path_of(self, program, env):
+        """Find a program by the PATH of its own environment, as `execvp` does."""
+        if "/" in program:
+            return program
+        where = env.get(b"PATH", b"/usr/bin:/bin")
+        known = self.paths.get((program, where))
+        if known is not None and os.access(known, os.X_OK):
+            return known
+        error = errno.ENOENT
+        for folder in os.fsdecode(where).split(":"):
+            path = os.path.join(folder, program)
+            if os.path.isfile(path):
+                if os.access(path, os.X_OK):
+                    if len(self.paths) > 1_000:
+                        self.paths.clear()
+                    self.paths[program, where] = path
+                    return path
+                error = errno.EACCES
+        raise OSError(error, os.strerror(error))
+
+    def not_started(self, key, argv, error):
+        """The process could not be started: for good, or for now."""
+        record = f"{self.runs}/{key}/record"
+        number = getattr(error, "errno", None)
+        if number in PASSING:
+            with contextlib.suppress(OSError):
+                write(record, STARTED, "")
+            self.told.append(["refused", key, f"{argv[0]}: {error.strerror}"])
+            return
+        text = f"{argv[0]}: {error.strerror if number else error}"
+        self.ended(key, f"E {time.time_ns() // 1000} {' '.join(text.split())}")
+
+    def reap(self):
+        """Record what became of every process that is over."""
+        while self.live:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if not pid:
+                return
+            known = self.live.pop(pid, None)
+            if known is None:
+                continue
+            key, monotonic_us = known
+            del self.pids[key]
+            now_us = time.time_ns() // 1000
+            elapsed_us = time.monotonic_ns() // 1000 - monotonic_us
+            self.ended(
+                key,
+                f"X {now_us} {os.waitstatus_to_exitcode(status)} {int(os.WCOREDUMP(status))} "
+                f"{pid} {elapsed_us} {int(usage[0] * 1e6)} {int(usage[1] * 1e6)} {usage[2]} "
+                f"{usage[6]} {usage[7]} {usage[8]} {usage[9]} {usage[10]} {usage[14]} {usage[15]}",
+            )
+
+    def ended(self, key, text):
+        """Write the exit record and tell agentd. A record that cannot be written is still told."""
+        try:
+            write(f"{self.runs}/{key}/record", EXIT, text)
+        except OSError as error:
+            print(f"{key}: exit record: {error.strerror}: {text}", file=sys.stderr, flush=True)
+        self.told.append(["ended", key, text])
+
+    def note_pids(self):
+        """Record the pids of processes that still live. The others need none: their exit is on
+        record."""
+        ticks = boot_ticks()
+        for pid in self.fresh:
+            known = self.live.get(pid)
+            if known is not None:
+                with contextlib.suppress(OSError):
+                    write(f"{self.runs}/{known[0]}/record", PID, f"{pid} {ticks}")
+        self.fresh.clear()
+
+
+def write(path, slot, text):
+    """Write a text into a slot of a record, in one call: it is there whole or not at all."""
+    offset, length = slot
+    data = text.encode("utf-8", "surrogateescape")[: length - 1]
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(fd, data + b"\n" if data else b"\0" * length, offset)
+    finally:
+        os.close(fd)
+
+
+def boot_ticks():
+    """Return the time since boot in the clock ticks of /proc/PID/stat."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS)
+
+
+def lock(path, text):
+    """Take the lock for as long as this process lives; end when another keeper has it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(0)
+    os.ftruncate(fd, 0)
+    os.write(fd, text.encode() + b"\n")
+    return fd
+
+
+def listen(folder, name):
+    """Bind the socket, for this user alone. The detour over /proc is for long paths."""
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=fd)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mask = os.umask(0o177)
+    made.bind(f"/proc/self/fd/{fd}/{name}")
+    os.umask(mask)
+    os.close(fd)
+    made.listen(8)
+    made.setblocking(False)
+    return made
+
+
+def main():
+    """Run a keeper; see the module."""
+    runs, folder, name = sys.argv[1:4]
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as comm:
+        comm.write("cs-keeper")
+    Keeper(runs, folder, name).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""agentd's side of the keepers: starts them where there are none, commands them, hears them.
+
+Used by the local host, on agentd's one thread. A keeper is a process of its own that outlives agentd
+(`keeper.py`); which keepers there are is read from their locks, so that a new agentd finds those of
+the one before. It must never take a keeper for dead while its lock is held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import select
+import socket
+import sys
+import time
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from ..jobs.errors import CallsheetError
+from . import keeper
+from .host import Key, Spec
+
+log = logging.getLogger("callsheet.agentd")
+
+COUNT = 2
+# A keeper that was just started, or one that another agentd kept busy, answers within this time.
+ANSWER_S = 20.0
+# A start larger than this is read by the keeper from the claim.
+START_BYTES = 30_000
+BATCH = 16
+
+_encode = msgspec.json.Encoder().encode
+
+
+class KeeperFailed(CallsheetError):
+    """A keeper could not be started or does not answer."""
+
+
+class Kept:
+    """The connection to one keeper; `live` maps keys (as text) to pids."""
+
+    def __init__(self, name: str, link: socket.socket, pid: int) -> None:
+        self.name = name
+        self.socket = link
+        self.child = pid
+        self.keeper_id = ""
+        self.format = 0
+        self.live: dict[str, int] = {}
+        self.asked: set[str] = set()
+        self.batch: list[bytes] = []
+        self.unsent: deque[bytes] = deque()
+
+    @property
+    def load(self) -> int:
+        """How many runs it has in hand."""
+        return len(self.asked)
+
+
+class Keepers:
+    """All keepers of a spool. `runs` and `folder` are the spool's directories."""
+
+    def __init__(self, runs: str, folder: str, env: dict[str, str], count: int = COUNT) -> None:
+        self._runs = runs
+        self._folder = folder
+        self._env = json.dumps([["env", env]]).encode()
+        self._names = [f"{keeper.FORMAT}-{n}" for n in range(count)]
+        self.kept: dict[int, Kept] = {}
+
+    def open(self) -> None:
+        """Connect to every keeper there is and start those that are missing.
+
+        Raises:
+            KeeperFailed: a living keeper does not answer, or none can be started.
+        """
+        names = {name[:-5] for name in os.listdir(self._folder) if name.endswith(".lock")}
+        for name in sorted(names | set(self._names)):
+            ours = name in self._names
+            child = 0
+            if not self._lives(name):
+                if not ours:
+                    continue
+                child = self._spawn(name)
+            kept = self._connect(name, child)
+            if not ours:
+                # Of another version, or one too many: it goes when its last run is over.
+                kept.batch.append(b'["retire"]')
+        self.flush()
+
+    def close(self) -> None:
+        """Hang up; the keepers stay."""
+        for kept in self.kept.values():
+            kept.socket.close()
+        self.kept.clear()
+
+    # --- commands -------------------------------------------------------------------------------
+
+    def start(self, key: Key, spec: Spec) -> None:
+        """Have the least busy keeper start a process."""
+        kept = min((k for k in self.kept.values() if k.name in self._names), key=_load)
+        kept.asked.add(str(key))
+        item = _encode(("start", str(key), spec.argv, spec.env))
+        kept.batch.append(item if len(item) < START_BYTES else _encode(("file", str(key))))
+        if len(kept.batch) >= BATCH:
+            self._send(kept)
+
+    def signal(self, key: Key, number: int, *, whole: bool) -> bool:
+        """Have the keeper of a process signal it; False when no keeper has it."""
+        for kept in self.kept.values():
+            if str(key) in kept.asked:
+                kept.batch.append(_encode(("signal", str(key), number, whole)))
+                return True
+        return False
+
+    def flush(self) -> None:
+        """Send what was asked since the last time."""
+        for kept in self.kept.values():
+            if kept.batch or kept.unsent:
+                self._send(kept)
+
+    def pid_of(self, keeper_id: str, key: Key) -> int | None:
+        """Return the pid a keeper has for a key, 0 for none; None when that keeper is dead."""
+        for kept in self.kept.values():
+            if kept.keeper_id == keeper_id:
+                return kept.live.get(str(key), 0)
+        return None
+
+    def _send(self, kept: Kept) -> None:
+        if kept.batch:
+            size, items = 2, []
+            for item in kept.batch:
+                if items and size + len(item) > keeper.DATAGRAM_BYTES:
+                    kept.unsent.append(b"[" + b",".join(items) + b"]")
+                    size, items = 2, []
+                items.append(item)
+                size += len(item) + 1
+            kept.unsent.append(b"[" + b",".join(items) + b"]")
+            kept.batch = []
+        try:
+            while kept.unsent:
+                kept.socket.send(kept.unsent[0])
+                kept.unsent.popleft()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # Its end of the line is closed: `hear` finds out and settles what it had.
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN):
+                raise
+            kept.unsent.clear()
+
+    # --- hearing --------------------------------------------------------------------------------
+
+    def hear(self, fd: int) -> tuple[list[list[Any]], Kept | None]:
+        """Return what a keeper says; and the keeper itself when it is gone."""
+        kept = self.kept[fd]
+        said: list[list[Any]] = []
+        while True:
+            try:
+                data = kept.socket.recv(1 << 20)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            if not data:
+                self._lost(kept)
+                return said, kept
+            said += json.loads(data)
+        for item in said:
+            if item[0] == "started":
+                kept.live[item[1]] = item[2]
+            else:
+                kept.live.pop(item[1], None)
+                kept.asked.discard(item[1])
+        return said, None
+
+    def _lost(self, kept: Kept) -> None:
+        del self.kept[kept.socket.fileno()]
+        kept.socket.close()
+        if kept.child:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(kept.child, os.WNOHANG)
+
+    def replace(self, kept: Kept) -> None:
+        """Put a new keeper in the place of one that is gone.
+
+        Raises:
+            KeeperFailed: the old one holds its lock still (it only hung up), or no new one comes.
+        """
+        if kept.name not in self._names:
+            return
+        deadline = time.monotonic() + 1.0
+        while self._lives(kept.name) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        child = 0 if self._lives(kept.name) else self._spawn(kept.name)
+        self._connect(kept.name, child)
+        self.flush()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _lives(self, name: str) -> bool:
+        fd = os.open(f"{self._folder}/{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def _spawn(self, name: str) -> int:
+        """Start a keeper in a session of its own; return its pid."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._folder}/{name}.sock")
+        log_path = f"{self._folder}/{name}.log"
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        argv = [sys.executable, "-I", "-S", keeper.__file__, self._runs, self._folder, name]
+        try:
+            return os.posix_spawn(
+                sys.executable, argv, {}, file_actions=actions, setsid=True, setsigmask=()
+            )
+        except OSError as error:
+            raise KeeperFailed(f"keeper {name}: cannot be started: {error.strerror}") from error
+
+    def _connect(self, name: str, child: int) -> Kept:
+        """Connect and hear what it has; its runs go on meanwhile.
+
+        Raises:
+            KeeperFailed: it does not answer in time.
+        """
+        deadline = time.monotonic() + ANSWER_S
+        link = self._dial(name, deadline)
+        kept = Kept(name, link, child)
+        link.settimeout(max(0.1, deadline - time.monotonic()))
+        try:
+            link.send(self._env)
+            ready = False
+            while not ready:
+                data = link.recv(1 << 20)
+                if not data:
+                    raise KeeperFailed(f"keeper {name}: hung up: expected its list of runs")
+                ready = any([self._meet(kept, item) for item in json.loads(data)])
+        except OSError as error:
+            raise KeeperFailed(f"keeper {name}: does not answer: {error}") from error
+        link.setblocking(False)
+        self.kept[link.fileno()] = kept
+        return kept
+
+    def _meet(self, kept: Kept, item: list[Any]) -> bool:
+        """Take one item of a keeper's introduction; return whether it was the last."""
+        if item[0] == "hello":
+            kept.format, kept.keeper_id = item[1], item[2]
+        elif item[0] == "live":
+            kept.live.update(item[1])
+            kept.asked.update(key for key, _ in item[1])
+        return bool(item[0] == "ready")
+
+    def _dial(self, name: str, deadline: float) -> socket.socket:
+        folder = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            while True:
+                link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                try:
+                    link.connect(f"/proc/self/fd/{folder}/{name}.sock")
+                except OSError as error:
+                    link.close()
+                    if time.monotonic() > deadline:
+                        what = f"keeper {name}: cannot be reached: {error.strerror}"
+                        raise KeeperFailed(what) from error
+                    select.select([], [], [], 0.01)
+                else:
+                    link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+                    return link
+        finally:
+            os.close(folder)
+
+
+def _load(kept: Kept) -> int:
+    return kept.load

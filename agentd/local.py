@@ -1,0 +1,316 @@
+"""The real host: processes by keepers, claims in the spool. Implements `Host` for the agent's core.
+
+Hosted by `daemon.py`, whose loop tells it which of its file descriptors have something and collects
+`facts()`. It never tells of an exit before the exit is on the disk.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import procs
+from .held import signal_name
+from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
+from .keepers import Keepers, Kept
+from .launch import failure_of, needs_shell
+from .spool import BadRecord, Claimed, Spool, cookie, parse_exit
+
+log = logging.getLogger("callsheet.agentd")
+
+# Below this compression saves no more than it costs.
+COMPRESS_BYTES = 1_024
+LOST = "lost: its keeper died, so how it ended is not known"
+
+
+def _compressor() -> Callable[[bytes], bytes] | None:
+    """Return a zstd compressor if this Python has one."""
+    for name in ("compression.zstd", "backports.zstd"):
+        try:
+            compress: Callable[[bytes, int], bytes] = importlib.import_module(name).compress
+        except ImportError:
+            continue
+        return lambda data: compress(data, 1)
+    return None
+
+
+class LocalHost:
+    """See the module. `take_whole`: the server is on this host and may take files itself."""
+
+    def __init__(self, spool: Spool, keepers: Keepers, *, take_whole: bool) -> None:
+        self._spool = spool
+        self._keepers = keepers
+        self._take_whole = take_whole
+        self._runs = spool.runs
+        self._compress = _compressor()
+        self._facts: list[Fact] = []
+        self._ends: list[tuple[Key, str]] = []
+        self._notes: dict[Key, list[str]] = {}
+        self._shells: dict[Key, bool] = {}
+        self._unkept: dict[int, Key] = {}
+        self._unkept_pids: dict[Key, int] = {}
+        self._doomed: list[Key] = []
+        self._unforgotten: set[Key] = set()
+        self._kept_keys: dict[Key, Spec] = {}
+        self.fds_changed = True
+
+    # --- Host -----------------------------------------------------------------------------------
+
+    def claims(self) -> list[Found]:
+        """See `Host`."""
+        now_us = time.time_ns() // 1_000
+        found = []
+        for key in self._spool.keys:
+            claim = self._settled(key, now_us)
+            if claim is not None:
+                found.append(claim)
+        ended = [claim.key for claim in found if claim.exit]
+        self._spool.make_durable((key, self._spool.read(key).exit) for key in ended)
+        self._unforgotten.update(ended)
+        return found
+
+    def start(self, key: Key, spec: Spec, now: Now) -> None:
+        """See `Host`."""
+        try:
+            self._spool.claim(key, spec)
+        except Claimed:
+            # Nobody told the core of it: it came to be after the inventory. Say what it is.
+            found = self._settled(key, now.wall_us)
+            if found is not None:
+                self._tell(found)
+        except OSError as error:
+            sentence = f"the spool cannot take the run: {error.strerror}"
+            self._facts.append(Refused(key, sentence, retry=True))
+        else:
+            self.start_again(key, spec)
+
+    def start_again(self, key: Key, spec: Spec) -> None:
+        """See `Host`."""
+        self._kept_keys[key] = spec
+        self._keepers.start(key, spec)
+
+    def note(self, key: Key, line: str) -> None:
+        """See `Host`."""
+        lines = self._notes.setdefault(key, [])
+        lines.append(line)
+        try:
+            self._spool.note(key, lines)
+        except OSError as error:
+            log.warning("claim %s: cannot be written: %s", key, error.strerror)
+
+    def signal(self, key: Key, number: int, *, whole: bool) -> None:
+        """See `Host`."""
+        log.info("claim %s: %s", key, signal_name(number))
+        if not self._keepers.signal(key, number, whole=whole) and key in self._unkept_pids:
+            fd = next(fd for fd, unkept in self._unkept.items() if unkept == key)
+            signal.pidfd_send_signal(fd, number)
+        if whole and number == signal.SIGKILL:
+            for pid in procs.carriers(cookie(key)):
+                ticks = procs.start_ticks(pid)
+                if ticks is not None and pid != self._keepers_pid(key):
+                    procs.signal_exactly(pid, number, ticks, ticks)
+
+    def forget(self, key: Key) -> None:
+        """See `Host`."""
+        self._notes.pop(key, None)
+        self._doomed.append(key)
+
+    def output_size(self, key: Key) -> int:
+        """See `Host`."""
+        try:
+            return os.stat(f"{self._runs}/{key}/out").st_size
+        except OSError:
+            return 0
+
+    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
+        """See `Host`."""
+        try:
+            fd = os.open(f"{self._runs}/{key}/out", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        try:
+            return os.pread(fd, limit, offset)
+        finally:
+            os.close(fd)
+
+    def output_path(self, key: Key) -> str | None:
+        """See `Host`."""
+        return f"{self._runs}/{key}/out" if self._take_whole else None
+
+    def remember_epoch(self, epoch: int) -> None:
+        """See `Host`."""
+        self._spool.remember_epoch(epoch)
+
+    def compress(self, data: bytes) -> tuple[bytes, str | None]:
+        """See `Host`."""
+        if self._compress is None or len(data) < COMPRESS_BYTES or self._take_whole:
+            return data, None
+        packed = self._compress(data)
+        return (packed, "zstd") if len(packed) < len(data) else (data, None)
+
+    # --- the loop's side ------------------------------------------------------------------------
+
+    def fds(self) -> list[int]:
+        """Return the descriptors to be polled for reading."""
+        return [*self._keepers.kept, *self._unkept]
+
+    def hear(self, fd: int) -> None:
+        """Something is to be read from a descriptor of ours."""
+        if fd in self._unkept:
+            self._unkept_over(fd)
+            return
+        if fd not in self._keepers.kept:
+            return
+        said, gone = self._keepers.hear(fd)
+        for item in said:
+            self._heard(item)
+        if gone is not None:
+            self._keeper_gone(gone)
+
+    def facts(self) -> list[Fact]:
+        """Return what has happened, after it is on the disk."""
+        if not (self._facts or self._ends):
+            return []
+        facts, self._facts = self._facts, []
+        if self._ends:
+            ends, self._ends = self._ends, []
+            self._spool.make_durable(ends)
+            over = {key for key, _ in ends}
+            # A process that began and ended since the last time needs no word of its start.
+            facts = [f for f in facts if f.key not in over or not isinstance(f, Started)]
+            for key, text in ends:
+                facts.append(Ended(key, self._exit(key, text)))
+            self._unforgotten |= over
+        return facts
+
+    def flush(self) -> None:
+        """Send what the core has asked for."""
+        self._keepers.flush()
+
+    @property
+    def backlog(self) -> int:
+        """How many forgotten claims are still there."""
+        return len(self._doomed)
+
+    def clean(self, at_most: int) -> bool:
+        """Remove forgotten claims; return whether there are more. For idle moments."""
+        for key in self._doomed[:at_most]:
+            try:
+                self._spool.forget(key)
+            except OSError as error:
+                log.warning("claim %s: cannot be removed: %s", key, error.strerror)
+        self._unforgotten.difference_update(self._doomed[:at_most])
+        del self._doomed[:at_most]
+        if not self._doomed and not self._unforgotten:
+            self._spool.tidy()
+        return bool(self._doomed)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _heard(self, item: list[Any]) -> None:
+        verb, text = item[0], item[1]
+        run_id, _, attempt = text.partition(".")
+        key = Key(run_id, int(attempt))
+        if verb == "started":
+            self._facts.append(Started(key, item[2], item[3], item[4]))
+            return
+        spec = self._kept_keys.pop(key, None)
+        if verb == "ended":
+            self._shells[key] = spec is None or needs_shell(spec.program)
+            self._ends.append((key, item[2]))
+        elif verb == "refused":
+            self._doomed.append(key)
+            self.clean(len(self._doomed))
+            self._facts.append(Refused(key, item[2], retry=True))
+
+    def _exit(self, key: Key, text: str) -> Exit:
+        """Read an exit as the keeper told it, and what a launcher has to say."""
+        try:
+            exit_ = parse_exit(key, text)
+        except BadRecord as error:
+            log.error("%s", error)
+            return Exit(at_us=time.time_ns() // 1_000, error=str(error))
+        if self._shells.pop(key, True):
+            failure = failure_of(f"{self._runs}/{key}")
+            if failure:
+                return Exit(at_us=exit_.at_us, error=failure)
+        return exit_
+
+    def _settled(self, key: Key, now_us: int) -> Found | None:
+        """Apply `ensure` to one claim, and put it aside when it cannot be read."""
+        try:
+            found = self._spool.ensure(key, self._keepers.pid_of, now_us)
+        except BadRecord as error:
+            aside = self._spool.quarantine(key)
+            log.error("%s: expected a record of ours; it was moved to %s", error, aside)
+            return None
+        if found.acts:
+            self._notes[key] = list(found.acts)
+        if found.state == "unkept" and not self._watch(key, found.pid):
+            return self._settled(key, now_us)
+        if found.state == "running":
+            self._kept_keys[key] = found.spec
+        if found.exit is not None and not found.exit.error and needs_shell(found.spec.program):
+            failure = failure_of(f"{self._runs}/{key}")
+            if failure:
+                found.exit = Exit(at_us=found.exit.at_us, error=failure)
+        return found
+
+    def _watch(self, key: Key, pid: int) -> bool:
+        """Watch a process that has no keeper to its end; False when that has come."""
+        ticks = procs.start_ticks(pid)
+        fd = None if ticks is None else procs.open_same(pid, ticks, ticks)
+        if fd is None:
+            return False
+        self._unkept[fd] = key
+        self._unkept_pids[key] = pid
+        self.fds_changed = True
+        return True
+
+    def _unkept_over(self, fd: int) -> None:
+        key = self._unkept.pop(fd)
+        self._unkept_pids.pop(key, None)
+        os.close(fd)
+        self.fds_changed = True
+        self._facts.append(Gone(key, time.time_ns() // 1_000, LOST))
+
+    def _keeper_gone(self, gone: Kept) -> None:
+        """Settle what a dead keeper had in hand, and put another in its place."""
+        log.error("keeper %s is gone; it had %d runs", gone.name, gone.load)
+        self.fds_changed = True
+        self._keepers.replace(gone)
+        now_us = time.time_ns() // 1_000
+        for text in gone.asked:
+            run_id, _, attempt = text.partition(".")
+            key = Key(run_id, int(attempt))
+            self._kept_keys.pop(key, None)
+            found = self._settled(key, now_us)
+            if found is not None:
+                self._tell(found)
+
+    def _tell(self, found: Found) -> None:
+        """Turn what a claim is into a fact for the core."""
+        now_us = time.time_ns() // 1_000
+        match found.state:
+            case "done":
+                self._ends.append((found.key, self._spool.read(found.key).exit))
+            case "running" | "unkept":
+                self._facts.append(
+                    Started(found.key, found.pid, found.started_us, found.started_monotonic_us)
+                )
+            case "not_started":
+                self.start_again(found.key, found.spec)
+            case _:
+                self._facts.append(Gone(found.key, now_us, found.sentence))
+
+    def _keepers_pid(self, key: Key) -> int:
+        """Return the pid a keeper has for the key: it is signalled by the keeper, its parent."""
+        for kept in self._keepers.kept.values():
+            if str(key) in kept.live:
+                return kept.live[str(key)]
+        return 0

@@ -1,0 +1,366 @@
+"""The spool: a directory per claim, and `ensure`, the one rule of what a claim means.
+
+Owned by the one agentd that holds its lock. A claim is the directory `runs/<run>.<attempt>` with two
+files, `record` and `out`. `record` has fixed slots, each written by one call, so that it is there
+whole or not at all: `started`, `pid` and `exit` by a keeper, `acts` and the spec by agentd. A
+directory comes to its name by a rename, complete; where the name is taken, the rename fails.
+
+Directories are used again rather than removed: on some file systems new inodes are slow for half a
+minute after many were freed (docs/adr/0005). Exit records are told only after they are in the
+journal `exits` and that is on the disk, many at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from ..jobs.errors import CallsheetError, UserError
+from . import procs
+from .host import Exit, Found, Key, Spec
+from .keeper import EXIT, PID, SPEC_OFFSET, STARTED
+from .launch import FAILED
+
+log = logging.getLogger("callsheet.agentd")
+
+ACTS = (1536, 512)
+MAGIC = b"callsheet run, format 1\n"
+# Directories kept for later use; each takes two small blocks.
+FREE_AT_MOST = 4_096
+# The journal of exits begins anew above this size, when nothing in it is needed any more.
+JOURNAL_BYTES = 4 * 2**20
+KEY = re.compile(r"(r[0-9]{1,19})\.([0-9]{1,9})")
+USAGE = (
+    "utime", "stime", "maxrss", "minflt", "majflt", "nswap", "inblock", "oublock", "nvcsw",
+    "nivcsw",
+)  # fmt: skip
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Spec).decode
+
+
+class SpoolTaken(UserError):
+    """Another agentd uses the spool."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: another agentd uses this spool: expected a spool of its own")
+
+
+class Claimed(CallsheetError):
+    """The claim exists already."""
+
+
+class BadRecord(CallsheetError):
+    """A record cannot be read for what it is."""
+
+    def __init__(self, key: object, what: str) -> None:
+        super().__init__(f"claim {key}: {what}")
+
+
+class Record(msgspec.Struct, frozen=True):
+    """The slots of a record as texts, empty where nothing was written, and the spec."""
+
+    started: str
+    pid: str
+    exit: str
+    acts: tuple[str, ...]
+    spec: Spec
+
+
+class Spool:
+    """See the module. `path` is made if it is not there."""
+
+    def __init__(self, path: str) -> None:
+        """Take the spool.
+
+        Raises:
+            SpoolTaken: another agentd has it.
+        """
+        self.path = os.path.abspath(path)
+        self.runs = f"{self.path}/runs"
+        self.keepers = f"{self.path}/keepers"
+        for folder in (self.path, self.runs, self.keepers):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        self._lock = os.open(f"{self.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise SpoolTaken(self.path) from None
+        self.boot_id = procs.boot_id()
+        self._journal = os.open(
+            f"{self.path}/exits", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        names = os.listdir(self.runs)
+        self._free = [name for name in names if name.startswith(".free-")]
+        self._made = max((int(n[6:]) for n in self._free if n[6:].isdigit()), default=0)
+        self.keys = [
+            Key(m[1], int(m[2])) for name in names if (m := KEY.fullmatch(name)) is not None
+        ]
+
+    def close(self) -> None:
+        """Give the spool back."""
+        os.close(self._journal)
+        os.close(self._lock)
+
+    # --- claims ---------------------------------------------------------------------------------
+
+    def claim(self, key: Key, spec: Spec) -> int:
+        """Claim `key` for `spec`; return the size of the encoded spec.
+
+        Raises:
+            Claimed: it is claimed; OSError: the spool cannot hold it.
+        """
+        name = self._free.pop() if self._free else self._make()
+        body = _encode(spec)
+        head = MAGIC.ljust(SPEC_OFFSET, b"\0") + b"%08d\n" % len(body)
+        record = f"{self.runs}/{name}/record"
+        try:
+            fd = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if os.pwrite(fd, head + body, 0) != len(head) + len(body):
+                    raise OSError(28, os.strerror(28))
+            finally:
+                os.close(fd)
+            os.rename(f"{self.runs}/{name}", f"{self.runs}/{key}")
+        except OSError as error:
+            self._free.append(name)
+            if error.errno in (17, 39):  # EEXIST, ENOTEMPTY
+                raise Claimed(f"claim {key}: exists") from None
+            raise
+        return len(body)
+
+    def _make(self) -> str:
+        self._made += 1
+        name = f".free-{self._made}"
+        os.mkdir(f"{self.runs}/{name}", 0o700)
+        return name
+
+    def forget(self, key: Key) -> None:
+        """Remove a claim; its directory is kept for another."""
+        folder = f"{self.runs}/{key}"
+        try:
+            if os.stat(f"{folder}/out").st_size:
+                os.unlink(f"{folder}/out")
+        except FileNotFoundError:
+            pass
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{FAILED}")
+        self._made += 1
+        name = f".free-{self._made}"
+        try:
+            os.rename(folder, f"{self.runs}/{name}")
+        except FileNotFoundError:
+            return
+        if len(self._free) < FREE_AT_MOST:
+            self._free.append(name)
+        else:
+            _remove(f"{self.runs}/{name}")
+
+    def note(self, key: Key, lines: Iterable[str]) -> None:
+        """Write the acts of a claim, all of them."""
+        text = "".join(line + "\n" for line in lines).encode()[-ACTS[1] :]
+        fd = os.open(f"{self.runs}/{key}/record", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, text.ljust(ACTS[1], b"\0"), ACTS[0])
+        finally:
+            os.close(fd)
+
+    def read(self, key: Key) -> Record:
+        """Read a claim's record.
+
+        Raises:
+            BadRecord: it is not one.
+        """
+        try:
+            with open(f"{self.runs}/{key}/record", "rb") as file:
+                data = file.read()
+            if not data.startswith(MAGIC):
+                raise BadRecord(key, "its record has no head")
+            length = int(data[SPEC_OFFSET : SPEC_OFFSET + 8])
+            body = data[SPEC_OFFSET + 9 : SPEC_OFFSET + 9 + length]
+            return Record(
+                _slot(data, STARTED),
+                _slot(data, PID),
+                _slot(data, EXIT),
+                tuple(data[ACTS[0] : sum(ACTS)].rstrip(b"\0").decode().splitlines()),
+                _decode(body),
+            )
+        except (OSError, ValueError, msgspec.DecodeError) as error:
+            raise BadRecord(key, str(error)) from None
+
+    def quarantine(self, key: Key) -> str:
+        """Put a claim aside that cannot be read; return where it is now."""
+        os.makedirs(f"{self.path}/quarantine", mode=0o700, exist_ok=True)
+        for n in range(1, 1_000):
+            aside = f"{self.path}/quarantine/{key}-{n}"
+            if not os.path.exists(aside):
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(f"{self.runs}/{key}", aside)
+                return aside
+        return f"{self.runs}/{key}"
+
+    def ensure(
+        self, key: Key, lives_in: Callable[[str, Key], int | None], now_us: int
+    ) -> Found:
+        """Say what a claim means now: the same rule for every start and every recovery.
+
+        Args:
+            lives_in: the pid that the keeper of an id has for the key, 0 when it has none, None
+                when that keeper is dead. Asked of keepers that have just listed what they have.
+            now_us: the wall clock.
+
+        Raises:
+            BadRecord: the record cannot be read.
+        """
+        record = self.read(key)
+        if record.exit:
+            return self._done(key, record, record.exit)
+        if not record.started:
+            return Found(key=key, state="not_started", spec=record.spec, acts=record.acts)
+        keeper_id, boot_id, at_us, monotonic_us, ticks = _started(key, record.started)
+        found = Found(
+            key=key,
+            state="lost",
+            spec=record.spec,
+            started_us=at_us,
+            started_monotonic_us=monotonic_us,
+            acts=record.acts,
+        )
+        if boot_id != self.boot_id:
+            text = self.journaled().get(str(key))
+            if text is not None:
+                return self._done(key, record, text)
+            return msgspec.structs.replace(found, sentence="lost: the host was rebooted")
+        pid = lives_in(keeper_id, key)
+        if pid:
+            return msgspec.structs.replace(found, state="running", pid=pid)
+        if pid is None:
+            unkept = self._unkept(key, record.pid, ticks)
+            if unkept:
+                return msgspec.structs.replace(found, state="unkept", pid=unkept)
+        text = self.read(key).exit
+        if text:
+            return self._done(key, record, text)
+        sentence = "lost: its keeper died, so how it ended is not known"
+        return msgspec.structs.replace(found, sentence=sentence)
+
+    def _unkept(self, key: Key, text: str, ticks: int) -> int:
+        """Return the pid of a process whose keeper is dead, 0 when it does not live."""
+        if text:
+            pid, high = (int(word) for word in text.split()[:2])
+            return pid if procs.is_same(pid, ticks, high) else 0
+        found = procs.carriers(cookie(key), ticks)
+        return found[0] if found else 0
+
+    def _done(self, key: Key, record: Record, text: str) -> Found:
+        exit_ = parse_exit(key, text)
+        at_us = monotonic_us = 0
+        if record.started:
+            _, _, at_us, monotonic_us, _ = _started(key, record.started)
+        return Found(
+            key=key,
+            state="done",
+            spec=record.spec,
+            pid=exit_.pid,
+            started_us=at_us,
+            started_monotonic_us=monotonic_us,
+            exit=exit_,
+            acts=record.acts,
+        )
+
+    # --- exits ----------------------------------------------------------------------------------
+
+    def make_durable(self, exits: Iterable[tuple[Key, str]]) -> None:
+        """Put exit records on the disk, all by one flush."""
+        text = "".join(f"{key} {text}\n" for key, text in exits)
+        if text:
+            os.write(self._journal, text.encode("utf-8", "surrogateescape"))
+            os.fdatasync(self._journal)
+
+    def journaled(self) -> dict[str, str]:
+        """Return the exit texts of the journal by key; a torn last line is left out."""
+        with open(f"{self.path}/exits", encoding="utf-8", errors="replace") as file:
+            lines = [line for line in file if line.endswith("\n")]
+        return {key: text for key, _, text in (line.rstrip("\n").partition(" ") for line in lines)}
+
+    def tidy(self) -> None:
+        """Begin the journal anew; only while no claim has an end that is not forgotten."""
+        if os.fstat(self._journal).st_size > JOURNAL_BYTES:
+            os.ftruncate(self._journal, 0)
+
+    # --- the epoch ------------------------------------------------------------------------------
+
+    def epoch(self) -> int:
+        """Return the highest epoch seen, 0 for none."""
+        try:
+            with open(f"{self.path}/epoch", encoding="ascii") as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return 0
+
+    def remember_epoch(self, epoch: int) -> None:
+        """Keep the highest epoch seen."""
+        part = f"{self.path}/epoch.part"
+        with open(part, "w", encoding="ascii") as file:
+            file.write(f"{epoch}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(part, f"{self.path}/epoch")
+
+
+def cookie(key: Key) -> dict[bytes, bytes]:
+    """Return what the environment of every process of an attempt holds."""
+    return {
+        b"CALLSHEET_RUN_ID": key.run_id.encode(),
+        b"CALLSHEET_ATTEMPT": str(key.attempt).encode(),
+    }
+
+
+def parse_exit(key: object, text: str) -> Exit:
+    """Read an exit text as a keeper writes it.
+
+    Raises:
+        BadRecord: it is not one.
+    """
+    words = text.split(" ")
+    try:
+        if words[0] == "E":
+            return Exit(at_us=int(words[1]), error=" ".join(words[2:]))
+        if words[0] != "X" or len(words) != 6 + len(USAGE):
+            raise ValueError(text)
+        numbers = [int(word) for word in words[1:]]
+    except (ValueError, IndexError):
+        raise BadRecord(key, f"exit {text[:100]!r} cannot be read") from None
+    at_us, status, dumped, pid, elapsed_us = numbers[:5]
+    rusage: dict[str, float] = {}
+    utime_us, stime_us, maxrss, minflt, majflt, nswap, *rest = numbers[5:]
+    values = (utime_us / 1e6, stime_us / 1e6, maxrss, minflt, majflt, nswap, *rest)
+    rusage = dict(zip(USAGE, values, strict=True))
+    return Exit(at_us, status, "", pid, elapsed_us, bool(dumped), rusage)
+
+
+def _started(key: Key, text: str) -> tuple[str, str, int, int, int]:
+    try:
+        keeper_id, boot_id, at_us, monotonic_us, ticks = text.split(" ")
+        return keeper_id, boot_id, int(at_us), int(monotonic_us), int(ticks)
+    except ValueError:
+        raise BadRecord(key, f"started {text[:100]!r} cannot be read") from None
+
+
+def _slot(data: bytes, slot: tuple[int, int]) -> str:
+    """Return a slot's text; one without its newline was never finished."""
+    text, newline, _ = data[slot[0] : sum(slot)].partition(b"\n")
+    return text.decode("utf-8", "replace") if newline and text.strip(b"\0") else ""
+
+
+def _remove(folder: str) -> None:
+    for name in os.listdir(folder):
+        os.unlink(f"{folder}/{name}")
+    os.rmdir(folder)

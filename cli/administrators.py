@@ -1,0 +1,43 @@
+"""`callsheetctl`: the commands of administrators, who run servers and look after them."""
+
+from __future__ import annotations
+
+import click
+
+from .lazy import LazyGroup, guarded
+
+TABLE = {
+    "check": ("folder_commands:check", "Check a folder of job files."),
+    "check-jobs": ("folder_commands:check", "The same, by Apsis's name."),
+    "create": ("folder_commands:create", "Create a database."),
+    "doctor": ("doctor:doctor", "Say what this installation is made of, and what is wrong."),
+    "reload-jobs": ("folder_commands:reload_jobs", "Read the job folder again."),
+    "restart": ("server_commands:restart", "Restart the server."),
+    "serve": ("serve_command:serve_command", "Run a server in the foreground."),
+    "shut-down": ("server_commands:shut_down", "Stop the server in order."),
+    "version": ("server_commands:version", "Show the versions of server and client."),
+}
+
+
+@click.command(
+    cls=LazyGroup,
+    table=TABLE,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--host", help="The server, as HOST or HOST:PORT (default: $CALLSHEET_HOST).")
+@click.option("--port", type=int, help="The server's port.")
+@click.option("--log-level", "--log", hidden=True, help="Accepted for Apsis's sake.")
+@click.version_option(package_name="callsheet")
+@click.pass_context
+def group(ctx: click.Context, host: str | None, port: int | None, log_level: str | None) -> None:
+    """Run a server and look after it."""
+    ctx.obj = (host, port)
+
+
+def main() -> None:
+    """Run the command line."""
+    guarded(group)
+
+
+if __name__ == "__main__":
+    main()

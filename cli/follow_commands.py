@@ -1,0 +1,80 @@
+"""The commands that follow a run while it lives: its output, its log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from typing import Any
+
+import click
+
+from .shown import client, local, print_json, state_word
+
+OVER = ("success", "failure", "error", "skipped")
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("-f", "--follow", is_flag=True, help="Print it from the start, and what comes.")
+@click.option("-F", "--follow-new", is_flag=True, help="Print only what comes from now on.")
+@click.option("--output-id", default="output", show_default=True, help="Which output.")
+@click.pass_context
+def output(
+    ctx: click.Context, run_id: str, follow: bool, follow_new: bool, output_id: str
+) -> None:
+    """Print the output of a run, as its bytes."""
+    server = client(ctx)
+    if not follow and not follow_new:
+        sys.stdout.buffer.write(server.get_output(run_id, output_id))
+        return
+    server.get_run(run_id)
+
+    async def copy() -> None:
+        updates = server.get_output_data_updates(
+            run_id, output_id, start=None if follow_new else 0
+        )
+        async with contextlib.aclosing(updates) as pieces:
+            async for piece in pieces:
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+
+    asyncio.run(copy())
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("--finish/--no-finish", default=True, help="End when the run is finished.")
+@click.option("-s", "--silent", is_flag=True, help="Print nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the updates as JSON.")
+@click.pass_context
+def watch(ctx: click.Context, run_id: str, finish: bool, silent: bool, as_json: bool) -> None:
+    """Follow a run until it is finished; exit 0 when it succeeded, else 1."""
+    server = client(ctx)
+    server.get_run(run_id)
+
+    async def follow() -> str:
+        state = ""
+        async with contextlib.aclosing(server.get_run_updates(run_id, init=True)) as updates:
+            async for update in updates:
+                state = update.get("run", {}).get("state", state)
+                if as_json:
+                    print_json(update)
+                elif not silent:
+                    _print_update(update)
+                if finish and state in OVER:
+                    break
+        return state
+
+    state = asyncio.run(follow())
+    if not silent and not as_json:
+        click.echo(f"{run_id}  {state_word(state)}")
+    ctx.exit(0 if state == "success" else 1)
+
+
+def _print_update(update: dict[str, Any]) -> None:
+    lines = list(update.get("run_log", []))
+    if "run_log_append" in update:
+        lines.append(update["run_log_append"])
+    for line in lines:
+        click.echo(f"{local(line['timestamp'])}  {line['message']}")

@@ -1,0 +1,79 @@
+"""A click group whose commands are imported only when they are called or asked about.
+
+A command of a person should answer in less time than it takes to notice; most of what a Python
+program costs is its imports.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """`table` maps a command's name to `module:attribute` (relative to this package) and its help."""
+
+    def __init__(self, *args: Any, table: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, sorted."""
+        return sorted(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, None when there is none of this name."""
+        if cmd_name not in self._table:
+            return None
+        module, _, attribute = self._table[cmd_name][0].partition(":")
+        found = getattr(importlib.import_module(f".{module}", __package__), attribute)
+        assert isinstance(found, click.Command), f"{cmd_name}: {module}:{attribute} is no command"
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their one-line helps, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._table[name][1]) for name in sorted(self._table)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; name the nearest one when there is none."""
+        if args and args[0] not in self._table:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self._table, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            ctx.fail(f"no such command: {args[0]}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def guarded(run: Callable[[], Any]) -> None:
+    """Run a program's group and turn what people may cause into a sentence and a status.
+
+    Exit status 1 for an error of the server or of the input, 2 for wrong usage (click's own), 130
+    for Ctrl-C.
+    """
+    import sys
+
+    from ..client.http import APIError, NoServer
+    from ..jobs.errors import UserError
+
+    try:
+        run()
+    except APIError as error:
+        print(f"Error: {error.error} [API status: {error.status}]", file=sys.stderr)
+        for job_id, sentence in (error.jso or {}).get("job_errors", []):
+            print(f"  {job_id}: {sentence}", file=sys.stderr)
+        sys.exit(1)
+    except (NoServer, UserError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

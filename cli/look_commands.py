@@ -1,0 +1,205 @@
+"""The commands that only look: jobs, runs, agents, checks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from .shown import (
+    args_text,
+    client,
+    elapsed_s,
+    elapsed_text,
+    local,
+    print_json,
+    print_runs,
+    print_table,
+    state_word,
+)
+
+FORMAT = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print."
+)
+WATCH_S = 1.0
+
+
+@click.command()
+@click.option("--label", help="Only jobs with this label.")
+@FORMAT
+@click.pass_context
+def jobs(ctx: click.Context, label: str | None, form: str) -> None:
+    """List the jobs."""
+    found = client(ctx).get_jobs(label=label)
+    if form == "json":
+        print_json(found)
+        return
+    rows = [
+        [
+            job["job_id"],
+            f"({', '.join(job['params'])})" if job["params"] else "",
+            " ".join(job["metadata"].get("labels", [])),
+            "; ".join(schedule["str"] for schedule in job["schedule"]),
+        ]
+        for job in sorted(found, key=lambda job: job["job_id"])
+    ]
+    print_table(["job_id", "params", "labels", "schedule"], rows)
+
+
+@click.command()
+@click.argument("job_id", nargs=-1, required=True)
+@FORMAT
+@click.pass_context
+def job(ctx: click.Context, job_id: tuple[str, ...], form: str) -> None:
+    """Show a job; its id may be shortened as long as it is clear."""
+    found = client(ctx).get_job(" ".join(job_id))
+    if form == "json":
+        print_json(found)
+        return
+    click.echo(click.style(found["job_id"], bold=True))
+    description = found["metadata"].get("description")
+    if description:
+        click.echo(f"\n{description.strip()}\n")
+    for title, key in (
+        ("schedule", "schedule"),
+        ("program", "program"),
+        ("condition", "condition"),
+        ("action", "action"),
+    ):
+        things = found[key] if isinstance(found[key], list) else [found[key]]
+        for thing in things:
+            click.echo(f"{title:<10} {thing['str']}")
+            title = ""
+    click.echo(f"{'params':<10} {', '.join(found['params']) or '–'}")
+    click.echo(f"{'labels':<10} {', '.join(found['metadata'].get('labels', [])) or '–'}")
+
+
+@click.command()
+@click.argument("query", nargs=-1)
+@click.option("-j", "--job", "job_id", help="Only runs of this job.")
+@click.option("-s", "--state", help="Only runs in this state (several with commas).")
+@click.option("--since", help="Only runs scheduled since then: a time, or -6h.")
+@click.option("--until", help="Only runs scheduled before then.")
+@click.option("-n", "--limit", default=50, show_default=True, help="At most so many.")
+@click.option("--times", is_flag=True, help="Show the time of each state.")
+@click.option("-w", "--watch", is_flag=True, help="Show the list again each second.")
+@FORMAT
+@click.pass_context
+def runs(ctx: click.Context, form: str, watch: bool, times: bool, **terms: Any) -> None:
+    """List runs, newest last.
+
+    QUERY is words of a job's path and terms: state:failure label:daily date=2026-11-24.
+    """
+    server = client(ctx)
+    while True:
+        answer = server.find_runs(**_terms(terms))
+        if watch and sys.stdout.isatty():
+            click.clear()
+        _print_runs(answer, form, times=times)
+        if not watch:
+            return
+        time.sleep(WATCH_S)
+
+
+def _terms(terms: dict[str, Any]) -> dict[str, str]:
+    """Return the query of the API for the options given."""
+    query = {
+        "q": " ".join(terms["query"]),
+        "job": terms["job_id"],
+        "state": terms["state"],
+        "since": terms["since"],
+        "until": terms["until"],
+        "limit": str(terms["limit"]),
+    }
+    return {name: value for name, value in query.items() if value}
+
+
+def _print_runs(answer: dict[str, Any], form: str, *, times: bool) -> None:
+    if form == "json":
+        print_json(answer["runs"])
+        return
+    found = list(reversed(answer["runs"]))
+    if not times:
+        print_runs(found, answer.get("now"))
+        return
+    for run in found:
+        click.echo(f"{run['run_id']}  {run['job_id']}  {args_text(run['args'])}".rstrip())
+        for state, at in run["times"].items():
+            click.echo(f"    {state:<10} {local(at)}")
+
+
+@click.command()
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN...")
+@click.option("-v", "--verbose", is_flag=True, help="Show times, results and the log too.")
+@FORMAT
+@click.pass_context
+def run(ctx: click.Context, run_ids: tuple[str, ...], verbose: bool, form: str) -> None:
+    """Show runs."""
+    server = client(ctx)
+    for run_id in run_ids:
+        found = server.get_run(run_id)
+        if form == "json":
+            print_json(found)
+            continue
+        print_run(found)
+        if verbose:
+            for name, at in found["times"].items():
+                click.echo(f"  {name:<10} {local(at)}")
+            for entry in server.get_run_log(run_id):
+                click.echo(f"  {local(entry['timestamp'])}  {entry['message']}")
+
+
+def print_run(found: dict[str, Any]) -> None:
+    """Print a run in a few lines."""
+    args = args_text(found["args"])
+    head = f"{found['run_id']}  {found['job_id']}" + (f"({args})" if args else "")
+    click.echo(click.style(head, bold=True))
+    seconds = elapsed_s(found)
+    took = f" after {elapsed_text(seconds)}" if seconds is not None else ""
+    click.echo(f"  {state_word(found['state'])}{took}, for {local(found['times'].get('schedule'))}")
+    if found.get("program"):
+        click.echo(f"  program: {found['program']['str']}")
+    for cond in found.get("conds", []):
+        click.echo(f"  condition: {cond['str']}")
+
+
+@click.command()
+@FORMAT
+@click.pass_context
+def agents(ctx: click.Context, form: str) -> None:
+    """List the agents."""
+    found = client(ctx).get("/api/v2/agents")
+    if form == "json":
+        print_json(found)
+        return
+    rows = [
+        [
+            agent["agent_id"],
+            agent.get("group_id", ""),
+            "connected" if agent.get("connected") else "silent",
+            agent.get("hostname", ""),
+            str(agent.get("pid", "")),
+            str(agent.get("live", 0)),
+        ]
+        for agent in found["agents"]
+    ]
+    print_table(["agent", "group", "state", "host", "pid", "processes"], rows)
+
+
+@click.command()
+@FORMAT
+@click.pass_context
+def checks(ctx: click.Context, form: str) -> None:
+    """Show what the sanity checker has found; exit 1 when there is anything."""
+    found = client(ctx).get("/api/v2/checks")
+    if form == "json":
+        print_json(found)
+    elif not found["findings"]:
+        click.echo(f"nothing found, checked {local(found['checked_at']) or 'not yet'}")
+    else:
+        rows = [[f["severity"], f["check"], f["sentence"]] for f in found["findings"]]
+        print_table(["severity", "check", "finding"], rows)
+    if found["findings"]:
+        sys.exit(1)

@@ -1,0 +1,58 @@
+"""`callsheet`: the commands of people, who look at jobs and runs and act on them."""
+
+from __future__ import annotations
+
+import click
+
+from .lazy import LazyGroup, guarded
+
+TABLE = {
+    "adhoc": ("run_commands:adhoc", "Run a command once, without a job file."),
+    "agents": ("look_commands:agents", "List the agents."),
+    "check": ("folder_commands:check", "Check a folder of job files."),
+    "checks": ("look_commands:checks", "Show what the sanity checker has found."),
+    "create": ("folder_commands:create", "Create a database."),
+    "demo": ("demo:demo", "Run a server with a folder of demonstration jobs."),
+    "hold": ("run_commands:hold", "Hold scheduled or waiting runs."),
+    "job": ("look_commands:job", "Show a job."),
+    "jobs": ("look_commands:jobs", "List the jobs."),
+    "kill": ("run_commands:kill", "Kill the processes of runs at once."),
+    "mark": ("run_commands:mark", "Force finished runs into another finished state."),
+    "output": ("follow_commands:output", "Print the output of a run."),
+    "release": ("run_commands:release", "Release held runs."),
+    "reload": ("folder_commands:reload_jobs", "Read the job folder again."),
+    "rerun": ("run_commands:rerun", "Run again what runs ran."),
+    "run": ("look_commands:run", "Show runs."),
+    "runs": ("look_commands:runs", "List runs."),
+    "schedule": ("run_commands:schedule", "Schedule a run of a job."),
+    "serve": ("serve_command:serve_command", "Run a server in the foreground."),
+    "signal": ("run_commands:send_signal", "Send a signal to the processes of runs."),
+    "skip": ("run_commands:skip", "Skip scheduled or waiting runs."),
+    "start": ("run_commands:start", "Start scheduled or waiting runs now."),
+    "stop": ("run_commands:stop", "Stop running runs."),
+    "watch": ("follow_commands:watch", "Follow a run until it is finished."),
+}
+
+
+@click.command(
+    cls=LazyGroup,
+    table=TABLE,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CALLSHEET"},
+)
+@click.option("--host", help="The server, as HOST or HOST:PORT (default: $CALLSHEET_HOST).")
+@click.option("--port", type=int, help="The server's port.")
+@click.option("--log-level", "--log", hidden=True, help="Accepted for Apsis's sake.")
+@click.version_option(package_name="callsheet")
+@click.pass_context
+def group(ctx: click.Context, host: str | None, port: int | None, log_level: str | None) -> None:
+    """See what runs, why it waits, and act on it."""
+    ctx.obj = (host, port)
+
+
+def main() -> None:
+    """Run the command line."""
+    guarded(group)
+
+
+if __name__ == "__main__":
+    main()

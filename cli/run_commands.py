@@ -1,0 +1,204 @@
+"""The commands that act on runs: schedule, start, skip, stop, signal, mark, rerun, hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from .look_commands import FORMAT, print_run
+from .shown import client, print_json, state_word, warn
+
+MARKABLE = ("success", "failure", "error", "skipped")
+RUNS = click.argument("run_ids", nargs=-1, required=True, metavar="RUN...")
+
+Each = Callable[[Any, str], Any]
+
+
+def when(text: str) -> str:
+    """Return TIME as the API takes it: `now`, a time, `+10m` from now, or the next `HH:MM[:SS]`.
+
+    A daytime is that of this machine's zone.
+    """
+    from ..jobs.times import format_time, parse_daytime, parse_duration, parse_time
+
+    if text == "now":
+        return text
+    if text.startswith("+"):
+        now_us = round(datetime.now().timestamp() * 1e6)  # noqa: DTZ005 - an epoch time
+        return format_time(now_us + parse_duration(text[1:]))
+    if re.match(r"\d{1,2}:\d{2}(:\d{2})?$", text):
+        now = datetime.now().astimezone()
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+        at = day + timedelta(seconds=parse_daytime(text))
+        if at.astimezone() <= now:
+            at += timedelta(days=1)
+        return at.astimezone().isoformat()
+    return format_time(parse_time(text))
+
+
+def args_of(words: tuple[str, ...]) -> dict[str, str]:
+    """Return NAME=VALUE words as args."""
+    args = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{word!r}: expected NAME=VALUE")
+        args[name] = value
+    return args
+
+
+def _print_new(found: Any, form: str) -> None:
+    for one in found if isinstance(found, list) else [found]:
+        if form == "json":
+            print_json(one)
+        else:
+            print_run(one)
+
+
+@click.command()
+@click.argument("time")
+@click.argument("job_id")
+@click.argument("args", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--count", type=click.IntRange(1, 10_000), help="Schedule so many of them.")
+@click.option("--stop-time", help="Stop them then: a time, or a duration after TIME.")
+@FORMAT
+@click.pass_context
+def schedule(
+    ctx: click.Context,
+    time: str,
+    job_id: str,
+    args: tuple[str, ...],
+    count: int | None,
+    stop_time: str | None,
+    form: str,
+) -> None:
+    """Schedule a run of a job.
+
+    TIME is `now`, `+10m`, `HH:MM:SS` (the next one) or a full time with a zone.
+    """
+    found = client(ctx).schedule(
+        job_id, args_of(args), when(time), count=count, stop_time=stop_time
+    )
+    _print_new(found, form)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("time")
+@click.argument("command", nargs=-1, required=True)
+@click.option("--shell", is_flag=True, help="Run it by a shell.")
+@FORMAT
+@click.pass_context
+def adhoc(
+    ctx: click.Context, time: str, command: tuple[str, ...], shell: bool, form: str
+) -> None:
+    """Run a command once, without a job file."""
+    server = client(ctx)
+    if shell:
+        found = server.schedule_shell_program(when(time), " ".join(command))
+    else:
+        found = server.schedule_program(when(time), list(command))
+    _print_new(found, form)
+
+
+@click.command()
+@RUNS
+@FORMAT
+@click.pass_context
+def rerun(ctx: click.Context, run_ids: tuple[str, ...], form: str) -> None:
+    """Run again what runs ran."""
+    server = client(ctx)
+    for run_id in run_ids:
+        _print_new(server.rerun(run_id), form)
+
+
+def _each(ctx: click.Context, run_ids: tuple[str, ...], act: Each) -> None:
+    """Act on every run; go on after a refusal, and fail at the end if there was one."""
+    from ..client.http import APIError
+
+    server = client(ctx)
+    failed = False
+    for run_id in run_ids:
+        try:
+            act(server, run_id)
+        except APIError as error:
+            failed = True
+            warn(f"Error: {error.error} [API status: {error.status}]")
+        else:
+            state = server.get_run(run_id)["state"]
+            click.echo(f"{run_id}  {state_word(state)}")
+    if failed:
+        ctx.exit(1)
+
+
+@click.command()
+@RUNS
+@click.pass_context
+def start(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+    """Start scheduled runs now, or waiting ones without their conditions."""
+    _each(ctx, run_ids, lambda server, run_id: server.start(run_id))
+
+
+@click.command()
+@RUNS
+@click.pass_context
+def skip(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+    """Skip scheduled or waiting runs."""
+    _each(ctx, run_ids, lambda server, run_id: server.skip(run_id))
+
+
+@click.command()
+@RUNS
+@click.pass_context
+def stop(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+    """Stop running runs by their stop signal, and by SIGKILL after their grace period."""
+    _each(ctx, run_ids, lambda server, run_id: server.stop_run(run_id))
+
+
+@click.command()
+@RUNS
+@click.pass_context
+def kill(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+    """Kill the processes of runs at once."""
+    _each(ctx, run_ids, lambda server, run_id: server.kill(run_id))
+
+
+@click.command()
+@RUNS
+@click.option("-r", "--reason", default="", help="Why, for those who wonder.")
+@click.pass_context
+def hold(ctx: click.Context, run_ids: tuple[str, ...], reason: str) -> None:
+    """Hold scheduled or waiting runs until they are released."""
+    _each(ctx, run_ids, lambda server, run_id: server.hold(run_id, reason))
+
+
+@click.command()
+@RUNS
+@click.pass_context
+def release(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+    """Release held runs."""
+    _each(ctx, run_ids, lambda server, run_id: server.release(run_id))
+
+
+@click.command("signal")
+@click.argument("signal")
+@RUNS
+@click.pass_context
+def send_signal(ctx: click.Context, signal: str, run_ids: tuple[str, ...]) -> None:
+    """Send a signal, by name or number, to the processes of runs."""
+    _each(ctx, run_ids, lambda server, run_id: server.signal(run_id, signal))
+
+
+@click.command()
+@click.argument("state")
+@RUNS
+@click.pass_context
+def mark(ctx: click.Context, state: str, run_ids: tuple[str, ...]) -> None:
+    """Force finished runs into another finished state; STATE may be shortened."""
+    found = [name for name in MARKABLE if state and name.startswith(state)]
+    if len(found) != 1:
+        raise click.BadParameter(f"{state!r}: expected one of {', '.join(MARKABLE)}")
+    _each(ctx, run_ids, lambda server, run_id: server.mark(run_id, found[0]))

@@ -1,0 +1,214 @@
+"""Builds and runs a whole server: settings to processes. The only place that knows every role.
+
+Called by `callsheetctl serve`. Everything all roles share is imported here, before the supervisor
+forks them; the web server's own libraries are imported in its process alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pykka
+import zmq
+
+from ..actors import clock
+from ..actors.limits import limit_memory
+from ..actors.link import Link
+from ..actors.play import play
+from ..actors.roles import AGENT, ROLES, SPECS, Stagehand, Terms
+from ..actors.supervise import RESTART, Program, supervise
+from ..actors.window import Window
+from ..jobs.errors import UserError
+from ..messages.post import BINDER, WEB
+from ..store.interface import StoreUnusable
+from ..store.lock import WriterLock
+from ..store.sqlite import BUSY_MS
+from ..wire import place as places
+from ..wire.place import Place, run_directory
+
+if TYPE_CHECKING:
+    from ..conf.settings import Settings
+    from ..webui.services import WebSettings
+
+log = logging.getLogger("callsheet.serve")
+
+# Another server has the database.
+IN_USE = 2
+LOCAL_AGENT = "local"
+LOCAL_GROUP = "default"
+
+
+class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server is made of. `state_dir` holds its outputs, its local agent's spool, and who is
+    who among its processes; `bind` are `host:port` of the console and API."""
+
+    roles: Terms
+    state_dir: str
+    bind: tuple[str, ...]
+    lookback_us: int | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    local_agent: bool = True
+
+
+def serve(settings: Settings, *, inline: bool = False) -> int:
+    """Run a server by its settings until it is told to stop; see `run_server`."""
+    return run_server(terms_of(settings, clock.now_us()), inline=inline)
+
+
+def terms_of(settings: Settings, now_us: int) -> ServerTerms:
+    """Return what the settings say, in terms of the roles."""
+    state_dir = settings.state_dir
+    schedule, timeout_us = settings.schedule, settings.database.timeout_us
+    roles = Terms(
+        database=str(settings.database.path),
+        outputs=str(state_dir / "outputs"),
+        job_dir=str(settings.job_dir),
+        cache=str(state_dir / "jobs.cache"),
+        busy_ms=BUSY_MS if timeout_us is None else max(1, timeout_us // 1_000),
+        window=Window(span_us=schedule.horizon_us, ahead=schedule.ahead),
+        since_us=now_us if schedule.since == "now" else schedule.since,
+        waiting_max_us=settings.waiting.max_time_us,
+        checks_every_s=settings.checks.interval_us / 1e6,
+        default_timeout=settings.program.timeout,
+        actions=settings.actions,
+    )
+    return ServerTerms(
+        roles=roles,
+        state_dir=str(state_dir),
+        bind=settings.bind,
+        lookback_us=settings.runs.lookback_us,
+    )
+
+
+def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
+    """Run a server until it is told to stop; return the exit status.
+
+    Prints one line when it is ready. A mistake of the user's is one sentence on standard error:
+    status 2 when another server has the database, else 1.
+    """
+    try:
+        in_use = _refusal(terms.roles.database)
+        if in_use:
+            return _refuse(in_use, IN_USE)
+        state_dir = Path(terms.state_dir)
+        state_dir.mkdir(parents=True, exist_ok=True)
+        place = Place(run_directory(state_dir / "run"), inside=inline)
+        if inline:
+            status, sentence = _run_inline(terms, place), ""
+        else:
+            hand = Stagehand(terms.roles, place, zmq.Context.instance)
+            status, sentence = supervise(_programs(terms, hand, place), state_dir, _announce)
+    except UserError as error:
+        return _refuse(str(error), 1)
+    if status == RESTART:
+        log.warning("the server begins anew")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell
+    return _refuse(sentence, status) if sentence else status
+
+
+def _programs(terms: ServerTerms, hand: Stagehand, place: Place) -> list[Program]:
+    """Return how each role's process is run."""
+
+    def player(role: str) -> Callable[[int], int]:
+        def start(link: Link) -> pykka.ActorRef[Any]:
+            if role == BINDER:
+                limit_memory()
+            return hand.start(role, link)
+
+        return lambda fd: play(role, start, fd)
+
+    def web(fd: int) -> int:
+        # Tornado is for this process alone; the others need not carry it.
+        from .web_role import play_web
+
+        return play_web(hand, _web_settings(terms, os.getppid()), fd)
+
+    programs = [Program(spec=SPECS[role], play=player(role)) for role in ROLES]
+    programs.append(Program(spec=SPECS[WEB], play=web))
+    if terms.local_agent:
+        programs.append(Program(spec=SPECS[AGENT], command=_agent_command(terms, place)))
+    return programs
+
+
+def _run_inline(terms: ServerTerms, place: Place) -> int:
+    from .inline import InlineServer
+
+    context = zmq.Context()
+    hand = Stagehand(terms.roles, place, lambda: context, alone=False)
+    agent = _agent_command(terms, place) if terms.local_agent else None
+    server = InlineServer(hand, ROLES, _web_settings(terms, os.getpid()), agent)
+    try:
+        return server.run(_print_ready)
+    finally:
+        context.destroy(linger=0)
+
+
+def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str]]:
+    """Return how the agent of this host is started, given the fd of its line."""
+
+    def command(fd: int) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "callsheet.agentd.daemon",
+            "--server",
+            place.outside(places.AGENTS),
+            "--spool",
+            str(Path(terms.state_dir) / "spool"),
+            "--agent-id",
+            LOCAL_AGENT,
+            "--group",
+            LOCAL_GROUP,
+            "--supervised-fd",
+            str(fd),
+        ]
+
+    return command
+
+
+def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
+    from .. import __version__
+    from ..webui.services import WebSettings
+
+    return WebSettings(
+        bind=terms.bind,
+        database=terms.roles.database,
+        outputs_root=terms.roles.outputs,
+        job_folder=terms.roles.job_dir,
+        lookback_us=terms.lookback_us,
+        allowed_hosts=terms.allowed_hosts,
+        shut_down_pid=shut_down_pid,
+        version=__version__,
+    )
+
+
+def _announce(details: dict[str, str]) -> None:
+    _print_ready(details[WEB])
+
+
+def _print_ready(address: str) -> None:
+    print(f"callsheet: console at {address}", flush=True)
+
+
+def _refusal(database: str) -> str:
+    """Return why the database cannot be had because another server has it, empty when it can."""
+    if not os.path.exists(database):
+        return ""  # the ledger says it better
+    try:
+        WriterLock(database).release()
+    except StoreUnusable as error:
+        return str(error)
+    return ""
+
+
+def _refuse(sentence: str, status: int) -> int:
+    print(f"callsheet: {sentence}", file=sys.stderr, flush=True)
+    return status

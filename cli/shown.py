@@ -1,0 +1,133 @@
+"""How runs and jobs are shown on a terminal: states, times, tables. Plain text; colour only there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+SYMBOLS = {
+    "new": ".",
+    "scheduled": "O",
+    "waiting": "|",
+    "starting": "›",
+    "running": "»",
+    "stopping": "≯",
+    "success": "+",
+    "failure": "X",
+    "error": "!",
+    "skipped": "-",
+}
+COLOURS = {
+    "running": "blue",
+    "starting": "blue",
+    "stopping": "blue",
+    "waiting": "yellow",
+    "success": "green",
+    "failure": "red",
+    "error": "magenta",
+    "skipped": "bright_black",
+    "scheduled": "bright_black",
+}
+
+
+def client(ctx: click.Context) -> Any:
+    """Return a client of the server that the options name."""
+    from ..client.client import Client
+
+    host, port = ctx.find_root().obj or (None, None)
+    return Client(host, port)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, indented by two."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def state_word(state: str) -> str:
+    """Return a state with its symbol, in its colour on a terminal."""
+    return click.style(f"{SYMBOLS.get(state, '?')} {state}", fg=COLOURS.get(state))
+
+
+def args_text(args: dict[str, str]) -> str:
+    """Return args as `name=value` words."""
+    return " ".join(f"{name}={value}" for name, value in sorted(args.items()))
+
+
+def local(time: str | None) -> str:
+    """Return an API time as `YYYY-MM-DD HH:MM:SS` in the zone of this machine; empty for none."""
+    if not time:
+        return ""
+    from datetime import datetime
+
+    return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def elapsed_text(seconds: float | None) -> str:
+    """Return `m:ss`, `h:mm:ss` or `d:hh:mm:ss`; empty for None."""
+    if seconds is None:
+        return ""
+    whole = int(seconds)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}:{hour:02}:{minute:02}:{second:02}"
+    if hours:
+        return f"{hour}:{minute:02}:{second:02}"
+    return f"{minute}:{second:02}"
+
+
+def elapsed_s(run: dict[str, Any], now: str | None = None) -> float | None:
+    """Return how long a run ran, or has been running by the server's clock."""
+    from datetime import datetime
+
+    times = run.get("times") or run.get("timestamps") or {}
+    began = times.get("running")
+    if began is None:
+        return None
+    ends = [times[s] for s in ("success", "failure", "error") if s in times]
+    end = max(ends) if ends else now
+    if end is None:
+        return None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(began)).total_seconds()
+
+
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Print a table, aligned by what is seen (colour codes count for nothing)."""
+    plain = [[click.unstyle(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
+    line = "  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True))
+    click.echo(click.style(line.rstrip(), bold=True))
+    for row, bare in zip(rows, plain, strict=True):
+        cells = [
+            cell + " " * (width - len(seen))
+            for cell, seen, width in zip(row, bare, widths, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def print_runs(runs: list[dict[str, Any]], now: str | None = None) -> None:
+    """Print a table of runs, oldest first."""
+    rows = []
+    for run in runs:
+        times = run.get("times") or run.get("timestamps") or {}
+        start = times.get("running") or run.get("schedule_time") or times.get("schedule")
+        rows.append(
+            [
+                run["run_id"],
+                state_word(run["state"]),
+                local(start),
+                elapsed_text(elapsed_s(run, now)),
+                run["job_id"],
+                args_text(run["args"]),
+            ]
+        )
+    print_table(["run_id", "state", "start", "elapsed", "job_id", "args"], rows)
+
+
+def warn(sentence: str) -> None:
+    """Say something to the person, not to the pipe."""
+    print(sentence, file=sys.stderr)

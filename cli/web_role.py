@@ -1,0 +1,57 @@
+"""The web server as a role of the server: Tornado on the main thread, its stage beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pykka
+
+from ..actors.link import SupervisedLink
+from ..actors.play import end, settle_in, tell_ping, watch_beside
+from ..actors.roles import Stagehand
+from ..actors.stage import Stage
+from ..jobs.errors import UserError
+from ..messages.post import WEB
+from ..webui.app import StartStage, WebServer, run_web
+from ..webui.services import WebSettings
+
+
+def play_web(hand: Stagehand, settings: WebSettings, fd: int) -> int:
+    """Play the web role in a process of its own until its supervisor ends it; return the status."""
+    settle_in(WEB)
+    link = SupervisedLink(fd)
+    servers: list[WebServer] = []
+    refs: list[pykka.ActorRef[Any]] = []
+
+    def started(server: WebServer) -> None:
+        servers.append(server)
+        link.detail = console_address(server)
+
+    def start_stage(core: Any) -> Any:
+        ref = Stage.start(hand.script(WEB, lambda _: core), link)
+        refs.append(ref)
+        loop = asyncio.get_running_loop()
+
+        def ping() -> None:
+            # By way of the loop: the beat then proves that both threads turn.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(tell_ping, ref)
+
+        watch_beside(link, ref, ping, servers[0].stop)
+        return ref.tell
+
+    start: StartStage = start_stage
+    try:
+        run_web(settings, start, started)
+    except UserError as error:
+        link.unusable(str(error))
+    for ref in refs:
+        end(ref, link, asked=True)
+    return 0
+
+
+def console_address(server: WebServer) -> str:
+    """Return the address of the console as people open it."""
+    return f"http://{server.addresses[0]}/"

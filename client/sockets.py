@@ -1,0 +1,49 @@
+"""Following a run or an output over a WebSocket; asynchronous."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tornado.websocket import websocket_connect
+
+# An output's frame holds at most 256 KiB of data; runs may have much in their meta.
+MAX_MESSAGE_BYTES = 64 * 2**20
+
+_RANGE = re.compile(rb"bytes[= ](\d+)-(\d+)/(\d+)")
+
+
+async def run_updates(address: str, run_id: str, *, init: bool) -> AsyncIterator[dict[str, Any]]:
+    """Yield the updates of a run until the server closes the socket."""
+    url = f"ws://{address}/api/v1/runs/{run_id}/updates{'?init' if init else ''}"
+    socket = await websocket_connect(url, max_message_size=MAX_MESSAGE_BYTES)
+    try:
+        while (message := await socket.read_message()) is not None:
+            yield json.loads(message)
+    finally:
+        socket.close()
+
+
+async def output_updates(
+    address: str, run_id: str, output_id: str, *, start: int | None
+) -> AsyncIterator[bytes]:
+    """Yield the bytes of an output, contiguous, until the run is finished."""
+    query = "" if start is None else f"?start={start}"
+    url = f"ws://{address}/api/v1/runs/{run_id}/output/{output_id}/updates{query}"
+    socket = await websocket_connect(url, max_message_size=MAX_MESSAGE_BYTES)
+    offset: int | None = start
+    try:
+        while (message := await socket.read_message()) is not None:
+            assert isinstance(message, bytes), "expected binary frames"
+            head, _, data = message.partition(b"\r\n\r\n")
+            found = _RANGE.search(head)
+            assert found is not None, "expected a Content-Range"
+            first, last = int(found[1]), int(found[2])
+            assert last + 1 - first == len(data), "expected as much data as the range says"
+            assert offset is None or first == offset, "expected contiguous data"
+            offset = last + 1
+            yield data
+    finally:
+        socket.close()

@@ -1,0 +1,299 @@
+"""The settings of a server: read from one YAML file, checked, made absolute.
+
+Called by the command line, which hands the result to every role. It reads one file and changes
+nothing. The keys are those of Apsis's configuration; unknown ones are ignored, so that one file
+may serve both. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ..jobs.actions import Action
+from ..jobs.errors import UserError
+from ..jobs.parse_conditions import read_action
+from ..jobs.parse_programs import read_timeout
+from ..jobs.parse_schedules import instant
+from ..jobs.programs import TimeoutSpec
+from ..jobs.reading import At, Fields, KeyPath, Told, filled, many, shown
+from ..jobs.times import SECOND_US, parse_duration
+from .yaml_reader import Document, YamlError, read_yaml
+
+DAY_US = 86_400 * SECOND_US
+# Expected runs are rows: further ahead than this is a typo.
+FURTHEST_US = 3_660 * DAY_US
+DEFAULT_BIND = ("127.0.0.1:5000",)
+
+
+class SettingsError(UserError):
+    """Settings cannot be used; a line for every problem."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__("\n".join(lines))
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the database is, and how long to wait for its lock; None: the store's own default."""
+
+    path: Path
+    timeout_us: int | None = None
+
+
+class RunsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How far back lists of runs reach; None: without limit."""
+
+    lookback_us: int | None = None
+
+
+class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How far ahead runs are expected: `horizon_us`, and at least `ahead` runs of a schedule.
+
+    `since`: never schedule for before this instant; `"now"` is the start of the server.
+    """
+
+    horizon_us: int = DAY_US
+    since: int | Literal["now"] | None = None
+    ahead: int = 24
+
+
+class WaitingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a run may wait before it is an error; None: for ever."""
+
+    max_time_us: int | None = None
+
+
+class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The timeout of programs that name none."""
+
+    timeout: TimeoutSpec | None = None
+
+
+class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How often the checker looks at the server."""
+
+    interval_us: int = 60 * SECOND_US
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings. Paths are absolute; `state_dir` holds sockets, spools and outputs."""
+
+    job_dir: Path
+    database: DatabaseSettings
+    state_dir: Path
+    runs: RunsSettings = RunsSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    waiting: WaitingSettings = WaitingSettings()
+    actions: tuple[Action, ...] = ()
+    program: ProgramSettings = ProgramSettings()
+    bind: tuple[str, ...] = DEFAULT_BIND
+    checks: ChecksSettings = ChecksSettings()
+
+
+def load_settings(
+    path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()
+) -> Settings:
+    """Return the settings of a file.
+
+    Args:
+        path: the file; None: defaults, relative to the working folder.
+        overrides: `a.b=c` each, as if the file said `a: {b: c}`; the last one wins.
+
+    Raises:
+        SettingsError: the file cannot be read, or something in it is wrong.
+    """
+    document = _document(path)
+    data = {} if document.value is None else document.value
+    where = "settings" if path is None else os.fspath(path)
+    if not isinstance(data, dict):
+        raise SettingsError([f"{where}:1:1: settings are {shown(data)}: expected a mapping"])
+    overridden = [_override(data, text) for text in overrides]
+    base = Path.cwd() if path is None else Path(path).absolute().parent
+    problems: list[tuple[KeyPath, str]] = []
+    try:
+        return _settings(Fields(data, At((), problems)), base)
+    except Told:
+        pass
+    lines = []
+    for key_path, sentence in problems:
+        if any(key_path[: len(key)] == key for key in overridden) or path is None:
+            lines.append(sentence)
+        else:
+            line, column = document.position(key_path)
+            lines.append(f"{where}:{line}:{column}: {sentence}")
+    raise SettingsError(lines)
+
+
+def _document(path: str | os.PathLike[str] | None) -> Document:
+    if path is None:
+        return Document(None, "", "settings")
+    name = os.fspath(path)
+    try:
+        return read_yaml(Path(path).read_bytes(), name)
+    except OSError as error:
+        said = f"{name}: cannot be read: {error.strerror}: expected a settings file"
+        raise SettingsError([said]) from None
+    except ValueError:
+        raise SettingsError([f"{shown(name)}: is not the name of a file"]) from None
+    except YamlError as error:
+        raise SettingsError([str(error)]) from None
+
+
+def _override(data: dict[str, Any], text: str) -> KeyPath:
+    """Put one override into the data; return its key path."""
+    keys, equals, said = text.partition("=")
+    key_path = tuple(keys.strip().split("."))
+    if not equals or not all(key_path):
+        raise SettingsError([f"override {shown(text)}: expected a form like schedule.horizon=2d"])
+    try:
+        value = read_yaml(said, f"override {keys}").value
+    except YamlError as error:
+        raise SettingsError([str(error)]) from None
+    for key in key_path[:-1]:
+        inner = data.get(key)
+        if key == "database" and isinstance(inner, str):
+            inner = {"path": inner}
+        data[key] = inner = dict(inner) if isinstance(inner, Mapping) else {}
+        data = inner
+    data[key_path[-1]] = value
+    return key_path
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def _settings(fields: Fields, base: Path) -> Settings:
+    def absolute(value: Any, at: At) -> Path:
+        return Path(os.path.normpath(base / os.path.expanduser(filled(value, at))))
+
+    def database(value: Any, at: At) -> DatabaseSettings:
+        if not isinstance(value, Mapping):
+            return DatabaseSettings(path=absolute(value, at))
+        inner = Fields(value, at)
+        path = inner.take("path", absolute, base / "callsheet.db")
+        timeout_us = inner.take("timeout", _more_than_none, None)
+        _told(at)
+        return DatabaseSettings(path=path, timeout_us=timeout_us)
+
+    default = DatabaseSettings(path=base / "callsheet.db")
+    found = fields.take("database", database, default) or default
+    job_dir = fields.take("job_dir", absolute, base / "jobs")
+    state_dir = fields.take("state_dir", absolute, Path(f"{found.path}.state"))
+    old_lookback_us = fields.take("runs_lookback", _seconds, None)
+    runs = fields.take("runs", _runs, RunsSettings())
+    if runs is not None and runs.lookback_us is None:
+        runs = RunsSettings(lookback_us=old_lookback_us)
+    schedule = fields.take("schedule", _schedule, ScheduleSettings())
+    waiting = fields.take("waiting", _waiting, WaitingSettings())
+    actions = fields.take("action", many(read_action), ())
+    program = fields.take("program", _program, ProgramSettings())
+    bind = fields.take("bind", many(_address), DEFAULT_BIND)
+    checks = fields.take("checks", _checks, ChecksSettings())
+    _told(fields.at)
+    return Settings(
+        job_dir=job_dir,
+        database=found,
+        state_dir=state_dir,
+        runs=runs,
+        schedule=schedule,
+        waiting=waiting,
+        actions=actions,
+        program=program,
+        bind=bind or DEFAULT_BIND,
+        checks=checks,
+    )
+
+
+def _told(at: At) -> None:
+    if any(path[: len(at.path)] == at.path for path, _ in at.problems):
+        raise Told
+
+
+def _runs(value: Any, at: At) -> RunsSettings:
+    lookback_us = Fields(value, at).take("lookback", _seconds, None)
+    _told(at)
+    return RunsSettings(lookback_us=lookback_us)
+
+
+def _schedule(value: Any, at: At) -> ScheduleSettings:
+    fields = Fields(value, at)
+    horizon_us = fields.take("horizon", _more_than_none, DAY_US)
+    since = fields.take("since", _since, None)
+    ahead = fields.take("ahead", _ahead, 24)
+    if horizon_us is not None and horizon_us > FURTHEST_US:
+        at.key("horizon").fail(f"expected at most {FURTHEST_US // DAY_US} days")
+    _told(at)
+    return ScheduleSettings(horizon_us=horizon_us, since=since, ahead=ahead)
+
+
+def _waiting(value: Any, at: At) -> WaitingSettings:
+    max_time_us = Fields(value, at).take("max_time", _more_than_none, None)
+    _told(at)
+    return WaitingSettings(max_time_us=max_time_us)
+
+
+def _program(value: Any, at: At) -> ProgramSettings:
+    timeout = Fields(value, at).take("timeout", _timeout, None)
+    _told(at)
+    return ProgramSettings(timeout=timeout)
+
+
+def _timeout(value: Any, at: At) -> TimeoutSpec | None:
+    if isinstance(value, Mapping) and value.get("duration") is None:
+        # A signal alone sets no timeout, but is checked.
+        if value.get("signal") is not None:
+            read_timeout({"duration": 1, "signal": value["signal"]}, at)
+        return None
+    if isinstance(value, Mapping):
+        value = {key: value[key] for key in ("duration", "signal") if value.get(key) is not None}
+    return read_timeout(value, at)
+
+
+def _checks(value: Any, at: At) -> ChecksSettings:
+    interval_us = Fields(value, at).take("interval", _more_than_none, 60 * SECOND_US)
+    _told(at)
+    return ChecksSettings(interval_us=interval_us)
+
+
+def _more_than_none(value: Any, at: At) -> int:
+    """Read a duration of more than 0, in microseconds."""
+    found = parse_duration(value)
+    if found < 0:
+        name = ".".join(map(str, at.path))
+        at.problems.append((at.path, f"{name} has negative duration: {value}"))
+        raise Told
+    if found == 0:
+        raise UserError("is 0: expected a duration of more")
+    return found
+
+
+def _seconds(value: Any, _at: At) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"{shown(value)}: expected a number of seconds")
+    if not 0 <= value < 1e11:
+        raise UserError(f"{value}: expected 0 or more seconds")
+    return round(value * SECOND_US)
+
+
+def _since(value: Any, at: At) -> int | Literal["now"]:
+    return "now" if value == "now" else instant(value, at)
+
+
+def _ahead(value: Any, _at: At) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
+        raise UserError(f"{shown(value)}: expected a whole number from 1 to 10000")
+    return value
+
+
+def _address(value: Any, at: At) -> str:
+    address = filled(value, at)
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise UserError(f"{shown(address)}: expected a form like 127.0.0.1:5000")
+    return address

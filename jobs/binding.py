@@ -1,0 +1,343 @@
+"""Binding: a job's templates filled with a run's args, once and for ever.
+
+A bound run never changes, whatever becomes of the job file.
+"""
+
+from __future__ import annotations
+
+import signal as signals
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from .actions import Action
+from .calendars import Calendar
+from .conditions import (
+    BoundCondition,
+    BoundConst,
+    BoundDependency,
+    BoundMaxRunning,
+    BoundSkipDuplicate,
+    Condition,
+    Const,
+    Dependency,
+    MaxRunning,
+    SkipDuplicate,
+)
+from .errors import UserError
+from .job import Job
+from .programs import (
+    BoundNoOp,
+    BoundProcess,
+    BoundProgram,
+    NoOp,
+    Process,
+    Shell,
+    StopSpec,
+    TimeoutSpec,
+)
+from .run import NewRun
+from .schedules import Fire
+from .states import reachable_from
+from .templates import builtins, expand, is_template
+from .times import parse_duration
+
+BASH = "/usr/bin/bash"
+BYTES_PER_GB = 10**9
+
+FindJob = Callable[[str], Job | None]
+
+
+class BindingError(UserError):
+    """A run cannot be bound: its args do not fit, or a template or what it names is wrong."""
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """What binding gives."""
+
+    program: BoundProgram
+    conds: tuple[BoundCondition, ...]
+    actions: tuple[Action, ...]
+
+
+# --- args ---------------------------------------------------------------------------------------
+
+
+def stringify_args(args: Mapping[str, Any]) -> dict[str, str]:
+    """Return args as text (`1` → "1", `True` → "True"), sorted by name."""
+    return {name: str(args[name]) for name in sorted(args)}
+
+
+def check_args(job: Job, args: Mapping[str, str]) -> None:
+    """Raise BindingError unless `args` are exactly the job's params."""
+    missing = sorted(set(job.params) - set(args))
+    if missing:
+        raise BindingError(f"missing args ({', '.join(missing)}) for job {job.job_id}")
+    extra = sorted(set(args) - set(job.params))
+    if extra:
+        raise BindingError(f"extra args ({', '.join(extra)}) for job {job.job_id}")
+
+
+def schedule_args(job: Job, fire: Fire) -> dict[str, str]:
+    """Return the args of a nominal run: of the candidates those that are params, sorted."""
+    return {name: fire.args[name] for name in sorted(job.params) if name in fire.args}
+
+
+def propagate_args(
+    params: Iterable[str], explicit: Mapping[str, str], source: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the explicit args, and the source's same-named ones for params that are left open."""
+    args = dict(explicit)
+    for name in params:
+        if name not in args and name in source:
+            args[name] = source[name]
+    return dict(sorted(args.items()))
+
+
+# --- binding ------------------------------------------------------------------------------------
+
+
+def needs_templates(job: Job) -> bool:
+    """Whether any text of the job that binding looks at holds a template."""
+    return any(map(is_template, _texts(job)))
+
+
+def bind(
+    job: Job,
+    args: Mapping[str, str],
+    run_id: str,
+    find_job: FindJob,
+    calendars: Mapping[str, Calendar],
+    *,
+    default_timeout: TimeoutSpec | None = None,
+) -> Bound:
+    """Bind a job to args. `run_id` may be "None" when a job is only checked.
+
+    Args:
+        find_job: gives the job of an id, None when there is none.
+        default_timeout: for programs that name no timeout.
+    Raises:
+        BindingError: args do not fit, or something in the job cannot be bound.
+    """
+    check_args(job, args)
+    binder = _Binder(job, args, run_id, find_job, calendars)
+    try:
+        return Bound(
+            program=binder.program(default_timeout),
+            conds=tuple(
+                bound for cond in job.conditions if (bound := binder.condition(cond)) is not None
+            ),
+            actions=job.actions,
+        )
+    except BindingError:
+        raise
+    except UserError as error:
+        raise BindingError(str(error)) from None
+
+
+def new_run(
+    job: Job,
+    definition: str,
+    run_id: str,
+    args: Mapping[str, str],
+    schedule_us: int,
+    find_job: FindJob,
+    calendars: Mapping[str, Calendar],
+    *,
+    default_timeout: TimeoutSpec | None = None,
+    **extra: Any,
+) -> NewRun:
+    """Return a run of the job, bound; or with the error that binding met. Never raises for it.
+
+    Args:
+        extra: further fields of the run (`fingerprint`, `stop_us`, `rerun_of`, `note` …).
+    """
+    fields: dict[str, Any] = {
+        "run_id": run_id,
+        "job_id": job.job_id,
+        "args": dict(sorted(args.items())),
+        "schedule_us": schedule_us,
+        "definition": definition,
+        "labels": job.labels,
+        "ad_hoc": job.ad_hoc,
+    } | extra
+    try:
+        bound = bind(job, args, run_id, find_job, calendars, default_timeout=default_timeout)
+    except BindingError as error:
+        return NewRun(**fields, error=str(error))
+    return NewRun(**fields, program=bound.program, conds=bound.conds, actions=bound.actions)
+
+
+def signal_number(text: str) -> int:
+    """Return the number of a signal given as `TERM`, `SIGTERM` or `15`.
+
+    Raises:
+        UserError: there is no such signal.
+    """
+    word = text.strip()
+    try:
+        if word.isascii() and word.isdigit():
+            return signals.Signals(int(word)).value
+        return signals.Signals[word if word.startswith("SIG") else f"SIG{word}"].value
+    except (ValueError, KeyError):
+        raise UserError(f"not a signal: {text}") from None
+
+
+class _Binder:
+    """Binds the parts of one job for one run."""
+
+    def __init__(
+        self,
+        job: Job,
+        args: Mapping[str, str],
+        run_id: str,
+        find_job: FindJob,
+        calendars: Mapping[str, Calendar],
+    ) -> None:
+        self._job = job
+        self._args = args
+        self._run_id = run_id
+        self._find_job = find_job
+        self._calendars = calendars
+        self._builtins: dict[str, Any] | None = None
+
+    def _expand(self, text: str) -> str:
+        if not is_template(text):
+            return text
+        if self._builtins is None:
+            self._builtins = builtins(self._calendars)
+        extra = {"run_id": self._run_id, "job_id": self._job.job_id}
+        return expand(text, self._args, extra, self._builtins)
+
+    # --- programs -------------------------------------------------------------------------------
+
+    def program(self, default_timeout: TimeoutSpec | None) -> BoundProgram:
+        """Bind the program."""
+        program = self._job.program
+        match program:
+            case NoOp(duration=None):
+                return BoundNoOp(success=program.success)
+            case NoOp():
+                text = self._expand(program.duration or "")
+                return BoundNoOp(
+                    duration_us=max(0, parse_duration(text)),
+                    duration_text=text,
+                    success=program.success,
+                )
+            case Process():
+                argv = tuple(map(self._expand, program.argv))
+            case Shell():
+                argv = (BASH, "-c", self._expand(program.command))
+        return self._process(program, argv, default_timeout)
+
+    def _process(
+        self, program: Process | Shell, argv: tuple[str, ...], default: TimeoutSpec | None
+    ) -> BoundProcess:
+        if any("\0" in word for word in argv):
+            raise BindingError("argv: holds a NUL character: expected none")
+        timeout = program.timeout or default
+        user = None if program.sudo_user is None else self._expand(program.sudo_user)
+        return BoundProcess(
+            argv=argv,
+            group_id=self._expand(program.group_id),
+            sudo_user=user,
+            stop_signal=signal_number(self._expand(program.stop.signal)),
+            grace_us=self._grace_us(program.stop),
+            timeout_us=None if timeout is None else parse_duration(self._expand(timeout.duration)),
+            timeout_signal=15 if timeout is None else signal_number(self._expand(timeout.signal)),
+            mem_max_bytes=_bytes(program.mem_max_gb),
+            cwd=None if program.cwd is None else self._expand(program.cwd),
+            env={name: self._expand(value) for name, value in program.env.items()},
+            umask=None if program.umask is None else int(program.umask, 8),
+        )
+
+    def _grace_us(self, stop: StopSpec) -> int | None:
+        if stop.grace_period is None:
+            return None
+        return max(0, parse_duration(self._expand(stop.grace_period)))
+
+    # --- conditions -----------------------------------------------------------------------------
+
+    def condition(self, cond: Condition) -> BoundCondition | None:
+        """Bind a condition; None when it is not enabled for this run."""
+        if not self._enabled(cond.enabled):
+            return None
+        match cond:
+            case Const():
+                return BoundConst(value=cond.value)
+            case Dependency():
+                return self._dependency(cond)
+            case MaxRunning():
+                count = self._expand(cond.count)
+                try:
+                    number = int(count)
+                except ValueError:
+                    raise BindingError(f"max_running: count {count!r}: expected a number") from None
+                return BoundMaxRunning(
+                    count=number, job_id=cond.job_id or self._job.job_id, args=dict(self._args)
+                )
+            case SkipDuplicate():
+                return BoundSkipDuplicate(
+                    check_states=cond.check_states, target_state=cond.target_state
+                )
+
+    def _enabled(self, enabled: bool | str) -> bool:
+        if isinstance(enabled, bool):
+            return enabled
+        text = self._expand(enabled)
+        return {"true": True, "True": True, "false": False, "False": False}.get(text, bool(text))
+
+    def _dependency(self, cond: Dependency) -> BoundDependency:
+        job_id = self._expand(cond.job_id)
+        job = self._find_job(job_id)
+        if job is None:
+            raise BindingError(f"unknown job ID in condition: {job_id}")
+        args = {}
+        for param in sorted(job.params):
+            if param in cond.args:
+                args[param] = self._expand(cond.args[param])
+            elif param in self._args:
+                args[param] = self._args[param]
+            else:
+                raise BindingError(f"no value for param {param} of job {job_id}")
+        exist = cond.exist
+        if exist is True:
+            exist = tuple(sorted(reachable_from(frozenset(cond.states))))
+        return BoundDependency(
+            job_id=job_id, args=args, states=cond.states, exist=exist if exist else ()
+        )
+
+
+def _bytes(gb: float | None) -> int | None:
+    return None if gb is None else round(gb * BYTES_PER_GB)
+
+
+def _texts(job: Job) -> Iterable[str]:
+    """Yield every text of a job that binding renders."""
+    program = job.program
+    match program:
+        case NoOp():
+            yield program.duration or ""
+        case Process():
+            yield from program.argv
+        case Shell():
+            yield program.command
+    if isinstance(program, Process | Shell):
+        stop, timeout = program.stop, program.timeout
+        yield from (program.group_id, program.sudo_user or "", program.cwd or "", stop.signal)
+        yield stop.grace_period or ""
+        yield from program.env.values()
+        if timeout is not None:
+            yield from (timeout.duration, timeout.signal)
+    for cond in job.conditions:
+        if isinstance(cond.enabled, str):
+            yield cond.enabled
+        match cond:
+            case Dependency():
+                yield cond.job_id
+                yield from cond.args.values()
+            case MaxRunning():
+                yield cond.count
+            case _:
+                pass

@@ -1,0 +1,244 @@
+"""What can be known to be wrong with jobs before any of them runs.
+
+Called by the binder after a load, and by `check`. Each schedule is tried with its next time: args,
+templates and dependencies are bound as they will be. What no schedule tries is looked at as far as
+it can be. Nothing here reads a clock; rendering is bounded by the caller's process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+from msgspec.structs import replace
+
+from . import binding
+from .binding import bind, check_args, schedule_args
+from .calendars import Calendar
+from .conditions import Dependency, MaxRunning
+from .errors import UserError
+from .job import Job
+from .programs import Process, Shell
+from .reading import KeyPath
+from .schedules import next_fire
+from .template_values import names
+from .templates import check_syntax, is_template
+
+# What a job is called while it is only checked.
+NO_RUN = "None"
+_NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One mistake in a job; `key_path` leads to the part of its data it is in."""
+
+    job_id: str
+    sentence: str
+    key_path: KeyPath = ()
+
+
+class _Unknowable(Exception):
+    """A job is named whose file has problems of its own: what needs it cannot be judged."""
+
+
+def check_jobs(
+    jobs: Mapping[str, Job],
+    calendars: Mapping[str, Calendar],
+    now_us: int,
+    broken: Iterable[str] = (),
+) -> list[Problem]:
+    """Return the problems of jobs, in the order of job IDs; empty when there are none.
+
+    Args:
+        jobs: all jobs, by ID.
+        calendars: the calendars that files hold, by name.
+        now_us: the time after which schedules are tried.
+        broken: IDs of jobs that exist but could not be read; what depends on them is left alone.
+    """
+    checker = _Checker(jobs, calendars, now_us, frozenset(broken))
+    found = [problem for job_id in sorted(jobs) for problem in checker.job(jobs[job_id])]
+    found += _cycles(jobs)
+    found.sort(key=lambda problem: problem.job_id)
+    return found
+
+
+class _Checker:
+    """Checks one job after another."""
+
+    def __init__(
+        self,
+        jobs: Mapping[str, Job],
+        calendars: Mapping[str, Calendar],
+        now_us: int,
+        broken: frozenset[str],
+    ) -> None:
+        self._jobs, self._calendars, self._now_us = jobs, calendars, now_us
+        self._broken = broken
+        self._builtins = frozenset(names(calendars)) | {"run_id", "job_id", "range"}
+
+    def job(self, job: Job) -> Iterator[Problem]:
+        """Yield the problems of a job."""
+        tried = False
+        for index, schedule in enumerate(job.schedules):
+            where = ("schedule", index) if len(job.schedules) > 1 else ("schedule",)
+            try:
+                fire = next_fire(schedule, self._now_us, self._calendars)
+                if fire is None:
+                    continue
+                tried = True
+                self._bind(job, schedule_args(job, fire))
+            except UserError as error:
+                tried = True
+                label = f"schedule[{index}]" if len(job.schedules) > 1 else "schedule"
+                yield Problem(job_id=job.job_id, sentence=f"{label}: {error}", key_path=where)
+            except _Unknowable:
+                tried = True
+        if not tried:
+            yield from self._syntax(job)
+            yield from self._conditions(job)
+        yield from self._actions(job)
+
+    def _find(self, job_id: str) -> Job | None:
+        if job_id in self._broken:
+            raise _Unknowable
+        return self._jobs.get(job_id)
+
+    # --- as a run would be bound ----------------------------------------------------------------
+
+    def _bind(self, job: Job, args: dict[str, str]) -> None:
+        check_args(job, args)
+        bind(self._cheaper(job, args), args, NO_RUN, self._find, self._calendars)
+
+    def _cheaper(self, job: Job, args: Mapping[str, str]) -> Job:
+        """Return a job that binds if this one does, its command not rendered where only names are
+        to be filled in: compiling a template takes as long as reading fifty jobs."""
+        program = job.program
+        match program:
+            case Shell():
+                texts: tuple[str, ...] = (program.command,)
+            case Process():
+                texts = program.argv
+            case _:
+                return job
+        templates = [text for text in texts if is_template(text)]
+        if not templates or any(is_template(_NAME.sub("", text)) for text in templates):
+            return job
+        for text in templates:
+            for name in _NAME.findall(text):
+                if name not in args and name not in self._builtins:
+                    raise UserError(f"name '{name}' is not defined")
+        if isinstance(program, Shell):
+            return replace(job, program=replace(program, command="true"))
+        assert isinstance(program, Process)
+        return replace(job, program=replace(program, argv=("true",)))
+
+    # --- as far as can be seen without a schedule -----------------------------------------------
+
+    def _syntax(self, job: Job) -> Iterator[Problem]:
+        for text in binding._texts(job):
+            if not is_template(text) or not is_template(_NAME.sub("", text)):
+                continue
+            try:
+                check_syntax(text)
+            except UserError as error:
+                yield Problem(job_id=job.job_id, sentence=f"template: {error}")
+
+    def _conditions(self, job: Job) -> Iterator[Problem]:
+        for index, cond in enumerate(job.conditions):
+            where: KeyPath = ("condition", index)
+            if isinstance(cond, Dependency) and cond.enabled is not False:
+                yield from self._reference(job, "condition", cond.job_id, cond.args, where)
+            elif isinstance(cond, MaxRunning) and cond.job_id is not None:
+                yield from self._reference(job, "condition", cond.job_id, None, where)
+
+    def _actions(self, job: Job) -> Iterator[Problem]:
+        for index, action in enumerate(job.actions):
+            yield from self._reference(job, "action", action.job_id, action.args, ("action", index))
+
+    def _reference(
+        self, job: Job, what: str, job_id: str, args: Mapping[str, str] | None, where: KeyPath
+    ) -> Iterator[Problem]:
+        """Check that another job exists and gets its params; `args` None: it needs none."""
+        if is_template(job_id) or job_id in self._broken:
+            return
+        said = []
+        target = self._jobs.get(job_id)
+        if target is None:
+            said.append(f"unknown job ID in {what}: {job_id}")
+        elif args is not None:
+            for param in target.params:
+                if param not in args and param not in job.params:
+                    said.append(f"missing arg in {what}: param {param} of job {job_id}")
+            for name in args:
+                if name not in target.params:
+                    said.append(f"extraneous arg in {what}: {name} is no param of job {job_id}")
+        for sentence in said:
+            yield Problem(job_id=job.job_id, sentence=sentence, key_path=where)
+
+
+# --- cycles -------------------------------------------------------------------------------------
+
+
+def _cycles(jobs: Mapping[str, Job]) -> list[Problem]:
+    """Return, for each job that certainly waits for itself, the circle it does so in."""
+    edges = {
+        job_id: targets
+        for job_id, job in jobs.items()
+        if (targets := sorted(set(_certain_targets(job, jobs))))
+    }
+    found: list[Problem] = []
+    told: set[str] = set()
+    finished: set[str] = set()
+    for start in sorted(edges):
+        for circle in _circles_from(start, edges, finished):
+            if told.issuperset(circle):
+                continue
+            told.update(circle)
+            for place, job_id in enumerate(circle):
+                walk = [*circle[place:], *circle[:place], job_id]
+                sentence = f"dependency cycle detected: {' → '.join(walk)}"
+                found.append(Problem(job_id=job_id, sentence=sentence, key_path=("condition",)))
+    return found
+
+
+def _certain_targets(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
+    """Yield the jobs of which a run of the same args is waited for."""
+    for cond in job.conditions:
+        if not isinstance(cond, Dependency) or cond.enabled is not True:
+            continue
+        target = jobs.get(cond.job_id)
+        if target is not None and all(
+            _is_handed_on(cond.args[param], param) if param in cond.args else param in job.params
+            for param in target.params
+        ):
+            yield cond.job_id
+
+
+def _is_handed_on(text: str, param: str) -> bool:
+    match = _NAME.fullmatch(text)
+    return match is not None and match[1] == param
+
+
+def _circles_from(
+    start: str, edges: Mapping[str, list[str]], finished: set[str]
+) -> Iterator[list[str]]:
+    """Yield the circles met on a walk from `start`, not entering what an earlier walk finished."""
+    if start in finished:
+        return
+    path = [start]
+    on_path = {start}
+    todo = [iter(edges[start])]
+    while todo:
+        target = next(todo[-1], None)
+        if target is None:
+            todo.pop()
+            done = path.pop()
+            on_path.discard(done)
+            finished.add(done)
+        elif target in on_path:
+            yield path[path.index(target) :]
+        elif target in edges and target not in finished:
+            path.append(target)
+            on_path.add(target)
+            todo.append(iter(edges[target]))

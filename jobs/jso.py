@@ -1,0 +1,210 @@
+"""Jobs and runs as JSON, in the forms of Apsis's API.
+
+Called by the web server and by tools. Every part carries `str`, its text for people. A run that is
+`lost` shows as `error`, since the API has no such state.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from .actions import Action
+from .conditions import (
+    BoundCondition,
+    BoundConst,
+    BoundDependency,
+    BoundMaxRunning,
+    BoundSkipDuplicate,
+    Condition,
+)
+from .job import Job
+from .programs import BoundNoOp, BoundProcess, BoundProgram, Program
+from .resolving import split_conditions
+from .run import Run
+from .schedule_types import Schedule
+from .schedules import describe
+from .states import State, api_state
+from .times import SECOND_US, format_time_ms
+from .unparse import action_data, condition_data, program_data, schedule_data
+from .words import action_words, condition_words, program_words
+
+BYTES_PER_GB = 10**9
+
+__all__ = [
+    "action_jso",
+    "condition_jso",
+    "condition_words",
+    "job_jso",
+    "program_jso",
+    "run_full_jso",
+    "run_summary_jso",
+    "schedule_jso",
+]
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def run_summary_jso(run: Run) -> dict[str, Any]:
+    """Return a run as lists and sockets show it."""
+    found: dict[str, Any] = {
+        "job_id": run.job_id,
+        "args": run.args,
+        "run_id": run.run_id,
+        "state": api_state(run.state),
+        "times": _times(run),
+        "labels": list(run.labels),
+    }
+    if run.expected:
+        found["expected"] = True
+    needed = [[cond.job_id, cond.args] for cond in run.conds if isinstance(cond, BoundDependency)]
+    if needed:
+        found["dependencies"] = needed
+    return found
+
+
+def run_full_jso(run: Run) -> dict[str, Any]:
+    """Return all of a run that Apsis shows."""
+    return run_summary_jso(run) | {
+        "conds": [condition_jso(cond, run) for cond in run.conds],
+        "actions": [action_jso(action) for action in run.actions],
+        "meta": {"job": {"labels": list(run.labels)}} | run.meta,
+        "program": None if run.program is None else program_jso(run.program),
+    }
+
+
+def _times(run: Run) -> dict[str, str]:
+    found = {name: format_time_ms(at_us) for name, at_us in run.times.items() if name != "lost"}
+    lost_us = run.times.get("lost")
+    if lost_us is not None:
+        found.setdefault("error", format_time_ms(lost_us))
+    found["schedule"] = format_time_ms(run.schedule_us)
+    if run.stop_us is not None:
+        found["stop"] = format_time_ms(run.stop_us)
+    return found
+
+
+# --- jobs ---------------------------------------------------------------------------------------
+
+
+def job_jso(job: Job, find_job: Callable[[str], Job | None] | None = None) -> dict[str, Any]:
+    """Return a job.
+
+    Args:
+        find_job: gives the job of an ID, so that args which dependencies inherit can be shown.
+    """
+    common, resolved = split_conditions(job, condition_jso, find_job)
+    return {
+        "job_id": job.job_id,
+        "params": list(job.params),
+        "schedule": [schedule_jso(schedule) for schedule in job.schedules],
+        "program": program_jso(job.program),
+        "condition": [condition_jso(cond) for cond in job.conditions],
+        "common_conditions": common,
+        "resolved_conditions": resolved,
+        "action": [action_jso(action) for action in job.actions],
+        "metadata": {**job.metadata, "labels": list(job.labels)},
+        "ad_hoc": job.ad_hoc,
+    }
+
+
+def schedule_jso(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule; one with a stop as `{start, stop}`."""
+    words = {"str": describe(schedule), "enabled": schedule.enabled}
+    return schedule_data(schedule) | words
+
+
+# --- their parts --------------------------------------------------------------------------------
+
+
+def program_jso(program: Program | BoundProgram) -> dict[str, Any]:
+    """Return a program as written in a job, or as bound to a run."""
+    match program:
+        case BoundNoOp():
+            found: dict[str, Any] = {
+                "type": "apsis.program.noop.BoundNoOpProgram",
+                "duration": program.duration_text,
+                "success": program.success,
+            }
+        case BoundProcess():
+            found = _process(program)
+        case _:
+            found = program_data(program)
+    return found | {"str": program_words(program)}
+
+
+def _process(program: BoundProcess) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "type": "apsis.program.procstar.agent.BoundProcstarProgram",
+        "argv": list(program.argv),
+        "group_id": program.group_id,
+        "stop": {"signal": program.stop_signal, "grace_period": _grace(program.grace_us)},
+    }
+    if program.sudo_user is not None:
+        found["sudo_user"] = program.sudo_user
+    if program.timeout_us is not None:
+        found["timeout"] = {
+            "duration": program.timeout_us / SECOND_US,
+            "signal": _signal_name(program.timeout_signal),
+        }
+    if program.mem_max_bytes is not None:
+        found["resources"] = {"mem_max_gb": program.mem_max_bytes / BYTES_PER_GB}
+    if program.cwd is not None:
+        found["cwd"] = program.cwd
+    if program.env:
+        found["env"] = program.env
+    if program.umask is not None:
+        found["umask"] = f"{program.umask:03o}"
+    return found
+
+
+def _grace(grace_us: int | None) -> int | float | None:
+    if grace_us is None:
+        return None
+    return grace_us // SECOND_US if grace_us % SECOND_US == 0 else grace_us / SECOND_US
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def condition_jso(cond: Condition | BoundCondition, run: Run | None = None) -> dict[str, Any]:
+    """Return a condition as written in a job, or as bound; `run`: the run it is bound to."""
+    match cond:
+        case BoundConst():
+            found: dict[str, Any] = {"type": "const", "value": cond.value}
+        case BoundDependency():
+            found = {"type": "dependency", "job_id": cond.job_id, "args": cond.args}
+            if cond.states != (State.SUCCESS,):
+                found["states"] = [state.value for state in cond.states]
+            if cond.exist:
+                found["exist"] = [state.value for state in cond.exist]
+        case BoundMaxRunning():
+            found = {
+                "type": "apsis.cond.max_running.BoundMaxRunning",
+                "count": cond.count,
+                "job_id": cond.job_id,
+                "args": cond.args,
+            }
+        case BoundSkipDuplicate():
+            found = {
+                "type": "apsis.cond.skip_duplicate.BoundSkipDuplicate",
+                "check_states": [state.value for state in cond.check_states],
+                "target_state": cond.target_state.value,
+            }
+            if run is not None:
+                found["instance"] = [run.job_id, run.args]
+                found["run_id"] = run.run_id
+        case _:
+            found = condition_data(cond)
+    return found | {"str": condition_words(cond)}
+
+
+def action_jso(action: Action) -> dict[str, Any]:
+    """Return an action."""
+    return action_data(action) | {"str": action_words(action)}

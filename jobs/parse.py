@@ -1,0 +1,150 @@
+"""Jobs out of the data of a job file, and back: the one reader of that format.
+
+Called by the job folder, by the scheduler for ad hoc jobs, and by tools. It collects every problem
+of a job before it refuses it, and never looks at other jobs, at calendars, or at the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .errors import UserError
+from .job import Job
+from .parse_conditions import read_action, read_condition, read_successor
+from .parse_programs import read_program
+from .parse_schedules import read_schedule
+from .reading import At, Fields, KeyPath, Told, filled, flag, many, shown, text, word
+from .unparse import action_data, condition_data, program_data, schedule_data
+
+DEEPEST_METADATA = 32
+HASH_CHARACTERS = 32
+PROBLEMS_SAID = 5
+
+_packed = msgspec.msgpack.Encoder(order="deterministic")
+
+
+class BadJob(UserError):
+    """A job's data is not a job. `problems` holds (key path, sentence) pairs, at least one."""
+
+    def __init__(self, problems: list[tuple[KeyPath, str]]) -> None:
+        self.problems = problems
+        said = [sentence for _, sentence in problems[:PROBLEMS_SAID]]
+        more = len(problems) - len(said)
+        super().__init__("; ".join(said) + (f"; and {more} more" if more else ""))
+
+
+def job_from_data(data: Any, job_id: str) -> Job:
+    """Return the job that the data of a job file describes.
+
+    Args:
+        data: what YAML or JSON made of the file: mappings, lists and plain values.
+        job_id: the ID the job has by its place in the folder.
+
+    Raises:
+        BadJob: with all problems found.
+    """
+    problems: list[tuple[KeyPath, str]] = []
+    try:
+        return _job(data, At((), problems), job_id)
+    except Told:
+        pass
+    except UserError as error:
+        problems.append(((), f"{error}"))
+    raise BadJob(problems)
+
+
+def _job(data: Any, at: At, job_id: str) -> Job:
+    if not isinstance(data, Mapping):
+        raise UserError(f"job is {shown(data)}: expected a mapping with at least `program`")
+    fields = Fields(data, at)
+    given = fields.take("job_id", filled, None)
+    if given is not None and given != job_id:
+        at.fail(f"job_id {shown(given)}: expected {job_id!r}, as the file is called", key="job_id")
+    params = fields.take("params", _params, ())
+    schedules = fields.take("schedule", many(read_schedule), ())
+    program = fields.take("program", read_program)
+    conditions = fields.take("condition", many(read_condition), ())
+    actions = fields.take("action", many(read_action), ())
+    successors = fields.take("successors", many(read_successor), ())
+    metadata = fields.take("metadata", _metadata, {})
+    ad_hoc = fields.take("ad_hoc", flag, False)
+    fields.finish()
+    return Job(
+        job_id=job_id,
+        params=params,
+        schedules=schedules,
+        program=program,
+        conditions=conditions,
+        actions=actions + successors,
+        metadata=metadata,
+        ad_hoc=ad_hoc,
+    )
+
+
+def _params(value: Any, at: At) -> tuple[str, ...]:
+    if isinstance(value, Mapping):
+        value = list(value)
+    names = many(filled)(value, at)
+    return tuple(sorted(set(names)))
+
+
+def _metadata(value: Any, at: At) -> dict[str, Any]:
+    fields = Fields(value, at)
+    found = {key: fields.take(key, _free, null=True) for key in list(value) if key != "labels"}
+    if value.get("labels") is not None:
+        found["labels"] = list(fields.take("labels", many(word)) or ())
+    else:
+        fields.take("labels", word, None)
+    fields.finish()
+    return found
+
+
+def _free(value: Any, at: At) -> Any:
+    """Read any value that JSON can hold."""
+    if len(at.path) > DEEPEST_METADATA:
+        raise UserError(f"is nested deeper than {DEEPEST_METADATA}: expected less")
+    if isinstance(value, Mapping):
+        return {text(key, at): _free(item, at.key(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_free(item, at.key(index)) for index, item in enumerate(value)]
+    if isinstance(value, str):
+        return text(value, at)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise UserError(f"{shown(value)}: expected a value that JSON can hold")
+
+
+# --- and back -----------------------------------------------------------------------------------
+
+
+def job_to_data(job: Job) -> dict[str, Any]:
+    """Return data of which `job_from_data` makes an equal job; what is empty is left out."""
+    found: dict[str, Any] = {}
+    if job.params:
+        found["params"] = list(job.params)
+    if job.schedules:
+        found["schedule"] = [schedule_data(schedule) for schedule in job.schedules]
+    found["program"] = program_data(job.program)
+    if job.conditions:
+        found["condition"] = [condition_data(condition) for condition in job.conditions]
+    if job.actions:
+        found["action"] = [action_data(action) for action in job.actions]
+    if job.metadata:
+        found["metadata"] = job.metadata
+    if job.ad_hoc:
+        found["ad_hoc"] = True
+    return found
+
+
+def definition_hash(job: Job) -> str:
+    """Return the name of a job's definition: equal jobs have equal ones, in every process."""
+    return hashlib.sha256(_packed.encode(job)).hexdigest()[:HASH_CHARACTERS]

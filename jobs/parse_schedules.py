@@ -1,0 +1,224 @@
+"""Schedules out of the data of a job file. Called by `parse.py`; reads no clock, no calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .cron import check_cron
+from .errors import UserError
+from .reading import At, Fields, Told, filled, flag, many, shown, whole, words
+from .schedule_types import (
+    Cron,
+    Daily,
+    DailyInterval,
+    DayPoint,
+    Explicit,
+    Interval,
+    Schedule,
+    Stop,
+    StopAfter,
+    StopAt,
+)
+from .times import FIRST_US, LAST_US, SECOND_US, parse_daytime, parse_duration, parse_time, zone
+
+DAY_US = 86_400 * SECOND_US
+# A typo must not ask for a run every microsecond.
+SHORTEST_US = SECOND_US // 10
+STOP_TYPES = ("duration", "daytime")
+
+
+def read_type(fields: Fields, types: dict[str, str], known: str) -> str:
+    """Return the short name of the `type` entry; `types` maps aliases and class names to it.
+
+    Raises:
+        Told: there is none, or an unknown one.
+    """
+    if "type" not in fields.data:
+        fields.at.fail(f"missing type: expected one of {known}")
+        raise Told
+    given = fields.take("type", filled)
+    if given is None:
+        raise Told
+    found = types.get(given)
+    if found is None and given.startswith("apsis."):
+        found = types.get(given.rpartition(".")[2])
+    if found is None:
+        fields.at.fail(f"bad type: {shown(given)}: expected one of {known}", key="type")
+        raise Told
+    return found
+
+
+def read_schedule(value: Any, at: At) -> Schedule:
+    """Read a schedule, or `{start: schedule, stop: stop schedule}`."""
+    fields = Fields(value, at)
+    if (
+        "start" in fields.data
+        and "type" not in fields.data
+        and set(fields.data) <= {"start", "stop"}
+    ):
+        stop = fields.take("stop", _stop, None)
+        schedule = fields.take("start", lambda data, place: _schedule(data, place, stop))
+        fields.finish()
+        return schedule
+    return _schedule(value, at, None)
+
+
+def _schedule(value: Any, at: At, stop: Stop | None) -> Schedule:
+    fields = Fields(value, at)
+    kind = read_type(fields, _TYPES, ", ".join(_READERS))
+    common: dict[str, Any] = {
+        "enabled": fields.take("enabled", flag, True),
+        "args": fields.take("args", words, {}),
+        "stop": stop,
+    }
+    return _READERS[kind](fields, common)
+
+
+def _interval(fields: Fields, common: dict[str, Any]) -> Interval:
+    every_us = fields.take("interval", _positive)
+    phase_us = fields.take("phase", duration, 0)
+    fields.finish()
+    if not 0 <= phase_us < every_us:
+        said = f"{phase_us / SECOND_US:g} s: expected from 0 to less than the interval"
+        fields.at.key("phase").fail(said)
+        raise Told
+    return Interval(interval_us=every_us, phase_us=phase_us, **common)
+
+
+def _daily(fields: Fields, common: dict[str, Any]) -> Daily:
+    tz = fields.take("tz", time_zone)
+    daytimes = fields.take("daytime", many(daytime))
+    common |= {"calendar": fields.take("calendar", _calendar, "all")} | _shifts(fields)
+    if daytimes == ():
+        fields.at.key("daytime").fail("is empty: expected at least one daytime")
+    fields.finish()
+    return Daily(tz=tz, daytimes_s=tuple(sorted(set(daytimes))), **common)
+
+
+def _daily_interval(fields: Fields, common: dict[str, Any]) -> DailyInterval:
+    tz = fields.take("tz", time_zone)
+    start = fields.take("start", _day_point)
+    stop_point = fields.take("stop", _day_point)
+    every_us = fields.take("interval", _positive)
+    common |= {"calendar": fields.take("calendar", _calendar, "all")}
+    fields.finish()
+    if every_us >= DAY_US:
+        fields.at.key("interval").fail(f"{every_us / SECOND_US:g} s: expected less than a day")
+        raise Told
+    return DailyInterval(tz=tz, start=start, stop_point=stop_point, interval_us=every_us, **common)
+
+
+def _explicit(fields: Fields, common: dict[str, Any]) -> Explicit:
+    times = fields.take("times", many(instant))
+    if times == ():
+        fields.at.key("times").fail("is empty: expected at least one time")
+    fields.finish()
+    return Explicit(times_us=tuple(sorted(set(times))), **common)
+
+
+def _cron(fields: Fields, common: dict[str, Any]) -> Cron:
+    name = "cron" if "cron" in fields.data and "expression" not in fields.data else "expression"
+    expression = fields.take(name, _expression)
+    tz = fields.take("tz", time_zone)
+    fields.finish()
+    return Cron(expression=expression, tz=tz, **common)
+
+
+_READERS: dict[str, Callable[[Fields, dict[str, Any]], Schedule]] = {
+    "interval": _interval,
+    "daily": _daily,
+    "daily-interval": _daily_interval,
+    "explicit": _explicit,
+    "cron": _cron,
+}
+_TYPES = {name: name for name in _READERS} | {
+    "IntervalSchedule": "interval",
+    "DailySchedule": "daily",
+    "DailyIntervalSchedule": "daily-interval",
+    "ExplicitSchedule": "explicit",
+}
+
+
+def _stop(value: Any, at: At) -> Stop:
+    fields = Fields(value, at)
+    names = {name: name for name in STOP_TYPES}
+    names |= {"DurationStopSchedule": "duration", "DaytimeStopSchedule": "daytime"}
+    if read_type(fields, names, ", ".join(STOP_TYPES)) == "duration":
+        after_us = fields.take("duration", duration)
+        fields.finish()
+        if after_us < 0:
+            at.key("duration").fail("is negative: expected 0 or more")
+            raise Told
+        return StopAfter(duration_us=after_us)
+    at_s = fields.take("daytime", daytime)
+    tz = fields.take("tz", time_zone)
+    fields.finish()
+    return StopAt(daytime_s=at_s, tz=tz)
+
+
+def _day_point(value: Any, at: At) -> DayPoint:
+    if not isinstance(value, dict):
+        return DayPoint(daytime_s=daytime(value, at))
+    fields = Fields(value, at)
+    at_s = fields.take("daytime", daytime)
+    shifts = _shifts(fields)
+    fields.finish()
+    return DayPoint(daytime_s=at_s, **shifts)
+
+
+def _shifts(fields: Fields) -> dict[str, int]:
+    return {
+        "date_shift": fields.take("date_shift", whole, 0),
+        "cal_shift": fields.take("cal_shift", whole, 0),
+    }
+
+
+# --- readers of times ---------------------------------------------------------------------------
+
+
+def duration(value: Any, _at: At) -> int:
+    """Read a duration, in microseconds."""
+    return parse_duration(value)
+
+
+def _positive(value: Any, _at: At) -> int:
+    found = parse_duration(value)
+    if found < SHORTEST_US:
+        raise UserError(f"duration {value!r}: expected at least {SHORTEST_US / SECOND_US:g} s")
+    return found
+
+
+def daytime(value: Any, _at: At) -> float:
+    """Read a daytime, in seconds since midnight, to the microsecond."""
+    found = round(parse_daytime(value) * SECOND_US) / SECOND_US
+    if found >= DAY_US // SECOND_US:
+        raise UserError(f"daytime {value!r}: expected one before midnight")
+    return found
+
+
+def instant(value: Any, _at: At) -> int:
+    """Read a time, in microseconds UTC."""
+    found = parse_time(value)
+    if not FIRST_US <= found <= LAST_US:
+        raise UserError(f"time {value!r}: expected a year from 6 to 9986")
+    return found
+
+
+def time_zone(value: Any, at: At) -> str:
+    """Read the name of a time zone that exists."""
+    name = filled(value, at)
+    zone(name)
+    return name
+
+
+def _calendar(value: Any, at: At) -> str:
+    name = filled(value, at)
+    # The names by which Apsis shows these two; whether others exist is checked with the files.
+    return {"all days": "all", "no days": "none"}.get(name, name)
+
+
+def _expression(value: Any, at: At) -> str:
+    found = " ".join(filled(value, at).split())
+    check_cron(found)
+    return found

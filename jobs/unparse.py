@@ -1,0 +1,147 @@
+"""The parts of a job as data: the form of job files and, with words added, of the API.
+
+Called by `parse.py` and `jso.py`. What is written here, `parse.py` reads back as an equal value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .actions import Action
+from .conditions import Condition, Const, Dependency, MaxRunning
+from .programs import NoOp, Program, Shell, StopSpec
+from .schedule_types import (
+    Cron,
+    Daily,
+    DailyInterval,
+    DayPoint,
+    Explicit,
+    Interval,
+    Schedule,
+    StopAfter,
+)
+from .states import State
+from .times import SECOND_US, format_daytime, format_time
+
+_SUCCESS = (State.SUCCESS,)
+
+
+def schedule_data(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule; with a stop as `{start, stop}`."""
+    start = start_data(schedule)
+    stop = schedule.stop
+    if stop is None:
+        return start
+    if isinstance(stop, StopAfter):
+        ends = {"type": "duration", "duration": stop.duration_us / SECOND_US}
+    else:
+        ends = {"type": "daytime", "daytime": format_daytime(stop.daytime_s), "tz": stop.tz}
+    return {"start": start, "stop": ends}
+
+
+def start_data(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule without its stop."""
+    kind = type(schedule).__struct_config__.tag
+    found: dict[str, Any] = {"type": kind, "enabled": schedule.enabled}
+    match schedule:
+        case Interval():
+            found["interval"] = schedule.interval_us / SECOND_US
+            found["phase"] = schedule.phase_us / SECOND_US
+        case Daily():
+            found["tz"] = schedule.tz
+            found["calendar"] = _calendar(schedule.calendar)
+            found["daytime"] = [format_daytime(at_s) for at_s in schedule.daytimes_s]
+            found["date_shift"] = schedule.date_shift
+            found["cal_shift"] = schedule.cal_shift
+        case DailyInterval():
+            found["tz"] = schedule.tz
+            found["calendar"] = _calendar(schedule.calendar)
+            found["start"] = _day_point(schedule.start)
+            found["stop"] = _day_point(schedule.stop_point)
+            found["interval"] = schedule.interval_us / SECOND_US
+        case Explicit():
+            found["times"] = [format_time(at_us) for at_us in schedule.times_us]
+        case Cron():
+            found["expression"] = schedule.expression
+            found["tz"] = schedule.tz
+    return found | {"args": dict(schedule.args)}
+
+
+def _calendar(name: str) -> str:
+    # Apsis shows its default calendar by this name; both are read.
+    return "all days" if name == "all" else name
+
+
+def _day_point(point: DayPoint) -> str | dict[str, Any]:
+    at = format_daytime(point.daytime_s)
+    if not point.date_shift and not point.cal_shift:
+        return at
+    return {"daytime": at, "date_shift": point.date_shift, "cal_shift": point.cal_shift}
+
+
+def program_data(program: Program) -> dict[str, Any]:
+    """Return a program as written in a job, defaults left out but for the group."""
+    if isinstance(program, NoOp):
+        return {"type": "no-op", "duration": program.duration, "success": program.success}
+    found: dict[str, Any] = {
+        "type": type(program).__struct_config__.tag,
+        "group_id": program.group_id,
+    }
+    if program.sudo_user is not None:
+        found["sudo_user"] = program.sudo_user
+    if program.stop != StopSpec():
+        found["stop"] = {"signal": program.stop.signal, "grace_period": program.stop.grace_period}
+    if program.timeout is not None:
+        found["timeout"] = {
+            "duration": program.timeout.duration,
+            "signal": program.timeout.signal,
+        }
+    if program.mem_max_gb is not None:
+        found["resources"] = {"mem_max_gb": program.mem_max_gb}
+    if program.cwd is not None:
+        found["cwd"] = program.cwd
+    if program.env:
+        found["env"] = dict(program.env)
+    if program.umask is not None:
+        found["umask"] = program.umask
+    if isinstance(program, Shell):
+        return found | {"command": program.command}
+    return found | {"argv": list(program.argv)}
+
+
+def condition_data(condition: Condition) -> dict[str, Any]:
+    """Return a condition as written in a job."""
+    found: dict[str, Any] = {"type": type(condition).__struct_config__.tag}
+    if condition.enabled is not True:
+        found["enabled"] = condition.enabled
+    match condition:
+        case Const():
+            found["value"] = condition.value
+        case Dependency():
+            found["job_id"] = condition.job_id
+            found["args"] = dict(condition.args)
+            if condition.states != _SUCCESS:
+                found["states"] = [state.value for state in condition.states]
+            if isinstance(condition.exist, tuple):
+                found["exist"] = [state.value for state in condition.exist]
+            elif condition.exist:
+                found["exist"] = True
+        case MaxRunning():
+            found["count"] = condition.count
+            if condition.job_id is not None:
+                found["job_id"] = condition.job_id
+        case _:
+            found["check_states"] = [state.value for state in condition.check_states]
+            found["target_state"] = condition.target_state.value
+    return found
+
+
+def action_data(action: Action) -> dict[str, Any]:
+    """Return an action."""
+    states = None if action.states is None else [state.value for state in action.states]
+    return {
+        "type": "schedule",
+        "if": {"states": states},
+        "job_id": action.job_id,
+        "args": dict(action.args),
+    }

@@ -1,0 +1,198 @@
+"""The ledger's stage: nothing is said before it is durable, nothing is lost when it cannot be."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pykka
+import pytest
+import zmq
+from recording_link import RecordingLink
+
+from callsheet.actors import clock
+from callsheet.actors.ledger import Ledger
+from callsheet.actors.ledger_stage import LedgerStage
+from callsheet.actors.stage import Ping, Script
+from callsheet.messages.codec import FEED_READER, FROM_LEDGER_READER, LEDGER_READER
+from callsheet.messages.commands import IdsLeased
+from callsheet.messages.hello import Hello, SchedulerWelcome, Welcome
+from callsheet.messages.instructions import LeaseIds
+from callsheet.messages.transitions import Beat
+from callsheet.store.interface import Changes, StoreBroken, StoreError
+from callsheet.store.sqlite import SqliteWriter, create_database
+from callsheet.wire.feed import BEAT_TOPIC, EVENTS_TOPIC
+from callsheet.wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort, SubscriberPort
+
+WAIT_S = 20.0
+
+
+class FailingWriter(SqliteWriter):
+    """The real store, whose commits fail while `failure` is set."""
+
+    failure: Exception | None = None
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.tried: queue.Queue[int] = queue.Queue()
+
+    def commit(self, changes: Changes) -> None:
+        self.tried.put(len(changes.events))
+        if self.failure is not None:
+            raise self.failure
+        super().commit(changes)
+
+
+class Played:
+    def __init__(self, context: Any, folder: Path) -> None:
+        self.context = context
+        self.link = RecordingLink()
+        create_database(folder / "db")
+        self.writer = FailingWriter(folder / "db")
+        endpoints = {name: f"ipc://{folder}/{name}" for name in ("ledger", "feed")}
+        now = clock.monotonic_s
+        script = Script(
+            address="ledger/0",
+            open_ports=lambda: [
+                RouterPort(
+                    context,
+                    "ledger",
+                    [endpoints["ledger"]],
+                    reader=LEDGER_READER,
+                    peers=r"\w+/\d+",
+                    clock=now,
+                ),
+                PublisherPort(context, "feed", [endpoints["feed"]], clock=now),
+            ],
+            make_core=_never,
+        )
+        self.ref = LedgerStage.start(script, self.link, Ledger, self.writer)
+        self.dealer = DealerPort(
+            context,
+            "ledger",
+            endpoints["ledger"],
+            address="scheduler/0",
+            peer="ledger/0",
+            reader=FROM_LEDGER_READER,
+            clock=now,
+        )
+        self.feed = SubscriberPort(
+            context,
+            "feed",
+            endpoints["feed"],
+            topics=(EVENTS_TOPIC, BEAT_TOPIC),
+            reader=FEED_READER,
+            clock=now,
+        )
+
+    def send(self, *messages: Any) -> None:
+        self.dealer.send("ledger/0", messages)
+
+    def next(self, port: Port) -> Any:
+        """Return the one message that comes next at a port."""
+        letters: list[Letter] = []
+        until_s = clock.monotonic_s() + WAIT_S
+        while not letters:
+            assert clock.monotonic_s() < until_s
+            self.dealer.flush()
+            port.socket.poll(5)
+            port.receive(1, letters)
+        (letter,) = letters
+        (message,) = letter.messages
+        return message
+
+    def nothing_comes(self) -> bool:
+        """Whether no answer is there after the stage has surely had a turn."""
+        before = self.link.said.qsize()
+        self.ref.tell(Ping())
+        while self.link.said.qsize() == before:
+            threading.Event().wait(0.005)
+        letters: list[Letter] = []
+        self.dealer.socket.poll(50)
+        self.dealer.receive(10, letters)
+        return not letters
+
+
+def _never() -> Any:
+    raise AssertionError("the ledger's core is made of what the store says")
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Iterator[Played]:
+    context: Any = zmq.Context()
+    stage = Played(context, tmp_path)
+    assert stage.link.hears() == ("ready", "")
+    stage.send(Hello(role="scheduler/0"))
+    assert isinstance(stage.next(stage.dealer), SchedulerWelcome)
+    yield stage
+    pykka.ActorRegistry.stop_all()
+    context.destroy(linger=0)
+
+
+def test_a_message_is_made_durable_and_answered(played: Played) -> None:
+    played.send(LeaseIds(count=10))
+    answer = played.next(played.dealer)
+    assert isinstance(answer, IdsLeased)
+    played.ref.stop(timeout=WAIT_S)
+    writer = SqliteWriter(played.writer._path)
+    opening = writer.open(clock.now_us())
+    writer.close()
+    assert opening.next_run_number >= answer.first_id + 10
+
+
+def test_the_feed_says_its_head_each_second_by_the_monotonic_clock(played: Played) -> None:
+    beats = [played.next(played.feed) for _ in range(2)]
+    assert all(isinstance(beat, Beat) and beat.epoch > 0 for beat in beats)
+
+
+def test_a_batch_the_store_refuses_is_kept_and_answered_once_it_is_durable(
+    played: Played,
+) -> None:
+    played.writer.failure = StoreError("the disk is full")
+    played.send(LeaseIds(count=10))
+    assert [played.writer.tried.get(timeout=WAIT_S) for _ in range(3)] == [0, 0, 0]
+    word, sentence = played.link.hears()
+    assert word == "health"
+    assert "the disk is full" in sentence
+    played.send(LeaseIds(count=5))
+    assert played.nothing_comes()
+    played.writer.failure = None
+    first, second = played.next(played.dealer), played.next(played.dealer)
+    assert (first.count, second.count) == (10, 5)
+    assert second.first_id == first.first_id + 10
+    said = [played.link.hears() for _ in range(played.link.said.qsize())]
+    assert [word for word in said if word[0] == "health"] == [("health", "")]
+
+
+def test_a_broken_store_ends_the_stage(played: Played) -> None:
+    played.writer.failure = StoreBroken("fsync failed")
+    played.send(LeaseIds(count=10))
+    assert played.link.hears() == ("crashed", played.writer.failure)
+
+
+def test_a_role_that_greets_is_welcomed_without_a_commit(played: Played) -> None:
+    played.dealer.close()
+    played.dealer = DealerPort(
+        played.context,
+        "ledger",
+        f"ipc://{Path(played.writer._path).parent}/ledger",
+        address="waiter/0",
+        peer="ledger/0",
+        reader=FROM_LEDGER_READER,
+        clock=clock.monotonic_s,
+    )
+    played.send(Hello(role="waiter/0"))
+    assert isinstance(played.next(played.dealer), Welcome)
+    assert played.writer.tried.empty()
+
+
+def test_a_second_ledger_on_the_same_database_is_told_so(played: Played, tmp_path: Path) -> None:
+    link = RecordingLink()
+    script = Script(address="ledger/0", open_ports=list, make_core=_never)
+    LedgerStage.start(script, link, Ledger, SqliteWriter(played.writer._path))
+    word, sentence = link.hears()
+    assert word == "unusable"
+    assert "in use" in sentence

@@ -1,0 +1,157 @@
+"""Wishes that pass through the scheduler: bound, put on record once, answered to all who asked."""
+
+from __future__ import annotations
+
+import pytest
+from scheduler_world import MINUTE, SECOND, SchedulerWorld, a_job, every
+
+from callsheet.actors.bind_one import TOO_MUCH
+from callsheet.actors.scheduler_wishes import ad_hoc_id
+from callsheet.jobs.conditions import Dependency
+from callsheet.jobs.programs import Shell
+from callsheet.jobs.states import State
+from callsheet.messages.post import BINDER, LEDGER, SCHEDULER, Post
+from callsheet.messages.wishes import RerunRun, ScheduleRun, SchedulerWish
+
+SEEDS = [1, 2, 3]
+
+
+def lines(world: SchedulerWorld, run_id: str) -> list[str]:
+    return [getattr(event, "message", "") for event in world.reader.log(run_id)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_run_asked_for_is_made_once_however_often_it_is_asked_for(seed: int) -> None:
+    world = SchedulerWorld(a_job("a", params=("date",)), seed=seed)
+    answers = [
+        world.wish(ScheduleRun(job_id="a", args={"date": "1"}), f"w{n}") for n in range(5)
+    ]
+    world.run_until(world.now_us + 30 * SECOND)
+    ids = [run.run_id for answer in answers for run in answer.runs]
+    assert [run.run_id for run in world.runs] == sorted(ids, key=lambda run_id: int(run_id[1:]))
+    assert len(set(ids)) == 5
+    assert all(run.state is State.SUCCESS for run in world.runs)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_wishes_survive_the_death_of_scheduler_and_ledger(seed: int) -> None:
+    world = SchedulerWorld(a_job("a"), seed=seed)
+    for n in range(12):
+        victim = (SCHEDULER, LEDGER)[n % 2]
+        at_us = world.now_us + world.random.randrange(SECOND)
+        world.at(at_us, lambda v=victim: world.kill(v, SECOND))
+        world.wish(ScheduleRun(job_id="a"), f"w{n}")
+    world.run_until(world.now_us + 30 * SECOND)
+    assert len(world.runs) == 12
+    world.assert_ids_used_once()
+
+
+def test_a_run_for_later_starts_at_its_time_with_its_stop_time() -> None:
+    world = SchedulerWorld(a_job("a"))
+    at_us = world.now_us + 10 * MINUTE
+    wish = ScheduleRun(job_id="a", schedule_us=at_us, stop_after_us=MINUTE, count=3)
+    answer = world.wish(wish, "w1")
+    assert [run.stop_us for run in answer.runs] == [at_us + MINUTE] * 3
+    world.run_until(at_us - SECOND)
+    assert {run.state for run in world.runs} == {State.SCHEDULED}
+    world.run_until(at_us + MINUTE)
+    assert {run.state for run in world.runs} == {State.SUCCESS}
+
+
+def test_args_that_do_not_fit_make_a_run_in_error() -> None:
+    world = SchedulerWorld(a_job("a", params=("date",)))
+    [run] = world.wish(ScheduleRun(job_id="a", args={"zz": "1", "date": "2"}), "w1").runs
+    assert (run.state, run.message) == (State.ERROR, "extra args (zz) for job a")
+    [run] = world.wish(ScheduleRun(job_id="a"), "w2").runs
+    assert (run.state, run.message) == (State.ERROR, "missing args (date) for job a")
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        (ScheduleRun(job_id="nix"), "not_found"),
+        (ScheduleRun(), "bad_request"),
+        (ScheduleRun(job_id="a", count=0), "bad_request"),
+        (ScheduleRun(job_id="a", count=10_001), "bad_request"),
+        (ScheduleRun(job={"program": {"type": "nix"}}), "bad_request"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_its_reason(wish: ScheduleRun, reason: str) -> None:
+    world = SchedulerWorld(a_job("a"))
+    assert world.wish(wish, "w1").reason == reason
+    assert not world.runs
+
+
+def test_an_ad_hoc_job_is_stored_and_can_be_scheduled_again() -> None:
+    world = SchedulerWorld(a_job("a"))
+    data = {"params": ["x"], "program": {"type": "no-op"}}
+    [run] = world.wish(ScheduleRun(job=data, args={"x": "1"}), "w1").runs
+    assert run.ad_hoc
+    assert run.job_id == ad_hoc_id("w1")
+    assert len(run.job_id) == len("adhoc-") + 12
+    [again] = world.wish(ScheduleRun(job_id=run.job_id, args={"x": "2"}), "w2").runs
+    assert again.args == {"x": "2"}
+    world.run_until(world.now_us + 30 * SECOND)
+    assert {run.state for run in world.runs} == {State.SUCCESS}
+
+
+def test_a_rerun_says_of_what_and_of_a_job_that_is_gone_is_an_error() -> None:
+    world = SchedulerWorld(a_job("a", params=("x",)))
+    [run] = world.wish(RerunRun(run_id="r1", job_id="a", args={"x": "1"}, stop_us=7), "w1").runs
+    assert (run.rerun_of, run.stop_us, run.args) == ("r1", 7, {"x": "1"})
+    assert "scheduled as rerun of r1" in lines(world, run.run_id)
+    [run] = world.wish(RerunRun(run_id="r1", job_id="gone", args={}), "w2").runs
+    assert (run.state, run.message) == (State.ERROR, "unknown job gone")
+
+
+def test_an_action_passes_on_the_args_that_are_left_open() -> None:
+    world = SchedulerWorld(a_job("b", params=("x", "y")))
+    wish = ScheduleRun(
+        job_id="b", args={"x": "mine"}, source_run="r4",
+        source_args={"x": "theirs", "y": "passed", "z": "not"},
+    )
+    [run] = world.wish(wish, "act-r4.7.0", principal="action:r4").runs
+    assert run.args == {"x": "mine", "y": "passed"}
+    assert "scheduled by action of r4" in lines(world, run.run_id)
+
+
+def test_templates_are_bound_by_the_binder() -> None:
+    job = a_job("t", every(10, args={"who": "you"}), params=("who",),
+                program=Shell(command="echo {{ who }} {{ run_id }}"))
+    world = SchedulerWorld(job)
+    world.wait_until(world.settled)
+    assert len(world.runs) == 24
+    for run in world.runs:
+        assert run.program.argv[-1] == f"echo you {run.run_id}"
+
+
+def test_a_dependency_named_by_a_template_is_found_among_the_jobs() -> None:
+    job = a_job("t", params=("n",), conditions=(Dependency(job_id="dep{{ n }}"),))
+    world = SchedulerWorld(job, a_job("dep1", params=("n",)))
+    [run] = world.wish(ScheduleRun(job_id="t", args={"n": "1"}), "w1").runs
+    assert (run.conds[0].job_id, run.conds[0].args) == ("dep1", {"n": "1"})
+    [run] = world.wish(ScheduleRun(job_id="t", args={"n": "2"}), "w2").runs
+    assert run.message == "unknown job ID in condition: dep2"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_run_that_kills_the_binder_gets_the_error_and_no_other(seed: int) -> None:
+    program = Shell(command="echo {{ job_id }}")
+    world = SchedulerWorld(a_job("bomb", program=program), a_job("fine", program=program), seed=seed)
+    world.bombs = {"bomb"}
+    world.wait_until(world.ready)
+    for n in range(3):
+        world.web.wish(_wish("bomb", f"b{n}"))
+        world.web.wish(_wish("fine", f"f{n}"))
+    world.wait_until(lambda: len(world.web.answers) == 6, 300)
+    for n in range(3):
+        assert world.web.answers[f"b{n}"].runs[0].message == TOO_MUCH
+        assert world.web.answers[f"f{n}"].runs[0].message is None
+    # Thrice for each: in company, and twice alone; the wire doubles some of the requests.
+    assert world.kills[BINDER] <= 18
+
+
+def _wish(job_id: str, command_id: str) -> Post:
+    instruction = ScheduleRun(job_id=job_id)
+    wish = SchedulerWish(command_id=command_id, principal="ann", instruction=instruction)
+    return Post(SCHEDULER, wish)

@@ -1,0 +1,49 @@
+"""The commands that follow a run while it lives."""
+
+import json
+import threading
+
+import pytest
+
+
+@pytest.mark.parametrize(("state", "status"), [("success", 0), ("failure", 1)])
+def test_watching_ends_with_the_run_and_says_how_it_went(callsheet, stand, state, status):
+    from callsheet.jobs.states import State
+
+    run_id = stand.a_running_run(job_id="backup")
+    ending = threading.Timer(0.2, stand.end_run, [run_id, State(state)])
+    ending.start()
+    found = callsheet("watch", run_id)
+    ending.join()
+    assert found.status == status
+    assert found.lines[-1].startswith(run_id)
+    assert found.lines[-1].endswith(state)
+
+
+def test_watching_a_finished_run_ends_at_once(callsheet, stand):
+    run_id = stand.a_run("backup")
+    stand.ask("POST", f"/api/v1/runs/{run_id}/skip")
+    found = callsheet("watch", "--silent", run_id)
+    assert (found.status, found.out) == (1, "")
+
+
+def test_watching_as_json_prints_every_update(callsheet, stand):
+    run_id = stand.a_run("backup")
+    stand.ask("POST", f"/api/v1/runs/{run_id}/skip")
+    found = callsheet("watch", "--json", run_id)
+    first, _end = json.JSONDecoder().raw_decode(found.out)
+    assert first["run"]["state"] == "skipped"
+    assert first["run_log"]
+
+
+def test_watching_what_is_not_there_is_an_error(callsheet):
+    found = callsheet("watch", "r999")
+    assert found.status == 1
+    assert found.err == "Error: unknown run r999 [API status: 404]\n"
+
+
+def test_an_output_that_is_not_there_is_an_error(callsheet, stand):
+    run_id = stand.a_run("backup")
+    found = callsheet("output", run_id)
+    assert found.status == 1
+    assert found.err == f"Error: no output output for {run_id} [API status: 404]\n"

@@ -1,0 +1,179 @@
+"""What the commands that only look print, and how they end."""
+
+import json
+
+import pytest
+from callsheet.cli.shown import SYMBOLS, elapsed_text
+from callsheet.jobs.states import State
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (0, "0:00"),
+        (8.9, "0:08"),
+        (401, "6:41"),
+        (9668, "2:41:08"),
+        (86400, "1:00:00:00"),
+        (180_061, "2:02:01:01"),
+    ],
+)
+def test_elapsed_is_shown_as_apsis_shows_it(seconds, text):
+    assert elapsed_text(seconds) == text
+
+
+def test_every_state_of_the_api_has_its_own_symbol():
+    states = {state.value for state in State} - {State.LOST.value}
+    assert states <= set(SYMBOLS)
+    assert len(set(SYMBOLS.values())) == len(SYMBOLS)
+
+
+def test_jobs_are_listed_with_params_and_labels(callsheet):
+    found = callsheet("jobs")
+    assert found.status == 0
+    assert found.lines[0].split() == ["job_id", "params", "labels", "schedule"]
+    assert [line.split("  ")[0] for line in found.lines[1:]] == [
+        "backup",
+        "reports/daily sales",
+        "reports/daily stock",
+    ]
+    assert "(date)" in found.lines[2]
+    assert "nightly" in found.lines[1]
+
+
+def test_jobs_can_be_narrowed_to_a_label(callsheet):
+    found = callsheet("jobs", "--label", "sales")
+    assert [line.split("  ")[0] for line in found.lines[1:]] == ["reports/daily sales"]
+
+
+def test_jobs_as_json_are_what_the_api_answers(callsheet, stand):
+    found = callsheet("jobs", "--format", "json")
+    _, answered = stand.ask("GET", "/api/v1/jobs")
+    assert json.loads(found.out) == answered
+
+
+def test_a_job_is_shown_by_words_of_its_id(callsheet):
+    found = callsheet("job", "sales")
+    assert found.status == 0
+    assert found.lines[0] == "reports/daily sales"
+    assert "no-op" in found.out
+
+
+def test_an_ambiguous_job_is_an_error_that_names_the_candidates(callsheet):
+    found = callsheet("job", "daily")
+    assert found.status == 1
+    assert found.err.startswith("Error: ")
+    assert "reports/daily sales, reports/daily stock" in found.err
+    assert found.err.endswith("[API status: 400]\n")
+
+
+def test_an_unknown_run_is_an_error_in_the_words_of_the_api(callsheet):
+    found = callsheet("run", "r999")
+    assert (found.status, found.out) == (1, "")
+    assert found.err == "Error: unknown run r999 [API status: 404]\n"
+
+
+def test_runs_are_a_table_with_the_newest_last(callsheet, stand):
+    first = stand.a_run("backup")
+    second = stand.a_run("reports/daily sales", args={"date": "2026-01-02"})
+    found = callsheet("runs")
+    assert found.lines[0].split() == ["run_id", "state", "start", "elapsed", "job_id", "args"]
+    assert [line.split()[0] for line in found.lines[1:]] == [first, second]
+    assert "O scheduled" in found.lines[1]
+    assert found.lines[2].endswith("reports/daily sales  date=2026-01-02")
+
+
+def test_runs_can_be_asked_for_by_job_state_and_words(callsheet, stand):
+    stand.a_run("backup")
+    sales = stand.a_run("reports/daily sales", args={"date": "2026-01-02"})
+    running = stand.a_running_run(job_id="reports/daily stock", args={"date": "2026-01-02"})
+
+    def ids(*args):
+        return [line.split()[0] for line in callsheet("runs", *args).lines[1:]]
+
+    assert ids("--job", "reports/daily sales") == [sales]
+    assert ids("-s", "starting,running") == [running]
+    assert ids("sal", "date=2026-01-02") == [sales]
+    assert sales not in ids("!reports")
+
+
+def test_a_query_that_is_wrong_is_an_error(callsheet):
+    found = callsheet("runs", "-s", "sleeping")
+    assert found.status == 1
+    assert "sleeping" in found.err
+    assert found.err.endswith("[API status: 400]\n")
+
+
+def test_times_of_runs_are_listed_by_state(callsheet, stand):
+    run_id = stand.a_run("backup")
+    found = callsheet("runs", "--times")
+    assert found.lines[0] == f"{run_id}  backup"
+    assert [line.split()[0] for line in found.lines[1:]] == list(
+        stand.ask("GET", f"/api/v2/runs/{run_id}")[1]["run"]["times"]
+    )
+
+
+def test_a_run_is_shown_with_its_log_when_asked_for_everything(callsheet, stand):
+    run_id = stand.a_run("reports/daily sales", args={"date": "2026-01-02"})
+    short, long = callsheet("run", run_id), callsheet("run", "-v", run_id)
+    assert short.lines[0] == f"{run_id}  reports/daily sales(date=2026-01-02)"
+    assert "program: no-op" in short.out
+    log = stand.ask("GET", f"/api/v1/runs/{run_id}/log")[1]["run_log"]
+    assert log
+    assert all(entry["message"] in long.out for entry in log)
+    assert len(long.lines) > len(short.lines)
+
+
+def test_several_runs_as_json_come_one_after_another(callsheet, stand):
+    ids = [stand.a_run("backup"), stand.a_run("backup")]
+    found = callsheet("run", "--format", "json", *ids)
+    decode, texts, rest = json.JSONDecoder().raw_decode, [], found.out
+    while rest.strip():
+        value, end = decode(rest.lstrip())
+        texts.append(value["run_id"])
+        rest = rest.lstrip()[end:]
+    assert texts == ids
+
+
+def test_checks_without_findings_succeed(callsheet):
+    found = callsheet("checks")
+    assert found.status == 0
+    assert found.out.startswith("nothing found")
+
+
+def test_agents_are_listed(callsheet, stand):
+    from callsheet.messages.agents import AgentInfo
+
+    stand.agents = [
+        AgentInfo(
+            agent_id="calc-01",
+            group_id="calc",
+            connected=True,
+            first_seen_us=1,
+            last_seen_us=2,
+            hostname="h1",
+            pid=77,
+        )
+    ]
+    found = callsheet("agents")
+    assert found.lines[1].split() == ["calc-01", "calc", "connected", "h1", "77", "0"]
+
+
+def test_nobody_at_the_address_is_one_sentence(command):
+    found = command("people", "--host", "127.0.0.1:1", "runs")
+    assert (found.status, found.out) == (1, "")
+    assert found.err.count("\n") == 1
+    assert found.err.startswith("Error: 127.0.0.1:1: no answer: ")
+
+
+@pytest.mark.parametrize("name", ["CALLSHEET_HOST", "APSIS_HOST"])
+def test_the_server_can_be_named_by_the_environment(command, stand, monkeypatch, name):
+    monkeypatch.setenv(name, f"127.0.0.1:{stand.port}")
+    assert command("people", "jobs").status == 0
+
+
+def test_versions_of_server_and_client_are_shown(callsheetctl, stand):
+    found = callsheetctl("version")
+    assert f"http://127.0.0.1:{stand.port}" in found.lines[0]
+    assert "1.2.3" in found.lines[1]

@@ -1,0 +1,38 @@
+"""A link that keeps what a stage says, for tests of stages."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Any
+
+WAIT_S = 20.0
+
+
+class RecordingLink:
+    """See the module; `hears` returns the next word and what it was said with."""
+
+    def __init__(self) -> None:
+        self.said: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self.is_closed = threading.Event()
+
+    def ready(self, detail: str = "") -> None:
+        self.said.put(("ready", detail))
+
+    def beat(self) -> None:
+        self.said.put(("beat", None))
+
+    def health(self, sentence: str) -> None:
+        self.said.put(("health", sentence))
+
+    def unusable(self, sentence: str) -> None:
+        self.said.put(("unusable", sentence))
+
+    def crashed(self, role: str, error: BaseException) -> None:
+        self.said.put(("crashed", error))
+
+    def closed(self) -> None:
+        self.is_closed.set()
+
+    def hears(self) -> tuple[str, Any]:
+        return self.said.get(timeout=WAIT_S)

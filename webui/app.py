@@ -1,0 +1,220 @@
+"""The web server: Tornado's loop on the calling thread, the core on its stage's thread.
+
+`cli/` builds it and says how a stage is started:
+
+    server = WebServer(settings)          # binds; raises UserError when it cannot
+    server.run(start_stage)               # until server.stop(), from any thread
+
+`start_stage(core)` starts a stage that hosts the core given and returns a function that tells that
+stage a local message (`ref.tell`). The core hands its news over by one `call_soon_threadsafe` per
+batch. Nothing here imports `actors`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application
+
+from ..jobs.errors import UserError
+from ..store.interface import Reader
+from . import output_api, v1_jobs, v1_runs, v2_runs, v2_server
+from .bridge import BridgedCore
+from .core import WebCore
+from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
+from .hub import Hub
+from .outputs import Outputs
+from .pool import ReaderPool
+from .routing import Table
+from .seam import FromCore, ToCore
+from .security import parse_bind
+from .services import Services, WebSettings
+from .sockets_v1 import OutputSocket, RunSocket, SummarySocket
+from .stream import StreamSocket
+
+log = logging.getLogger("callsheet.web")
+
+# Limits of a connection; bodies have theirs in `handlers`.
+MAX_HEADER_BYTES = 32 * 2**10
+MAX_SENT_BYTES = 64 * 2**20
+IDLE_S = 60.0
+BODY_S = 10.0
+SOCKET_MESSAGE_BYTES = 64 * 2**10
+PING_S = 30.0
+# After the stop is asked for, answers under way have this long to end.
+DRAIN_S = 2.0
+
+Tell = Callable[[Any], None]
+StartStage = Callable[[BridgedCore], Tell]
+
+TABLE = Table(
+    [
+        *v1_runs.ROUTES,
+        *output_api.ROUTES,
+        *v1_jobs.ROUTES,
+        *v2_runs.ROUTES,
+        *v2_server.ROUTES,
+    ]
+)
+# The console's own addresses; the document finds its page by itself.
+PAGES = (
+    r"/(?:(?:day|runs|jobs|job|agents|checks|control|timeline|calendar|graph|adhoc|why|login)"
+    r"(?:/.*)?)?"
+)
+
+
+class CannotListen(UserError):
+    """An address that is taken or not ours."""
+
+    def __init__(self, bind: str, error: OSError) -> None:
+        super().__init__(f"web.bind: {bind}: {error.strerror or error}: expected a free address")
+
+
+def make_app(services: Services) -> Application:
+    """Return the application: API, sockets, console."""
+    static = services.settings.static
+    with_services = {"services": services}
+    run = r"/api/v1/runs/([^/]+)"
+    return Application(
+        [
+            (r"/api/v1/summary", SummarySocket, with_services),
+            (rf"{run}/updates", RunSocket, with_services),
+            (rf"{run}/output/([^/]+)/updates", OutputSocket, with_services),
+            (r"/api/v2/stream", StreamSocket, with_services),
+            (r"/api/.*|/healthz|/metrics", ApiHandler, {**with_services, "table": TABLE}),
+            (r"/static/(.*)", StaticHandler, {**with_services, "path": str(static)}),
+            (PAGES, PageHandler, {**with_services, "page": static / "index.html"}),
+        ],
+        default_handler_class=NotFoundHandler,
+        default_handler_args=with_services,
+        log_function=_log_request,
+        websocket_max_message_size=SOCKET_MESSAGE_BYTES,
+        websocket_ping_interval=PING_S,
+        websocket_ping_timeout=PING_S,
+        serve_traceback=False,
+        compress_response=False,
+    )
+
+
+class WebServer:
+    """See the module."""
+
+    def __init__(
+        self, settings: WebSettings, open_reader: Callable[[], Reader] | None = None
+    ) -> None:
+        """Bind the addresses.
+
+        Raises:
+            UserError: one of them is not allowed, not understood, or taken.
+        """
+        self.settings = settings
+        self._open_reader = open_reader or self._open_sqlite
+        self._sockets: list[socket.socket] = []
+        self.addresses: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._stopped = False
+        for bind in settings.bind:
+            self._bind(bind)
+
+    def run(self, start_stage: StartStage) -> None:
+        """Serve until `stop` is called."""
+        asyncio.run(self.serve(start_stage))
+
+    def stop(self) -> None:
+        """End `run`; from any thread, any number of times."""
+        self._stopped = True
+        loop, stop = self._loop, self._stop
+        if loop is not None and stop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+
+    async def serve(self, start_stage: StartStage) -> None:
+        """Serve until `stop` is called, on the running loop."""
+        loop = self._loop = asyncio.get_running_loop()
+        stop = self._stop = asyncio.Event()
+        told: list[Tell] = []
+
+        def tell(message: ToCore) -> None:
+            told[0](message)
+
+        hub = Hub(tell)
+
+        def deliver(batch: list[FromCore]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(hub.take, batch)
+
+        pool = ReaderPool(self._open_reader)
+        services = Services(self.settings, hub, pool)
+        services.outputs = Outputs(services, self.settings.outputs_root)
+        told.append(start_stage(BridgedCore(WebCore(secrets.token_hex(8)), deliver)))
+        server = HTTPServer(
+            make_app(services),
+            xheaders=False,
+            max_header_size=MAX_HEADER_BYTES,
+            max_body_size=MAX_SENT_BYTES,
+            idle_connection_timeout=IDLE_S,
+            body_timeout=BODY_S,
+        )
+        server.add_sockets(self._sockets)
+        log.info("web: listening on %s", ", ".join(self.addresses))
+        try:
+            if not self._stopped:
+                await stop.wait()
+        finally:
+            server.stop()
+            try:
+                await asyncio.wait_for(server.close_all_connections(), DRAIN_S)
+            except TimeoutError:
+                log.warning("web: answers under way were cut off")
+            pool.close()
+
+    def _bind(self, bind: str) -> None:
+        host, port = parse_bind(bind)
+        # `localhost` is bound as IPv4 only: two families would get two different free ports.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            found = bind_sockets(port, host, family)
+        except OSError as error:
+            raise CannotListen(bind, error) from None
+        self._sockets += found
+        shown = f"[{host}]" if ":" in host else host
+        self.addresses += [f"{shown}:{one.getsockname()[1]}" for one in found]
+
+    def _open_sqlite(self) -> Reader:
+        from ..store.reader import SqliteReader
+
+        return SqliteReader(self.settings.database)
+
+
+def run_web(
+    settings: WebSettings,
+    start_stage: StartStage,
+    started: Callable[[WebServer], None] | None = None,
+) -> None:
+    """Bind, say so, and serve until stopped.
+
+    Args:
+        settings: addresses, database, folders.
+        start_stage: starts a stage that hosts the core given; returns its `tell`.
+        started: called with the server once it is bound, before the stage starts.
+
+    Raises:
+        UserError: an address is not allowed, not understood, or taken.
+    """
+    server = WebServer(settings)
+    if started is not None:
+        started(server)
+    server.run(start_stage)
+
+
+def _log_request(handler: Any) -> None:
+    """Log a request for those who look closely; errors of ours are logged with their id."""
+    request = handler.request
+    log.debug("%d %s %s", handler.get_status(), request.method, request.path)

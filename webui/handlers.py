@@ -1,0 +1,242 @@
+"""Tornado's handlers: one for the whole API, one for the console's files, one for its pages."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from pathlib import Path
+from typing import Any
+
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler, stream_request_body
+
+from . import security
+from .output_api import Stream
+from .routing import Problem, Reply, Request, Table, encode
+from .services import Services
+
+log = logging.getLogger("callsheet.web")
+
+# A request's body; job definitions are the largest thing anybody sends.
+MAX_BODY_BYTES = 2**20
+
+
+class Guarded(RequestHandler):
+    """Headers of every answer, and errors without anything of ours in them."""
+
+    services: Services
+    allow = "GET, HEAD"
+
+    def set_default_headers(self) -> None:
+        """Set what every answer has."""
+        for name, value in security.HEADERS.items():
+            self.set_header(name, value)
+        self.clear_header("Server")
+
+    def check_sender(self) -> None:
+        """Refuse hosts and origins that are not ours.
+
+        Raises:
+            Problem: 403.
+        """
+        security.check_host(self.request.host, self.services.settings.allowed_hosts)
+        if self.request.method not in security.SAFE_METHODS:
+            security.check_origin(self.request.headers)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer in JSON; what is our fault is logged under the request's id."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        extra: dict[str, Any] = {}
+        if isinstance(error, Problem):
+            sentence, extra = error.sentence, error.extra
+        elif isinstance(error, HTTPError) and status_code < 500:
+            sentence = self._reason.lower()
+        else:
+            sentence = "internal error"
+        if status_code == 405 and "Allow" not in self._headers:
+            self.set_header("Allow", self.allow)
+        request_id = secrets.token_hex(8)
+        if status_code >= 500 and not isinstance(error, Problem):
+            log.error(
+                "request %s: %s %s",
+                request_id,
+                self.request.method,
+                self.request.path,
+                exc_info=kwargs.get("exc_info"),
+            )
+        self.set_header("Content-Type", "application/json")
+        self.set_header("X-Request-Id", request_id)
+        self.finish(encode({"error": sentence, "request_id": request_id, **extra}))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Nothing: `write_error` has logged what is to be logged."""
+
+    def send_problem(self, problem: Problem) -> None:
+        """Answer with a problem."""
+        self.services.problems += 1
+        self.clear()
+        self.set_status(problem.status)
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        self.write_error(problem.status, exc_info=(Problem, problem, None))
+
+
+@stream_request_body
+class ApiHandler(Guarded):
+    """Every path of the API: looks up its endpoint, calls it, writes what it returns."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+    allow = "GET, HEAD, POST, PUT"
+
+    def initialize(self, services: Services, table: Table) -> None:
+        """Take what the application has."""
+        self.services = services
+        self._table = table
+        self._body = bytearray()
+
+    def prepare(self) -> None:
+        """Refuse early what needs no body to be refused."""
+        self.services.requests += 1
+        try:
+            self.check_sender()
+            length = self.request.headers.get("Content-Length", "0")
+            if length.isdigit() and int(length) > MAX_BODY_BYTES:
+                raise _too_large()
+            self._found = self._table.find(self.request.method or "", self.request.path)
+        except Problem as problem:
+            self.send_problem(problem)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Gather the body, up to the limit."""
+        if len(self._body) <= MAX_BODY_BYTES:
+            self._body += chunk
+
+    async def _answer(self) -> None:
+        try:
+            if len(self._body) > MAX_BODY_BYTES:
+                raise _too_large()
+            route, params = self._found
+            request = Request(
+                self.request.method or "",
+                self.request.uri or "",
+                headers=self.request.headers,
+                body=bytes(self._body),
+                services=self.services,
+            )
+            request.params = params
+            found = await route.endpoint(request)
+            await self._write(found if isinstance(found, Reply) else Reply(encode(found)))
+        except Problem as problem:
+            self.send_problem(problem)
+
+    async def _write(self, reply: Reply) -> None:
+        self.set_status(reply.status)
+        self.set_header("Content-Type", reply.content_type)
+        self.set_header("Cache-Control", "no-store")
+        for name, value in reply.headers.items():
+            self.set_header(name, value)
+        length = reply.length if isinstance(reply, Stream) else len(reply.body)
+        if length is not None:
+            self.set_header("Content-Length", str(length))
+        if self.request.method == "HEAD":
+            self.finish()
+            return
+        try:
+            if isinstance(reply, Stream):
+                await self._write_pieces(reply)
+            else:
+                self.write(reply.body)
+            self.finish()
+        except StreamClosedError:
+            return
+
+    async def _write_pieces(self, reply: Stream) -> None:
+        """Send piece after piece, each once the one before it is with the network."""
+        sent = 0
+        try:
+            async for piece in reply.pieces:
+                sent += len(piece)
+                self.write(piece)
+                await self.flush()
+        except Problem:
+            if sent == 0:
+                raise
+        if reply.length is not None and sent != reply.length:
+            # Headers are out: a cut connection is the only way left to say that some is missing.
+            assert isinstance(self.request.connection, HTTP1Connection)
+            self.request.connection.close()
+            raise StreamClosedError
+
+    get = head = post = put = delete = patch = options = _answer
+
+    def compute_etag(self) -> str | None:
+        """No tags: answers are not kept by clients."""
+        return None
+
+
+class StaticHandler(StaticFileHandler, Guarded):
+    """The console's files."""
+
+    def initialize(self, services: Services, path: str) -> None:  # type: ignore[override]
+        """Take the services and the folder."""
+        self.services = services
+        StaticFileHandler.initialize(self, path)
+
+    def prepare(self) -> None:
+        """Refuse hosts that are not ours."""
+        try:
+            self.check_sender()
+        except Problem as problem:
+            self.send_problem(problem)
+
+    def set_extra_headers(self, path: str) -> None:
+        """Have the browser ask whether a file is still the same."""
+        self.set_header("Cache-Control", "no-cache")
+
+
+class PageHandler(Guarded):
+    """The pages of the console: all of them are the one document, which reads the address."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD")
+
+    def initialize(self, services: Services, page: Path) -> None:
+        """Take the services and the document."""
+        self.services = services
+        self._page = page
+
+    def get(self, *args: str) -> None:
+        """Send the document."""
+        try:
+            self.check_sender()
+            document = self._page.read_bytes()
+        except FileNotFoundError:
+            self.send_problem(Problem(404, "the console is not installed here"))
+        except Problem as problem:
+            self.send_problem(problem)
+        else:
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.set_header("Cache-Control", "no-cache")
+            self.finish(document)
+
+    def head(self, *args: str) -> None:
+        """Send the document's headers."""
+        self.get(*args)
+
+
+class NotFoundHandler(Guarded):
+    """Whatever else is asked for."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+
+    def initialize(self, services: Services) -> None:
+        """Take the services."""
+        self.services = services
+
+    def prepare(self) -> None:
+        """There is nothing here."""
+        self.send_problem(Problem(404, f"no such path: {self.request.path[:200]}"))
+
+
+def _too_large() -> Problem:
+    return Problem(413, f"request body: expected at most {MAX_BODY_BYTES} bytes")

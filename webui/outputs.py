@@ -1,0 +1,125 @@
+"""Reading outputs: finished ones by the store's index, live ones from the file that grows.
+
+Files are read by the pool's threads, never on the loop. A span is at most what was asked for, so an
+output of any size costs no memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..jobs.run import run_number
+from ..messages.instructions import OutputRecord
+from ..store.interface import Reader
+from ..store.outputs import LiveOutput, OutputFiles, OutputGone
+from .following import Span
+from .routing import Problem
+
+if TYPE_CHECKING:
+    from ..jobs.run import Run
+    from .services import Services
+
+
+class Outputs:
+    """See the module."""
+
+    def __init__(self, services: Services, root: str) -> None:
+        self._services = services
+        self._files = OutputFiles(root)
+
+    async def record(self, run_id: str, output_id: str) -> tuple[Run, OutputRecord | None]:
+        """Return a run and the newest record of an output, None while there is none.
+
+        Raises:
+            Problem: 404, there is no such run.
+        """
+
+        def read(reader: Reader) -> tuple[Run | None, OutputRecord | None]:
+            run = reader.run(run_id) if run_number(run_id) is not None else None
+            if run is None:
+                return None, None
+            return run, newest(reader.outputs(run_id), output_id, run)
+
+        run, record = await self._services.read(read)
+        if run is None:
+            raise Problem(404, f"unknown run {run_id[:100]}")
+        return run, record
+
+    async def span(self, run_id: str, output_id: str, start: int | None, limit: int) -> Span:
+        """Return up to `limit` bytes from `start` on, as much as there is now.
+
+        Args:
+            start: None: the end as it is now; negative: so many bytes before it.
+
+        Raises:
+            Problem: 404, there is no such run.
+        """
+        run, record = await self.record(run_id, output_id)
+        attempt = run.attempt
+        if record is not None:
+            begin = place(start, record.length)
+            data = await self.read(record, begin, limit)
+            ended = run.finished and begin + len(data) >= record.length
+            return Span(
+                start=begin,
+                data=data,
+                length=record.length,
+                ended=ended,
+                attempt=attempt,
+                content_type=record.content_type,
+            )
+        live = await self._services.pool.run(lambda: self._files.live(run_id, attempt, output_id))
+        if live is None:
+            begin = place(start, 0)
+            return Span(start=begin, data=b"", length=0, ended=run.finished, attempt=attempt)
+        begin = place(start, live.length)
+        data = await self._services.pool.run(lambda: live.read(begin, limit))
+        return Span(start=begin, data=data, length=live.length, ended=False, attempt=attempt)
+
+    async def live(self, run: Run, output_id: str) -> LiveOutput | None:
+        """Return the growing file of a run's output, None when there is none."""
+        return await self._services.pool.run(
+            lambda: self._files.live(run.run_id, run.attempt, output_id)
+        )
+
+    async def read(self, record: OutputRecord, start: int, limit: int) -> bytes:
+        """Return bytes of a finished output, decompressed.
+
+        Raises:
+            Problem: 404, its file is gone.
+        """
+        try:
+            return await self._services.pool.run(lambda: self._files.read(record, start, limit))
+        except OutputGone:
+            raise _gone(record) from None
+
+    async def raw(self, record: OutputRecord, start: int, limit: int) -> bytes:
+        """Return bytes of a finished output as they are stored.
+
+        Raises:
+            Problem: 404, its file is gone.
+        """
+        try:
+            return await self._services.pool.run(lambda: self._files.read_raw(record, start, limit))
+        except OutputGone:
+            raise _gone(record) from None
+
+
+def newest(records: list[OutputRecord], output_id: str, run: Run) -> OutputRecord | None:
+    """Return the record of the run's current attempt, or of its last one once it is over."""
+    found = [record for record in records if record.output_id == output_id]
+    if not found:
+        return None
+    last = max(found, key=lambda record: record.attempt)
+    return last if run.finished or last.attempt == run.attempt else None
+
+
+def place(start: int | None, length: int) -> int:
+    """Return the offset that a start means for an output of a length."""
+    if start is None:
+        return length
+    return max(0, length + start) if start < 0 else start
+
+
+def _gone(record: OutputRecord) -> Problem:
+    return Problem(404, f"output {record.output_id} of {record.run_id}: its file is gone")

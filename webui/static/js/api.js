@@ -1,0 +1,60 @@
+// The one client of the server's API. Every error is an ApiError that carries the server's words.
+
+export class ApiError extends Error {
+  /** @param {number} status @param {string} sentence @param {any} body */
+  constructor(status, sentence, body) {
+    super(sentence);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** @param {string} path @returns {Promise<any>} */
+export function get(path) {
+  return ask("GET", path);
+}
+
+/** POST a body. The command id makes a repeat harmless, so a lost answer is asked for once more.
+ *  @param {string} path @param {any} [body] @returns {Promise<any>} */
+export async function post(path, body = {}) {
+  const id = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
+  try {
+    return await ask("POST", path, body, id);
+  } catch (error) {
+    if (error instanceof ApiError && error.status !== 0 && error.status !== 503) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return ask("POST", path, body, id);
+  }
+}
+
+async function ask(method, path, body, commandId) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (commandId) headers["Idempotency-Key"] = commandId;
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch (error) {
+    throw new ApiError(0, "the server does not answer", null);
+  }
+  const text = await answer.text();
+  let value = null;
+  try {
+    value = text ? JSON.parse(text) : null;
+  } catch (error) {
+    value = null;
+  }
+  if (!answer.ok) throw new ApiError(answer.status, value?.error ?? answer.statusText, value);
+  return value;
+}
+
+/** @param {Record<string, string | number | null | undefined>} terms @returns {string} */
+export function query(terms) {
+  const pairs = Object.entries(terms).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return pairs.length ? `?${new URLSearchParams(pairs.map(([k, v]) => [k, String(v)]))}` : "";
+}
+
+/** A job id as part of a path: its slashes stay readable. @param {string} jobId */
+export function jobPath(jobId) {
+  return jobId.split("/").map(encodeURIComponent).join("/");
+}

@@ -1,0 +1,74 @@
+// A question before what cannot be undone. The safe answer has the focus; Esc and the scrim are it.
+import { html, useEffect, useRef, useState } from "./preact.js";
+
+let open = () => {};
+
+/** Ask; resolves to the form's values, or null. `fields`: [{name, label, options?, value?, hint?}].
+ *  @param {{title: string, text?: any, deed: string, safe?: string, fields?: any[]}} question */
+export function ask(question) {
+  return new Promise((resolve) => open({ ...question, resolve }));
+}
+
+export function Dialogs() {
+  const [question, setQuestion] = useState(null);
+  const safe = useRef(null);
+  const back = useRef(null);
+  useEffect(() => {
+    open = (next) => {
+      back.current = document.activeElement;
+      setQuestion(next);
+    };
+  }, []);
+  useEffect(() => {
+    if (question) (document.querySelector(".dialog .field") ?? safe.current)?.focus();
+  }, [question]);
+  if (!question) return null;
+  const close = (value) => {
+    setQuestion(null);
+    question.resolve(value);
+    back.current?.focus?.();
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    close(Object.fromEntries(new FormData(event.target)));
+  };
+  const keys = (event) => {
+    if (event.key === "Escape") close(null);
+    if (event.key === "Tab") trap(event);
+  };
+  return html`<div class="scrim" onClick=${(event) => event.target === event.currentTarget && close(null)} onKeyDown=${keys}>
+    <form class="dialog" role="alertdialog" aria-label=${question.title} onSubmit=${submit}>
+      <header>${question.title}</header>
+      <div class="body">
+        ${question.text && html`<p class="dim">${question.text}</p>`}
+        ${question.fields?.length > 0 &&
+        html`<div class="form sec">
+          ${question.fields.map(
+            (field) => html`<label for=${`f-${field.name}`}>${field.label ?? field.name}</label>
+              <div>
+                ${field.options
+                  ? html`<select class="field wide" id=${`f-${field.name}`} name=${field.name}>
+                      ${field.options.map((option) => html`<option>${option}</option>`)}
+                    </select>`
+                  : html`<input class="field wide" id=${`f-${field.name}`} name=${field.name} value=${field.value ?? ""} autocomplete="off" />`}
+                ${field.hint && html`<div class="hint">${field.hint}</div>`}
+              </div>`,
+          )}
+        </div>`}
+      </div>
+      <footer>
+        <button type="button" class="btn" ref=${safe} onClick=${() => close(null)}>${question.safe ?? "Cancel"}</button>
+        <button type="submit" class=${question.grave ? "btn kill" : "btn main"}>${question.deed}</button>
+      </footer>
+    </form>
+  </div>`;
+}
+
+function trap(event) {
+  const all = [...event.currentTarget.querySelectorAll("button, input, select")];
+  const last = event.shiftKey ? all[0] : all[all.length - 1];
+  if (document.activeElement === last) {
+    event.preventDefault();
+    (event.shiftKey ? all[all.length - 1] : all[0]).focus();
+  }
+}

@@ -1,0 +1,123 @@
+// Times, durations and sizes as people read them. Pure.
+
+export const STATES = ["scheduled", "waiting", "starting", "running", "stopping", "success", "failure", "error", "skipped", "lost"];
+export const FINISHED = new Set(["success", "failure", "error", "skipped", "lost"]);
+export const TROUBLE = new Set(["failure", "error", "lost"]);
+export const MARKS = ["success", "failure", "error", "skipped"];
+export const LATE_S = 60;
+
+let zone = localStorage.getItem("zone") || undefined;
+
+/** The zone of all times; undefined: this browser's. */
+export function shownZone() {
+  return zone === "UTC" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+export function cycleZone() {
+  zone = zone === "UTC" ? undefined : "UTC";
+  if (zone) localStorage.setItem("zone", zone);
+  else localStorage.removeItem("zone");
+}
+
+const makers = new Map();
+function maker(options) {
+  const key = JSON.stringify(options) + shownZone();
+  if (!makers.has(key)) makers.set(key, new Intl.DateTimeFormat("en-GB", { ...options, timeZone: shownZone() }));
+  return makers.get(key);
+}
+
+/** `14:25:00`. @param {number} ms */
+export function clock(ms) {
+  return maker({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
+}
+
+/** `14:25:00.123`. @param {number} ms */
+export function clockMs(ms) {
+  return `${clock(ms)}.${String(Math.floor(((ms % 1000) + 1000) % 1000)).padStart(3, "0")}`;
+}
+
+function dayKey(ms) {
+  return maker({ year: "numeric", month: "2-digit", day: "2-digit" }).format(ms);
+}
+
+/** Today `14:25:07`, within six days `Mon 18:10`, this year `7 Nov 16:20`, else with the year.
+ *  @param {number} ms @param {number} now */
+export function when(ms, now) {
+  if (dayKey(ms) === dayKey(now)) return clock(ms);
+  const short = maker({ hour: "2-digit", minute: "2-digit" }).format(ms);
+  if (Math.abs(ms - now) < 6 * 86400e3) return `${maker({ weekday: "short" }).format(ms)} ${short}`;
+  if (Math.abs(ms - now) < 300 * 86400e3) return `${maker({ day: "numeric", month: "short" }).format(ms)} ${short}`;
+  return maker({ day: "numeric", month: "short", year: "numeric" }).format(ms);
+}
+
+/** Everything about an instant, for its tooltip. @param {number} ms @param {number} now */
+export function whenFull(ms, now) {
+  const local = maker({ weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
+  const away = ms > now ? `in ${duration((ms - now) / 1000)}` : `${duration((now - ms) / 1000)} ago`;
+  return `${local} ${shownZone()}\n${new Date(ms).toISOString().replace("T", " ").replace("Z", "")} UTC\n${away}`;
+}
+
+/** `12 ms`, `0.4 s`, `0:08`, `6:41`, `2:41:08`, `2 d 1:06`. @param {number} seconds */
+export function duration(seconds) {
+  if (seconds < 0) seconds = 0;
+  if (seconds < 0.1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 1) return `${seconds.toFixed(1)} s`;
+  const whole = Math.floor(seconds);
+  const two = (n) => String(n).padStart(2, "0");
+  if (whole >= 2 * 86400) return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)}:${two(Math.floor((whole % 3600) / 60))}`;
+  if (whole >= 3600) return `${Math.floor(whole / 3600)}:${two(Math.floor((whole % 3600) / 60))}:${two(whole % 60)}`;
+  return `${Math.floor(whole / 60)}:${two(whole % 60)}`;
+}
+
+/** `1,208`. @param {number} n */
+export function count(n) {
+  return n.toLocaleString("en-US");
+}
+
+/** `88.4 KB`. @param {number} n */
+export function bytes(n) {
+  if (n < 1024) return `${n} B`;
+  const units = ["KB", "MB", "GB", "TB"];
+  let value = n;
+  let unit = -1;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/** When a run was or is to begin, in ms. @param {any} run */
+export function due(run) {
+  return Date.parse(run.schedule_time);
+}
+
+/** How long a run has run, in s; null when it never did. @param {any} run @param {number} now */
+export function elapsed(run, now) {
+  if (run.elapsed !== null && run.elapsed !== undefined) return run.elapsed;
+  const begun = run.times?.running;
+  if (!begun || FINISHED.has(run.state)) return null;
+  return Math.max(0, (now - Date.parse(begun)) / 1000);
+}
+
+/** By how much a run began late, or is late by now, in s; 0 when in time. @param {any} run @param {number} now */
+export function lateness(run, now) {
+  const begun = run.times?.running ?? run.times?.starting;
+  if (!begun && FINISHED.has(run.state)) return 0;
+  const late = ((begun ? Date.parse(begun) : now) - due(run)) / 1000;
+  return late >= LATE_S ? late : 0;
+}
+
+/** The state people see: a held run is held. @param {any} run */
+export function shownState(run) {
+  return run.held && (run.state === "scheduled" || run.state === "waiting") ? "held" : run.state;
+}
+
+/** Why, or with what result. @param {any} run @param {number} now */
+export function reason(run, now) {
+  if (run.unreachable) return "its agent does not answer; it may well be running";
+  if (run.reason) return run.reason;
+  if (run.state === "scheduled" && due(run) > now) return `in ${duration((due(run) - now) / 1000)}`;
+  if (run.state === "starting") return "process asked for";
+  return "";
+}

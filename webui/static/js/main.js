@@ -1,0 +1,181 @@
+// The frame: rail, pages, keys, the connection. The URL says which page.
+import { html, render, useEffect, useState } from "./preact.js";
+import { ask, Dialogs } from "./dialog.js";
+import { cycleZone, shownZone, when, count } from "./format.js";
+import { Icon, Trouble } from "./parts.js";
+import { go, useUrl } from "./router.js";
+import { useRuns } from "./runlist.js";
+import { stream, useNow, useStatus } from "./stream.js";
+import { done, Toasts } from "./toast.js";
+import { AgentsView } from "./views/agents.js";
+import { ChecksView } from "./views/checks.js";
+import { ControlView } from "./views/control.js";
+import { JobView } from "./views/job.js";
+import { JobsView } from "./views/jobs.js";
+import { RunView } from "./views/run.js";
+import { RunsView } from "./views/runs.js";
+import { SheetView } from "./views/sheet.js";
+
+const PAGES = [
+  ["/", "Call sheet", "s", "Sheet"],
+  ["/runs", "Runs", "r", "Runs"],
+  ["/jobs", "Jobs", "j", "Jobs"],
+  ["/agents", "Agents", "a", "Agents"],
+  ["/checks", "Checks", "c", "Checks"],
+  ["/control", "Control", "o", "More"],
+];
+const TABS = ["/", "/runs", "/jobs", "/agents", "/control"];
+
+function view(path) {
+  const part = path.split("/").filter(Boolean).map(decodeURIComponent);
+  if (part.length === 0 || part[0] === "day") return html`<${SheetView} />`;
+  if (part[0] === "runs" && part.length === 1) return html`<${RunsView} />`;
+  if (part[0] === "runs") return html`<${RunView} key=${part[1]} runId=${part[1]} />`;
+  if (part[0] === "jobs") return html`<${JobsView} />`;
+  if (part[0] === "job" && part.length > 1) return html`<${JobView} key=${path} jobId=${part.slice(1).join("/")} />`;
+  if (part[0] === "agents") return html`<${AgentsView} />`;
+  if (part[0] === "checks") return html`<${ChecksView} />`;
+  if (part[0] === "control") return html`<${ControlView} />`;
+  return html`<${Trouble} error=${{ status: 404, message: `there is no page ${path}` }} />`;
+}
+
+function isAt(path, page) {
+  if (page === "/") return path === "/" || path.startsWith("/day");
+  return path === page || path.startsWith(`${page}/`) || (page === "/jobs" && path.startsWith("/job/"));
+}
+
+function App() {
+  const url = useUrl();
+  const status = useStatus();
+  const [, redraw] = useState(0);
+  const live = useRuns({ state: "waiting,starting,running,stopping" });
+  const running = live.runs.filter((run) => run.state === "running" || run.state === "stopping").length;
+  useEffect(() => {
+    const page = PAGES.find(([path]) => isAt(url.pathname, path));
+    if (page && !/^\/(runs\/|job\/)/.test(url.pathname)) document.title = `${page[1]} · callsheet`;
+    document.getElementById("main")?.focus({ preventScroll: true });
+  }, [url.pathname]);
+  useEffect(() => globalKeys(() => redraw((n) => n + 1)), []);
+  return html`<a class="skip" href="#main">Skip to content</a>
+    <div class=${`app${status === "live" ? "" : " stale-clock"}`}>
+      <aside class="rail" aria-label="Site">
+        <a class="brand" href="/"><svg viewBox="0 0 18 18" aria-hidden="true"><path d="M1 3.5h8M4 9h9M8 14.5h9" stroke="currentColor" stroke-width="3" /></svg>callsheet</a>
+        <nav class="nav" aria-label="Main">
+          ${PAGES.map(
+            ([path, name]) => html`<a href=${path} aria-current=${isAt(url.pathname, path) ? "page" : undefined}>
+              ${name}${path === "/runs" && running > 0 && html`<span class="n s-running" title=${`${running} running`}><${Icon} state="running" />${count(running)}</span>`}
+            </a>`,
+          )}
+        </nav>
+        <div class="rail-foot">
+          <button onClick=${() => { cycleZone(); redraw((n) => n + 1); }} title="Zone for all times">${shownZone()}<span class="r grow"></span><kbd>z</kbd></button>
+          <button onClick=${cycleTheme}>Light or dark<span class="grow"></span><kbd>t</kbd></button>
+          <button onClick=${showKeys}>Keys<span class="grow"></span><kbd>?</kbd></button>
+          <${Connection} status=${status} />
+        </div>
+      </aside>
+      <main id="main" tabindex="-1">
+        ${status === "stale" && html`<${StaleBanner} />`}
+        ${view(url.pathname)}
+      </main>
+    </div>
+    <nav class="tabbar" aria-label="Main, small screen">
+      ${PAGES.filter(([path]) => TABS.includes(path)).map(
+        ([path, , , short]) => html`<a href=${path} aria-current=${isAt(url.pathname, path) ? "page" : undefined}>
+          ${short}<small class=${path === "/runs" && running ? "s-running" : status === "live" ? "" : "s-late"}>${path === "/runs" && running ? `${running} running` : path === "/control" && status !== "live" ? status : " "}</small>
+        </a>`,
+      )}
+    </nav>
+    <${Dialogs} /><${Toasts} />`;
+}
+
+function Connection({ status }) {
+  const now = useNow();
+  const words = {
+    live: "Live",
+    connecting: "Connecting",
+    reconnecting: "Reconnecting",
+    stale: `Stale since ${when(stream.since, now)}`,
+  };
+  return html`<div class=${`conn${status === "live" ? "" : status === "stale" ? " stale" : " off"}`} role="status" data-status=${status}>${words[status]}</div>`;
+}
+
+function StaleBanner() {
+  return html`<div class="banner" role="alert"><${Icon} state="late" />What you see is as of ${new Date(stream.since).toLocaleTimeString("en-GB")}. Trying to reach the server.</div>`;
+}
+
+function cycleTheme() {
+  const order = ["system", "light", "dark"];
+  const next = order[(order.indexOf(localStorage.getItem("theme") ?? "system") + 1) % 3];
+  localStorage.setItem("theme", next);
+  applyTheme();
+  done(`Theme: ${next}`);
+}
+
+function applyTheme() {
+  const theme = new URL(location.href).searchParams.get("theme") ?? localStorage.getItem("theme") ?? "system";
+  if (theme === "system") document.documentElement.removeAttribute("data-theme");
+  else document.documentElement.dataset.theme = theme;
+}
+
+const KEYS = [
+  ["g then s r j a c o", "Sheet, Runs, Jobs, Agents, Checks, Control"],
+  ["/", "query or search"],
+  ["j k", "next, previous row"],
+  ["Enter", "open the row"],
+  ["r s h K", "rerun, stop, hold or release, kill: on the row or the run"],
+  ["n", "run the job now"],
+  ["z t", "zone, theme"],
+  ["Esc", "close, leave the field"],
+];
+
+function showKeys() {
+  ask({
+    title: "Keys",
+    deed: "Close",
+    safe: "Back",
+    text: html`<dl class="kv keys">${KEYS.map(([keys, what]) => html`<dt class="mono">${keys}</dt><dd>${what}</dd>`)}</dl>`,
+  });
+}
+
+function globalKeys(redraw) {
+  let gone = 0;
+  const onKey = (event) => {
+    const typing = event.target.closest?.("input, textarea, select, .dialog");
+    if (event.key === "Escape" && typing) event.target.blur?.();
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (Date.now() - gone < 1500) {
+      gone = 0;
+      const page = PAGES.find(([, , key]) => key === event.key);
+      if (page) {
+        event.stopImmediatePropagation();
+        go(page[0]);
+        return;
+      }
+    }
+    if (event.key === "g") gone = Date.now();
+    else if (event.key === "/") {
+      event.preventDefault();
+      document.getElementById("query")?.focus();
+    } else if (event.key === "t") cycleTheme();
+    else if (event.key === "z") {
+      cycleZone();
+      redraw();
+    } else if (event.key === "?") showKeys();
+  };
+  addEventListener("keydown", onKey, true);
+  return () => removeEventListener("keydown", onKey, true);
+}
+
+let wasLost = false;
+stream.watchers.add((status) => {
+  if (status === "reconnecting" || status === "stale") wasLost = true;
+  else if (status === "live" && wasLost) {
+    wasLost = false;
+    done("Connected again", "caught up with the server");
+  }
+});
+
+applyTheme();
+stream.connect();
+render(html`<${App} />`, document.getElementById("app"));

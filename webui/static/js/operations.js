@@ -1,0 +1,86 @@
+// What a person may do to a run: in a fixed order, asking before what cannot be undone.
+import { html } from "./preact.js";
+import { post } from "./api.js";
+import { ask } from "./dialog.js";
+import { MARKS } from "./format.js";
+import { go } from "./router.js";
+import { attempt, done } from "./toast.js";
+
+const DEEDS = {
+  start: { label: "Start", said: "started" },
+  release: { label: "Release", said: "released" },
+  rerun: { label: "Rerun", key: "r" },
+  hold: { label: "Hold…", key: "h", said: "held" },
+  skip: { label: "Skip…", said: "skipped" },
+  mark: { label: "Mark…", said: "marked" },
+  signal: { label: "Signal…", said: "signalled" },
+  stop: { label: "Stop", key: "s", said: "stopping" },
+  kill: { label: "Kill…", key: "K", grave: true, said: "killed" },
+};
+const ORDER = Object.keys(DEEDS);
+
+/** What the state of a run allows. @param {any} run @returns {string[]} */
+export function allowed(run) {
+  if (run.operations) return ORDER.filter((verb) => run.operations.includes(verb));
+  const hold = run.held ? "release" : "hold";
+  const by = {
+    scheduled: ["start", hold, "skip"],
+    waiting: ["start", hold, "skip"],
+    starting: ["stop"],
+    running: ["signal", "stop", "kill"],
+    stopping: ["signal", "kill"],
+  };
+  return ORDER.filter((verb) => (by[run.state] ?? ["rerun", "mark"]).includes(verb));
+}
+
+async function question(run, verb) {
+  const name = `${run.job_id} ${run.run_id}`;
+  if (verb === "kill") {
+    const text = "SIGKILL goes to its processes at once; nothing is cleaned up. Stop would send its stop signal and wait for its grace period.";
+    return ask({ title: `Kill ${name}?`, text, deed: "Kill", safe: "Leave it running", grave: true });
+  }
+  if (verb === "mark") {
+    const fields = [{ name: "state", label: "state", options: MARKS.filter((state) => state !== run.state) }];
+    return ask({ title: `Mark ${name}`, text: `It is ${run.state}. Actions and dependents follow the new state.`, deed: "Mark", fields });
+  }
+  if (verb === "signal") {
+    const options = ["SIGHUP", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGQUIT", "SIGCONT"];
+    return ask({ title: `Signal ${name}`, deed: "Send", fields: [{ name: "signal", label: "signal", options }] });
+  }
+  if (verb === "hold" || verb === "skip") {
+    const fields = [{ name: "reason", label: "reason", hint: "kept in the run's log" }];
+    return ask({ title: `${verb === "hold" ? "Hold" : "Skip"} ${name}`, deed: verb === "hold" ? "Hold" : "Skip", fields });
+  }
+  return {};
+}
+
+/** Ask if need be, do it, say how it went. @param {any} run @param {string} verb */
+export async function operate(run, verb) {
+  const body = await question(run, verb);
+  if (body === null) return;
+  const answer = await attempt(`Could not ${verb} ${run.run_id}`, () => post(`/api/v2/runs/${run.run_id}/${verb}`, body));
+  if (!answer) return;
+  if (verb === "rerun") {
+    const made = answer.runs[0];
+    done(`Rerun of ${run.job_id} is ${made.run_id}`, "", `/runs/${made.run_id}`);
+    go(`/runs/${made.run_id}`);
+  } else {
+    done(`${run.run_id} ${DEEDS[verb].said}`);
+  }
+}
+
+/** The verb of a key on a run, if its state allows it. @param {any} run @param {string} key */
+export function verbOf(run, key) {
+  return allowed(run).find((verb) => DEEDS[verb].key === key || (key === "h" && verb === "release"));
+}
+
+export function Operations({ run }) {
+  return html`<div class="acts-r" role="toolbar" aria-label="Operations">
+    ${allowed(run).map(
+      (verb) => html`<button key=${verb} class=${`btn${DEEDS[verb].grave ? " kill" : ""}`} data-verb=${verb} onClick=${() => operate(run, verb)}>
+        ${DEEDS[verb].label}${DEEDS[verb].key && html` <kbd>${DEEDS[verb].key}</kbd>`}
+      </button>`,
+    )}
+    <a class="btn plain" href=${`/api/v1/runs/${run.run_id}`} target="_blank" rel="noopener">JSON</a>
+  </div>`;
+}

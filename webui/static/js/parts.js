@@ -1,0 +1,87 @@
+// Small parts every view is made of.
+import { html } from "./preact.js";
+import { clock, due, duration, elapsed, lateness, shownState, when, whenFull } from "./format.js";
+import { jobPath } from "./api.js";
+import { useNow } from "./stream.js";
+
+export function Icon({ state }) {
+  return html`<svg class=${`st s-${state}`} aria-hidden="true"><use href=${`#i-${state}`} /></svg>`;
+}
+
+export function State({ run, children }) {
+  const state = typeof run === "string" ? run : shownState(run);
+  return html`<span class=${`state s-${state}`}><${Icon} state=${state} /><span>${state}${children && html` ${children}`}</span></span>`;
+}
+
+export function JobName({ id, href }) {
+  const cut = id.lastIndexOf("/") + 1;
+  const name = html`${cut > 0 && html`<span class="dir">${id.slice(0, cut)}</span>`}${id.slice(cut)}`;
+  return href === null ? html`<span class="job">${name}</span>` : html`<a class="job" href=${href ?? `/job/${jobPath(id)}`}>${name}</a>`;
+}
+
+export function Args({ args }) {
+  const names = Object.keys(args);
+  if (!names.length) return null;
+  return html`<span class="arg">${names.map((name) => html`<i>${name}=</i>${args[name]} `)}</span>`;
+}
+
+export function Time({ at, full = false }) {
+  const now = useNow();
+  if (!at) return html`<span class="z">–</span>`;
+  const ms = Date.parse(at);
+  return html`<time datetime=${at} title=${whenFull(ms, now)}>${full ? clock(ms) : when(ms, now)}</time>`;
+}
+
+export function Elapsed({ run }) {
+  const now = useNow();
+  const seconds = elapsed(run, now);
+  return seconds === null ? html`<span class="z">–</span>` : html`<span class="ticking">${duration(seconds)}</span>`;
+}
+
+export function Late({ run }) {
+  const now = useNow();
+  const late = lateness(run, now);
+  return late ? html`<span class="late" title="began, or is, late">${duration(late)}</span>` : null;
+}
+
+export function InTime({ at }) {
+  const now = useNow();
+  const ms = Date.parse(at) - now;
+  return html`<span class="ticking">${ms > 0 ? `in ${duration(ms / 1000)}` : "now"}</span>`;
+}
+
+export function Panel({ title, sub, end, children, className = "" }) {
+  return html`<section class=${`panel ${className}`}>
+    <header><h2>${title}</h2>${sub && html`<span class="sub">${sub}</span>`}${end && html`<div class="end">${end}</div>`}</header>
+    ${children}
+  </section>`;
+}
+
+export function Ticks({ runs }) {
+  const shown = runs.slice(0, 30).reverse();
+  const tall = { failure: 16, error: 16, lost: 16, running: 12, starting: 12, stopping: 12, waiting: 9, success: 8, skipped: 4, scheduled: 5 };
+  const colour = { starting: "running", stopping: "running" };
+  const paths = {};
+  shown.forEach((run, index) => {
+    const x = 150 - (shown.length - index) * 5;
+    const h = tall[run.state] ?? 8;
+    const key = colour[run.state] ?? run.state;
+    paths[key] = `${paths[key] ?? ""}M${x} ${17 - h}h3.6v${h}h-3.6z`;
+  });
+  const bad = shown.filter((run) => ["failure", "error", "lost"].includes(run.state)).length;
+  return html`<svg class="hist" viewBox="0 0 150 18" role="img" aria-label=${`last ${shown.length} runs, ${bad} in trouble`}>
+    ${Object.entries(paths).map(([state, d]) => html`<path class=${`f-${state}`} d=${d} />`)}
+  </svg>`;
+}
+
+/** The error of a view, in place of its content. */
+export function Trouble({ error, again }) {
+  return html`<div class="panel empty" role="alert">
+    <p class="bad">${error.status ? `${error.status}: ` : ""}${error.message}</p>
+    ${again && html`<p class="sec-s"><button class="btn" onClick=${again}>Try again</button></p>`}
+  </div>`;
+}
+
+export function byDue(a, b) {
+  return due(a) - due(b);
+}

@@ -1,0 +1,64 @@
+// What happened to what you asked for: a success fades, an error stays until it is dismissed.
+import { html, useEffect, useState } from "./preact.js";
+import { Icon } from "./parts.js";
+
+const FADE_MS = 5000;
+const MOST = 4;
+let toasts = [];
+let number = 0;
+let show = () => {};
+
+function put(toast) {
+  const same = toasts.find((one) => one.title === toast.title && one.text === toast.text);
+  if (same) toasts = toasts.map((one) => (one === same ? { ...one, times: one.times + 1 } : one));
+  else toasts = [...toasts, { ...toast, id: ++number, times: 1 }].slice(-MOST);
+  show(toasts);
+  if (!same && toast.kind === "success") {
+    const { id } = toasts[toasts.length - 1];
+    setTimeout(() => drop(id), FADE_MS);
+  }
+}
+
+function drop(id) {
+  toasts = toasts.filter((toast) => toast.id !== id);
+  show(toasts);
+}
+
+/** @param {string} title @param {string} [text] @param {string} [href] */
+export function done(title, text = "", href = "") {
+  put({ kind: "success", title, text, href });
+}
+
+/** Say that something did not happen, in the server's words. @param {string} title @param {any} error */
+export function failed(title, error) {
+  const status = error.status ? `${error.status}: ` : "";
+  const id = error.body?.request_id ? ` Request ${error.body.request_id}.` : "";
+  put({ kind: "failure", title, text: `${status}${error.message}${id}`, href: "" });
+}
+
+/** Do something and say how it went. @param {string} title @param {() => Promise<any>} act */
+export async function attempt(title, act) {
+  try {
+    return await act();
+  } catch (error) {
+    failed(title, error);
+    return null;
+  }
+}
+
+export function Toasts() {
+  const [all, setAll] = useState(toasts);
+  useEffect(() => {
+    show = setAll;
+  }, []);
+  return html`<div class="toasts" role="status" aria-live="polite">
+    ${all.map(
+      (toast) => html`<div class=${`toast s-${toast.kind}`} key=${toast.id} role=${toast.kind === "failure" ? "alert" : undefined}>
+        <${Icon} state=${toast.kind} />
+        <b>${toast.href ? html`<a href=${toast.href}>${toast.title}</a>` : toast.title}${toast.times > 1 ? ` ×${toast.times}` : ""}</b>
+        <button aria-label="Dismiss" onClick=${() => drop(toast.id)}>✕</button>
+        ${toast.text && html`<small>${toast.text}</small>`}
+      </div>`,
+    )}
+  </div>`;
+}

@@ -1,0 +1,152 @@
+// Jobs: the folder tree with what is not well rolled up, searched as one types.
+import { html, useEffect, useMemo, useState } from "../preact.js";
+import { Icon, JobName, Ticks, Time, Trouble } from "../parts.js";
+import { count, duration, TROUBLE } from "../format.js";
+import { stream } from "../stream.js";
+import { useGet } from "../views_common.js";
+
+const REREAD_MS = 5000;
+
+export function JobsView() {
+  const { value, error, again } = useGet("/api/v2/jobs");
+  const [text, setText] = useState("");
+  const [open, setOpen] = useState(() => new Set(JSON.parse(sessionStorage.getItem("open") ?? "null") ?? []));
+  const [flat, setFlat] = useState(false);
+  useEffect(() => stream.follow({ topic: "jobs" }, again, again), []);
+  useEffect(() => {
+    const timer = setInterval(() => document.visibilityState === "visible" && again(), REREAD_MS);
+    return () => clearInterval(timer);
+  }, []);
+  const rows = useMemo(() => (value ? tree(value.jobs, text, open, flat) : []), [value, text, open, flat]);
+  if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
+  const toggle = (path) => {
+    const next = new Set(open);
+    if (!next.delete(path)) next.add(path);
+    sessionStorage.setItem("open", JSON.stringify([...next]));
+    setOpen(next);
+  };
+  const folders = value ? foldersOf(value.jobs) : [];
+  return html`<div>
+    <div class="top">
+      <h1 class="sr">Jobs</h1>
+      <div class="query">
+        <input id="query" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${(event) => event.key === "Escape" && setText("")} placeholder="Find a job: words of its path, label:" aria-label="Find a job" spellcheck="false" /><kbd>/</kbd>
+      </div>
+      <span class="dim small nowrap">${value ? `${count(value.jobs.length)} jobs` : ""}</span>
+    </div>
+    <div class="facets">
+      <button aria-pressed=${!flat} onClick=${() => setFlat(false)}>tree</button><button aria-pressed=${flat} onClick=${() => setFlat(true)}>flat</button>
+      <span class="grow"></span>
+      <button class="hide-s" onClick=${() => setOpen(new Set(folders))}>open all</button><button class="hide-s" onClick=${() => setOpen(new Set())}>close all</button>
+    </div>
+    ${value && !value.jobs.length
+      ? html`<div class="panel empty">No jobs. Put a YAML file into the job folder, then load it on <a href="/control"><u>Control</u></a>.</div>`
+      : html`<div class="panel">
+          <table class="tree" role="treegrid" aria-label="Jobs">
+            <colgroup>
+              <col class="j1" /><col class="j2" /><col class="j3" /><col class="j4" /><col class="j5" /><col class="j6" /><col class="j8 hide-l" />
+            </colgroup>
+            <thead>
+              <tr>
+                <th>Job and params</th><th>Runs</th><th>Last 30 runs</th><th>Last</th><th class="num">Next</th><th class="num">Took</th><th class="hide-l">Labels</th>
+              </tr>
+            </thead>
+            <tbody>
+              ${rows.map((row) => (row.folder ? html`<${FolderRow} key=${`/${row.path}`} row=${row} toggle=${toggle} />` : html`<${JobRow} key=${row.job.job_id} row=${row} flat=${flat} />`))}
+            </tbody>
+          </table>
+        </div>`}
+    ${value && value.jobs.length > 0 && !rows.length && html`<p class="empty">No job matches.</p>`}
+  </div>`;
+}
+
+function FolderRow({ row, toggle }) {
+  return html`<tr class="folder" aria-level=${row.depth + 1} aria-expanded=${row.open} tabindex="0" onClick=${() => toggle(row.path)} onKeyDown=${(event) => event.key === "Enter" && toggle(row.path)}>
+    <td class=${`t d${Math.min(row.depth, 3)}`}><span class="tw">${row.open ? "▾" : "▸"}</span><span class="nm">${row.name}</span> <span class="faint small">${count(row.jobs)}</span></td>
+    <td colspan="2"><span class="roll">${Object.entries(row.roll).map(([state, n]) => html`<span class=${`s-${state}`}><${Icon} state=${state} />${n}</span>`)}</span></td>
+    <td></td><td></td><td></td><td class="hide-l"></td>
+  </tr>`;
+}
+
+function JobRow({ row, flat }) {
+  const { job } = row;
+  const last = job.last[0];
+  const name = flat ? job.job_id : job.job_id.slice(job.job_id.lastIndexOf("/") + 1);
+  return html`<tr aria-level=${row.depth + 1} data-job=${job.job_id}>
+    <td class=${`t d${Math.min(row.depth, 3)}`}>
+      <span class="tw"></span><a class="job" href=${jobHref(job.job_id)}>${flat ? html`<${JobName} id=${name} href=${null} />` : name}</a>
+      <span class="faint small"> ${job.params.length ? `(${job.params.join(", ")})` : job.description}</span>
+    </td>
+    <td class="cut dim" title=${job.schedules.join("\n")}>${job.schedules.join("; ") || "on request"}</td>
+    <td><${Ticks} runs=${job.last} /></td>
+    <td>${last ? html`<a class=${`state s-${last.state}`} href=${`/runs/${last.run_id}`}><${Icon} state=${last.state} /><${Time} at=${last.start} /></a>` : html`<span class="z">–</span>`}</td>
+    <td class="num"><${Time} at=${job.next} /></td>
+    <td class="num dim">${usual(job.last)}</td>
+    <td class="hide-l">${job.labels.map((label) => html`<span class="lab">${label}</span> `)}</td>
+  </tr>`;
+}
+
+function jobHref(id) {
+  return `/job/${id.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+function usual(last) {
+  const times = last.map((run) => run.elapsed).filter((s) => s !== null && s !== undefined).sort((a, b) => a - b);
+  return times.length ? duration(times[Math.floor(times.length / 2)]) : "";
+}
+
+function foldersOf(jobs) {
+  const found = new Set();
+  for (const { job_id: id } of jobs) for (let at = id.indexOf("/"); at >= 0; at = id.indexOf("/", at + 1)) found.add(id.slice(0, at));
+  return [...found];
+}
+
+function matches(job, words) {
+  const parts = job.job_id.toLowerCase().split(/[^\p{L}\p{N}]+/u);
+  return words.every((word) =>
+    word.startsWith("label:") ? job.labels.some((label) => label.toLowerCase().startsWith(word.slice(6))) : parts.some((part) => part.startsWith(word)),
+  );
+}
+
+/** Rows of the tree: folders with their roll-up, jobs of the open ones; all open while searching. */
+function tree(jobs, text, open, flat) {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const kept = words.length ? jobs.filter((job) => matches(job, words)) : jobs;
+  if (flat) return kept.map((job) => ({ job, depth: 0 }));
+  const root = { folders: new Map(), jobs: [] };
+  for (const job of kept) {
+    let node = root;
+    for (const name of job.job_id.split("/").slice(0, -1)) {
+      if (!node.folders.has(name)) node.folders.set(name, { folders: new Map(), jobs: [] });
+      node = node.folders.get(name);
+    }
+    node.jobs.push(job);
+  }
+  const few = kept.length <= 40 && !sessionStorage.getItem("open");
+  const rows = [];
+  const walk = (node, path, depth) => {
+    for (const [name, child] of [...node.folders].sort(([a], [b]) => a.localeCompare(b))) {
+      const here = path ? `${path}/${name}` : name;
+      const all = inside(child);
+      const shown = few || words.length > 0 || open.has(here);
+      rows.push({ folder: true, name, path: here, depth, open: shown, jobs: all.length, roll: rolled(all) });
+      if (shown) walk(child, here, depth + 1);
+    }
+    for (const job of node.jobs) rows.push({ job, depth });
+  };
+  walk(root, "", 0);
+  return rows;
+}
+
+function inside(node) {
+  return [...node.jobs, ...[...node.folders.values()].flatMap(inside)];
+}
+
+function rolled(jobs) {
+  const roll = {};
+  for (const job of jobs) {
+    const state = job.last[0]?.state;
+    if (state && (TROUBLE.has(state) || ["running", "waiting", "stopping", "starting"].includes(state))) roll[state] = (roll[state] ?? 0) + 1;
+  }
+  return roll;
+}

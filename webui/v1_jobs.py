@@ -1,0 +1,214 @@
+"""Endpoints of Apsis besides runs: jobs, readiness, statistics, control, agents."""
+
+from __future__ import annotations
+
+import gc
+import resource
+from typing import Any
+
+from ..jobs.run import Run
+from ..jobs.states import State
+from ..jobs.times import format_time_ms
+from ..messages.agents import AgentInfo
+from ..messages.wishes import ReloadJobs
+from ..store.interface import Reader, RunQuery
+from .routing import Problem, Request, Route
+from .services import definition_of, find_job_id, job_shape
+from .v1_runs import LIST_LIMIT, runs_jso
+
+# How long GET /running waits for the server.
+RUNNING_S = 30.0
+
+
+async def alive(_request: Request) -> Any:
+    """HTTP is up."""
+    return {}
+
+
+async def running(request: Request) -> Any:
+    """The service is up; waits for it."""
+    if not await request.services.hub.wait_ready(RUNNING_S):
+        sentence = f"the server was not ready in {RUNNING_S:.0f} s"
+        raise Problem(503, sentence, headers={"Retry-After": "5"})
+    return {}
+
+
+async def list_jobs(request: Request) -> Any:
+    """All jobs of the folder, or those with a label."""
+    label = request.text("label")
+
+    def read(reader: Reader) -> list[dict[str, Any]]:
+        found = []
+        hashes = reader.jobs()
+        for job_id in sorted(hashes):
+            job = reader.definition(hashes[job_id])
+            if job is not None and (label is None or label in job.labels):
+                found.append(job_shape(reader, job, hashes))
+        return found
+
+    return await request.services.read(read)
+
+
+async def get_job(request: Request) -> Any:
+    """A job, by its id or words of it."""
+    text = request.params["job_id"]
+
+    def read(reader: Reader) -> dict[str, Any]:
+        job_id = find_job_id(reader, text, missing=404)
+        return job_shape(reader, definition_of(reader, job_id)[1], reader.jobs())
+
+    return await request.services.read(read)
+
+
+async def get_job_runs(request: Request) -> Any:
+    """All runs of a job."""
+    services = request.services
+    text = request.params["job_id"]
+    lookback = services.settings.lookback_us
+
+    def read(reader: Reader) -> list[Run]:
+        query = RunQuery(
+            job_id=find_job_id(reader, text),
+            since_us=None if lookback is None else services.started_us - lookback,
+            limit=LIST_LIMIT + 1,
+        )
+        found = reader.query(query)
+        if len(found) > LIST_LIMIT:
+            count = reader.count(query)
+            raise Problem(400, f"query would return {count} runs (limit {LIST_LIMIT}); narrow it")
+        return found
+
+    return runs_jso(await services.read(read), services.now_us())
+
+
+async def get_stats(request: Request) -> Any:
+    """Figures about the server; their set may change."""
+    services = request.services
+    counts = await services.read(
+        lambda reader: reader.count_by_state(
+            RunQuery(
+                states=(
+                    State.SCHEDULED,
+                    State.WAITING,
+                    State.STARTING,
+                    State.RUNNING,
+                    State.STOPPING,
+                )
+            )
+        )
+    )
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    scheduled = counts.get(State.SCHEDULED, 0)
+    active = sum(counts.values()) - scheduled
+    status = services.hub.status
+    return {
+        "start_time": format_time_ms(services.started_us),
+        "time": format_time_ms(services.now_us()),
+        "tasks": {
+            "num_waiting": counts.get(State.WAITING, 0),
+            "num_running": counts.get(State.STARTING, 0) + counts.get(State.RUNNING, 0),
+            "num_stopping": counts.get(State.STOPPING, 0),
+            "num_action": 0,
+        },
+        "scheduled": {"num_entries": scheduled, "num_heap": scheduled},
+        "run_store": {"num_expected_runs": scheduled, "num_active_runs": active},
+        "summary_publisher": {"num_subs": services.sockets},
+        "rusage_maxrss": usage.ru_maxrss * 1024,
+        "rusage_utime": usage.ru_utime,
+        "rusage_stime": usage.ru_stime,
+        "gc": [{"collections": one["collections"]} for one in gc.get_stats()],
+        "epoch": status.epoch,
+        "seq": status.seq,
+    }
+
+
+async def reload_jobs(request: Request) -> Any:
+    """Read the job folder again; all or nothing."""
+    wish = ReloadJobs(dry_run=request.flag("dry_run"))
+    done = await request.services.wish(request, wish)
+    return reload_jso(done.result, dry_run=wish.dry_run)
+
+
+def reload_jso(result: Any, *, dry_run: bool) -> dict[str, Any]:
+    """Return the outcome of a reload."""
+    found = result if isinstance(result, dict) else {}
+    lists = {name: sorted(found.get(name, [])) for name in ("removed", "added", "changed")}
+    return {**lists, "dry_run": bool(found.get("dry_run", dry_run))}
+
+
+async def shut_down(request: Request) -> Any:
+    """Stop the whole server in order; `restart`: and start it again."""
+    request.services.shut_down(restart=request.flag("restart", bare=True))
+    return {}
+
+
+async def version(request: Request) -> Any:
+    """The version of the server."""
+    return {"version": request.services.settings.version}
+
+
+async def connections(request: Request) -> Any:
+    """The agents, by connection id."""
+    answer = await request.services.hub.agents()
+    return {agent.agent_id: connection_jso(agent) for agent in answer.agents}
+
+
+async def groups(request: Request) -> Any:
+    """The agents, by group."""
+    answer = await request.services.hub.agents()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for agent in answer.agents:
+        found.setdefault(agent.group_id, []).append(connection_jso(agent))
+    return found
+
+
+def connection_jso(agent: AgentInfo) -> dict[str, Any]:
+    """Return an agent as Apsis shows its connection."""
+    return {
+        "shutdown_state": "active",
+        "info": {
+            "conn": {
+                "conn_id": agent.agent_id,
+                "group_id": agent.group_id,
+                "restricted_exe": None,
+            },
+            "socket": {"address": agent.hostname, "port": 0},
+            "proc": {
+                "pid": agent.pid,
+                "ppid": None,
+                "uid": agent.uid,
+                "euid": agent.uid,
+                "username": agent.username,
+                "gid": None,
+                "egid": None,
+                "groupname": None,
+                "hostname": agent.hostname,
+            },
+            "stats": {
+                "connected": agent.connected,
+                "first_connect_time": format_time_ms(agent.first_seen_us),
+                "last_connect_time": format_time_ms(agent.last_seen_us),
+                "last_disconnect_time": (
+                    None if agent.connected else format_time_ms(agent.last_seen_us)
+                ),
+                "num_connections": agent.connections,
+                "num_received": agent.received,
+                "num_sent": agent.sent,
+            },
+        },
+    }
+
+
+ROUTES = [
+    Route("GET", "/api/v1/alive", alive),
+    Route("GET", "/api/v1/running", running),
+    Route("GET", "/api/v1/stats", get_stats),
+    Route("GET", "/api/v1/jobs", list_jobs),
+    Route("GET", "/api/v1/jobs/{job_id*}/runs", get_job_runs),
+    Route("GET", "/api/v1/jobs/{job_id*}", get_job),
+    Route("POST", "/api/control/reload_jobs", reload_jobs),
+    Route("POST", "/api/control/shut_down", shut_down),
+    Route("GET", "/api/control/version", version),
+    Route("GET", "/api/procstar/connections", connections),
+    Route("GET", "/api/procstar/groups", groups),
+]

@@ -1,0 +1,265 @@
+"""Endpoints of `/api/v1/runs`, in the shapes and with the statuses of Apsis."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from typing import Any
+
+from ..jobs.conditions import BoundDependency
+from ..jobs.jso import run_full_jso, run_summary_jso
+from ..jobs.run import Run, run_number
+from ..jobs.states import State, api_state
+from ..jobs.times import format_time_ms
+from ..messages.wishes import (
+    MarkRun,
+    RerunRun,
+    SignalRun,
+    SkipRun,
+    StartNow,
+    StopRun,
+)
+from ..store.interface import Reader, RunQuery
+from .query import BadQuery, parse_instant
+from .records import log_lines
+from .routing import Problem, Request, Route
+from .scheduling import schedule_wish
+from .services import find_job_id, known
+
+# A list that would be longer is refused.
+LIST_LIMIT = 10_000
+MAX_COUNT = 10_000
+# Query parameters of GET /runs that are no run args.
+RESERVED = {"run_id", "job_id", "state", "since", "summary"}
+
+
+def runs_jso(runs: Iterable[Run], now_us: int, *, summary: bool = False) -> dict[str, Any]:
+    """Return a set of runs: `{"when": …, "runs": {id: …}}`."""
+    shape = run_summary_jso if summary else run_full_jso
+    return {"when": format_time_ms(now_us), "runs": {run.run_id: shape(run) for run in runs}}
+
+
+def states_named(name: str) -> tuple[State, ...]:
+    """Return the states that one name of the API means; `error` includes `lost`.
+
+    Raises:
+        Problem: 400, it is none.
+    """
+    if name == "new":
+        return ()
+    found = tuple(state for state in State if api_state(state) == name)
+    if not found:
+        raise Problem(400, f"not a state: {name!r}")
+    return found
+
+
+def one_state(name: Any) -> State:
+    """Return the state of a name.
+
+    Raises:
+        Problem: 400, it is none.
+    """
+    try:
+        return State(name)
+    except ValueError:
+        raise Problem(400, f"not a state: {str(name)[:100]!r}") from None
+
+
+def parse_signal(text: str) -> int:
+    """Return the number of `TERM`, `SIGTERM` or `15`.
+
+    Raises:
+        Problem: 400, it is none.
+    """
+    try:
+        if text.isascii() and text.isdigit():
+            return signal.Signals(int(text)).value
+        return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"].value
+    except (ValueError, KeyError):
+        raise Problem(400, f"invalid signal: {text[:100]}") from None
+
+
+async def get_run(request: Request) -> Any:
+    """A run."""
+    run = await request.services.run(request.params["run_id"])
+    return runs_jso([run], request.services.now_us())
+
+
+async def get_log(request: Request) -> Any:
+    """The log of a run."""
+    run_id = request.params["run_id"]
+
+    def read(reader: Reader) -> list[dict[str, Any]]:
+        run = known(_find(reader, run_id), run_id)
+        return log_lines(reader.log(run.run_id))
+
+    lines = await request.services.read(read)
+    return {
+        "run_log": [
+            {"run_id": run_id, "timestamp": line["time"], "message": line["message"]}
+            for line in lines
+        ]
+    }
+
+
+async def get_outputs(request: Request) -> Any:
+    """The outputs of a run; of an unknown one, none."""
+    run_id = request.params["run_id"]
+    if run_number(run_id) is None:
+        return []
+    outputs = await request.services.read(lambda reader: reader.outputs(run_id))
+    newest = {output.output_id: output for output in outputs}
+    return [{"output_id": o.output_id, "output_len": o.length} for o in newest.values()]
+
+
+async def get_state(request: Request) -> Any:
+    """The state of a run."""
+    run = await request.services.run(request.params["run_id"])
+    return {"state": api_state(run.state)}
+
+
+async def get_dependencies(request: Request) -> Any:
+    """For each dependency of a run: the runs of that instance."""
+    run_id = request.params["run_id"]
+
+    def read(reader: Reader) -> list[dict[str, Any]]:
+        run = known(_find(reader, run_id), run_id)
+        found = []
+        for cond in run.conds:
+            if isinstance(cond, BoundDependency):
+                query = RunQuery(job_id=cond.job_id, args=cond.args, limit=LIST_LIMIT)
+                ids = [one.run_id for one in reader.query(query) if one.args == cond.args]
+                entry = {"job_id": cond.job_id, "args": cond.args, "run_ids": ids}
+                found.append(entry)
+        return found
+
+    return {run_id: await request.services.read(read)}
+
+
+async def list_runs(request: Request) -> Any:
+    """Runs by id, job, state, change and args; one of id and job is required."""
+    services = request.services
+    summary = request.flag("summary")
+    state, since = request.text("state"), request.text("since")
+    run_ids, job = request.query.get("run_id"), request.text("job_id")
+    if not run_ids and job is None:
+        raise Problem(400, "either run_id or job_id filter is required")
+    args = {
+        name.removeprefix("_"): values[-1]
+        for name, values in request.query.items()
+        if name not in RESERVED
+    }
+    try:
+        since_us = None if since is None else parse_instant(since, services.now_us())
+    except BadQuery as error:
+        raise Problem(400, str(error)) from None
+    states = None if state is None else states_named(state)
+    lookback = services.settings.lookback_us
+
+    def read(reader: Reader) -> list[Run]:
+        query = RunQuery(
+            job_id=None if job is None else find_job_id(reader, job),
+            run_ids=tuple(run_ids) if run_ids else None,
+            states=states,
+            args=args,
+            since_us=None if lookback is None else services.started_us - lookback,
+            changed_since_us=since_us,
+            limit=LIST_LIMIT + 1,
+        )
+        found = reader.query(query)
+        if len(found) > LIST_LIMIT:
+            count = reader.count(query)
+            sentence = f"query would return {count} runs (limit {LIST_LIMIT}); narrow it"
+            raise Problem(400, sentence)
+        return found
+
+    return runs_jso(await services.read(read), services.now_us(), summary=summary)
+
+
+async def post_runs(request: Request) -> Any:
+    """Schedule runs of a job, or of a job given in the request."""
+    services = request.services
+    count = request.number("count", 1, 1, MAX_COUNT)
+    wish = await schedule_wish(services, request.json_object(), count)
+    done = await services.wish(request, wish)
+    return runs_jso(done.runs, services.now_us())
+
+
+async def skip(request: Request) -> Any:
+    """Skip a scheduled or waiting run."""
+    await request.services.wish(request, SkipRun(run_id=_id(request)))
+    return {}
+
+
+async def start(request: Request) -> Any:
+    """Start a scheduled or waiting run now."""
+    await request.services.wish(request, StartNow(run_id=_id(request)))
+    return {}
+
+
+async def rerun(request: Request) -> Any:
+    """Run again, now, what an earlier run ran."""
+    services = request.services
+    done = await services.wish(request, await rerun_wish(request))
+    answer = runs_jso(done.runs, services.now_us())
+    return answer | {"show_run_id": next(iter(answer["runs"]), None)}
+
+
+async def rerun_wish(request: Request) -> RerunRun:
+    """Return the wish for a new run like an earlier one."""
+    run = await request.services.run(_id(request))
+    return RerunRun(run_id=run.run_id, job_id=run.job_id, args=run.args, stop_us=run.stop_us)
+
+
+async def stop(request: Request) -> Any:
+    """Stop a running run."""
+    done = await request.services.wish(request, StopRun(run_id=_id(request)))
+    return runs_jso(done.runs, request.services.now_us())
+
+
+async def send_signal(request: Request) -> Any:
+    """Send a signal to the process of a run."""
+    number = parse_signal(request.params["signal"])
+    await request.services.wish(request, SignalRun(run_id=_id(request), signal=number))
+    return {}
+
+
+async def mark(request: Request) -> Any:
+    """Force a finished run into another finished state."""
+    state = one_state(request.params["state"])
+    await request.services.wish(request, MarkRun(run_id=_id(request), state=state))
+    return {}
+
+
+def _id(request: Request) -> str:
+    """Return the run id of the path.
+
+    Raises:
+        Problem: 404, no run can have it.
+    """
+    run_id = request.params["run_id"]
+    if run_number(run_id) is None:
+        known(None, run_id)
+    return run_id
+
+
+def _find(reader: Reader, run_id: str) -> Run | None:
+    return None if run_number(run_id) is None else reader.run(run_id)
+
+
+RUN = "/api/v1/runs/{run_id}"
+ROUTES = [
+    Route("GET", "/api/v1/runs", list_runs),
+    Route("POST", "/api/v1/runs", post_runs),
+    Route("GET", RUN, get_run),
+    Route("GET", f"{RUN}/log", get_log),
+    Route("GET", f"{RUN}/outputs", get_outputs),
+    Route("GET", f"{RUN}/state", get_state),
+    Route("GET", f"{RUN}/dependencies", get_dependencies),
+    Route("POST", f"{RUN}/skip", skip),
+    Route("POST", f"{RUN}/start", start),
+    Route("POST", f"{RUN}/rerun", rerun),
+    Route("PUT POST", f"{RUN}/stop", stop),
+    Route("PUT POST", f"{RUN}/signal/{{signal}}", send_signal),
+    Route("PUT POST", f"{RUN}/mark/{{state}}", mark),
+]

@@ -1,0 +1,234 @@
+"""Endpoints of `/api/v2` about jobs and the server; `/healthz` and `/metrics`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..jobs.job import Job
+from ..jobs.jso import schedule_jso
+from ..jobs.run import Run
+from ..jobs.states import State
+from ..jobs.times import format_time_ms
+from ..messages.hello import PROTOCOL_VERSION
+from ..messages.wishes import ReloadJobs
+from ..store.interface import Reader, RunQuery
+from .markdown import first_line, render
+from .records import agents_list, elapsed_s, finding_record, instant, run_record
+from .routing import Reply, Request, Route
+from .services import definition_of, job_shape
+from .v1_jobs import reload_jso
+
+# Last runs shown per job in the list, and on its page; next runs on its page.
+LAST_RUNS = 30
+RECENT_RUNS = 50
+NEXT_RUNS = 10
+# Scheduled runs looked at for the next ones.
+DUE_ROWS = 20_000
+FOREVER_US = 2**60
+# A role not heard of for so long is shown as down.
+SILENT_S = {"ledger": 5.0, "scheduler": 25.0, "runner": 25.0}
+
+
+async def list_jobs(request: Request) -> Any:
+    """All jobs: what they are, when they run next, how the last runs went."""
+
+    def read(reader: Reader) -> dict[str, Any]:
+        hashes = reader.jobs()
+        upcoming: dict[str, int] = {}
+        for row in reader.due(FOREVER_US, DUE_ROWS):
+            upcoming.setdefault(row.job_id, row.schedule_us)
+        last = reader.last_runs(list(hashes), LAST_RUNS)
+        epoch, seq = reader.head()
+        jobs = []
+        for job_id in sorted(hashes):
+            job = reader.definition(hashes[job_id])
+            if job is not None:
+                jobs.append(_job_row(job, upcoming.get(job_id), last.get(job_id, [])))
+        return {"jobs": jobs, "epoch": epoch, "seq": seq}
+
+    found = await request.services.read(read)
+    return found | {"now": format_time_ms(request.services.now_us())}
+
+
+async def get_job(request: Request) -> Any:
+    """A job: definition, schedules in words, next and recent runs, description."""
+    job_id = request.params["job_id"]
+
+    def read(reader: Reader) -> dict[str, Any]:
+        hash_, job = definition_of(reader, job_id)
+        query = RunQuery(job_id=job_id, states=(State.SCHEDULED,), limit=1_000)
+        scheduled = sorted(reader.query(query), key=lambda run: run.schedule_us)
+        recent = reader.last_runs([job_id], RECENT_RUNS).get(job_id, [])
+        epoch, seq = reader.head()
+        shape = job_shape(reader, job, reader.jobs())
+        text = job.metadata.get("description", "")
+        return {
+            "job": shape,
+            "hash": hash_,
+            "params": job.params,
+            "labels": job.labels,
+            "ad_hoc": job.ad_hoc,
+            "schedules": _schedules(shape["schedule"]),
+            "next": [run_record(run) for run in scheduled[:NEXT_RUNS]],
+            "recent": [run_record(run) for run in recent],
+            "description_html": render(text) if isinstance(text, str) else "",
+            "epoch": epoch,
+            "seq": seq,
+        }
+
+    return await request.services.read(read)
+
+
+def _job_row(job: Job, next_us: int | None, last: list[Run]) -> dict[str, Any]:
+    description = job.metadata.get("description", "")
+    return {
+        "job_id": job.job_id,
+        "params": job.params,
+        "labels": job.labels,
+        "description": first_line(description) if isinstance(description, str) else "",
+        "schedules": _schedules([schedule_jso(schedule) for schedule in job.schedules]),
+        "next": instant(next_us),
+        "last": [
+            {
+                "run_id": run.run_id,
+                "state": run.state.value,
+                "start": instant(run.times.get("running") or run.times.get("starting")),
+                "elapsed": elapsed_s(run),
+            }
+            for run in last
+        ],
+        "ad_hoc": job.ad_hoc,
+    }
+
+
+def _schedules(schedules: list[dict[str, Any]]) -> list[str]:
+    """Return a job's schedules in words."""
+    return [one["str"] + ("" if one.get("enabled", True) else " (disabled)") for one in schedules]
+
+
+async def list_agents(request: Request) -> Any:
+    """The agents and the processes they keep."""
+    answer = await request.services.hub.agents(processes=True)
+    now = format_time_ms(request.services.now_us())
+    return {"agents": agents_list(answer, processes=True), "now": now}
+
+
+async def list_checks(request: Request) -> Any:
+    """The checker's open findings."""
+    return await request.services.read(checks_of)
+
+
+def checks_of(reader: Reader) -> dict[str, Any]:
+    """Return the checker's open findings."""
+    at_us, findings = reader.findings()
+    return {
+        "checked_at": instant(at_us),
+        "findings": [finding_record(finding) for finding in findings],
+    }
+
+
+async def health(request: Request) -> Any:
+    """How the server does: its roles, its place in the log, its versions."""
+    services = request.services
+    status = services.hub.status
+    ages = {
+        "ledger": status.ledger_age_s,
+        "scheduler": status.scheduler_age_s,
+        "runner": status.runner_age_s,
+    }
+    roles = {
+        name: {
+            "status": "up" if age is not None and age < SILENT_S[name] else "down",
+            "heard_s": None if age is None else round(age, 1),
+        }
+        for name, age in ages.items()
+    }
+    roles["web"] = {"status": "up", "heard_s": 0.0}
+    found, findings = await services.read(lambda reader: (reader.head(), reader.findings()))
+    whole = status.ready and all(role["status"] == "up" for role in roles.values())
+    return {
+        "status": "ok" if whole else "degraded",
+        "roles": roles,
+        "problem": status.refused or None,
+        "epoch": found[0],
+        "seq": found[1],
+        "feed_seq": status.seq,
+        "findings": len(findings[1]),
+        "checked_at": instant(findings[0]),
+        "job_folder": services.settings.job_folder,
+        "versions": {"callsheet": services.settings.version, "protocol": PROTOCOL_VERSION},
+        "started": format_time_ms(services.started_us),
+        "now": format_time_ms(services.now_us()),
+    }
+
+
+async def healthz(_request: Request) -> Any:
+    """The web answers; no more is said."""
+    return {}
+
+
+async def reload_jobs(request: Request) -> Any:
+    """Read the job folder again; body `{"dry_run": true}` only says what would change."""
+    body = request.json_object()
+    wish = ReloadJobs(dry_run=bool(body.get("dry_run", False)))
+    done = await request.services.wish(request, wish)
+    return reload_jso(done.result, dry_run=wish.dry_run)
+
+
+LIVE = (State.SCHEDULED, State.WAITING, State.STARTING, State.RUNNING, State.STOPPING)
+
+
+async def metrics(request: Request) -> Any:
+    """Figures for Prometheus."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    services = request.services
+    counts = await services.read(lambda reader: reader.count_by_state(RunQuery(states=LIVE)))
+    status = services.hub.status
+    runs = GaugeMetricFamily("callsheet_runs", "Runs that are not over.", labels=["state"])
+    for state in LIVE:
+        runs.add_metric([state.value], counts.get(state, 0))
+    gauges = {
+        "seq": ("The last event the web knows of.", status.seq),
+        "epoch": ("The ledger's epoch.", status.epoch),
+        "ready": ("Whether ledger, scheduler and runner have answered.", int(status.ready)),
+        "sockets": ("Open WebSockets.", services.sockets),
+    }
+    counters = {
+        "feed_frames": ("Frames of the feed.", status.frames),
+        "feed_events": ("Events of the feed.", status.events),
+        "feed_holes": ("Holes found in the feed.", status.holes),
+        "feed_resyncs": ("Losses that the ledger could not repeat.", status.resyncs),
+        "wish_timeouts": ("Wishes without an answer in time.", status.timeouts),
+        "http_requests": ("Requests to the API.", services.requests),
+        "http_problems": ("Requests answered with an error.", services.problems),
+    }
+    found: list[Any] = [runs]
+    found += [GaugeMetricFamily(f"callsheet_{n}", text, value=v) for n, (text, v) in gauges.items()]
+    found += [
+        CounterMetricFamily(f"callsheet_{n}", text, value=v) for n, (text, v) in counters.items()
+    ]
+
+    class _Collector:
+        """The figures of this request."""
+
+        def collect(self) -> list[Any]:
+            """See prometheus_client."""
+            return found
+
+    registry = CollectorRegistry()
+    registry.register(_Collector())
+    return Reply(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+ROUTES = [
+    Route("GET", "/api/v2/jobs", list_jobs),
+    Route("GET", "/api/v2/jobs/{job_id*}", get_job),
+    Route("GET", "/api/v2/agents", list_agents),
+    Route("GET", "/api/v2/checks", list_checks),
+    Route("GET", "/api/v2/health", health),
+    Route("POST", "/api/v2/reload", reload_jobs),
+    Route("GET", "/healthz", healthz),
+    Route("GET", "/metrics", metrics),
+]
