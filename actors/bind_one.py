@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
+from ..jobs.actions import Action
 from ..jobs.binding import new_run
 from ..jobs.calendars import Calendar
 from ..jobs.errors import UserError
@@ -19,10 +22,12 @@ def bind_one(
     item: BindOne,
     calendars: Mapping[str, Calendar],
     default_timeout: TimeoutSpec | None = None,
+    actions: tuple[Action, ...] = (),
 ) -> NewRun:
     """Return the run, bound, or with the error that binding met.
 
-    Of the jobs its dependencies name only the params matter, which the item carries.
+    `default_timeout` is for programs that name none, `actions` are those every run has besides its
+    job's own. Of the jobs its dependencies name only the params matter, which the item carries.
     """
 
     def find_job(job_id: str) -> Job | None:
@@ -30,7 +35,7 @@ def bind_one(
         return None if params is None else Job(job_id=job_id, params=params, program=NoOp())
 
     try:
-        return new_run(
+        run = new_run(
             item.job,
             item.definition,
             item.run_id,
@@ -44,6 +49,7 @@ def bind_one(
             rerun_of=item.rerun_of,
             note=item.note,
         )
+        return replace(run, actions=(*run.actions, *actions)) if actions else run
     except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         return failed_run(item, f"{type(error).__name__}: {error}")
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from ..conf.check import check_loaded
 from ..conf.folder import FileProblem, FolderCache, LoadedFolder, load_folder
+from ..jobs.actions import Action
 from ..jobs.calendars import Calendar
 from ..jobs.programs import TimeoutSpec
 from ..jobs.run import NewRun
 from ..messages.binding import BindOne, FolderProblem, LoadedJob
 from .bind_one import bind_one
 from .binder import Binder, Folder, Limits
-from .limits import WorkLimit, limit_memory
-
+from .limits import WorkLimit
 
 # Of processor time, for a whole folder: a template in it may be one that never ends.
 FOLDER_S = 60.0
@@ -92,20 +92,21 @@ def make_binder(
     *,
     incarnation: str,
     default_timeout: TimeoutSpec | None = None,
+    actions: tuple[Action, ...] = (),
     limited: bool = True,
 ) -> Binder:
     """Return the binder's core for this process.
 
     Args:
         cache_file: where what was read of folders is kept; None: nowhere.
-        limited: bound this process's memory, and the processor time of each run; False where the
-            process is shared with other roles.
+        default_timeout: for programs that name none; the scheduler is given the same.
+        actions: those of every run besides its job's own; the scheduler is given the same.
+        limited: end the process when a run or the folder takes too much processor time; False
+            where the process is shared with other roles. Its memory is bounded by who starts it.
     """
-    if limited:
-        limit_memory()
 
     def bind(item: BindOne) -> NewRun:
-        return bind_one(item, calendars, default_timeout)
+        return bind_one(item, calendars, default_timeout, actions)
 
     def folder_limit() -> Limits:
         return WorkLimit(FOLDER_S)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from ..jobs.actions import Action
 from ..jobs.binding import needs_templates
 from ..jobs.job import Job
 from ..jobs.programs import TimeoutSpec
@@ -62,9 +63,11 @@ class BindingDesk:
         definitions: Definitions,
         first_request: int,
         default_timeout: TimeoutSpec | None = None,
+        actions: tuple[Action, ...] = (),
     ) -> None:
         self._definitions = definitions
         self._default_timeout = default_timeout
+        self._actions = actions
         self._request = first_request
         self._queue: deque[_Asked] = deque()
         self._with_binder: list[_Asked] = []
@@ -84,7 +87,7 @@ class BindingDesk:
                 runs.append(None)
                 asked.append((place, item))
             else:
-                runs.append(bind_one(item, {}, self._default_timeout))
+                runs.append(bind_one(item, {}, self._default_timeout, self._actions))
         task = _Task(runs, then)
         if not asked:
             then([run for run in runs if run is not None])

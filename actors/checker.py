@@ -1,6 +1,6 @@
 """The checker's core: looks again at what the other roles did, and reports every difference.
 
-In each round it asks the runner what the agents keep, reads the store after the answer has come, and
+In each round it asks the runner what the agents keep, reads the store after the answer came, and
 sends one report with all open findings. It repairs nothing and decides nothing.
 """
 

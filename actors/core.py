@@ -1,7 +1,7 @@
 """What every core is: a pure machine that takes messages and the time, and returns posts.
 
-The stage (see `stage.py`) calls `receive` once per message of a batch, then `settle` once, and sends
-what came back; for the ledger it commits `take_changes()` between the two. Cores never see a
+The stage (see `stage.py`) calls `receive` once per message of a batch, then `settle` once, and
+sends what came back; for the ledger it commits `take_changes()` between the two. Cores never see a
 socket, clock, thread, file, random number or log.
 """
 

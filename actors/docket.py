@@ -1,8 +1,9 @@
 """The docket: which scheduled runs are due when.
 
-Holds one small entry for each run of the near future; what is further off stays in the store and is
-read in time. What any lost message may have left out is found by a sweep of the store, so that a run
-is at worst some seconds late, and never forgotten. It says `RunsDue` until the ledger has taken it.
+Holds one small entry for each run of the near future; what is further off stays in the store and
+is read in time. What any lost message may have left out is found by a sweep of the store, so that a
+run is at worst some seconds late, and never forgotten. It says `RunsDue` until the ledger has taken
+it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Docket:
     def __len__(self) -> int:
         return len(self._here)
 
-    def open(self, rows: list[DueRow]) -> None:
+    def begin(self, rows: list[DueRow]) -> None:
         """Begin anew with the rows of a welcome, all that are due up to the last of them."""
         self._heap, self._here, self._sent = [], set(), {}
         self._filled = max((_place(row) for row in rows), default=(0, 0))
@@ -147,7 +148,7 @@ class Docket:
             self._enter(_place(row))
 
     def _repeat(self, now_us: int) -> list[str]:
-        late = []
+        late: list[str] = []
         for run_id, sent_us in self._sent.items():
             if now_us - REPEAT_US < sent_us <= now_us or len(late) >= IDS_A_MESSAGE:
                 break

@@ -1,8 +1,9 @@
 """The ledger's core: the only one that decides what state a run is in.
 
-Its stage shows it what it needs of the store, gives it a batch of messages, commits `take_changes()`
-and only then sends what `settle` returned (rule I2). Every message may come twice, late or not at
-all: each handler is idempotent, and what the ledger commands it repeats until it is answered.
+Its stage shows it what it needs of the store, gives it a batch of messages, commits
+`take_changes()` and only then sends what `settle` returned (rule I2). Every message may come twice,
+late or not at all: each handler is idempotent, and what the ledger commands it repeats until it is
+answered.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The ledger's part in execution: what the runner reports of attempts, put on record.
 
-A fact of an older attempt, or of a run that is over, moves nothing; it is acknowledged all the same,
-so that the runner and its agents can forget it.
+A fact of an older attempt, or of a run that is over, moves nothing; it is acknowledged all the
+same, so that the runner and its agents can forget it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..jobs.run import Run
@@ -149,6 +149,6 @@ class Outgoing:
         return [Post(RESPONDER, ActOn(items=some)) for some in parts(items, ACTIONS_AT_ONCE)]
 
 
-def parts(items: Sequence[T], size: int) -> list[Sequence[T]]:
+def parts(items: list[T], size: int) -> list[list[T]]:
     """Cut a list into parts of at most `size`; an empty list has none."""
     return [items[i : i + size] for i in range(0, len(items), size)]

@@ -169,7 +169,7 @@ class MailboxActor(pykka.ThreadingActor):
     """A pykka actor whose inbox is a `Mailbox`."""
 
     @staticmethod
-    def _create_actor_inbox() -> Mailbox:  # type: ignore[override]
+    def _create_actor_inbox() -> Mailbox:
         """Pykka's hook: one inbox per actor, made by the thread that creates the actor."""
         return Mailbox()
 

@@ -61,7 +61,7 @@ class OutputFinished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """(run, attempt) is given to this agent and to no other. Written before the agent hears of it."""
+    """(run, attempt) is given to this agent and no other. Written before the agent hears of it."""
 
     run_id: str
     attempt: int

@@ -50,9 +50,9 @@ class Missing(Exception):
 
 
 class OutputsStore:
-    """See the module. `tell` takes what there is to say, from any thread."""
+    """See the module. `tell` takes what there is to say, on threads of ours."""
 
-    def __init__(self, root: str, tell: Callable[[Any], None]) -> None:
+    def __init__(self, root: str, tell: Callable[[list[Any]], None]) -> None:
         self._root = root
         self._tell = tell
         self._small: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -122,8 +122,8 @@ class OutputsStore:
                         error=str(error.strerror),
                     )
                 )
-        for answer in answers:
-            self._tell(answer)
+        if answers:
+            self._tell(answers)
 
     def _append(self, message: AppendOutput) -> OutputStored:
         path = f"{self._root}/{live_path_of(message.run_id, message.attempt, message.output_id)}"
@@ -252,7 +252,7 @@ def _share(source: str, target: str, length: int) -> None:
 
 
 def _compress(source: str, target: str, length: int) -> str:
-    """Write `length` bytes of a file as frames with their table; return the SHA-256 of the bytes."""
+    """Write `length` bytes of a file as frames with their table; return the bytes' SHA-256."""
     compress = zstd_module().compress
     digest = hashlib.sha256()
     sizes = []

@@ -1,9 +1,9 @@
 """The planner: keeps the window ahead of every open schedule written, in small batches.
 
-Schedules whose horizon is nearest go first. A turn generates a bounded number of fires and looks at
-a bounded number of schedules, and only a few batches are under way at a time, so that neither ten
-thousand jobs nor a week of missed runs hold up what is due now. It writes nothing itself: the ledger
-moves a horizon in the transaction that writes its runs (rule I5), and its answer moves ours.
+Schedules whose horizon is nearest go first. A turn generates a bounded number of fires and looks
+at a bounded number of schedules, and only a few batches are under way at a time, so that neither
+ten thousand jobs nor a week of missed runs hold up what is due now. It writes nothing itself: the
+ledger moves a horizon in the transaction that writes its runs (rule I5), and its answer moves ours.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Planner:
 
     # --- what is in force -----------------------------------------------------------------------
 
-    def open(self, rows: list[ScheduleRow], jobs_version: int, since_us: int) -> None:
+    def begin(self, rows: list[ScheduleRow], jobs_version: int, since_us: int) -> None:
         """Begin anew with the open schedules of a welcome."""
         self.plans = {}
         self.misplaced = set()
@@ -155,7 +155,7 @@ class Planner:
             else:
                 self._correct(plan, expectation, stored_us, now_us)
                 stale = stored_us < 0 or stored_us == expectation.from_us
-                # Made for the set of jobs in force, and yet not taken: ours is not the one in force.
+                # Made for our set of jobs, and yet not taken: it is not the one in force.
                 self.out_of_step |= stale and batch.version == self.jobs_version
             if self.plans.get(plan.key) is plan and plan.look_us is not None:
                 self._look_at(plan, plan.look_us)
@@ -222,7 +222,7 @@ class Planner:
         schedules = {} if job is None else schedules_of(job, self.window.calendars)
         found = schedules.get(plan.fingerprint)
         if found is None:
-            # What the fingerprint is made of has changed (a calendar): the job is to be applied anew.
+            # What a fingerprint is made of has changed (a calendar): the job is applied anew.
             self.misplaced.add(plan.job_id)
             return False
         plan.schedule = found
@@ -301,7 +301,7 @@ class Planner:
         """The ledger's horizon is elsewhere: it is the one that holds."""
         if stored_us < 0:
             return
-        # A repeat, or another scheduler's work: its runs are in the store, perhaps not in the docket.
+        # A repeat, or another scheduler's work: its runs are stored, perhaps not in the docket.
         self.reread = self.reread or stored_us != expectation.from_us
         plan.written_us = stored_us
         plan.look_us = now_us

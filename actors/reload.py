@@ -61,8 +61,10 @@ class Reload:
         self._deaths = 0
         self._auto = False
         self._load_posts: list[Post] = []
-        self._asking: dict[str, bool] = {}
+        # Wishes: for the load after this one, for this load, for what is being applied.
         self._next: dict[str, bool] = {}
+        self._loading: dict[str, bool] = {}
+        self._asking: dict[str, bool] = {}
         self._outcomes: dict[str, JobDiff] = {}
         self._fresh: dict[str, Job] = {}
         self._portion: ApplyJobs | None = None
@@ -111,6 +113,10 @@ class Reload:
             self._loads.clear()
             self._over([self._parts[number] for number in range(last + 1)], now_us)
 
+    def binder_here(self, now_us: int) -> list[Post]:
+        """The first binder is there: what was asked of nobody is asked again, now."""
+        return self._send_load(now_us) if self._loads else []
+
     def binder_died(self, now_us: int) -> list[Post]:
         """Another binder is there: it has to begin again, unless loading is what kills it."""
         if not self._loads:
@@ -152,8 +158,8 @@ class Reload:
     def settle(self, now_us: int) -> list[Post]:
         """Begin what waits its turn, repeat what is open."""
         posts = self._loads.repeat(now_us) + self._applies.repeat(now_us)
-        if self._next and not self._loads and not self.applying and not self._asking:
-            self._asking, self._next = self._next, {}
+        if self._next and not self._loads and not self.applying and self._welcomed:
+            self._loading, self._next = self._next, {}
             posts += self._load(dict(self._definitions.in_force), now_us)
         again = self._planner.misplaced
         if again and self._welcomed and not self.applying and not self._loads:
@@ -218,13 +224,17 @@ class Reload:
             self._wanted = wanted
             return
         diff = self._difference(wanted)
-        dry = [command_id for command_id, dry_run in self._asking.items() if dry_run]
-        for command_id in dry:
-            del self._asking[command_id]
-            self._answer(command_id, _done(command_id, diff, dry_run=True))
+        loading, self._loading = self._loading, {}
+        for command_id, dry_run in loading.items():
+            if dry_run:
+                self._answer(command_id, _done(command_id, diff, dry_run=True))
+            else:
+                self._asking[command_id] = False
         if self._asking or self._auto:
             self._wanted = wanted
             self._apply(diff, now_us)
+        else:
+            self._fresh = {}
 
     def _difference(self, wanted: dict[str, str]) -> JobDiff:
         return compare(self._definitions.in_force, wanted, self._planner.misplaced)
@@ -232,6 +242,7 @@ class Reload:
     def _apply(self, diff: JobDiff, now_us: int) -> None:
         for command_id in self._asking:
             self._outcomes.setdefault(command_id, diff)
+        self._rest = iter(())
         if diff:
             rows: dict[str, dict[str, int]] = {}
             for plan in self._planner.plans.values():
@@ -272,8 +283,8 @@ class Reload:
             [p.job_id or p.path, f"{p.path}:{p.line}:{p.column}: {p.sentence}"]
             for p in self.problems
         ]
-        asking, self._asking = self._asking, {}
-        for command_id in asking:
+        loading, self._loading = self._loading, {}
+        for command_id in loading:
             refused = Refused(
                 command_id=command_id,
                 reason="bad_request",

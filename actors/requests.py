@@ -1,7 +1,7 @@
 """Requests that wait for an answer, and when to send each again.
 
-Every request between roles is idempotent and repeated until it is answered, so that lost, doubled and
-reordered messages do no harm. Used by the cores of scheduler, waiter, responder and checker.
+Every request between roles is idempotent and repeated until it is answered, so that lost, doubled
+and reordered messages do no harm. Used by the cores of scheduler, waiter, responder and checker.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class OpenRequests:
 
     def repeat(self, now_us: int) -> list[Post]:
         """Return what has waited too long, as sent again now."""
-        late = []
+        late: list[tuple[Hashable, Post]] = []
         for key, sent in self._sent.items():
             # A clock that was set back must not silence the repeats.
             waited = sent.sent_us + self._repeat_us <= now_us or sent.sent_us > now_us

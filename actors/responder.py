@@ -1,8 +1,8 @@
 """The responder's core: carries out the actions that the ledger's outbox owes.
 
-Each action has one id; what it asks of others carries that id, so that an action is carried out once
-however often it is asked for. The ledger repeats what is not settled, the responder repeats what is
-not answered. Never blocks a run, never writes.
+Each action has one id; what it asks of others carries that id, so that an action is carried out
+once however often it is asked for. The ledger repeats what is not settled, the responder repeats
+what is not answered. Never blocks a run, never writes.
 """
 
 from __future__ import annotations

@@ -49,6 +49,9 @@ from .link import Link
 from .ports import PORTS
 from .responder import Responder
 from .scheduler import Scheduler
+from .runner import Runner
+from .runner_book import Key
+from .runner_stage import RunnerStage
 from .stage import Script, Stage
 from .supervisor import RoleSpec
 from .waiter import Waiter
@@ -148,6 +151,9 @@ class Stagehand:
             writer = SqliteWriter(self._terms.database, busy_ms=self._terms.busy_ms)
             script = self.script(role, _ledger)
             return LedgerStage.start(script, link, self._make_ledger, writer)
+        if role == RUNNER:
+            script = self.script(role, _runner)
+            return RunnerStage.start(script, link, self._terms.outputs, _make_runner)
         return Stage.start(self.script(role, CORES[role]), link)
 
     def _make_ledger(self, opening: Opening) -> Ledger:
@@ -155,6 +161,14 @@ class Stagehand:
         if since_us is not None and since_us > opening.since_us:
             opening.since_us = since_us
         return Ledger(opening)
+
+
+def _make_runner(placed: Mapping[Key, str]) -> Runner:
+    return Runner(placed=placed, incarnation=secrets.token_hex(8))
+
+
+def _runner(props: Props) -> Core:
+    raise AssertionError(f"{props}: not called: the runner's core is made of its placements")
 
 
 def _ledger(props: Props) -> Core:

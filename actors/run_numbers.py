@@ -64,7 +64,8 @@ class RunNumbers:
             return self._requests.repeat(now_us)
         if self._leased_us is not None:
             busy = 0 <= now_us - self._leased_us < BUSY_US
-            self._block = min(self._block * 2, BLOCK_AT_MOST) if busy else max(self._block // 2, BLOCK)
+            block = self._block * 2 if busy else self._block // 2
+            self._block = min(max(block, BLOCK), BLOCK_AT_MOST)
         self._leased_us = now_us
         self._request += 1
         lease = LeaseIds(count=max(self._block, self._wanted), request=self._request)

@@ -1,7 +1,8 @@
 """No-op programs: the runner plays them itself, by the wall clock.
 
-Part of the runner's core. A no-op without a duration is over in the message that starts it. One with
-a duration ends when its start, as the ledger has it, is that long ago, whatever died meanwhile.
+Part of the runner's core. A no-op without a duration is over in the message that starts it. One
+with a duration ends when its start, as the ledger has it, is that long ago, whatever died
+meanwhile.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from ..jobs.programs import BoundProcess
 from ..jobs.states import State
 from ..jobs.times import format_time
 from ..messages.agents import ProcessEnded
@@ -22,7 +21,7 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def outcome(ended: ProcessEnded, program: BoundProcess) -> tuple[State, str]:
+def outcome(ended: ProcessEnded) -> tuple[State, str]:
     """Return the state a process leaves its run in, and the message."""
     if ended.error:
         return State.ERROR, ended.error

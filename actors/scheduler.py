@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..jobs.actions import Action
 from ..jobs.programs import TimeoutSpec
 from ..messages.binding import BinderReady, BoundRuns, FolderLoaded, FolderProblem
 from ..messages.commands import (
@@ -49,6 +50,7 @@ class Scheduler:
         *,
         window: Window | None = None,
         default_timeout: TimeoutSpec | None = None,
+        actions: tuple[Action, ...] = (),
         incarnation: str = "",
         address: str = SCHEDULER,
         began_us: int = 0,
@@ -57,7 +59,8 @@ class Scheduler:
 
         Args:
             window: how far ahead runs are written, and the calendars of files.
-            default_timeout: for programs that name none.
+            default_timeout: for programs that name none; the binder is given the same.
+            actions: those of every run besides its job's own; the binder is given the same.
             began_us: the time of its making, from which it numbers its requests, so that an answer
                 meant for an earlier scheduler is not taken for one of its own.
         """
@@ -67,7 +70,7 @@ class Scheduler:
         self._reader = reader
         self._definitions = Definitions(reader)
         self._numbers = RunNumbers(began_us)
-        self._desk = BindingDesk(self._definitions, began_us, default_timeout)
+        self._desk = BindingDesk(self._definitions, began_us, default_timeout, actions)
         self._docket = Docket(reader)
         self._wishes = WishDesk(self._definitions, self._numbers, self._desk)
         window = window if window is not None else Window()
@@ -85,6 +88,7 @@ class Scheduler:
         self._epoch = 0
         self._parts: dict[int, SchedulerWelcome] = {}
         self._welcomed = False
+        self._binder_seen = False
         self._greetings = OpenRequests()
         self._handlers: dict[type, Callable[[str, Any, int], list[Post] | None]] = {
             SchedulerWelcome: self._welcome,
@@ -118,7 +122,7 @@ class Scheduler:
 
     @property
     def problems(self) -> list[FolderProblem]:
-        """The mistakes that keep the job folder from coming into force, empty when there are none."""
+        """The mistakes that keep the job folder from coming into force, empty when all is well."""
         return self._reload.problems
 
     @property
@@ -215,8 +219,8 @@ class Scheduler:
         for part in parts:
             self._definitions.in_force.update(part.jobs)
         rows = [row for part in parts for row in part.schedules]
-        self._planner.open(rows, parts[0].jobs_version, parts[0].since_us)
-        self._docket.open([row for part in parts for row in part.due])
+        self._planner.begin(rows, parts[0].jobs_version, parts[0].since_us)
+        self._docket.begin([row for part in parts for row in part.due])
         self._welcomed = True
         self._reload.welcome(now_us)
 
@@ -228,6 +232,9 @@ class Scheduler:
         posts = []
         if self._desk.is_new(message.incarnation):
             posts = self._reload.binder_died(now_us)
+        elif not self._binder_seen:
+            posts = self._reload.binder_here(now_us)
+        self._binder_seen = True
         self._desk.ready(message.incarnation)
         return posts
 

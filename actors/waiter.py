@@ -244,10 +244,9 @@ class Waiter:
         run = wait.run
         if run.held or wait.concluded or run.run_id in self._requests:
             return
-        if self._max_time_us is not None:
-            if run.times.get("waiting", now_us) + self._max_time_us <= now_us:
-                self._conclude(wait, timeout_text(wait.condition, self._max_time_us), now_us)
-                return
+        if self._overdue(run, now_us):
+            self._conclude(wait, timeout_text(wait.condition, self._max_time_us or 0), now_us)
+            return
         if run.not_before_us is not None and run.not_before_us > now_us:
             heapq.heappush(self._timers, (run.not_before_us, run.run_id))
             return
@@ -280,7 +279,7 @@ class Waiter:
         """Ask the ledger to clear a run, unless enough of its instance are asking already."""
         run_id = wait.run.run_id
         self._note(wait, len(wait.gates) + len(wait.guards), now_us)
-        lines = []
+        lines: list[GuardLine] = []
         for guard in counting(wait.guards):
             line = self._lines.of(guard.job_id, guard.args)
             assert line is not None, f"run {run_id}: its guard has no line"
@@ -350,12 +349,15 @@ class Waiter:
             wait = self._waits.get(run_id)
             if wait is None:
                 continue
-            overdue = self._max_time_us is not None and not wait.run.held and (
-                wait.run.times.get("waiting", now_us) + self._max_time_us <= now_us
-            )
-            if overdue and not wait.concluded:
+            if self._overdue(wait.run, now_us) and not wait.run.held and not wait.concluded:
                 self._requests.answered(run_id)
             self._look[run_id] = None
+
+    def _overdue(self, run: Run, now_us: int) -> bool:
+        """Whether a run has waited longer than any may."""
+        if self._max_time_us is None:
+            return False
+        return run.times.get("waiting", now_us) + self._max_time_us <= now_us
 
 
 def _line(cond: Any) -> str:

@@ -1,8 +1,8 @@
 """What the waiter keeps of each waiting run, and the indexes that wake it.
 
-A transition touches only the runs whose present condition names its instance: `Interests` finds them
-by job id first and by args second, so that all other transitions cost one look-up. `GuardLine` is the
-queue of those that a guard of one instance holds back. Nothing here decides or sends.
+A transition touches only the runs whose present condition names its instance: `Interests` finds
+them by job id first and by args second, so that all other transitions cost one look-up. `GuardLine`
+is the queue of those that a guard of one instance holds back. Nothing here decides or sends.
 """
 
 from __future__ import annotations

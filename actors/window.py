@@ -44,7 +44,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 class Portion(msgspec.Struct, frozen=True, kw_only=True):
     """What to write for a schedule: all its fires in [written, upto_us), as fires or as a skip.
 
-    `look_us`: when to look at it again, None: never, it has ended. Nothing to write: no fires, no skip.
+    `look_us`: when to look at it again, None: never, it has ended.
     """
 
     fires: list[Fire]

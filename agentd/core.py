@@ -366,7 +366,7 @@ class AgentCore:
 
     def _repeat(self, now: Now) -> list[Post]:
         """Report ends again that nobody has answered."""
-        late = []
+        late: list[Key] = []
         for key, at_us in self._repeats.items():
             if at_us > now.monotonic_us or len(late) >= REPEATS_AT_ONCE:
                 break

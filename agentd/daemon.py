@@ -2,8 +2,8 @@
 
 `main` is the console script `callsheet-agentd`; the supervisor of a server starts one for its own
 host. One thread, one epoll loop: the server's ZeroMQ socket, the keepers' sockets, a line to the
-supervisor. It owns no process that matters: killed at any instant, its keepers and their jobs go on,
-and the next agentd on the same spool takes them up.
+supervisor. It owns no process that matters: killed at any instant, its keepers and their jobs go
+on, and the next agentd on the same spool takes them up.
 """
 
 from __future__ import annotations

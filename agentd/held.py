@@ -1,7 +1,7 @@
 """One claim as the agent's core holds it in memory, and how its output is handed over.
 
-`Held` is changed by the core alone. Its acts are what was done to the process: they are written into
-the claim before they are done, so that another agentd goes on where this one ended.
+`Held` is changed by the core alone. Its acts are what was done to the process: they are written
+into the claim before they are done, so that another agentd goes on where this one ended.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the agent's core knows of its host: the port it commands, and the facts that come back.
 
-`Host` is implemented by `local.py` (processes, spool, keepers) and by the simulation. The core calls
-it and never waits: what became of a command comes back as a fact, given to `AgentCore.happened`.
+`Host` is implemented by `local.py` (processes, spool, keepers) and by the simulation. The core
+calls it and never waits: what became of a command comes back as a fact, given to
+`AgentCore.happened`.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ Fact = Started | Ended | Refused | Gone
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A claim as the spool has it: state not_started, running, unkept, done or lost.
 
-    `acts` are the lines `Host.note` wrote. A claim of state `done` has an exit, of `lost` a sentence.
+    `acts` are the lines `Host.note` wrote. A claim of state `done` has an exit, of `lost` a
+    sentence.
     """
 
     key: Key

@@ -1,8 +1,8 @@
 """agentd's side of the keepers: starts them where there are none, commands them, hears them.
 
-Used by the local host, on agentd's one thread. A keeper is a process of its own that outlives agentd
-(`keeper.py`); which keepers there are is read from their locks, so that a new agentd finds those of
-the one before. It must never take a keeper for dead while its lock is held.
+Used by the local host, on agentd's one thread. A keeper is a process of its own that outlives
+agentd (`keeper.py`); which keepers there are is read from their locks, so that a new agentd finds
+those of the one before. It must never take a keeper for dead while its lock is held.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ class Keepers:
 
     def _send(self, kept: Kept) -> None:
         if kept.batch:
-            size, items = 2, []
+            size = 2
+            items: list[bytes] = []
             for item in kept.batch:
                 if items and size + len(item) > keeper.DATAGRAM_BYTES:
                     kept.unsent.append(b"[" + b",".join(items) + b"]")
@@ -247,7 +248,8 @@ class Keepers:
                 data = link.recv(1 << 20)
                 if not data:
                     raise KeeperFailed(f"keeper {name}: hung up: expected its list of runs")
-                ready = any([self._meet(kept, item) for item in json.loads(data)])
+                for item in json.loads(data):
+                    ready = self._meet(kept, item) or ready
         except OSError as error:
             raise KeeperFailed(f"keeper {name}: does not answer: {error}") from error
         link.setblocking(False)

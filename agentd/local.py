@@ -258,7 +258,8 @@ class LocalHost:
         if found.exit is not None and not found.exit.error and needs_shell(found.spec.program):
             failure = failure_of(f"{self._runs}/{key}")
             if failure:
-                found.exit = Exit(at_us=found.exit.at_us, error=failure)
+                exit_ = Exit(at_us=found.exit.at_us, error=failure)
+                return msgspec.structs.replace(found, exit=exit_)
         return found
 
     def _watch(self, key: Key, pid: int) -> bool:

@@ -1,6 +1,7 @@
 """What Linux says about processes: whether one is still the one that was started, and strays.
 
-Called by the spool and the local host. It never signals by pid alone: a pid may be another's by now.
+Called by the spool and the local host. It never signals by pid alone: a pid may be another's by
+now.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The spool: a directory per claim, and `ensure`, the one rule of what a claim means.
 
-Owned by the one agentd that holds its lock. A claim is the directory `runs/<run>.<attempt>` with two
-files, `record` and `out`. `record` has fixed slots, each written by one call, so that it is there
-whole or not at all: `started`, `pid` and `exit` by a keeper, `acts` and the spec by agentd. A
+Owned by the one agentd that holds its lock. A claim is the directory `runs/<run>.<attempt>` with
+two files, `record` and `out`. `record` has fixed slots, each written by one call, so that it is
+there whole or not at all: `started`, `pid` and `exit` by a keeper, `acts` and the spec by agentd. A
 directory comes to its name by a rename, complete; where the name is taken, the rename fails.
 
 Directories are used again rather than removed: on some file systems new inodes are slow for half a

@@ -26,10 +26,12 @@ TABLE = {
 )
 @click.option("--host", help="The server, as HOST or HOST:PORT (default: $CALLSHEET_HOST).")
 @click.option("--port", type=int, help="The server's port.")
-@click.option("--log-level", "--log", hidden=True, help="Accepted for Apsis's sake.")
+@click.option(
+    "--log-level", "--log", hidden=True, expose_value=False, help="Accepted for Apsis's sake."
+)
 @click.version_option(package_name="callsheet")
 @click.pass_context
-def group(ctx: click.Context, host: str | None, port: int | None, log_level: str | None) -> None:
+def group(ctx: click.Context, host: str | None, port: int | None) -> None:
     """Run a server and look after it."""
     ctx.obj = (host, port)
 

@@ -27,11 +27,9 @@ def create(path: Path, since: str | None) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
-@click.option("--config", help="Accepted for Apsis's sake.", hidden=True)
-@click.option("--check-dependencies-scheduled", is_flag=True, hidden=True)
-def check(
-    folder: Path, as_json: bool, config: str | None, check_dependencies_scheduled: bool
-) -> None:
+@click.option("--config", help="Accepted for Apsis's sake.", hidden=True, expose_value=False)
+@click.option("--check-dependencies-scheduled", is_flag=True, hidden=True, expose_value=False)
+def check(folder: Path, as_json: bool) -> None:
     """Check a folder of job files without a server; exit 1 when anything is wrong."""
     from ..conf.check import check_folder
 

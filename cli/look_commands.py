@@ -69,9 +69,8 @@ def job(ctx: click.Context, job_id: tuple[str, ...], form: str) -> None:
         ("action", "action"),
     ):
         things = found[key] if isinstance(found[key], list) else [found[key]]
-        for thing in things:
-            click.echo(f"{title:<10} {thing['str']}")
-            title = ""
+        for number, thing in enumerate(things):
+            click.echo(f"{'' if number else title:<10} {thing['str']}")
     click.echo(f"{'params':<10} {', '.join(found['params']) or '–'}")
     click.echo(f"{'labels':<10} {', '.join(found['metadata'].get('labels', [])) or '–'}")
 
@@ -87,7 +86,7 @@ def job(ctx: click.Context, job_id: tuple[str, ...], form: str) -> None:
 @click.option("-w", "--watch", is_flag=True, help="Show the list again each second.")
 @FORMAT
 @click.pass_context
-def runs(ctx: click.Context, form: str, watch: bool, times: bool, **terms: Any) -> None:
+def runs(ctx: click.Context, /, form: str, watch: bool, times: bool, **terms: Any) -> None:
     """List runs, newest last.
 
     QUERY is words of a job's path and terms: state:failure label:daily date=2026-11-24.

@@ -6,9 +6,11 @@ forks them; the web server's own libraries are imported in its process alone.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from ..actors.limits import limit_memory
 from ..actors.link import Link
 from ..actors.play import play
 from ..actors.roles import AGENT, ROLES, SPECS, Stagehand, Terms
-from ..actors.supervise import RESTART, Program, supervise
+from ..actors.supervise import PROCESSES, RESTART, Program, supervise
 from ..actors.window import Window
 from ..jobs.errors import UserError
 from ..messages.post import BINDER, WEB
@@ -40,6 +42,9 @@ log = logging.getLogger("callsheet.serve")
 
 # Another server has the database.
 IN_USE = 2
+# Orphaned roles end within this time; it is looked at this often whether they have.
+ORPHANS_S = 4.0
+ORPHANS_LOOK_S = 0.05
 LOCAL_AGENT = "local"
 LOCAL_GROUP = "default"
 
@@ -93,10 +98,10 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
     status 2 when another server has the database, else 1.
     """
     try:
-        in_use = _refusal(terms.roles.database)
+        state_dir = Path(terms.state_dir)
+        in_use = _refusal(terms.roles.database, state_dir)
         if in_use:
             return _refuse(in_use, IN_USE)
-        state_dir = Path(terms.state_dir)
         state_dir.mkdir(parents=True, exist_ok=True)
         place = Place(run_directory(state_dir / "run"), inside=inline)
         if inline:
@@ -198,15 +203,34 @@ def _print_ready(address: str) -> None:
     print(f"callsheet: console at {address}", flush=True)
 
 
-def _refusal(database: str) -> str:
-    """Return why the database cannot be had because another server has it, empty when it can."""
+def _refusal(database: str, state_dir: Path) -> str:
+    """Return why the database cannot be had because another server has it, empty when it can.
+
+    The roles of a server whose supervisor was killed are given the time they need to notice.
+    """
     if not os.path.exists(database):
         return ""  # the ledger says it better
+    until_s = clock.monotonic_s() + ORPHANS_S
+    while True:
+        try:
+            WriterLock(database).release()
+        except StoreUnusable as error:
+            if clock.monotonic_s() >= until_s or _supervised(state_dir):
+                return str(error)
+            threading.Event().wait(ORPHANS_LOOK_S)
+        else:
+            return ""
+
+
+def _supervised(state_dir: Path) -> bool:
+    """Whether the server that has this folder has its supervisor still, as far as is known."""
     try:
-        WriterLock(database).release()
-    except StoreUnusable as error:
-        return str(error)
-    return ""
+        pid = json.loads((state_dir / PROCESSES).read_text())["supervisor"]
+        os.kill(pid, 0)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        # No permission is a live process of another user; no word is no reason to wait.
+        return not isinstance(error, ProcessLookupError)
+    return True
 
 
 def _refuse(sentence: str, status: int) -> int:

@@ -1,4 +1,4 @@
-"""How runs and jobs are shown on a terminal: states, times, tables. Plain text; colour only there."""
+"""How runs and jobs look on a terminal: states, times, tables. Plain text; colour only there."""
 
 from __future__ import annotations
 

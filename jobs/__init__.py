@@ -1,1 +1,1 @@
-"""The domain, pure: jobs, runs, states, schedules, binding. No clock, random, log, thread or I/O."""
+"""The domain, pure: jobs, runs, states, schedules, binding. No clock, random, log, thread, I/O."""

@@ -305,7 +305,7 @@ class _Binder:
         if exist is True:
             exist = tuple(sorted(reachable_from(frozenset(cond.states))))
         return BoundDependency(
-            job_id=job_id, args=args, states=cond.states, exist=exist if exist else ()
+            job_id=job_id, args=args, states=cond.states, exist=exist or ()
         )
 
 

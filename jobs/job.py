@@ -13,7 +13,7 @@ from .schedules import Schedule
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A job. `params` is sorted; `schedules` in file order; `metadata["labels"]` is a list of str."""
+    """A job. `params` is sorted; `schedules` in file order; `metadata["labels"]` a list of str."""
 
     job_id: str
     params: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from .calendars import WEEKDAYS, Calendar, find_calendar
 from .errors import UserError
@@ -26,6 +26,7 @@ from .times import (
     zone,
 )
 
+T = TypeVar("T")
 _ISO_PATTERN = re.compile(r"%(?:\.(\d))?([iDCT~A-Za-z%]A?)")
 
 
@@ -35,7 +36,7 @@ class Date:
     __slots__ = ("_day",)
 
     def __init__(self, value: Any) -> None:
-        self._day = value._day if isinstance(value, Date) else parse_date(value)
+        self._day: date = value._day if isinstance(value, Date) else parse_date(value)
 
     year = property(lambda self: self._day.year)
     month = property(lambda self: self._day.month)
@@ -89,7 +90,7 @@ class Daytime:
 
     def __init__(self, value: Any) -> None:
         known = isinstance(value, Daytime)
-        self._daytime_s = value._daytime_s if known else parse_daytime(value)
+        self._daytime_s: float = value._daytime_s if known else parse_daytime(value)
 
     hour = property(lambda self: int(self._daytime_s // 3600))
     minute = property(lambda self: int(self._daytime_s // 60 % 60))
@@ -108,7 +109,7 @@ class Daytime:
         return format_daytime(self._daytime_s)
 
     def __format__(self, pattern: str) -> str:
-        at = datetime.min + timedelta(seconds=self._daytime_s)
+        at = datetime.combine(date.min, datetime.min.time()) + timedelta(seconds=self._daytime_s)
         return _formatted(at, pattern) if pattern else str(self)
 
 
@@ -122,7 +123,7 @@ class TimeZone:
 
     def __init__(self, name: Any) -> None:
         text = name.name if isinstance(name, TimeZone) else str(name)
-        self.name = self.DISPLAY if text in ("display", "system", "") else text
+        self.name: str = self.DISPLAY if text in ("display", "system", "") else text
         zone(self.name)
 
     def __str__(self) -> str:
@@ -135,7 +136,7 @@ class Time:
     __slots__ = ("_at_us",)
 
     def __init__(self, value: Any) -> None:
-        self._at_us = value._at_us if isinstance(value, Time) else parse_time(value)
+        self._at_us: int = value._at_us if isinstance(value, Time) else parse_time(value)
 
     @classmethod
     def of(cls, at_us: int) -> Time:
@@ -259,7 +260,7 @@ def format_value(value: Any, pattern: str = "") -> str:
     return format(value, pattern)
 
 
-def _same(one: Any, other: Any) -> Any:
+def _same(one: T, other: T) -> T:
     if type(one) is not type(other):
         sentence = f"{type(one).__name__} and {type(other).__name__} cannot be compared"
         raise TypeError(sentence)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -17,6 +17,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from .calendars import Calendar
 from .errors import UserError
 from .template_values import names
+
+T = TypeVar("T")
 
 # A rendered text, and any text an operator makes, is at most so long.
 MAX_CHARS = 1_000_000
@@ -120,7 +122,7 @@ def _compiled(text: str) -> jinja2.Template:
     return _ENVIRONMENT.from_string(text)
 
 
-def _guarded(act: Callable[[], Any]) -> Any:
+def _guarded(act: Callable[[], T]) -> T:
     try:
         result = act()
     except TemplateError:

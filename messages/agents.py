@@ -276,7 +276,7 @@ class AgentsAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
 
 class OutputGrew(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="OutputGrew"):
-    """Runner's own feed, lossy by design: an output now has `length` bytes; `ended`: it is whole."""
+    """Runner's own feed, lossy by design: an output has `length` bytes; `ended`: it is whole."""
 
     run_id: str
     attempt: int

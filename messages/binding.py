@@ -1,4 +1,7 @@
-"""Between the scheduler and its binder: load a folder, bind runs. Templates are rendered only there."""
+"""Between the scheduler and its binder: load a folder, bind runs.
+
+Templates are rendered only in the binder.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,8 @@ class BoundRuns(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
 class LoadFolder(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="LoadFolder"):
     """Scheduler → binder: read and check the job folder. `known` maps job id to the definition hash
-    the scheduler has, so that only others are sent. Very many come in several of these: `part` counts
-    from 0, `last` is true on the final one, and loading begins when all are there."""
+    the scheduler has, so that only others are sent. Very many come in several of these: `part`
+    counts from 0, `last` is true on the final one, and loading begins when all are there."""
 
     request: int
     path: str

@@ -50,8 +50,8 @@ class DueTaken(FromLedger, frozen=True, kw_only=True, tag="DueTaken"):
 
 
 class IdsLeased(FromLedger, frozen=True, kw_only=True, tag="IdsLeased"):
-    """The numbers first_id … first_id + count − 1 are yours. `request` is that of `LeaseIds`, so that
-    an answer meant for an earlier scheduler, or given twice, is never used."""
+    """The numbers first_id … first_id + count − 1 are yours. `request` is that of `LeaseIds`, so
+    that an answer meant for an earlier scheduler, or given twice, is never used."""
 
     first_id: int
     count: int

@@ -1,4 +1,4 @@
-"""What the roles ask of the ledger, besides wishes. One module for the direction *to the ledger*."""
+"""What the roles ask of the ledger, besides wishes: all of the direction *to the ledger*."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):
     """Put a new set of jobs in force, in one transaction.
 
     `based_on` is the jobs version it was computed against; another one in force: refused by
-    `JobsRefused`. `set_jobs` maps job id to definition hash for jobs added or changed; a schedule in
-    `opened` begins its horizon at `at_us`; for each (job id, fingerprint) in `closed` the expected
-    runs after `at_us` are withdrawn with `reason`.
+    `JobsRefused`. `set_jobs` maps job id to definition hash for jobs added or changed; a schedule
+    in `opened` begins its horizon at `at_us`; for each (job id, fingerprint) in `closed` the
+    expected runs after `at_us` are withdrawn with `reason`.
     """
 
     based_on: int
@@ -204,7 +204,7 @@ class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
 
 
 class ActionSettled(ToLedger, frozen=True, kw_only=True, tag="ActionSettled"):
-    """An outbox action is done (`error` empty) or has failed for good. `message` goes to the log."""
+    """An outbox action is done (`error` empty) or failed for good. `message` goes to the log."""
 
     action_id: str
     message: str

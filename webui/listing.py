@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..store.interface import Reader, RunQuery, StoreError
@@ -99,7 +97,12 @@ def _paged(query: RunQuery, before: int | None, limit: int) -> RunQuery:
 
 def _job_ids(reader: Reader, wanted: RunFilter) -> tuple[str, ...]:
     """Return the ids the filter's terms about jobs name; also an id that is no job any more."""
-    ids: dict[str, Any] = dict.fromkeys(filter(wanted.matches_job, reader.jobs()))
-    if wanted.job is not None and wanted.matches_job(wanted.job):
-        ids[wanted.job] = None
+    known = reader.jobs()
+    ids = dict.fromkeys(filter(wanted.matches_job, known))
+    job = wanted.job
+    if job in known:
+        # A whole id means that job and what lies below it, not others that share its words.
+        ids = {one: None for one in ids if one == job or one.startswith(f"{job}/")}
+    elif job is not None and wanted.matches_job(job):
+        ids[job] = None
     return tuple(ids)

@@ -31,7 +31,7 @@ class UnsafeDirectory(UserError):
 
 
 class Place:
-    """Endpoints by name; `directory` holds the socket files and `processes.json`."""
+    """Endpoints by name; `directory` holds the socket files."""
 
     def __init__(self, directory: Path, *, inside: bool = False) -> None:
         """`inside`: all roles share this process, and only agents come in from outside it."""

@@ -52,8 +52,8 @@ class Loads:
         return Folder(jobs=jobs, problems=[problem] * self.problems)
 
 
-def a_binder(load=Loads(1), bind=lambda item: bind_one(item, {})) -> Binder:
-    binder = Binder(load, bind, contextlib.nullcontext, incarnation="b1")
+def a_binder(load=None, bind=lambda item: bind_one(item, {})) -> Binder:
+    binder = Binder(load or Loads(1), bind, contextlib.nullcontext, incarnation="b1")
     binder.begin(0)
     return binder
 

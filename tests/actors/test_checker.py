@@ -49,7 +49,8 @@ class Rounds:
     def ask(self) -> str:
         self.later(61)
         asked = [post for post in self.checker.settle(self.world.now_us) if post.to == RUNNER]
-        assert isinstance(asked[0].message, AskAgents) and asked[0].message.processes
+        assert isinstance(asked[0].message, AskAgents)
+        assert asked[0].message.processes
         return asked[0].message.request
 
     def check(

@@ -406,7 +406,7 @@ def test_actions_are_sent_until_they_are_settled(ledger):
     action = ScheduleAction(job_id="b", states=(State.SUCCESS,))
     run = running(ledger, actions=(action,))
     sent = ended(ledger, run.run_id, State.SUCCESS)
-    items = [m for m in sent if isinstance(m, ActOn)][0].items
+    items = next(m for m in sent if isinstance(m, ActOn)).items
     assert [item.action for item in items] == [action]
     ledger.restart()
     assert any(isinstance(m, ActOn) for m in ledger.later(6))

@@ -137,7 +137,8 @@ def test_a_dependency_named_by_a_template_is_found_among_the_jobs() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_that_kills_the_binder_gets_the_error_and_no_other(seed: int) -> None:
     program = Shell(command="echo {{ job_id }}")
-    world = SchedulerWorld(a_job("bomb", program=program), a_job("fine", program=program), seed=seed)
+    jobs = [a_job(job_id, program=program) for job_id in ("bomb", "fine")]
+    world = SchedulerWorld(*jobs, seed=seed)
     world.bombs = {"bomb"}
     world.wait_until(world.ready)
     for n in range(3):

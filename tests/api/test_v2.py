@@ -24,6 +24,7 @@ def listed(stand, query):
     ("query", "expected"),
     [
         ("", "bac"), ("job=a", "a"), ("job=match", "b"), ("job=grp", "c"), ("job=none", ""),
+        ("job=match+prefix", "b"),
         ("q=mat+pre", "b"), ("q=!match", "ac"), ("q=color=red", "a"), ("q=color=", "abc"),
         ("q=!color=red", "bc"), ("q=color=red,blue", "ab"), ("arg=color%3Dred", "a"),
         ("state=skipped", "b"), ("state=skipped,scheduled", "abc"), ("q=!state:skipped", "ac"),

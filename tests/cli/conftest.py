@@ -1,9 +1,10 @@
 """The command line against a real web server with a real ledger behind it, in this process."""
 
 import pytest
+from web_stand import WebStand, a_job
+
 from callsheet.cli import administrators, people
 from callsheet.cli.lazy import guarded
-from web_stand import WebStand, a_job
 
 JOBS = (
     a_job("backup", metadata={"labels": ["nightly"], "description": "Saves everything."}),

@@ -4,6 +4,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
+
 from callsheet.cli.run_commands import args_of, when
 from callsheet.jobs.errors import UserError
 

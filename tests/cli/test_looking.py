@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from callsheet.cli.shown import SYMBOLS, elapsed_text
 from callsheet.jobs.states import State
 

@@ -6,6 +6,7 @@ import sys
 
 import click
 import pytest
+
 from callsheet.cli import administrators, people
 
 # Each of these takes longer to import than a whole command should take.

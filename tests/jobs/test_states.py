@@ -11,7 +11,7 @@ S = State
 def test_every_state_is_either_live_or_finished():
     assert set(State) == LIVE | FINISHED
     assert not LIVE & FINISHED
-    assert ACTIVE == LIVE - {S.SCHEDULED}
+    assert LIVE - {S.SCHEDULED} == ACTIVE
 
 
 def test_finished_states_lead_nowhere_and_live_ones_somewhere():

@@ -64,6 +64,7 @@ class Server:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         (folder / "jobs").mkdir(exist_ok=True)
+        self.state = folder / "callsheet.db.state"
         self.config = folder / "callsheet.yaml"
         self.config.write_text(f"job_dir: jobs\ndatabase: callsheet.db\n{settings}")
         self.callsheetctl("create", str(folder / "callsheet.db")).check_returncode()
@@ -108,9 +109,8 @@ class Server:
 
     def processes(self) -> dict[str, int]:
         """Return the pid of each role's process, by role."""
-        found = list(self.folder.rglob("processes.json"))
-        assert found, "the server keeps no processes.json"
-        return {str(role): int(pid) for role, pid in json.loads(found[0].read_text()).items()}
+        text = (self.state / "processes.json").read_text()
+        return {str(role): int(pid) for role, pid in json.loads(text).items()}
 
     def kill(self, role: str) -> int:
         """SIGKILL a role's process and return its pid."""

@@ -1,4 +1,4 @@
-"""Nodes for `world.World`: the real ledger over the store in memory, real cores, and a tiny runner."""
+"""Nodes for `world.World`: the real ledger over a store in memory, real cores, a tiny runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A world with ledger, scheduler, binder, waiter, responder and runner, and a job folder to edit."""
+"""A world with ledger, scheduler, binder, waiter and runner, and a job folder to edit."""
 
 from __future__ import annotations
 

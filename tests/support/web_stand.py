@@ -200,7 +200,6 @@ class WebStand:
         """Send bytes, return all that comes until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), WAIT_S) as connection:
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
             parts = []
             while part := connection.recv(65536):
                 parts.append(part)

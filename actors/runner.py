@@ -1,0 +1,360 @@
+"""The runner's core: gives starting runs to agents and reports what became of them.
+
+It plays no-ops itself. All it knows is rebuilt from the ledger's welcome, the agents' inventories
+and the journal of placements, so it may die at any instant. It never decides what state a run is
+in: it reports, repeats, and lets the ledger say what is on record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..jobs.programs import BoundNoOp
+from ..jobs.run import Run
+from ..jobs.states import State
+from ..messages.agents import (
+    AgentBeat,
+    AgentHello,
+    AgentsAnswer,
+    AgentWelcome,
+    AskAgents,
+    AskHello,
+    Fenced,
+    ListProcesses,
+    OutputChunk,
+    ProcessEnded,
+    ProcessInfo,
+    ProcessList,
+    ProcessLost,
+    ProcessRefused,
+    ProcessStarted,
+)
+from ..messages.commands import Recorded, SignalAttempt, StartRun, StopAttempt
+from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome
+from ..messages.post import LEDGER, RUNNER, Post
+from ..messages.transitions import Beat, FeedFrame
+from .outputs_seam import OutputFinished, OutputStored
+from .requests import OpenRequests, earliest
+from .runner_agents import Agent, Agents
+from .runner_book import Book, Key, Phase
+from .runner_ends import Ends
+from .runner_noops import NoOps
+from .runner_placing import Placing
+
+# Agents get this long to come when the runner starts, whatever the start timeout says.
+GRACE_US = 10_000_000
+# An asker of all processes is answered after this time though not every agent has.
+LIST_US = 1_000_000
+HELLO = ("hello",)
+
+
+class RefusedByLedger(Exception):
+    """The ledger does not speak with this runner: another version of callsheet."""
+
+
+class Runner:
+    """See the module.
+
+    `placed` is what the journal of placements holds; `start_timeout_us` how long a run waits for an
+    agent of its group; `server_id` names the installation to the agents.
+    """
+
+    def __init__(
+        self,
+        *,
+        placed: Mapping[Key, str] | None = None,
+        incarnation: str = "",
+        server_id: str = "",
+        start_timeout_us: int = 0,
+    ) -> None:
+        self.address = RUNNER
+        self._incarnation = incarnation
+        self._server_id = server_id
+        self._agents = Agents()
+        self._book = Book(self._agents)
+        self._noops = NoOps()
+        self._ends = Ends(self._book)
+        self._placing = Placing(
+            self._book, self._ends, placed or {}, start_timeout_us=start_timeout_us
+        )
+        self._asking = OpenRequests()
+        self._parts: dict[int, list[Run]] = {}
+        self._parts_of = (0, 0)
+        self._part_count: int | None = None
+        self._seq = 0
+        self._lists: dict[str, _Listing] = {}
+        self._handlers: dict[type, Callable[[str, Any, int], list[Post]]] = {
+            StartRun: self._start,
+            Recorded: self._recorded,
+            StopAttempt: self._stop,
+            SignalAttempt: self._signal,
+            RunnerWelcome: self._welcomed,
+            Refuse: self._refused,
+            Beat: self._beat,
+            FeedFrame: lambda *_: [],
+            OutputStored: lambda _, message, __: self._ends.stored(message),
+            OutputFinished: lambda _, message, now_us: self._ends.kept(message, now_us),
+            AskAgents: self._ask_agents,
+        }
+        self._agent_handlers: dict[type, Callable[[Agent, Any, int], list[Post]]] = {
+            ProcessStarted: self._placing.started,
+            ProcessRefused: self._placing.refused,
+            ProcessEnded: self._ends.ended,
+            ProcessLost: self._ends.ended,
+            OutputChunk: self._ends.chunk,
+            AgentBeat: self._agent_beat,
+            ProcessList: self._listed,
+            Fenced: self._fenced,
+        }
+
+    # --- Core -----------------------------------------------------------------------------------
+
+    def begin(self, now_us: int) -> list[Post]:
+        """Say hello to the ledger."""
+        self._placing.not_before_us = now_us + GRACE_US
+        return self._hello(now_us)
+
+    def receive(self, sender: str, message: Any, now_us: int) -> list[Post]:
+        """Take one message from the ledger, the feed, an agent, an asker or the output store."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            return handler(sender, message, now_us)
+        if isinstance(message, AgentHello):
+            return self._agent_hello(sender, message, now_us)
+        return self._from_agent(sender, message, now_us)
+
+    def settle(self, now_us: int) -> list[Post]:
+        """Do what is due."""
+        posts = self._asking.repeat(now_us)
+        posts += [self._book.report(ended, now_us) for ended in self._noops.due(now_us)]
+        posts += self._book.repeat(now_us)
+        if self._book.epoch:
+            for agent in self._agents.look(now_us):
+                posts += self._placing.fell_silent(agent)
+            posts += self._placing.settle(now_us)
+            posts += self._ends.settle(now_us)
+        for request, listing in list(self._lists.items()):
+            if now_us >= listing.until_us or now_us < listing.until_us - LIST_US:
+                posts.append(self._list_done(request))
+        return posts
+
+    def wakes_at(self) -> int | None:
+        """Return when `settle` is due."""
+        return earliest(
+            self._asking.wakes_at(),
+            self._noops.wakes_at(),
+            self._book.wakes_at(),
+            self._placing.wakes_at(),
+            self._ends.wakes_at(),
+            self._agents.wakes_at(),
+            min((listing.until_us for listing in self._lists.values()), default=None),
+        )
+
+    # --- the ledger -----------------------------------------------------------------------------
+
+    def _hello(self, now_us: int) -> list[Post]:
+        self._parts, self._parts_of, self._part_count = {}, (0, 0), None
+        hello = Hello(role=self.address, incarnation=self._incarnation)
+        return [self._asking.send(HELLO, Post(LEDGER, hello), now_us)]
+
+    def _beat(self, sender: str, message: Beat, now_us: int) -> list[Post]:
+        """The feed says which ledger lives: a new one is greeted."""
+        if message.epoch > self._book.epoch and HELLO not in self._asking:
+            return self._hello(now_us)
+        return []
+
+    def _refused(self, sender: str, message: Refuse, now_us: int) -> list[Post]:
+        raise RefusedByLedger(message.sentence)
+
+    def _welcomed(self, sender: str, message: RunnerWelcome, now_us: int) -> list[Post]:
+        """Take a part of the workload; when it is whole, take up what it names."""
+        if HELLO not in self._asking or message.epoch < self._book.epoch:
+            return []
+        as_of = (message.epoch, message.seq)
+        if as_of < self._parts_of:
+            return []
+        if as_of > self._parts_of:
+            self._parts, self._parts_of, self._part_count = {}, as_of, None
+        self._parts[message.part] = message.runs
+        if message.last:
+            self._part_count = message.part + 1
+        if len(self._parts) != self._part_count:
+            return []
+        self._asking.answered(HELLO)
+        runs = [run for part in self._parts.values() for run in part]
+        self._parts = {}
+        new = not self._book.epoch
+        self._book.epoch, self._seq = as_of
+        return self._take_up(runs, now_us, new=new)
+
+    def _take_up(self, runs: list[Run], now_us: int, *, new: bool) -> list[Post]:
+        posts = self._placing.keep_only({(run.run_id, run.attempt) for run in runs})
+        for run in runs:
+            key = (run.run_id, run.attempt)
+            if self._book.reports_end(key):
+                continue
+            if isinstance(run.program, BoundNoOp):
+                posts += self._take_up_noop(run, key, now_us)
+            elif run.state is State.STARTING:
+                posts += self._placing.start(run, now_us)
+            else:
+                posts += self._placing.adopt(run, now_us)
+        for agent in self._agents.by_id.values():
+            if agent.hello is not None:
+                welcome = AgentWelcome(epoch=self._book.epoch, server_id=self._server_id)
+                posts.append(Post(agent.address, welcome))
+                if new:
+                    posts += self._placing.met(agent, agent.hello, now_us)
+        return posts
+
+    def _take_up_noop(self, run: Run, key: Key, now_us: int) -> list[Post]:
+        if run.state is State.STARTING:
+            if key in self._noops:
+                return []
+            return [self._book.report(self._noops.start(run, now_us), now_us)]
+        ended = self._noops.adopt(run, now_us)
+        if run.state is State.STOPPING:
+            ended = self._noops.stop(key, now_us) or ended
+        return [self._book.report(ended, now_us)] if ended is not None else []
+
+    def _start(self, sender: str, message: StartRun, now_us: int) -> list[Post]:
+        run = message.run
+        key = (run.run_id, run.attempt)
+        if message.epoch != self._book.epoch or key in self._book.over:
+            return []
+        # A late copy of a command: the welcome knew better.
+        if run.version <= self._seq and key not in self._book.attempts:
+            return []
+        if self._book.reports_end(key):
+            return []
+        if not isinstance(run.program, BoundNoOp):
+            return self._placing.start(run, now_us)
+        if key in self._noops:
+            return []
+        return [self._book.report(self._noops.start(run, now_us), now_us)]
+
+    def _recorded(self, sender: str, message: Recorded, now_us: int) -> list[Post]:
+        key = (message.run_id, message.attempt)
+        if not self._book.recorded(message):
+            attempt = self._book.attempts.get(key)
+            if message.ended and attempt is not None and attempt.phase is Phase.RUNNING:
+                # The run is over by other means, and its process is not.
+                attempt.stranger = True
+            return []
+        self._noops.drop(key)
+        self._placing.over(key)
+        attempt = self._book.drop(key)
+        if attempt is None or not attempt.agent_id:
+            return []
+        agent = self._agents.by_id[attempt.agent_id]
+        agent.sent += 1
+        return [Post(agent.address, self._book.forget_command(key))]
+
+    def _stop(self, sender: str, message: StopAttempt, now_us: int) -> list[Post]:
+        if message.epoch != self._book.epoch:
+            return []
+        key = (message.run_id, message.attempt)
+        ended = self._noops.stop(key, now_us)
+        if ended is not None:
+            return [self._book.report(ended, now_us)]
+        return self._placing.stop(key, now_us, kill=message.kill)
+
+    def _signal(self, sender: str, message: SignalAttempt, now_us: int) -> list[Post]:
+        if message.epoch != self._book.epoch:
+            return []
+        return self._placing.signal(message, now_us)
+
+    # --- agents ---------------------------------------------------------------------------------
+
+    def _agent_hello(self, sender: str, message: AgentHello, now_us: int) -> list[Post]:
+        if sender != f"agent/{message.agent_id}":
+            return []
+        if message.version != PROTOCOL_VERSION:
+            sentence = (
+                f"agent {message.agent_id}: speaks protocol version {message.version}: expected "
+                f"{PROTOCOL_VERSION}"
+            )
+            return [Post(sender, Refuse(sentence=sentence))]
+        agent = self._agents.met(message, now_us)
+        posts = self._heard(agent, now_us)
+        if not self._book.epoch:
+            return posts
+        welcome = AgentWelcome(epoch=self._book.epoch, server_id=self._server_id)
+        posts.append(Post(sender, welcome))
+        return posts + self._placing.met(agent, message, now_us)
+
+    def _from_agent(self, sender: str, message: Any, now_us: int) -> list[Post]:
+        """Take what an agent reports; one that has not introduced itself is asked to."""
+        role, _, agent_id = sender.partition("/")
+        handler = self._agent_handlers.get(type(message))
+        if role != "agent" or handler is None:
+            return []
+        agent = self._agents.by_id.get(agent_id)
+        if agent is None or agent.hello is None:
+            if not self._book.epoch:
+                return []
+            return [Post(sender, AskHello(epoch=self._book.epoch, request="who are you"))]
+        posts = self._heard(agent, now_us)
+        return posts + handler(agent, message, now_us) if self._book.epoch else posts
+
+    def _heard(self, agent: Agent, now_us: int) -> list[Post]:
+        """An agent is alive. What it says is the first of it after a silence, or not."""
+        agent.heard_us = now_us
+        agent.received += 1
+        if not agent.silent and agent.received > 1:
+            return []
+        agent.silent = False
+        return self._placing.heard_again(agent, now_us)
+
+    def _agent_beat(self, agent: Agent, message: AgentBeat, now_us: int) -> list[Post]:
+        agent.live = message.live
+        return []
+
+    def _fenced(self, agent: Agent, message: Fenced, now_us: int) -> list[Post]:
+        """An agent has heard of a newer ledger than we have."""
+        if message.epoch > self._book.epoch and HELLO not in self._asking:
+            return self._hello(now_us)
+        return []
+
+    # --- askers ---------------------------------------------------------------------------------
+
+    def _ask_agents(self, sender: str, message: AskAgents, now_us: int) -> list[Post]:
+        listing = _Listing(sender, message.request, now_us + LIST_US)
+        key = f"{sender} {message.request}"
+        self._lists[key] = listing
+        posts = []
+        if message.processes and self._book.epoch:
+            for agent in self._agents.by_id.values():
+                if agent.connected:
+                    listing.waits_for.add(agent.agent_id)
+                    ask = ListProcesses(epoch=self._book.epoch, request=key)
+                    posts.append(Post(agent.address, ask))
+        return posts if listing.waits_for else [self._list_done(key)]
+
+    def _listed(self, agent: Agent, message: ProcessList, now_us: int) -> list[Post]:
+        listing = self._lists.get(message.request)
+        if listing is None or agent.agent_id not in listing.waits_for:
+            return []
+        listing.waits_for.discard(agent.agent_id)
+        listing.processes[agent.agent_id] = message.processes
+        return [] if listing.waits_for else [self._list_done(message.request)]
+
+    def _list_done(self, key: str) -> Post:
+        listing = self._lists.pop(key)
+        agents = [a.info() for a in self._agents.by_id.values() if a.hello is not None]
+        answer = AgentsAnswer(
+            request=listing.request, agents=agents, processes=listing.processes
+        )
+        return Post(listing.sender, answer)
+
+
+class _Listing:
+    """One asker who waits for what the agents keep."""
+
+    def __init__(self, sender: str, request: str, until_us: int) -> None:
+        self.sender = sender
+        self.request = request
+        self.until_us = until_us
+        self.waits_for: set[str] = set()
+        self.processes: dict[str, list[ProcessInfo]] = {}

@@ -1,0 +1,166 @@
+"""What the runner keeps: attempts, agents, and reports the ledger has not recorded yet.
+
+Part of the runner's core, shared by its parts. A report is repeated until the ledger has answered.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from ..jobs.programs import BoundProcess
+from ..jobs.run import Run
+from ..jobs.states import State
+from ..messages.agents import ForgetProcess, ProcessEnded, ProcessLost
+from ..messages.commands import Recorded
+from ..messages.instructions import AttemptEnded, AttemptStarted
+from ..messages.post import LEDGER, Post
+from .requests import OpenRequests
+from .runner_agents import Agent, Agents
+
+Key = tuple[str, int]
+
+REPORT_AGAIN_US = 2_000_000
+# Attempts that are over are remembered, so that late repeats of their messages do nothing.
+OVER_AT_MOST = 100_000
+# The one output of a process.
+OUTPUT = "output"
+
+
+class Phase(Enum):
+    """Where an attempt is, as the runner knows it."""
+
+    PLACING = "placing"
+    ASKED = "asked"
+    RUNNING = "running"
+    FINISHING = "finishing"
+    REPORTED = "reported"
+
+
+class Attempt:
+    """An attempt of a process. `stranger`: the ledger did not ask for it (any more), yet an agent
+    has it; its end is reported like any other, and the ledger decides."""
+
+    __slots__ = (
+        "agent_id",
+        "ended",
+        "flagged",
+        "job_id",
+        "key",
+        "killing",
+        "phase",
+        "program",
+        "started_us",
+        "stop_us",
+        "stopping",
+        "stranger",
+        "wait_until_us",
+    )
+
+    def __init__(self, key: Key, run: Run | None, phase: Phase) -> None:
+        program = run.program if run is not None else None
+        self.key = key
+        self.program = program if isinstance(program, BoundProcess) else BoundProcess(argv=())
+        self.stranger = run is None
+        self.job_id = run.job_id if run is not None else ""
+        self.stop_us = run.stop_us if run is not None else None
+        self.phase = phase
+        self.agent_id = ""
+        self.started_us: int | None = None
+        self.stopping = False
+        self.killing = False
+        self.flagged = False
+        self.wait_until_us = 0
+        self.ended: ProcessEnded | ProcessLost | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its process is known to be over."""
+        return self.phase in (Phase.FINISHING, Phase.REPORTED)
+
+
+class Book:
+    """See the module. `epoch` is the ledger's; 0 until it has welcomed the runner."""
+
+    def __init__(self, agents: Agents) -> None:
+        self.epoch = 0
+        self.agents = agents
+        self.attempts: dict[Key, Attempt] = {}
+        self.over: dict[Key, State] = {}
+        self._reports = OpenRequests(REPORT_AGAIN_US)
+        self._ends: set[Key] = set()
+
+    # --- attempts -------------------------------------------------------------------------------
+
+    def of(self, agent: Agent, run_id: str, number: int) -> Attempt | None:
+        """Return an attempt if this agent has it."""
+        attempt = self.attempts.get((run_id, number))
+        if attempt is None or attempt.agent_id != agent.agent_id:
+            return None
+        return attempt
+
+    def stranger(self, agent: Agent, key: Key, now_us: int) -> Attempt:
+        """Take up an attempt that an agent has and nobody here knows."""
+        attempt = self.attempts[key] = Attempt(key, None, Phase.RUNNING)
+        self.give(attempt, agent.agent_id, now_us)
+        return attempt
+
+    def give(self, attempt: Attempt, agent_id: str, now_us: int) -> None:
+        """Put an attempt into the hands of an agent."""
+        attempt.agent_id = agent_id
+        if agent_id:
+            self.agents.known(agent_id, now_us).load += 1
+
+    def drop(self, key: Key) -> Attempt | None:
+        """Forget an attempt."""
+        attempt = self.attempts.pop(key, None)
+        if attempt is not None and attempt.agent_id:
+            self.agents.by_id[attempt.agent_id].load -= 1
+        return attempt
+
+    def tell(self, attempt: Attempt, message: Any) -> Post:
+        """Address a command to the agent of an attempt."""
+        agent = self.agents.by_id[attempt.agent_id]
+        agent.sent += 1
+        return Post(agent.address, message)
+
+    def forget_command(self, key: Key) -> ForgetProcess:
+        """Return the command to forget an attempt."""
+        return ForgetProcess(epoch=self.epoch, run_id=key[0], attempt=key[1])
+
+    # --- reports --------------------------------------------------------------------------------
+
+    def report(self, message: AttemptStarted | AttemptEnded, now_us: int) -> Post:
+        """Tell the ledger, until it has recorded it. An end takes the place of a start."""
+        key = (message.run_id, message.attempt)
+        if isinstance(message, AttemptEnded):
+            self._ends.add(key)
+        return self._reports.send(key, Post(LEDGER, message), now_us)
+
+    def reports_end(self, key: Key) -> bool:
+        """Whether the end of an attempt is reported and not recorded yet."""
+        return key in self._ends
+
+    def recorded(self, message: Recorded) -> bool:
+        """Take the ledger's answer; return whether the attempt's end is on record."""
+        key = (message.run_id, message.attempt)
+        if not message.ended:
+            if key not in self._ends:
+                self._reports.answered(key)
+            return False
+        self._reports.answered(key)
+        if key not in self._ends:
+            return False
+        self._ends.discard(key)
+        self.over[key] = message.state
+        if len(self.over) > OVER_AT_MOST:
+            del self.over[next(iter(self.over))]
+        return True
+
+    def repeat(self, now_us: int) -> list[Post]:
+        """Return the reports that are to be sent again."""
+        return self._reports.repeat(now_us)
+
+    def wakes_at(self) -> int | None:
+        """Return when `repeat` has something."""
+        return self._reports.wakes_at()

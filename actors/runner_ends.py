@@ -1,0 +1,190 @@
+"""Outputs and ends of processes: from the agents to the output store and to the ledger.
+
+Part of the runner's core. The end of a process is reported only when all of its output is kept;
+what cannot be kept now is tried again, and nothing of it is given up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..jobs.states import State
+from ..messages.agents import OutputChunk, OutputGrew, OutputTaken, ProcessEnded, ProcessLost
+from ..messages.instructions import AttemptEnded, OutputRecord
+from ..messages.post import Post
+from .outputs_seam import (
+    OUTPUTS,
+    STORE,
+    AppendOutput,
+    FinishOutput,
+    OutputFinished,
+    OutputStored,
+)
+from .runner_agents import Agent
+from .runner_book import OUTPUT, Attempt, Book, Key, Phase
+from .runner_words import ended_meta, outcome
+
+# An output that could not be kept is finished again.
+KEEP_AGAIN_US = 5_000_000
+
+
+class Ends:
+    """See the module."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._again: dict[Key, int] = {}
+
+    # --- outputs --------------------------------------------------------------------------------
+
+    def chunk(self, agent: Agent, message: OutputChunk, now_us: int) -> list[Post]:
+        """Bytes of an output have come."""
+        key = (message.run_id, message.attempt)
+        if key in self._book.over and key not in self._book.attempts:
+            return []
+        attempt = self._book.attempts.get(key) or self._book.stranger(agent, key, now_us)
+        if attempt.agent_id != agent.agent_id or attempt.is_over:
+            return []
+        append = AppendOutput(
+            run_id=message.run_id,
+            attempt=message.attempt,
+            output_id=OUTPUT,
+            offset=message.offset,
+            data=message.data,
+            compression=message.compression,
+        )
+        return [Post(STORE, append)]
+
+    def stored(self, message: OutputStored) -> list[Post]:
+        """Bytes of an output are in its file: the agent may send more."""
+        attempt = self._book.attempts.get((message.run_id, message.attempt))
+        if attempt is None:
+            return []
+        return [self._taken(attempt, message.length), _grew(message, message.length)]
+
+    def kept(self, message: OutputFinished, now_us: int) -> list[Post]:
+        """An output is kept, or is not."""
+        key = (message.run_id, message.attempt)
+        attempt = self._book.attempts.get(key)
+        if attempt is None or attempt.phase is not Phase.FINISHING:
+            return []
+        if message.error:
+            self._again[key] = now_us + KEEP_AGAIN_US
+            return []
+        self._again.pop(key, None)
+        if message.record is None:
+            # Not all of it is here: the agent sends the rest, and then the end again.
+            attempt.phase, attempt.ended = Phase.RUNNING, None
+            return [self._taken(attempt, message.length)]
+        posts = [_grew(message, message.record.length, ended=True)]
+        return posts + self._report(attempt, [message.record], now_us)
+
+    # --- ends -----------------------------------------------------------------------------------
+
+    def ended(
+        self, agent: Agent, message: ProcessEnded | ProcessLost, now_us: int
+    ) -> list[Post]:
+        """An agent says that a process is over, perhaps not for the first time."""
+        key = (message.run_id, message.attempt)
+        attempt = self._book.attempts.get(key)
+        if attempt is None:
+            state = self._book.over.get(key)
+            settles = state is State.LOST and isinstance(message, ProcessEnded)
+            if state is not None and not settles:
+                agent.sent += 1
+                return [Post(agent.address, self._book.forget_command(key))]
+            # Nobody here knows it: the ledger will say whether it may be forgotten.
+            attempt = self._book.stranger(agent, key, now_us)
+        if not attempt.agent_id:
+            self._book.give(attempt, agent.agent_id, now_us)
+        if attempt.agent_id != agent.agent_id or attempt.is_over:
+            return []
+        return self.over(attempt, message, now_us)
+
+    def over(
+        self, attempt: Attempt, message: ProcessEnded | ProcessLost, now_us: int
+    ) -> list[Post]:
+        """A process is over: keep its output, then report."""
+        attempt.ended = message
+        if not message.output_bytes.get(OUTPUT):
+            return self._report(attempt, [], now_us)
+        attempt.phase = Phase.FINISHING
+        return [_finish(attempt)]
+
+    def settle(self, now_us: int) -> list[Post]:
+        """Try again to keep what could not be kept."""
+        posts = []
+        for key, at_us in list(self._again.items()):
+            if at_us <= now_us:
+                del self._again[key]
+                attempt = self._book.attempts.get(key)
+                if attempt is not None and attempt.phase is Phase.FINISHING:
+                    posts.append(_finish(attempt))
+        return posts
+
+    def wakes_at(self) -> int | None:
+        """Return when `settle` has something to do."""
+        return min(self._again.values(), default=None)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _taken(self, attempt: Attempt, upto: int) -> Post:
+        command = OutputTaken(
+            epoch=self._book.epoch,
+            run_id=attempt.key[0],
+            attempt=attempt.key[1],
+            name=OUTPUT,
+            upto=upto,
+        )
+        return self._book.tell(attempt, command)
+
+    def _report(self, attempt: Attempt, outputs: list[OutputRecord], now_us: int) -> list[Post]:
+        """Tell the ledger of the end."""
+        ended = attempt.ended
+        assert ended is not None, f"{attempt.key}: not over"
+        attempt.phase = Phase.REPORTED
+        started_us = ended.started_us or attempt.started_us
+        meta: dict[str, Any] = {}
+        if isinstance(ended, ProcessLost):
+            state, message = State.LOST, ended.sentence
+        else:
+            state, message = outcome(ended)
+            meta = ended_meta(ended, self._book.agents.by_id[attempt.agent_id].meta)
+            if ended.error:
+                started_us = None
+        report = AttemptEnded(
+            run_id=attempt.key[0],
+            attempt=attempt.key[1],
+            at_us=ended.at_us,
+            state=state,
+            message=message,
+            started_us=started_us,
+            agent_id=attempt.agent_id,
+            meta=meta,
+            outputs=outputs,
+        )
+        return [self._book.report(report, now_us)]
+
+
+def _finish(attempt: Attempt) -> Post:
+    ended = attempt.ended
+    assert ended is not None, f"{attempt.key}: not over"
+    finish = FinishOutput(
+        run_id=attempt.key[0],
+        attempt=attempt.key[1],
+        output_id=OUTPUT,
+        length=ended.output_bytes[OUTPUT],
+        spool_path=ended.spool_path,
+    )
+    return Post(STORE, finish)
+
+
+def _grew(message: OutputStored | OutputFinished, length: int, *, ended: bool = False) -> Post:
+    grew = OutputGrew(
+        run_id=message.run_id,
+        attempt=message.attempt,
+        output_id=message.output_id,
+        length=length,
+        ended=ended,
+    )
+    return Post(OUTPUTS, grew)

@@ -1,0 +1,354 @@
+"""Starting, stopping and signalling processes: what the ledger wants, brought to the agents.
+
+Part of the runner's core. Each attempt is given to one agent, once: that is written down before the
+agent hears of it, and no other agent ever gets the attempt. Every command is repeated until it is
+answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..jobs.run import Run
+from ..jobs.states import State
+from ..messages.agents import (
+    AgentHello,
+    AskHello,
+    ProcessLost,
+    ProcessRefused,
+    ProcessStarted,
+    SignalProcess,
+    StartProcess,
+    StopProcess,
+)
+from ..messages.commands import SignalAttempt
+from ..messages.instructions import AttemptEnded, AttemptStarted, AttemptUpdated
+from ..messages.post import LEDGER, Post
+from .outputs_seam import PLACEMENTS, KeepPlaced, Placed
+from .requests import earliest
+from .runner_agents import Agent
+from .runner_book import Attempt, Book, Key, Phase
+from .runner_ends import Ends
+from .runner_words import running_meta
+
+# Commands without an answer are repeated.
+REPEAT_US = 2_000_000
+# A start that could not be carried out now, or had no agent, is tried again.
+RETRY_US = 1_000_000
+# A command to start may be this old when the agent gets it.
+START_WITHIN_US = 20_000_000
+# A signal has no answer: it is sent so often, and carried out once.
+SIGNAL_TRIES = 3
+REPEATS_AT_ONCE = 500
+# The journal of placements is written anew after so many.
+JOURNAL_AFTER = 50_000
+
+
+class Placing:
+    """See the module. `placed` is what the journal of placements holds."""
+
+    def __init__(
+        self, book: Book, ends: Ends, placed: Mapping[Key, str], *, start_timeout_us: int
+    ) -> None:
+        self.not_before_us = 0
+        self._book = book
+        self._ends = ends
+        self._placed = dict(placed)
+        self._start_timeout_us = start_timeout_us
+        self._due: dict[Key, int] = {}
+        self._signals: dict[str, tuple[Key, SignalProcess, int, int]] = {}
+        self._journaled = 0
+        self._doubts = 0
+
+    # --- the ledger's side ----------------------------------------------------------------------
+
+    def start(self, run: Run, now_us: int) -> list[Post]:
+        """Take a run that is to be started."""
+        key = (run.run_id, run.attempt)
+        attempt = self._book.attempts.get(key)
+        if attempt is not None:
+            return self._ask(attempt, now_us) if attempt.phase is Phase.ASKED else []
+        attempt = self._book.attempts[key] = Attempt(key, run, Phase.PLACING)
+        attempt.wait_until_us = max(now_us + self._start_timeout_us, self.not_before_us)
+        return self._place(attempt, now_us)
+
+    def adopt(self, run: Run, now_us: int) -> list[Post]:
+        """Take a run that the ledger has as running or stopping."""
+        key = (run.run_id, run.attempt)
+        attempt = self._book.attempts.get(key)
+        if attempt is None:
+            attempt = self._book.attempts[key] = Attempt(key, run, Phase.RUNNING)
+            attempt.started_us = run.times.get("running", now_us)
+            attempt.flagged = run.unreachable
+            self._book.give(attempt, run.agent_id or self._placed.get(key, ""), now_us)
+        if run.state is State.STOPPING:
+            return self.stop(key, now_us, kill=False)
+        return []
+
+    def stop(self, key: Key, now_us: int, *, kill: bool) -> list[Post]:
+        """Stop a process, repeated until it is over."""
+        attempt = self._book.attempts.get(key)
+        if attempt is None or attempt.is_over:
+            return []
+        attempt.stopping = True
+        attempt.killing = attempt.killing or kill
+        if not attempt.agent_id:
+            return []
+        self._again(key, now_us + REPEAT_US)
+        command = StopProcess(
+            epoch=self._book.epoch, run_id=key[0], attempt=key[1], kill=attempt.killing
+        )
+        return [self._book.tell(attempt, command)]
+
+    def signal(self, message: SignalAttempt, now_us: int) -> list[Post]:
+        """Signal a process, once."""
+        key = (message.run_id, message.attempt)
+        attempt = self._book.attempts.get(key)
+        if attempt is None or attempt.phase is not Phase.RUNNING or not attempt.agent_id:
+            return []
+        command = SignalProcess(
+            epoch=self._book.epoch,
+            run_id=message.run_id,
+            attempt=message.attempt,
+            signal=message.signal,
+            command_id=message.command_id,
+        )
+        self._signals[message.command_id] = (key, command, now_us + REPEAT_US, SIGNAL_TRIES - 1)
+        return [self._book.tell(attempt, command)]
+
+    def over(self, key: Key) -> None:
+        """The end of an attempt is on record."""
+        self._due.pop(key, None)
+        self._placed.pop(key, None)
+
+    def keep_only(self, live: set[Key]) -> list[Post]:
+        """The ledger has named all live runs: what else was under way here is so no more."""
+        for key, attempt in list(self._book.attempts.items()):
+            if key not in live and not attempt.is_over and not attempt.stranger:
+                if attempt.phase is Phase.RUNNING:
+                    # Its process may be there still: its end will say what becomes of it.
+                    attempt.stranger = True
+                else:
+                    self._book.drop(key)
+                self._due.pop(key, None)
+        self._placed = {key: agent_id for key, agent_id in self._placed.items() if key in live}
+        return [self._journal()]
+
+    # --- agents ---------------------------------------------------------------------------------
+
+    def met(self, agent: Agent, hello: AgentHello, now_us: int) -> list[Post]:
+        """An agent has introduced itself: compare what it has with what it should have."""
+        posts: list[Post] = []
+        states = {(claim.run_id, claim.attempt): claim.state for claim in hello.claims}
+        doubted: frozenset[Key] = frozenset()
+        if agent.doubt is not None and agent.doubt[0] == hello.answers:
+            doubted, agent.doubt = agent.doubt[1], None
+        missing = set()
+        for key, attempt in list(self._book.attempts.items()):
+            if attempt.phase is Phase.PLACING:
+                posts += self._place(attempt, now_us)
+            elif attempt.agent_id != agent.agent_id:
+                continue
+            elif attempt.phase is Phase.ASKED:
+                posts += self._ask(attempt, now_us)
+            elif attempt.phase is Phase.RUNNING and key not in states:
+                if key in doubted:
+                    posts += self._ends.over(attempt, _not_there(attempt, now_us), now_us)
+                else:
+                    missing.add(key)
+        if missing:
+            # It may have said so before it was told to start them: ask once more.
+            self._doubts += 1
+            agent.doubt = (f"doubt {self._doubts}", frozenset(missing))
+            ask = AskHello(epoch=self._book.epoch, request=agent.doubt[0])
+            posts.append(Post(agent.address, ask))
+        for key, state in states.items():
+            if state == "not_started" and key not in self._book.attempts:
+                posts.append(Post(agent.address, self._book.forget_command(key)))
+        return posts
+
+    def fell_silent(self, agent: Agent) -> list[Post]:
+        """Flag the runs of an agent that is not heard of."""
+        posts = []
+        for attempt in self._book.attempts.values():
+            if attempt.agent_id == agent.agent_id and attempt.phase is Phase.RUNNING:
+                attempt.flagged = True
+                run_id, number = attempt.key
+                update = AttemptUpdated(run_id=run_id, attempt=number, unreachable=True)
+                posts.append(Post(LEDGER, update))
+        return posts
+
+    def heard_again(self, agent: Agent, now_us: int) -> list[Post]:
+        """Say of an agent's flagged runs that they run."""
+        posts = []
+        for attempt in self._book.attempts.values():
+            if attempt.agent_id == agent.agent_id and attempt.flagged:
+                attempt.flagged = False
+                if attempt.phase is Phase.RUNNING and not attempt.stranger:
+                    posts.append(self._book.report(_running(attempt), now_us))
+        return posts
+
+    def started(self, agent: Agent, message: ProcessStarted, now_us: int) -> list[Post]:
+        """A process runs."""
+        attempt = self._book.of(agent, message.run_id, message.attempt)
+        if attempt is None or attempt.phase is not Phase.ASKED:
+            return []
+        attempt.phase = Phase.RUNNING
+        attempt.started_us = message.at_us
+        self._due.pop(attempt.key, None)
+        report = _running(attempt, running_meta(message.pid, message.at_us, agent.meta))
+        return [self._book.report(report, now_us)]
+
+    def refused(self, agent: Agent, message: ProcessRefused, now_us: int) -> list[Post]:
+        """A process was not started."""
+        attempt = self._book.of(agent, message.run_id, message.attempt)
+        if attempt is None or attempt.phase is not Phase.ASKED:
+            return []
+        if message.retry:
+            # By the same agent: another copy of the command may be on its way to it still.
+            self._again(attempt.key, now_us + RETRY_US)
+            return []
+        return [self._error(attempt, now_us, message.sentence)]
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def settle(self, now_us: int) -> list[Post]:
+        """Repeat what has no answer."""
+        posts: list[Post] = []
+        late = []
+        for key, at_us in self._due.items():
+            # A clock that was set back must not silence the repeats.
+            if at_us <= now_us or at_us > now_us + 2 * REPEAT_US:
+                late.append(key)
+                if len(late) >= REPEATS_AT_ONCE:
+                    break
+        for key in late:
+            del self._due[key]
+            attempt = self._book.attempts.get(key)
+            if attempt is None or attempt.is_over:
+                continue
+            if attempt.phase is Phase.PLACING:
+                posts += self._place(attempt, now_us)
+            elif attempt.phase is Phase.ASKED:
+                posts += self._ask(attempt, now_us)
+            elif attempt.stopping:
+                posts += self.stop(key, now_us, kill=False)
+        return posts + self._signal_again(now_us)
+
+    def wakes_at(self) -> int | None:
+        """Return when `settle` has something to do."""
+        return earliest(
+            min(self._due.values(), default=None),
+            min((again_us for _, _, again_us, _ in self._signals.values()), default=None),
+        )
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _place(self, attempt: Attempt, now_us: int) -> list[Post]:
+        """Give an attempt to an agent, for good; or look again soon, as long as there is time."""
+        posts: list[Post] = []
+        agent_id = self._placed.get(attempt.key)
+        if agent_id is None:
+            agent = self._book.agents.choose(attempt.program.group_id)
+            if agent is None:
+                if now_us >= attempt.wait_until_us:
+                    return [self._error(attempt, now_us, _no_agent(attempt))]
+                self._again(attempt.key, min(now_us + RETRY_US, attempt.wait_until_us))
+                return []
+            agent_id = self._placed[attempt.key] = agent.agent_id
+            run_id, number = attempt.key
+            placed = Placed(run_id=run_id, attempt=number, agent_id=agent_id)
+            posts.append(Post(PLACEMENTS, placed))
+            self._journaled += 1
+            if self._journaled >= JOURNAL_AFTER:
+                posts.append(self._journal())
+        self._book.give(attempt, agent_id, now_us)
+        attempt.phase = Phase.ASKED
+        return posts + self._ask(attempt, now_us)
+
+    def _ask(self, attempt: Attempt, now_us: int) -> list[Post]:
+        """Command the start, if its agent is there; again until it answers."""
+        self._again(attempt.key, now_us + REPEAT_US)
+        agent = self._book.agents.by_id[attempt.agent_id]
+        if not agent.connected or agent.hello is None:
+            return []
+        run_id, number = attempt.key
+        command = StartProcess(
+            epoch=self._book.epoch,
+            run_id=run_id,
+            attempt=number,
+            program=attempt.program,
+            not_after_us=now_us + START_WITHIN_US,
+            stop_us=attempt.stop_us,
+            job_id=attempt.job_id,
+            incarnation=agent.hello.incarnation,
+        )
+        return [self._book.tell(attempt, command)]
+
+    def _again(self, key: Key, at_us: int) -> None:
+        self._due.pop(key, None)
+        self._due[key] = at_us
+
+    def _error(self, attempt: Attempt, now_us: int, sentence: str) -> Post:
+        """The attempt ends without ever having had a process."""
+        attempt.phase = Phase.REPORTED
+        self._due.pop(attempt.key, None)
+        run_id, number = attempt.key
+        ended = AttemptEnded(
+            run_id=run_id,
+            attempt=number,
+            at_us=now_us,
+            state=State.ERROR,
+            message=sentence,
+            agent_id=attempt.agent_id or None,
+        )
+        return self._book.report(ended, now_us)
+
+    def _journal(self) -> Post:
+        """Have the journal of placements begin anew with those that count."""
+        self._journaled = 0
+        placed = [
+            Placed(run_id=key[0], attempt=key[1], agent_id=agent_id)
+            for key, agent_id in self._placed.items()
+        ]
+        return Post(PLACEMENTS, KeepPlaced(placed=placed))
+
+    def _signal_again(self, now_us: int) -> list[Post]:
+        posts = []
+        for command_id, (key, command, again_us, tries) in list(self._signals.items()):
+            if again_us > now_us:
+                continue
+            attempt = self._book.attempts.get(key)
+            if attempt is None or attempt.phase is not Phase.RUNNING or not tries:
+                del self._signals[command_id]
+                continue
+            self._signals[command_id] = (key, command, now_us + REPEAT_US, tries - 1)
+            posts.append(self._book.tell(attempt, command))
+        return posts
+
+
+def _running(attempt: Attempt, meta: dict[str, object] | None = None) -> AttemptStarted:
+    """Return the report that a process runs."""
+    assert attempt.started_us is not None, f"{attempt.key}: not started"
+    return AttemptStarted(
+        run_id=attempt.key[0],
+        attempt=attempt.key[1],
+        at_us=attempt.started_us,
+        agent_id=attempt.agent_id,
+        meta=meta or {},
+    )
+
+
+def _not_there(attempt: Attempt, now_us: int) -> ProcessLost:
+    """The agent has no trace of a process that ran on it: nothing can be known of its end."""
+    return ProcessLost(
+        run_id=attempt.key[0],
+        attempt=attempt.key[1],
+        at_us=now_us,
+        sentence=f"lost: agent {attempt.agent_id} has no record of the process",
+    )
+
+
+def _no_agent(attempt: Attempt) -> str:
+    group = attempt.program.group_id
+    return f"start failed: {attempt.key[0]}: no connected agent in group: {group}"

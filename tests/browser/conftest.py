@@ -1,0 +1,158 @@
+"""A real server with real jobs, and a real browser that looks at it.
+
+The server is started once per module and the browser with it (Playwright keeps an event loop in
+the thread while it lives, which other tests must not find). Whatever a page logs as an error, and
+every refusal by the content policy, fails the test that caused it.
+"""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from live_server import Server
+from playwright.sync_api import sync_playwright
+
+# Against hanging only; nothing here asserts how fast anything is.
+PATIENCE_MS = 60_000
+
+JOBS = {
+    "colours": r"""
+metadata: {labels: [demo]}
+program:
+  type: shell
+  command: printf '\033[31mred words\033[0m and <b>no markup</b>\n'
+""",
+    "gated": """
+params: [gate]
+metadata: {labels: [demo, gated]}
+program:
+  type: shell
+  command: |
+    echo begun
+    while [ ! -e {{ gate }} ]; do sleep 0.05; done
+    echo ended
+  stop: {signal: SIGTERM, grace_period: 20}
+""",
+    "greetings/hello": """
+params: [name]
+metadata:
+  description: |
+    # Greets **somebody**
+
+    <script>document.title = "broken into"</script>
+    [a link](javascript:alert(1)) and [another](https://example.com/)
+program: {type: shell, command: "echo hello {{ name }}"}
+""",
+    "greetings/never": """
+condition: {type: const, value: false}
+program: {type: no-op}
+""",
+    "nightly/report": """
+metadata: {labels: [night], description: Counts what came in.}
+schedule: {type: daily, tz: Europe/Berlin, daytime: "03:15:00"}
+program: {type: no-op}
+""",
+    "fails": """
+program: {type: shell, command: "echo looking; exit 3"}
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server of this module's own."""
+    server = Server(tmp_path_factory.mktemp("site"), JOBS)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        _end_all_of(server.folder)
+
+
+def _end_all_of(folder):
+    """Kill what still runs for a folder: keepers outlive a server on purpose."""
+    marker = os.fsencode(str(folder))
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:
+            continue  # it has ended meanwhile, or is somebody else's
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium; without one the tests are skipped, but never in CI."""
+    found = os.environ.get("CALLSHEET_CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no chromium: expected one in CI")
+        pytest.skip("no chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+class Page:
+    """A page of the console and what went wrong on it. `expected` are parts of messages of the
+    browser's that a test brings about on purpose."""
+
+    def __init__(self, server, browser, **options):
+        self.server = server
+        self.wrong = []
+        self.expected = []
+        self.context = browser.new_context(base_url=f"http://127.0.0.1:{server.port}", **options)
+        self.context.set_default_timeout(PATIENCE_MS)
+        self.page = self.context.new_page()
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
+        self.page.on("request", self._asked)
+
+    def _hear(self, message):
+        if message.type in ("error", "warning"):
+            self.wrong.append(f"{message.type}: {message.text}")
+
+    def _asked(self, request):
+        ours = f"//127.0.0.1:{self.server.port}/"
+        if ours not in request.url and not request.url.startswith("data:"):
+            self.wrong.append(f"request to another host: {request.url}")
+
+    def open(self, path):
+        """Go to a page and wait until its stream lives."""
+        self.page.goto(path)
+        self.page.locator("[data-status=live]").first.wait_for(state="attached")
+        return self.page
+
+    def close(self):
+        self.context.close()
+        left = [one for one in self.wrong if not any(part in one for part in self.expected)]
+        assert left == []
+
+
+@pytest.fixture
+def console(server, browser):
+    """A console at 1440 × 900."""
+    console = Page(server, browser, viewport={"width": 1440, "height": 900})
+    yield console
+    console.close()
+
+
+@pytest.fixture
+def phone(server, browser):
+    """A console on the smallest phone that is meant to work."""
+    phone = Page(server, browser, viewport={"width": 360, "height": 740}, has_touch=True)
+    yield phone
+    phone.close()
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """A file that is not there; a run of `gated` ends when it is."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()

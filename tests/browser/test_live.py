@@ -1,0 +1,189 @@
+"""Runs as they live: the list, the page of one, its output, and what a person does to it."""
+
+import pytest
+from live_server import until
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    expect.set_options(timeout=60_000)
+
+
+def row(page, run_id):
+    return page.locator(f"tr[data-run={run_id}]")
+
+
+def state(page):
+    return page.locator(".head .facts .state")
+
+
+def deed(page, verb):
+    return page.locator(f"[data-verb={verb}]")
+
+
+def test_a_new_run_appears_in_the_list_and_changes_there(console, server, gate):
+    page = console.open("/runs")
+    page.evaluate("() => { window.unbroken = true; }")
+    run_id = server.schedule("gated", gate=str(gate))
+    expect(row(page, run_id)).to_have_attribute("data-state", "running")
+    gate.touch()
+    expect(row(page, run_id)).to_have_attribute("data-state", "success")
+    assert page.evaluate("() => window.unbroken")
+
+
+def test_the_list_is_narrowed_by_state_and_by_words(console, server):
+    bad, good = server.schedule("fails"), server.schedule("colours")
+    server.finished(bad), server.finished(good)
+    page = console.open("/runs")
+    expect(row(page, good)).to_be_visible()
+    page.locator(".facets button", has_text="failure").click()
+    expect(row(page, good)).to_have_count(0)
+    expect(row(page, bad)).to_be_visible()
+    assert "state=failure" in page.url
+    page.goto("/runs")
+    page.locator("#query").fill("colo")
+    expect(row(page, bad)).to_have_count(0)
+    expect(row(page, good)).to_be_visible()
+    page.wait_for_url("**/runs?q=colo")
+
+
+def test_a_query_that_is_wrong_is_answered_in_the_servers_words(console):
+    console.expected.append("400 (Bad Request)")
+    page = console.open("/runs?q=colour:red")
+    expect(page.get_by_text("colour: not a term")).to_be_visible()
+
+
+def test_output_comes_while_the_run_runs_and_the_state_follows(console, server, gate):
+    run_id = server.schedule("gated", gate=str(gate))
+    page = console.open(f"/runs/{run_id}")
+    expect(page.locator(".lines li", has_text="begun")).to_be_visible()
+    expect(state(page)).to_contain_text("running")
+    expect(page.locator(".lines li", has_text="ended")).to_have_count(0)
+    gate.touch()
+    expect(page.locator(".lines li", has_text="ended")).to_be_visible()
+    expect(state(page)).to_contain_text("success")
+
+
+def test_colours_of_a_terminal_are_classes_and_markup_is_text(console, server):
+    run_id = server.schedule("colours")
+    page = console.open(f"/runs/{run_id}")
+    expect(page.locator(".lines .a-red")).to_have_text("red words")
+    expect(page.locator(".lines li")).to_contain_text("and <b>no markup</b>")
+    assert page.locator(".lines b").count() == 0
+
+
+def test_a_failed_run_says_why(console, server):
+    run_id = server.schedule("fails")
+    server.finished(run_id)
+    page = console.open(f"/runs/{run_id}")
+    expect(state(page)).to_contain_text("failure")
+    expect(page.locator(".why")).to_contain_text("exit code 3")
+    expect(page.locator(".log")).to_contain_text("exit code 3")
+
+
+def test_a_waiting_run_is_held_with_a_reason_released_and_skipped(console, server):
+    run_id = server.schedule("greetings/never")
+    page = console.open(f"/runs/{run_id}")
+    expect(state(page)).to_contain_text("waiting")
+    deed(page, "hold").click()
+    page.locator(".dialog [name=reason]").fill("wait for the file")
+    page.locator(".dialog [type=submit]").click()
+    expect(state(page)).to_contain_text("held")
+    expect(page.locator(".log")).to_contain_text("wait for the file")
+    deed(page, "release").click()
+    expect(state(page)).to_contain_text("waiting")
+    deed(page, "skip").click()
+    page.locator(".dialog [type=submit]").click()
+    expect(state(page)).to_contain_text("skipped")
+
+
+def test_a_waiting_run_is_started_past_its_condition(console, server):
+    run_id = server.schedule("greetings/never")
+    page = console.open(f"/runs/{run_id}")
+    deed(page, "start").click()
+    expect(state(page)).to_contain_text("success")
+
+
+def test_a_running_run_is_stopped(console, server, gate):
+    run_id = server.schedule("gated", gate=str(gate))
+    page = console.open(f"/runs/{run_id}")
+    expect(page.locator(".lines li", has_text="begun")).to_be_visible()
+    deed(page, "stop").click()
+    expect(state(page)).to_contain_text("failure")
+    expect(page.locator(".log")).to_contain_text("SIGTERM")
+
+
+def test_a_kill_asks_first_and_the_safe_answer_has_the_focus(console, server, gate):
+    run_id = server.schedule("gated", gate=str(gate))
+    page = console.open(f"/runs/{run_id}")
+    expect(page.locator(".lines li", has_text="begun")).to_be_visible()
+    deed(page, "kill").click()
+    expect(page.locator(".dialog")).to_contain_text("Kill gated")
+    page.keyboard.press("Enter")
+    expect(page.locator(".dialog")).to_have_count(0)
+    assert server.run(run_id)["state"] == "running"
+    deed(page, "kill").click()
+    page.locator(".dialog .kill").click()
+    expect(state(page)).to_contain_text("failure")
+    expect(page.locator(".log")).to_contain_text("SIGKILL")
+
+
+def test_a_signal_is_sent(console, server, gate):
+    run_id = server.schedule("gated", gate=str(gate))
+    page = console.open(f"/runs/{run_id}")
+    expect(page.locator(".lines li", has_text="begun")).to_be_visible()
+    deed(page, "signal").click()
+    page.locator(".dialog select").select_option("SIGUSR1")
+    page.locator(".dialog [type=submit]").click()
+    expect(state(page)).to_contain_text("failure")
+    expect(page.locator(".log")).to_contain_text("SIGUSR1")
+
+
+def test_a_finished_run_is_marked_and_run_again(console, server):
+    run_id = server.schedule("fails")
+    server.finished(run_id)
+    page = console.open(f"/runs/{run_id}")
+    deed(page, "mark").click()
+    page.locator(".dialog select").select_option("success")
+    page.locator(".dialog [type=submit]").click()
+    expect(state(page)).to_contain_text("success")
+    deed(page, "rerun").click()
+    page.wait_for_url(lambda url: "/runs/" in url and not url.endswith(f"/{run_id}"))
+    expect(state(page)).to_contain_text("failure")
+    expect(page.locator("h1")).to_contain_text("fails")
+
+
+def test_a_refusal_is_a_toast_in_the_servers_words(console, server):
+    console.expected.append("400 (Bad Request)")
+    run_id = server.schedule("greetings/never")
+    page = console.open(f"/runs/{run_id}")
+    deed(page, "skip").click()
+    # While the person thinks about a reason, somebody else skips it.
+    assert server.post(f"/api/v1/runs/{run_id}/skip").status == 200
+    expect(state(page)).to_contain_text("skipped")
+    page.locator(".dialog [type=submit]").click()
+    toast = page.locator(".toast[role=alert]")
+    expect(toast).to_contain_text(f"Could not skip {run_id}")
+    expect(toast).to_contain_text(f"400: can't skip {run_id} in state skipped")
+    toast.get_by_label("Dismiss").click()
+    expect(toast).to_have_count(0)
+
+
+def test_an_unknown_run_is_an_error_in_place_of_the_page(console):
+    console.expected.append("404 (Not Found)")
+    page = console.open("/runs/r999999")
+    expect(page.locator("main")).to_contain_text("unknown run r999999")
+
+
+def test_the_call_sheet_names_what_runs_and_what_failed(console, server, gate):
+    bad, running = server.schedule("fails"), server.schedule("gated", gate=str(gate))
+    server.finished(bad)
+    until(lambda: server.run(running)["state"] == "running", "the run to run")
+    page = console.open("/")
+    expect(row(page, bad).first).to_contain_text("failure")
+    expect(row(page, running).first).to_contain_text("gated")
+    gate.touch()
+    expect(row(page, running)).to_have_count(0)

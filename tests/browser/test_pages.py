@@ -1,0 +1,174 @@
+"""The pages about jobs and the server, the keyboard, the theme, the phone."""
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PATHS = ["/", "/runs", "/jobs", "/job/greetings/hello", "/agents", "/checks", "/control"]
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    expect.set_options(timeout=60_000)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_opens_by_its_address_without_an_error(console, path):
+    page = console.open(path)
+    expect(page.locator("main")).not_to_be_empty()
+    assert page.title().endswith("callsheet")
+
+
+def test_a_page_that_is_not_there_says_so(console):
+    page = console.open("/jobs")
+    page.evaluate("() => history.pushState(null, '', '/nowhere')")
+    page.evaluate("() => dispatchEvent(new PopStateEvent('popstate'))")
+    expect(page.locator("main")).to_contain_text("/nowhere")
+
+
+def test_jobs_are_a_tree_that_is_searched_as_one_types(console):
+    page = console.open("/jobs")
+    jobs = page.locator("tr[data-job]")
+    expect(page.locator("tr.folder", has_text="greetings")).to_be_visible()
+    expect(jobs).to_have_count(6)
+    page.keyboard.press("/")
+    page.keyboard.type("repo")
+    expect(jobs).to_have_count(1)
+    expect(jobs).to_have_attribute("data-job", "nightly/report")
+    page.keyboard.press("Escape")
+    expect(jobs).to_have_count(6)
+
+
+def test_a_folder_closes_and_stays_closed_over_a_visit_elsewhere(console):
+    page = console.open("/jobs")
+    page.locator("tr.folder", has_text="greetings").click()
+    before = page.locator("tr[data-job]").count()
+    page.locator("tr[data-job=fails] a.job").click()
+    page.wait_for_url("**/job/fails")
+    page.go_back()
+    expect(page.locator("tr[data-job]")).to_have_count(before)
+
+
+def test_a_job_shows_its_description_schedule_and_next_run(console):
+    page = console.open("/job/nightly/report")
+    expect(page.locator(".prose")).to_have_text("Counts what came in.")
+    expect(page.get_by_text("03:15:00 Europe/Berlin").first).to_be_visible()
+    expect(page.locator(".side")).to_contain_text("in ")
+
+
+def test_a_description_cannot_carry_a_script_or_a_bad_link(console):
+    page = console.open("/job/greetings/hello")
+    expect(page.locator(".prose strong")).to_have_text("somebody")
+    expect(page.locator(".prose script")).to_have_count(0)
+    addresses = [a.get_attribute("href") for a in page.locator(".prose a").all()]
+    assert addresses.count("https://example.com/") == 1
+    assert not [one for one in addresses if one and "javascript" in one]
+    assert page.title() != "broken into"
+
+
+def test_a_job_is_run_now_with_its_params(console):
+    page = console.open("/job/greetings/hello")
+    page.keyboard.press("n")
+    page.locator(".dialog [name=name]").fill("Ada")
+    page.locator(".dialog [type=submit]").click()
+    page.wait_for_url("**/runs/r*")
+    expect(page.locator(".lines li")).to_contain_text("hello Ada")
+    expect(page.locator(".head .state")).to_contain_text("success")
+
+
+def test_the_agent_of_this_host_is_listed(console):
+    page = console.open("/agents")
+    expect(page.locator("main")).to_contain_text("local")
+    expect(page.locator("main")).to_contain_text("1 of 1 connected")
+
+
+def test_a_changed_folder_is_looked_at_and_loaded(console, server):
+    (server.folder / "jobs" / "brand new.yaml").write_text("program: {type: no-op}\n")
+    page = console.open("/control")
+    panel = page.locator(".panel", has_text="Job folder")
+    expect(panel).to_contain_text("added")
+    expect(panel).to_contain_text("brand new")
+    panel.get_by_role("button", name="Load 1").click()
+    page.locator(".dialog [type=submit]").click()
+    expect(panel).not_to_contain_text("added")
+    page.goto("/job/brand%20new")
+    expect(page.locator("h1")).to_contain_text("brand new")
+
+
+def test_a_folder_with_an_error_is_refused_with_its_place(console, server):
+    console.expected.append("400 (Bad Request)")
+    path = server.folder / "jobs" / "wrong.yaml"
+    path.write_text("program: {type: no-op}\nprogam: 3\n")
+    try:
+        page = console.open("/control")
+        expect(page.locator("main")).to_contain_text("wrong.yaml:2")
+        expect(page.get_by_role("button", name="Load")).to_have_count(0)
+    finally:
+        path.unlink()
+
+
+def test_g_and_a_letter_goes_to_a_page(console):
+    page = console.open("/")
+    for letter, path in (("r", "/runs"), ("j", "/jobs"), ("a", "/agents"), ("o", "/control")):
+        page.keyboard.press("g")
+        page.keyboard.press(letter)
+        page.wait_for_url(f"**{path}")
+    page.keyboard.press("?")
+    expect(page.locator(".dialog")).to_contain_text("next, previous row")
+    page.keyboard.press("Escape")
+    expect(page.locator(".dialog")).to_have_count(0)
+
+
+def test_j_and_enter_open_a_row_of_the_list(console, server):
+    run_id = server.schedule("colours")
+    server.finished(run_id)
+    page = console.open("/runs?q=colours")
+    expect(page.locator("tr[data-run]").first).to_be_visible()
+    page.keyboard.press("j")
+    picked = page.locator("tr.picked")
+    expect(picked).to_have_count(1)
+    chosen = picked.get_attribute("data-run")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/runs/{chosen}")
+
+
+def test_keys_do_nothing_while_one_types(console):
+    page = console.open("/runs")
+    page.keyboard.press("/")
+    page.keyboard.type("gjr")
+    expect(page.locator("#query")).to_have_value("gjr")
+    assert page.url.split("?")[0].endswith("/runs")
+
+
+def test_the_theme_is_switched_and_kept(console):
+    page = console.open("/")
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    for _ in range(3):
+        page.keyboard.press("t")
+        if page.locator("html").get_attribute("data-theme") == "dark":
+            break
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.reload()
+    expect(page.locator("main")).not_to_be_empty()
+    assert page.evaluate(ground) == dark
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_is_wider_than_the_smallest_phone(phone, server, path):
+    server.finished(server.schedule("greetings/hello", name="somebody with a long name"))
+    page = phone.open(path)
+    expect(page.locator(".tabbar")).to_be_visible()
+    expect(page.locator("main")).not_to_be_empty()
+    page.locator("main :is(tr, .panel, h1)").first.wait_for(state="attached")
+    width = page.evaluate("() => document.documentElement.scrollWidth")
+    assert width <= 360
+
+
+def test_a_phone_shows_a_run_with_its_output(phone, server):
+    run_id = server.schedule("greetings/hello", name="Ada")
+    page = phone.open(f"/runs/{run_id}")
+    expect(page.locator(".lines li")).to_contain_text("hello Ada")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360

@@ -1,0 +1,46 @@
+"""A console that outlives its server's web process."""
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    expect.set_options(timeout=60_000)
+
+
+def test_a_killed_web_process_costs_the_console_nothing(console, server, gate):
+    # What the browser itself says of requests that met nobody.
+    console.expected += ["net::ERR", "WebSocket connection", "503"]
+    before = server.schedule("gated", gate=str(gate))
+    page = console.open("/runs")
+    page.evaluate("() => { window.unbroken = true; }")
+    row = page.locator(f"tr[data-run={before}]")
+    expect(row).to_have_attribute("data-state", "running")
+
+    server.kill("web/0")
+    expect(page.locator("[data-status]").first).not_to_have_attribute("data-status", "live")
+    # What happens while nobody looks is caught up with.
+    gate.touch()
+    server.finished(before)
+    after = server.schedule("colours")
+
+    expect(page.locator("[data-status=live]").first).to_be_attached()
+    expect(row).to_have_attribute("data-state", "success")
+    expect(page.locator(f"tr[data-run={after}]")).to_have_attribute("data-state", "success")
+    assert page.evaluate("() => window.unbroken")
+
+
+def test_output_goes_on_where_it_was_when_the_web_comes_back(console, server, gate):
+    console.expected += ["net::ERR", "WebSocket connection", "503"]
+    run_id = server.schedule("gated", gate=str(gate))
+    page = console.open(f"/runs/{run_id}")
+    expect(page.locator(".lines li", has_text="begun")).to_be_visible()
+    server.kill("web/0")
+    expect(page.locator("[data-status]").first).not_to_have_attribute("data-status", "live")
+    gate.touch()
+    expect(page.locator(".lines li", has_text="ended")).to_be_visible()
+    expect(page.locator(".head .state")).to_contain_text("success")
+    assert [li.inner_text() for li in page.locator(".lines li").all()] == ["begun", "ended"]

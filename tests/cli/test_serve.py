@@ -1,0 +1,233 @@
+"""A whole server from its command: ready, refused, stopped, orphaned, inline."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from callsheet.store.sqlite import SqliteReader, create_database
+
+pytestmark = pytest.mark.slow
+
+DEADLINE_S = 60.0
+ROLES = {
+    "supervisor",
+    "ledger/0",
+    "scheduler/0",
+    "binder/0",
+    "waiter/0",
+    "runner/0",
+    "responder/0",
+    "checker/0",
+    "web/0",
+    "agent",
+}
+
+
+class Server:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.log = folder / f"log-{time.monotonic_ns()}"
+        command = "from callsheet.cli.serve_command import serve_command; serve_command()"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    command,
+                    "--config",
+                    str(folder / "callsheet.yaml"),
+                    "--bind",
+                    "127.0.0.1:0",
+                    *options,
+                ],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def ready(self) -> str:
+        """Return the console's address, once the server says it is ready."""
+        until_s = time.monotonic() + DEADLINE_S
+        while True:
+            found = re.search(r"^callsheet: console at (\S+)$", self.log.read_text(), re.MULTILINE)
+            if found:
+                return found.group(1)
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until_s, self.log.read_text()
+            time.sleep(0.01)
+
+    def pids(self) -> dict[str, int]:
+        path = self.folder / "callsheet.db.state" / "processes.json"
+        pids: dict[str, int] = json.loads(path.read_text())
+        return pids
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+    def status(self) -> int:
+        return self.process.wait(DEADLINE_S)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "callsheet.yaml").write_text("job_dir: jobs\ndatabase: callsheet.db\n")
+    create_database(tmp_path / "callsheet.db")
+    servers: list[Server] = []
+
+    def start(*options: str) -> Server:
+        servers.append(Server(tmp_path, *options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()
+    _end_keepers(tmp_path)
+
+
+def _end_keepers(folder: Path) -> None:
+    """Keepers outlive a server on purpose; those of the test's folder end with it."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            arguments = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"keeper.py" in arguments and str(folder).encode() in arguments:
+            import os
+
+            os.kill(int(entry.name), signal.SIGKILL)
+
+
+def gone(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+def answers(address: str) -> bool:
+    with urllib.request.urlopen(f"{address}healthz", timeout=DEADLINE_S) as answer:
+        status: int = answer.status
+    return status == 200
+
+
+def epoch(folder: Path) -> int:
+    reader = SqliteReader(folder / "callsheet.db")
+    try:
+        return reader.head()[0]
+    finally:
+        reader.close()
+
+
+def test_a_server_is_ready_answers_and_stops_with_all_its_processes(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve()
+    assert answers(server.ready())
+    pids = server.pids()
+    assert set(pids) == ROLES
+    assert server.stop() == 0
+    assert all(gone(pid) for pid in pids.values())
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_second_server_on_a_database_is_refused_in_one_sentence(
+    serve: Callable[..., Server],
+) -> None:
+    first = serve()
+    address = first.ready()
+    second = serve()
+    assert second.status() == 2
+    (line,) = second.log.read_text().splitlines()
+    assert "in use" in line
+    assert answers(address)
+    assert epoch(first.folder) == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--inline"]])
+def test_a_missing_database_is_one_sentence_and_none_is_made(
+    serve: Callable[..., Server], tmp_path: Path, options: list[str]
+) -> None:
+    (tmp_path / "callsheet.db").unlink()
+    server = serve(*options)
+    assert server.status() == 1
+    text = server.log.read_text()
+    assert "there is no such file" in text
+    assert "Traceback" not in text
+    assert not (tmp_path / "callsheet.db").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--inline"]])
+def test_an_address_that_is_taken_is_one_sentence(
+    serve: Callable[..., Server], options: list[str]
+) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        server = serve("--bind", f"127.0.0.1:{taken.getsockname()[1]}", *options)
+        assert server.status() == 1
+    text = server.log.read_text()
+    assert "expected a free address" in text
+    assert "Traceback" not in text
+
+
+def test_after_its_supervisor_was_killed_a_server_can_be_started_at_once(
+    serve: Callable[..., Server],
+) -> None:
+    first = serve()
+    first.ready()
+    pids = first.pids()
+    first.stop(signal.SIGKILL)
+    second = serve()
+    assert answers(second.ready())
+    assert all(gone(pid) for pid in pids.values())
+    assert epoch(first.folder) == 2
+
+
+def test_a_hang_up_begins_anew_in_the_same_process(serve: Callable[..., Server]) -> None:
+    server = serve()
+    server.ready()
+    server.process.send_signal(signal.SIGHUP)
+    until_s = time.monotonic() + DEADLINE_S
+    while server.log.read_text().count("console at") < 2:
+        assert server.process.poll() is None, server.log.read_text()
+        assert time.monotonic() < until_s, server.log.read_text()
+        time.sleep(0.01)
+    assert epoch(server.folder) == 2
+    assert server.pids()["supervisor"] == server.process.pid
+    assert server.stop() == 0
+
+
+def test_all_roles_may_share_one_process(serve: Callable[..., Server]) -> None:
+    server = serve("--inline")
+    assert answers(server.ready())
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_no_role_carries_what_only_others_need() -> None:
+    code = (
+        "import sys, callsheet.cli.serve; early = 'tornado' in sys.modules;"
+        "import callsheet.cli.web_role, callsheet.cli.inline;"
+        "banned = {'sqlalchemy', 'fabric', 'apprise', 'rich'} & set(sys.modules);"
+        "print(early, sorted(banned))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False []"
