@@ -84,9 +84,7 @@ def processes(reader: Reader, answer: AgentsAnswer, now_us: int) -> list[Finding
         if agent.connected and agent.agent_id in answer.processes
     }
     findings = [
-        _orphan(run, now_us)
-        for run in reader.active()
-        if _is_orphan(run, answered, now_us)
+        _orphan(run, now_us) for run in reader.active() if _is_orphan(run, answered, now_us)
     ]
     for agent_id, kept in answered.items():
         alive = {key: p for key, p in kept.items() if p.state in ALIVE}

@@ -94,9 +94,7 @@ def portions(
 def schedules_of(job: Job, calendars: Mapping[str, Calendar]) -> dict[str, Schedule]:
     """Return the enabled schedules of a job by fingerprint; two that mean the same are one."""
     return {
-        fingerprint(schedule, calendars): schedule
-        for schedule in job.schedules
-        if schedule.enabled
+        fingerprint(schedule, calendars): schedule for schedule in job.schedules if schedule.enabled
     }
 
 

@@ -202,8 +202,7 @@ class Reload:
 
     def _send_load(self, now_us: int) -> list[Post]:
         return [
-            self._loads.send(number, post, now_us)
-            for number, post in enumerate(self._load_posts)
+            self._loads.send(number, post, now_us) for number, post in enumerate(self._load_posts)
         ]
 
     def _over(self, parts: list[FolderLoaded], now_us: int) -> None:

@@ -48,10 +48,10 @@ from .limits import WorkLimit
 from .link import Link
 from .ports import PORTS
 from .responder import Responder
-from .scheduler import Scheduler
 from .runner import Runner
 from .runner_book import Key
 from .runner_stage import RunnerStage
+from .scheduler import Scheduler
 from .stage import Script, Stage
 from .supervisor import RoleSpec
 from .waiter import Waiter

@@ -343,9 +343,7 @@ class Runner:
     def _list_done(self, key: str) -> Post:
         listing = self._lists.pop(key)
         agents = [a.info() for a in self._agents.by_id.values() if a.hello is not None]
-        answer = AgentsAnswer(
-            request=listing.request, agents=agents, processes=listing.processes
-        )
+        answer = AgentsAnswer(request=listing.request, agents=agents, processes=listing.processes)
         return Post(listing.sender, answer)
 
 

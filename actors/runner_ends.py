@@ -81,9 +81,7 @@ class Ends:
 
     # --- ends -----------------------------------------------------------------------------------
 
-    def ended(
-        self, agent: Agent, message: ProcessEnded | ProcessLost, now_us: int
-    ) -> list[Post]:
+    def ended(self, agent: Agent, message: ProcessEnded | ProcessLost, now_us: int) -> list[Post]:
         """An agent says that a process is over, perhaps not for the first time."""
         key = (message.run_id, message.attempt)
         attempt = self._book.attempts.get(key)

@@ -137,9 +137,7 @@ class WishDesk:
         add = AddRuns(runs=[])
         if instruction.job is not None:
             hash_, job = _ad_hoc(wish.wish.command_id, instruction.job)
-            add = AddRuns(
-                runs=[], ad_hoc_id=job.job_id, ad_hoc_hash=hash_, ad_hoc_job=encode(job)
-            )
+            add = AddRuns(runs=[], ad_hoc_id=job.job_id, ad_hoc_hash=hash_, ad_hoc_job=encode(job))
         else:
             hash_, job = self._job(instruction.job_id)
         run_ids = self._numbers.take(count)

@@ -125,7 +125,7 @@ class Daemon:
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         for watched in (self._port.socket, self._monitor):
-            self._epoll.register(watched.getsockopt(zmq.FD), select.EPOLLIN | select.EPOLLET)
+            self._epoll.register(watched, select.EPOLLIN | select.EPOLLET)
 
     # --- a turn ---------------------------------------------------------------------------------
 
@@ -169,7 +169,8 @@ class Daemon:
     def _readable(self) -> bool:
         """Whether a ZeroMQ socket has something: its descriptor tells of changes only."""
         return any(
-            sock.getsockopt(zmq.EVENTS) & zmq.POLLIN for sock in (self._port.socket, self._monitor)
+            int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN
+            for sock in (self._port.socket, self._monitor)
         )
 
     def _patience_s(self) -> float:

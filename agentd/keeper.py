@@ -17,6 +17,8 @@ Messages are JSON lists of lists, one datagram each, both ways:
                       ["refused", key, text]
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
@@ -28,6 +30,7 @@ import socket
 import sys
 import time
 from collections import deque
+from typing import Any
 
 FORMAT = 1
 # Slots of a record: (offset, length). A text in a slot ends with a newline.
@@ -56,21 +59,22 @@ DEFAULT_SIGNALS = [s for s in signal.valid_signals() if signal.getsignal(s) is s
 class Keeper:
     """One keeper; `run` returns when it retires."""
 
-    def __init__(self, runs, folder, name):
+    def __init__(self, runs: str, folder: str, name: str) -> None:
         self.runs = runs
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             self.boot_id = file.read().strip()
         self.keeper_id = f"{name}.{os.getpid()}.{time.time_ns() // 1_000_000:x}"
-        self.live = {}  # pid -> (key, start by the monotonic clock in us)
-        self.pids = {}  # key -> pid
-        self.fresh = []  # pids whose `pid` record is not written yet
+        # pid -> (key, start by the monotonic clock in us)
+        self.live: dict[int, tuple[str, int]] = {}
+        self.pids: dict[str, int] = {}  # key -> pid
+        self.fresh: list[int] = []  # pids whose `pid` record is not written yet
         self.note_at = 0.0
-        self.waiting = deque()  # starts that wait their turn
-        self.told = []  # what agentd is to be told
-        self.unsent = deque()
-        self.env = {}
-        self.paths = {}
-        self.agent = None
+        self.waiting: deque[list[Any]] = deque()  # starts that wait their turn
+        self.told: list[list[Any]] = []  # what agentd is to be told
+        self.unsent: deque[bytes] = deque()
+        self.env: dict[bytes, bytes] = {}
+        self.paths: dict[tuple[str, bytes], str] = {}
+        self.agent: socket.socket | None = None
         self.retiring = False
         self.alone_since = time.monotonic()
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -83,7 +87,7 @@ class Keeper:
         self.epoll.register(self.socket, select.EPOLLIN)
         self.epoll.register(self.wake, select.EPOLLIN)
 
-    def run(self):
+    def run(self) -> None:
         """Serve until there is nobody to serve."""
         while not self.is_over():
             for fd, _ in self.epoll.poll(self.patience_s()):
@@ -101,13 +105,13 @@ class Keeper:
                 self.note_pids()
             self.report()
 
-    def patience_s(self):
+    def patience_s(self) -> float:
         """How long to wait for something to happen."""
         if self.waiting:
             return 0
         return max(0.0, self.note_at - time.monotonic()) if self.fresh else POLL_S
 
-    def is_over(self):
+    def is_over(self) -> bool:
         """Whether it is time to go: told to, or nobody has been there for a while."""
         if self.live or self.waiting:
             return False
@@ -117,13 +121,12 @@ class Keeper:
 
     # --- agentd ---------------------------------------------------------------------------------
 
-    def accept(self):
+    def accept(self) -> None:
         """Take a new agentd; what the one before had asked is carried out first."""
         with contextlib.suppress(BlockingIOError):
             new, _ = self.socket.accept()
-            if self.agent is not None:
-                self.receive()
-                self.hang_up()
+            self.receive()
+            self.hang_up()
             while self.waiting:
                 self.start_some()
             self.told.clear()
@@ -137,7 +140,7 @@ class Keeper:
                 self.unsent.append(json.dumps([["live", live[i : i + 500]]]).encode())
             self.unsent.append(b'[["ready"]]')
 
-    def receive(self):
+    def receive(self) -> None:
         """Read what agentd asks; it is gone when nothing comes."""
         while self.agent is not None:
             try:
@@ -157,7 +160,7 @@ class Keeper:
                 print(f"agentd: not understood: {error}", file=sys.stderr, flush=True)
                 self.hang_up()
 
-    def obey(self, item):
+    def obey(self, item: list[Any]) -> None:
         """Do one thing agentd asks."""
         verb = item[0]
         if verb == "start":
@@ -182,8 +185,10 @@ class Keeper:
             self.retiring = True
             self.socket.close()
 
-    def hang_up(self):
-        """The connection is over."""
+    def hang_up(self) -> None:
+        """The connection is over, as may have been found out already."""
+        if self.agent is None:
+            return
         self.epoll.unregister(self.agent)
         self.agent.close()
         self.agent = None
@@ -191,16 +196,14 @@ class Keeper:
         self.told.clear()
         self.alone_since = time.monotonic()
 
-    def report(self):
+    def report(self) -> None:
         """Send what there is to tell, as far as agentd takes it."""
         if self.agent is None:
             self.told.clear()
             return
-        told = self.told
-        if told:
-            for i in range(0, len(told), 40):
-                self.unsent.append(json.dumps(told[i : i + 40]).encode())
-            self.told = []
+        for i in range(0, len(self.told), 40):
+            self.unsent.append(json.dumps(self.told[i : i + 40]).encode())
+        self.told.clear()
         if not self.unsent:
             return
         try:
@@ -218,7 +221,7 @@ class Keeper:
 
     # --- processes ------------------------------------------------------------------------------
 
-    def start_some(self):
+    def start_some(self) -> None:
         """Start those whose turn it is."""
         for _ in range(min(len(self.waiting), STARTS_A_TURN)):
             _, key, argv, more = self.waiting.popleft()
@@ -227,16 +230,13 @@ class Keeper:
             elif key not in self.pids:
                 self.start(key, argv, more)
 
-    def start(self, key, argv, more):
+    def start(self, key: str, argv: list[str], more: dict[str, str] | None) -> None:
         """Record that the process is to be started, then start it."""
         folder = f"{self.runs}/{key}"
         at_us, monotonic_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
+        text = f"{self.keeper_id} {self.boot_id} {at_us} {monotonic_us} {boot_ticks()}"
         try:
-            write(
-                f"{folder}/record",
-                STARTED,
-                f"{self.keeper_id} {self.boot_id} {at_us} {monotonic_us} {boot_ticks()}",
-            )
+            write(f"{folder}/record", STARTED, text)
         except OSError as error:
             self.told.append(["refused", key, f"record: {error.strerror}"])
             return
@@ -252,7 +252,7 @@ class Keeper:
         self.fresh.append(pid)
         self.told.append(["started", key, pid, at_us, monotonic_us])
 
-    def spawn(self, out, argv, more):
+    def spawn(self, out: str, argv: list[str], more: dict[str, str] | None) -> int:
         """Start a process in a session of its own, its output going to `out`; return its pid.
 
         Raises:
@@ -260,9 +260,7 @@ class Keeper:
         """
         env = self.env
         if more:
-            env = env.copy()
-            for name, value in more.items():
-                env[os.fsencode(name)] = os.fsencode(value)
+            env = env | {os.fsencode(n): os.fsencode(v) for n, v in more.items()}
         actions = (
             (os.POSIX_SPAWN_DUP2, self.null, 0),
             (os.POSIX_SPAWN_OPEN, 1, out, OUT_FLAGS, 0o600),
@@ -270,16 +268,11 @@ class Keeper:
         )
         path = self.path_of(argv[0], env)
         return os.posix_spawn(
-            path,
-            argv,
-            env,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=DEFAULT_SIGNALS,
-        )
+            path, argv, env,
+            file_actions=actions, setsid=True, setsigmask=(), setsigdef=DEFAULT_SIGNALS,
+        )  # fmt: skip
 
-    def path_of(self, program, env):
+    def path_of(self, program: str, env: dict[bytes, bytes]) -> str:
         """Find a program by the PATH of its own environment, as `execvp` does."""
         if "/" in program:
             return program
@@ -299,19 +292,19 @@ class Keeper:
                 error = errno.EACCES
         raise OSError(error, os.strerror(error))
 
-    def not_started(self, key, argv, error):
+    def not_started(self, key: str, argv: list[str], error: OSError | ValueError) -> None:
         """The process could not be started: for good, or for now."""
         record = f"{self.runs}/{key}/record"
-        number = getattr(error, "errno", None)
-        if number in PASSING:
+        if isinstance(error, OSError) and error.errno in PASSING:
             with contextlib.suppress(OSError):
                 write(record, STARTED, "")
             self.told.append(["refused", key, f"{argv[0]}: {error.strerror}"])
             return
-        text = f"{argv[0]}: {error.strerror if number else error}"
+        why = error.strerror if isinstance(error, OSError) and error.errno else error
+        text = f"{argv[0]}: {why}"
         self.ended(key, f"E {time.time_ns() // 1000} {' '.join(text.split())}")
 
-    def reap(self):
+    def reap(self) -> None:
         """Record what became of every process that is over."""
         while self.live:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -331,7 +324,7 @@ class Keeper:
                 f"{usage[6]} {usage[7]} {usage[8]} {usage[9]} {usage[10]} {usage[14]} {usage[15]}",
             )
 
-    def ended(self, key, text):
+    def ended(self, key: str, text: str) -> None:
         """Write the exit record and tell agentd. A record that cannot be written is still told."""
         try:
             write(f"{self.runs}/{key}/record", EXIT, text)
@@ -339,9 +332,8 @@ class Keeper:
             print(f"{key}: exit record: {error.strerror}: {text}", file=sys.stderr, flush=True)
         self.told.append(["ended", key, text])
 
-    def note_pids(self):
-        """Record the pids of processes that still live. The others need none: their exit is on
-        record."""
+    def note_pids(self) -> None:
+        """Record the pids of processes that still live; of the others the exit is on record."""
         ticks = boot_ticks()
         for pid in self.fresh:
             known = self.live.get(pid)
@@ -351,7 +343,7 @@ class Keeper:
         self.fresh.clear()
 
 
-def write(path, slot, text):
+def write(path: str, slot: tuple[int, int], text: str) -> None:
     """Write a text into a slot of a record, in one call: it is there whole or not at all."""
     offset, length = slot
     data = text.encode("utf-8", "surrogateescape")[: length - 1]
@@ -362,12 +354,12 @@ def write(path, slot, text):
         os.close(fd)
 
 
-def boot_ticks():
+def boot_ticks() -> int:
     """Return the time since boot in the clock ticks of /proc/PID/stat."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS)
 
 
-def lock(path, text):
+def lock(path: str, text: str) -> int:
     """Take the lock for as long as this process lives; end when another keeper has it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -379,7 +371,7 @@ def lock(path, text):
     return fd
 
 
-def listen(folder, name):
+def listen(folder: str, name: str) -> socket.socket:
     """Bind the socket, for this user alone. The detour over /proc is for long paths."""
     fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     with contextlib.suppress(FileNotFoundError):
@@ -394,7 +386,7 @@ def listen(folder, name):
     return made
 
 
-def main():
+def main() -> None:
     """Run a keeper; see the module."""
     runs, folder, name = sys.argv[1:4]
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as comm:

@@ -63,17 +63,13 @@ def spec_of(
 
 def needs_shell(program: BoundProcess) -> bool:
     """Whether a launcher goes before the program."""
-    return (
-        program.cwd is not None or program.umask is not None or program.mem_max_bytes is not None
-    )
+    return program.cwd is not None or program.umask is not None or program.mem_max_bytes is not None
 
 
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what every process inherits: the agent's own environment without our internals."""
     return {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith("CALLSHEET_") and name
+        name: value for name, value in environ.items() if not name.startswith("CALLSHEET_") and name
     }
 
 

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from . import procs
 from .held import signal_name
 from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started

@@ -206,9 +206,7 @@ class Spool:
                 return aside
         return f"{self.runs}/{key}"
 
-    def ensure(
-        self, key: Key, lives_in: Callable[[str, Key], int | None], now_us: int
-    ) -> Found:
+    def ensure(self, key: Key, lives_in: Callable[[str, Key], int | None], now_us: int) -> Found:
         """Say what a claim means now: the same rule for every start and every recovery.
 
         Args:

@@ -20,9 +20,7 @@ OVER = ("success", "failure", "error", "skipped")
 @click.option("-F", "--follow-new", is_flag=True, help="Print only what comes from now on.")
 @click.option("--output-id", default="output", show_default=True, help="Which output.")
 @click.pass_context
-def output(
-    ctx: click.Context, run_id: str, follow: bool, follow_new: bool, output_id: str
-) -> None:
+def output(ctx: click.Context, run_id: str, follow: bool, follow_new: bool, output_id: str) -> None:
     """Print the output of a run, as its bytes."""
     server = client(ctx)
     if not follow and not follow_new:
@@ -31,9 +29,7 @@ def output(
     server.get_run(run_id)
 
     async def copy() -> None:
-        updates = server.get_output_data_updates(
-            run_id, output_id, start=None if follow_new else 0
-        )
+        updates = server.get_output_data_updates(run_id, output_id, start=None if follow_new else 0)
         async with contextlib.aclosing(updates) as pieces:
             async for piece in pieces:
                 sys.stdout.buffer.write(piece)

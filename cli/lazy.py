@@ -14,7 +14,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """`table` maps a command's name to its `module:attribute` (within this package) and its help."""
+    """`table` maps a command's name to its `module:attribute` (in this package) and its help."""
 
     def __init__(self, *args: Any, table: dict[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

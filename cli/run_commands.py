@@ -92,9 +92,7 @@ def schedule(
 @click.option("--shell", is_flag=True, help="Run it by a shell.")
 @FORMAT
 @click.pass_context
-def adhoc(
-    ctx: click.Context, time: str, command: tuple[str, ...], shell: bool, form: str
-) -> None:
+def adhoc(ctx: click.Context, time: str, command: tuple[str, ...], shell: bool, form: str) -> None:
     """Run a command once, without a job file."""
     server = client(ctx)
     if shell:

@@ -181,14 +181,11 @@ def _settings(fields: Fields, base: Path) -> Settings:
         _told(at)
         return DatabaseSettings(path=path, timeout_us=timeout_us)
 
-    default = DatabaseSettings(path=base / "callsheet.db")
-    found = fields.take("database", database, default) or default
+    found = fields.take("database", database, DatabaseSettings(path=base / "callsheet.db"))
     job_dir = fields.take("job_dir", absolute, base / "jobs")
-    state_dir = fields.take("state_dir", absolute, Path(f"{found.path}.state"))
+    state_dir = fields.take("state_dir", absolute, None)
     old_lookback_us = fields.take("runs_lookback", _seconds, None)
     runs = fields.take("runs", _runs, RunsSettings())
-    if runs is not None and runs.lookback_us is None:
-        runs = RunsSettings(lookback_us=old_lookback_us)
     schedule = fields.take("schedule", _schedule, ScheduleSettings())
     waiting = fields.take("waiting", _waiting, WaitingSettings())
     actions = fields.take("action", many(read_action), ())
@@ -196,10 +193,12 @@ def _settings(fields: Fields, base: Path) -> Settings:
     bind = fields.take("bind", many(_address), DEFAULT_BIND)
     checks = fields.take("checks", _checks, ChecksSettings())
     _told(fields.at)
+    if runs.lookback_us is None:
+        runs = RunsSettings(lookback_us=old_lookback_us)
     return Settings(
         job_dir=job_dir,
         database=found,
-        state_dir=state_dir,
+        state_dir=state_dir if state_dir is not None else Path(f"{found.path}.state"),
         runs=runs,
         schedule=schedule,
         waiting=waiting,
@@ -223,11 +222,9 @@ def _runs(value: Any, at: At) -> RunsSettings:
 
 def _schedule(value: Any, at: At) -> ScheduleSettings:
     fields = Fields(value, at)
-    horizon_us = fields.take("horizon", _more_than_none, DAY_US)
+    horizon_us = fields.take("horizon", _horizon, DAY_US)
     since = fields.take("since", _since, None)
     ahead = fields.take("ahead", _ahead, 24)
-    if horizon_us is not None and horizon_us > FURTHEST_US:
-        at.key("horizon").fail(f"expected at most {FURTHEST_US // DAY_US} days")
     _told(at)
     return ScheduleSettings(horizon_us=horizon_us, since=since, ahead=ahead)
 
@@ -270,6 +267,13 @@ def _more_than_none(value: Any, at: At) -> int:
         raise Told
     if found == 0:
         raise UserError("is 0: expected a duration of more")
+    return found
+
+
+def _horizon(value: Any, at: At) -> int:
+    found = _more_than_none(value, at)
+    if found > FURTHEST_US:
+        raise UserError(f"expected at most {FURTHEST_US // DAY_US} days")
     return found
 
 

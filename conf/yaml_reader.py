@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import yaml
-from yaml.cyaml import CParser
+from yaml._yaml import CParser
 
 from ..jobs.errors import UserError
 from ..jobs.reading import KeyPath, shown

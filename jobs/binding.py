@@ -304,9 +304,7 @@ class _Binder:
         exist = cond.exist
         if exist is True:
             exist = tuple(sorted(reachable_from(frozenset(cond.states))))
-        return BoundDependency(
-            job_id=job_id, args=args, states=cond.states, exist=exist or ()
-        )
+        return BoundDependency(job_id=job_id, args=args, states=cond.states, exist=exist or ())
 
 
 def _bytes(gb: float | None) -> int | None:

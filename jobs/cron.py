@@ -30,9 +30,7 @@ def check_cron(expression: str) -> None:
     _parse(expression)
 
 
-def cron_instants(
-    schedule: Cron, from_us: int, to_us: int
-) -> Iterator[tuple[int, dict[str, str]]]:
+def cron_instants(schedule: Cron, from_us: int, to_us: int) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the instants of a cron schedule from `from_us` on, in order, with their args."""
     tz = zone(schedule.tz)
     both = _parse(schedule.expression).split()[1].startswith("*")

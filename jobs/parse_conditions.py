@@ -47,9 +47,7 @@ def read_condition(value: Any, at: At) -> Condition:
         fields.finish()
         return MaxRunning(count=count, job_id=job_id, enabled=enabled)
     check_states = fields.take("check_states", many(_state), CHECKED)
-    target = fields.take("target_state", _state, State.SKIPPED)
-    if target is not None and target not in FINISHED:
-        fields.at.key("target_state").fail(f"{target}: expected a finished state")
+    target = fields.take("target_state", _finished, State.SKIPPED)
     fields.finish()
     return SkipDuplicate(check_states=check_states, target_state=target, enabled=enabled)
 
@@ -133,6 +131,13 @@ def _state(value: Any, _at: At) -> State:
     if isinstance(value, str) and value in STATES:
         return State(value)
     raise UserError(f"bad state: {shown(value)}: expected one of {', '.join(STATES)}")
+
+
+def _finished(value: Any, at: At) -> State:
+    found = _state(value, at)
+    if found not in FINISHED:
+        raise UserError(f"{found}: expected a finished state")
+    return found
 
 
 def _exist(value: Any, at: At) -> bool | tuple[State, ...] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from .errors import UserError
 
@@ -58,7 +58,15 @@ class Fields:
         self._taken: set[str] = set(known)
         self._before = len(at.problems)
 
-    def take(self, key: str, read: Reader[T], default: Any = REQUIRED, *, null: bool = False) -> T:
+    @overload
+    def take(self, key: str, read: Reader[T], default: None, *, null: bool = ...) -> T | None: ...
+
+    @overload
+    def take(self, key: str, read: Reader[T], default: Any = ..., *, null: bool = ...) -> T: ...
+
+    def take(
+        self, key: str, read: Reader[Any], default: Any = REQUIRED, *, null: bool = False
+    ) -> Any:
         """Return the entry as `read` understands it; after a problem the value means nothing.
 
         Null stands for the default, unless `null` says that it is a value.
@@ -68,7 +76,7 @@ class Fields:
         if value is REQUIRED or (value is None and default is not REQUIRED and not null):
             if default is REQUIRED:
                 self.at.fail(f"missing key: {key}")
-            return default  # type: ignore[no-any-return]
+            return default
         at = self.at.key(key)
         try:
             return read(value, at)
@@ -76,7 +84,7 @@ class Fields:
             pass
         except UserError as error:
             at.fail(str(error))
-        return None  # type: ignore[return-value]
+        return None
 
     def finish(self) -> None:
         """Refuse what nobody took.

@@ -11,7 +11,6 @@ from .conditions import BoundCondition
 from .programs import BoundProgram
 from .states import FINISHED, State
 
-
 _sorted_json = msgspec.json.Encoder(order="deterministic")
 
 

@@ -52,7 +52,9 @@ class DayPoint(msgspec.Struct, frozen=True, kw_only=True):
     cal_shift: int = 0
 
 
-class DailyInterval(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="daily-interval"):
+class DailyInterval(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="daily-interval"
+):
     """On the days of a calendar from `start` to `stop_point` (exclusive) every `interval_us`."""
 
     tz: str

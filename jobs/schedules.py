@@ -154,9 +154,7 @@ def _stop_us(stop: Stop, at_us: int) -> int:
     tz = zone(stop.tz)
     day = us_to_local(at_us, tz).date()
     for offset in range(8):
-        day_us = local_to_us(
-            day.fromordinal(day.toordinal() + offset), stop.daytime_s, tz
-        )
+        day_us = local_to_us(day.fromordinal(day.toordinal() + offset), stop.daytime_s, tz)
         if day_us is not None and day_us > at_us:
             return day_us
     raise UserError(f"stop at {format_daytime(stop.daytime_s)} {stop.tz}: never comes")

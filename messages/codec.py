@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.errors import CallsheetError
-from .agents import AnyFromAgent, AnyToAgent, AgentsAnswer, AskAgents, OutputGrew
+from .agents import AgentsAnswer, AnyFromAgent, AnyToAgent, AskAgents, OutputGrew
 from .binding import FromBinder, ToBinder
 from .commands import AnyFromLedger
 from .hello import Refuse

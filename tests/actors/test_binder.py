@@ -64,8 +64,9 @@ def ask(binder: Binder, *messages) -> list:
 
 
 def test_a_new_binder_says_so_until_it_is_spoken_to() -> None:
-    binder = Binder(Loads(0), lambda item: bind_one(item, {}), contextlib.nullcontext,
-                    incarnation="b1")
+    binder = Binder(
+        Loads(0), lambda item: bind_one(item, {}), contextlib.nullcontext, incarnation="b1"
+    )
     ready = BinderReady(incarnation="b1")
     assert [post.message for post in binder.begin(0)] == [ready]
     assert [post.message for post in binder.settle(2_000_000)] == [ready]
@@ -79,7 +80,9 @@ def test_a_folder_comes_in_parts_with_only_the_jobs_that_are_not_known() -> None
     known = {f"j{n}": f"h{n}" for n in range(1_000)} | {"j3": "other"}
     parts = ask(a_binder(load), LoadFolder(request=4, path="p", now_us=0, known=known))
     assert [(part.part, part.last, len(part.jobs)) for part in parts] == [
-        (0, False, 500), (1, False, 500), (2, True, 100),
+        (0, False, 500),
+        (1, False, 500),
+        (2, True, 100),
     ]
     sent = [job.job_id for part in parts for job in part.jobs if job.job is not None]
     assert sent == ["j3"] + [f"j{n}" for n in range(1_000, 1_100)]

@@ -33,7 +33,8 @@ def lines(world: SchedulerWorld, run_id: str) -> list[str]:
 def test_a_follow_up_run_is_made_exactly_once_with_its_args(seed: int) -> None:
     then = ScheduleAction(job_id="next", args={"y": "{{ x }}2"}, states=(S.SUCCESS,))
     world = a_world(
-        a_job("first", params=("x", "z"), actions=(then,)), a_job("next", params=("y", "z")),
+        a_job("first", params=("x", "z"), actions=(then,)),
+        a_job("next", params=("y", "z")),
         seed=seed,
     )
     world.at(world.now_us + 3 * SECOND, lambda: world.kill(RESPONDER, SECOND))

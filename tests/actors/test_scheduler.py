@@ -140,9 +140,10 @@ def test_a_very_late_fire_is_recorded_as_skipped_when_max_age_says_so() -> None:
     assert skipped >= 46
     ahead = len([at_us for at_us in world.nominal("often") if at_us > world.now_us])
     assert ahead == 24
-    assert skipped + len(world.nominal("often")) == (
-        world.nominal("often")[-1] - world.nominal("often")[0]
-    ) // HOUR + 1
+    assert (
+        skipped + len(world.nominal("often"))
+        == (world.nominal("often")[-1] - world.nominal("often")[0]) // HOUR + 1
+    )
     assert written
 
 

@@ -14,9 +14,7 @@ from callsheet.messages.transitions import RunWithdrawn
 from callsheet.messages.wishes import ReloadJobs
 
 SEEDS = [1, 2, 3]
-MISTAKE = FolderProblem(
-    path="a.yaml", line=3, column=5, sentence="unexpected keys: x", job_id="a"
-)
+MISTAKE = FolderProblem(path="a.yaml", line=3, column=5, sentence="unexpected keys: x", job_id="a")
 
 
 def runs_of(world: SchedulerWorld, job_id: str) -> list[Run]:
@@ -39,9 +37,7 @@ def test_a_reload_touches_only_the_runs_of_jobs_that_changed(seed: int) -> None:
     del world.folder["c"]
     world.folder["d"] = a_job("d", every(60))
     answer = world.wish(ReloadJobs(), "w1")
-    assert answer.result == {
-        "added": ["d"], "changed": ["b"], "removed": ["c"], "dry_run": False
-    }
+    assert answer.result == {"added": ["d"], "changed": ["b"], "removed": ["c"], "dry_run": False}
     world.wait_until(world.settled)
     assert runs_of(world, "a") == [run for run in before.values() if run.job_id == "a"]
     assert not runs_of(world, "c")
@@ -53,8 +49,7 @@ def test_a_reload_touches_only_the_runs_of_jobs_that_changed(seed: int) -> None:
     assert all(run.program.success is False for run in new_b)
     assert len(runs_of(world, "d")) == 24
     withdrawn = [
-        event for event in world.ledger.driver.disk.tables.events
-        if isinstance(event, RunWithdrawn)
+        event for event in world.ledger.driver.disk.tables.events if isinstance(event, RunWithdrawn)
     ]
     assert {event.job_id for event in withdrawn} == {"b", "c"}
 

@@ -23,9 +23,7 @@ def lines(world: SchedulerWorld, run_id: str) -> list[str]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_asked_for_is_made_once_however_often_it_is_asked_for(seed: int) -> None:
     world = SchedulerWorld(a_job("a", params=("date",)), seed=seed)
-    answers = [
-        world.wish(ScheduleRun(job_id="a", args={"date": "1"}), f"w{n}") for n in range(5)
-    ]
+    answers = [world.wish(ScheduleRun(job_id="a", args={"date": "1"}), f"w{n}") for n in range(5)]
     world.run_until(world.now_us + 30 * SECOND)
     ids = [run.run_id for answer in answers for run in answer.runs]
     assert [run.run_id for run in world.runs] == sorted(ids, key=lambda run_id: int(run_id[1:]))
@@ -107,7 +105,9 @@ def test_a_rerun_says_of_what_and_of_a_job_that_is_gone_is_an_error() -> None:
 def test_an_action_passes_on_the_args_that_are_left_open() -> None:
     world = SchedulerWorld(a_job("b", params=("x", "y")))
     wish = ScheduleRun(
-        job_id="b", args={"x": "mine"}, source_run="r4",
+        job_id="b",
+        args={"x": "mine"},
+        source_run="r4",
         source_args={"x": "theirs", "y": "passed", "z": "not"},
     )
     [run] = world.wish(wish, "act-r4.7.0", principal="action:r4").runs
@@ -116,8 +116,12 @@ def test_an_action_passes_on_the_args_that_are_left_open() -> None:
 
 
 def test_templates_are_bound_by_the_binder() -> None:
-    job = a_job("t", every(10, args={"who": "you"}), params=("who",),
-                program=Shell(command="echo {{ who }} {{ run_id }}"))
+    job = a_job(
+        "t",
+        every(10, args={"who": "you"}),
+        params=("who",),
+        program=Shell(command="echo {{ who }} {{ run_id }}"),
+    )
     world = SchedulerWorld(job)
     world.wait_until(world.settled)
     assert len(world.runs) == 24

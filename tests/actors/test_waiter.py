@@ -39,7 +39,8 @@ def wish(world: PlanningWorld, instruction: Any) -> None:
     driver = world.ledger.driver
     driver.now_us = world.now_us
     message = LedgerWish(
-        command_id=f"w{world.now_us}{type(instruction).__name__}", principal="ann",
+        command_id=f"w{world.now_us}{type(instruction).__name__}",
+        principal="ann",
         instruction=instruction,
     )
     driver.tell(message, sender="web/0")

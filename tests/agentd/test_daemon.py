@@ -369,6 +369,15 @@ def test_a_claim_that_cannot_be_read_is_put_aside(stand):
     assert (stand.spool / "quarantine" / "r2.1-1").is_dir()
 
 
+def test_what_kept_a_program_from_its_start_is_told_by_the_next_agentd_too(stand, tmp_path):
+    stand.start()
+    told = stand.result("r1", a_process("/bin/true", cwd=f"{tmp_path}/nowhere"))
+    assert "cannot be made the working folder" in told.error
+    stand.kill()
+    stand.start()
+    assert stand.ended("r1").error == told.error
+
+
 def test_a_second_agentd_on_a_spool_is_refused(stand):
     stand.start()
     command = [sys.executable, "-m", "callsheet.agentd.daemon", "--server", stand.endpoint,

@@ -4,6 +4,7 @@ server without other hosts ask of them."""
 import re
 
 import pytest
+
 from callsheet.webui import vendor
 
 STATIC = vendor.FOLDER.parent

@@ -38,9 +38,7 @@ MESSAGES = [
     LedgerWish(
         command_id="c",
         principal="ann",
-        instruction=AddRuns(
-            runs=[NewRun(run_id="r1", job_id="a", args={"x": "ä"}, schedule_us=1)]
-        ),
+        instruction=AddRuns(runs=[NewRun(run_id="r1", job_id="a", args={"x": "ä"}, schedule_us=1)]),
     ),
 ]
 

@@ -135,9 +135,7 @@ class AgentStand:
 
     def command(self, run_id: str, program: BoundProcess, **fields: Any) -> StartProcess:
         fields.setdefault("not_after_us", time.time_ns() // 1_000 + 600_000_000)
-        return StartProcess(
-            epoch=self.epoch, run_id=run_id, attempt=1, program=program, **fields
-        )
+        return StartProcess(epoch=self.epoch, run_id=run_id, attempt=1, program=program, **fields)
 
     def run(self, run_id: str, program: BoundProcess, **fields: Any) -> None:
         """Command a start."""
@@ -157,9 +155,7 @@ class AgentStand:
 
     def take(self, run_id: str, upto: int) -> None:
         """Say that the output is stored up to an offset."""
-        self.send(
-            OutputTaken(epoch=self.epoch, run_id=run_id, attempt=1, name="output", upto=upto)
-        )
+        self.send(OutputTaken(epoch=self.epoch, run_id=run_id, attempt=1, name="output", upto=upto))
 
     def result(self, run_id: str, program: BoundProcess, **fields: Any) -> Any:
         """Run a program and return what became of it."""

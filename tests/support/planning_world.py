@@ -124,9 +124,7 @@ class RunnerNode:
         return posts
 
     def _started(self, key: tuple[str, int]) -> Post:
-        return Post(
-            LEDGER, AttemptStarted(run_id=key[0], attempt=key[1], at_us=self.world.now_us)
-        )
+        return Post(LEDGER, AttemptStarted(run_id=key[0], attempt=key[1], at_us=self.world.now_us))
 
     def _ended(self, key: tuple[str, int]) -> list[Post]:
         if self.started.get(key, 0) + self.lasts_us > self.world.now_us:

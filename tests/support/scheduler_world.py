@@ -76,8 +76,7 @@ class SchedulerWorld(PlanningWorld):
         if self.problems:
             return Folder(jobs=[], problems=self.problems)
         jobs = [
-            LoadedJob(job_id=job.job_id, hash=hash_of(job), job=job)
-            for job in self.folder.values()
+            LoadedJob(job_id=job.job_id, hash=hash_of(job), job=job) for job in self.folder.values()
         ]
         return Folder(jobs=jobs, problems=[])
 
@@ -103,9 +102,7 @@ class SchedulerWorld(PlanningWorld):
     def assert_exact(self, job: Job, from_us: int, upto_us: int) -> None:
         """The job's runs in [from, upto) are its fires, each once."""
         expected = sorted(
-            fire.at_us
-            for schedule in job.schedules
-            for fire in fires(schedule, from_us, upto_us)
+            fire.at_us for schedule in job.schedules for fire in fires(schedule, from_us, upto_us)
         )
         found = [at_us for at_us in self.nominal(job.job_id) if from_us <= at_us < upto_us]
         assert found == expected

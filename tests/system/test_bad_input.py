@@ -1,4 +1,4 @@
-"""What a server does with what it should not have been given: a sentence, a status, nothing lost."""
+"""What a server does with what it should not be given: a sentence, a status, nothing lost."""
 
 from __future__ import annotations
 

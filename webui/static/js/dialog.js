@@ -1,5 +1,5 @@
 // A question before what cannot be undone. The safe answer has the focus; Esc and the scrim are it.
-import { html, useEffect, useRef, useState } from "./preact.js";
+import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 
 let open = () => {};
 
@@ -13,17 +13,24 @@ export function Dialogs() {
   const [question, setQuestion] = useState(null);
   const safe = useRef(null);
   const back = useRef(null);
-  useEffect(() => {
+  const asked = useRef(null);
+  // Before the first paint, not after it: a key pressed the moment the dialog is seen belongs to the
+  // dialog, never to the button below it.
+  useLayoutEffect(() => {
     open = (next) => {
-      back.current = document.activeElement;
+      // One question at a time: a newer one takes the older one back.
+      if (asked.current) asked.current.resolve(null);
+      else back.current = document.activeElement;
+      asked.current = next;
       setQuestion(next);
     };
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (question) (document.querySelector(".dialog .field") ?? safe.current)?.focus();
   }, [question]);
   if (!question) return null;
   const close = (value) => {
+    asked.current = null;
     setQuestion(null);
     question.resolve(value);
     back.current?.focus?.();

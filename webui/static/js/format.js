@@ -1,6 +1,8 @@
 // Times, durations and sizes as people read them. Pure.
 
 export const STATES = ["scheduled", "waiting", "starting", "running", "stopping", "success", "failure", "error", "skipped", "lost"];
+/** All but those that are still to come. */
+export const BEGUN = STATES.slice(1).join(",");
 export const FINISHED = new Set(["success", "failure", "error", "skipped", "lost"]);
 export const TROUBLE = new Set(["failure", "error", "lost"]);
 export const MARKS = ["success", "failure", "error", "skipped"];
@@ -40,6 +42,11 @@ function dayKey(ms) {
   return maker({ year: "numeric", month: "2-digit", day: "2-digit" }).format(ms);
 }
 
+/** `Tuesday 24 November`. @param {number} ms */
+export function dayName(ms) {
+  return maker({ weekday: "long", day: "numeric", month: "long" }).format(ms);
+}
+
 /** Today `14:25:07`, within six days `Mon 18:10`, this year `7 Nov 16:20`, else with the year.
  *  @param {number} ms @param {number} now */
 export function when(ms, now) {
@@ -67,6 +74,21 @@ export function duration(seconds) {
   if (whole >= 2 * 86400) return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)}:${two(Math.floor((whole % 3600) / 60))}`;
   if (whole >= 3600) return `${Math.floor(whole / 3600)}:${two(Math.floor((whole % 3600) / 60))}:${two(whole % 60)}`;
   return `${Math.floor(whole / 60)}:${two(whole % 60)}`;
+}
+
+/** A schedule as people say it: `every 20.0 sec phase 5.0 sec` is `every 20 s, phase 5 s`. @param {string} words */
+export function spoken(words) {
+  return words.replace(/ phase /g, ", phase ").replace(/(\d+(?:\.\d+)?) sec\b/g, (_, n) => rounded(Number(n)));
+}
+
+function rounded(seconds) {
+  for (const [unit, size] of [["h", 3600], ["min", 60]]) if (seconds >= size && seconds % size === 0) return `${seconds / size} ${unit}`;
+  return `${seconds} s`;
+}
+
+/** `1 process`, `2 processes`. @param {number} n @param {string} one @param {string} [many] */
+export function counted(n, one, many = `${one}s`) {
+  return `${count(n)} ${n === 1 ? one : many}`;
 }
 
 /** `1,208`. @param {number} n */

@@ -1,5 +1,5 @@
 // The frame: rail, pages, keys, the connection. The URL says which page.
-import { html, render, useEffect, useState } from "./preact.js";
+import { html, render, useLayoutEffect, useState } from "./preact.js";
 import { ask, Dialogs } from "./dialog.js";
 import { cycleZone, shownZone, when, count } from "./format.js";
 import { Icon, Trouble } from "./parts.js";
@@ -50,12 +50,12 @@ function App() {
   const [, redraw] = useState(0);
   const live = useRuns({ state: "waiting,starting,running,stopping" });
   const running = live.runs.filter((run) => run.state === "running" || run.state === "stopping").length;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const page = PAGES.find(([path]) => isAt(url.pathname, path));
     if (page && !/^\/(runs\/|job\/)/.test(url.pathname)) document.title = `${page[1]} · callsheet`;
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [url.pathname]);
-  useEffect(() => globalKeys(() => redraw((n) => n + 1)), []);
+  useLayoutEffect(() => globalKeys(() => redraw((n) => n + 1)), []);
   return html`<a class="skip" href="#main">Skip to content</a>
     <div class=${`app${status === "live" ? "" : " stale-clock"}`}>
       <aside class="rail" aria-label="Site">

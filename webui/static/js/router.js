@@ -1,5 +1,5 @@
 // Where we are: the URL is the truth, links do not reload the page.
-import { useEffect, useState } from "./preact.js";
+import { useLayoutEffect, useState } from "./preact.js";
 
 const watchers = new Set();
 
@@ -31,8 +31,9 @@ document.addEventListener("click", (event) => {
 /** The current path and query. @returns {URL} */
 export function useUrl() {
   const [, setPlace] = useState(here());
-  useEffect(() => {
+  useLayoutEffect(() => {
     watchers.add(setPlace);
+    setPlace(here()); // it may have changed since the first drawing
     return () => watchers.delete(setPlace);
   }, []);
   return new URL(location.href);

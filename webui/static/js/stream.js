@@ -1,5 +1,5 @@
 // The one event stream: subscriptions by id, resumed by sequence number after a loss.
-import { useEffect, useState } from "./preact.js";
+import { useLayoutEffect, useState } from "./preact.js";
 
 const SILENCE_MS = 3500; // three heartbeats and a half
 const RETRY_MS = [300, 700, 1500, 3000, 5000];
@@ -103,8 +103,9 @@ export const stream = new Stream();
 /** The connection's status: connecting, live, reconnecting or stale. */
 export function useStatus() {
   const [status, setStatus] = useState(stream.status);
-  useEffect(() => {
+  useLayoutEffect(() => {
     stream.watchers.add(setStatus);
+    setStatus(stream.status); // it may have changed since the first drawing
     return () => stream.watchers.delete(setStatus);
   }, []);
   return status;
@@ -118,7 +119,7 @@ setInterval(() => {
 /** The server's time, once a second while the connection lives. One timer for the whole page. */
 export function useNow() {
   const [now, setNow] = useState(stream.now());
-  useEffect(() => {
+  useLayoutEffect(() => {
     tickers.add(setNow);
     return () => tickers.delete(setNow);
   }, []);

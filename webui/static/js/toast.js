@@ -1,5 +1,5 @@
 // What happened to what you asked for: a success fades, an error stays until it is dismissed.
-import { html, useEffect, useState } from "./preact.js";
+import { html, useLayoutEffect, useState } from "./preact.js";
 import { Icon } from "./parts.js";
 
 const FADE_MS = 5000;
@@ -48,8 +48,9 @@ export async function attempt(title, act) {
 
 export function Toasts() {
   const [all, setAll] = useState(toasts);
-  useEffect(() => {
+  useLayoutEffect(() => {
     show = setAll;
+    setAll(toasts); // some may have come before the first drawing
   }, []);
   return html`<div class="toasts" role="status" aria-live="polite">
     ${all.map(

@@ -1,20 +1,48 @@
 // Reading one thing of the API for a view, and reading it again.
-import { useCallback, useEffect, useState } from "./preact.js";
+import { useCallback, useEffect, useRef, useState } from "./preact.js";
 import { get } from "./api.js";
+import { onceBack } from "./again.js";
 
-/** @param {string} path @returns {{value: any, error: any, again: () => void, set: (value: any) => void}} */
+/** What a path answers. `again` while an answer is under way asks once more after it, so that a storm of
+ *  changes neither starves the view nor floods the server.
+ *  @param {string} path @returns {{value: any, error: any, again: () => void}} */
 export function useGet(path) {
-  const [state, setState] = useState({ value: null, error: null });
-  const [turn, setTurn] = useState(0);
-  const again = useCallback(() => setTurn((n) => n + 1), []);
+  const [state, setState] = useState({ path, value: null, error: null });
+  const reader = useRef(() => {});
+  const again = useCallback(() => reader.current(), []);
   useEffect(() => {
     let live = true;
-    get(path)
-      .then((value) => live && setState({ value, error: null }))
-      .catch((error) => live && setState((old) => ({ ...old, error })));
+    let busy = false;
+    let wanted = false;
+    let stop = () => {};
+    const read = () => {
+      stop();
+      if (busy) {
+        wanted = true;
+        return;
+      }
+      busy = true;
+      get(path)
+        .then((value) => live && setState({ path, value, error: null }))
+        .catch((error) => {
+          if (!live) return;
+          setState((old) => ({ ...old, error }));
+          stop = onceBack(error, read);
+        })
+        .finally(() => {
+          busy = false;
+          if (live && wanted) {
+            wanted = false;
+            read();
+          }
+        });
+    };
+    reader.current = read;
+    read();
     return () => {
       live = false;
+      stop();
     };
-  }, [path, turn]);
-  return { ...state, again, set: (value) => setState({ value, error: null }) };
+  }, [path]);
+  return { value: state.path === path ? state.value : null, error: state.error, again };
 }

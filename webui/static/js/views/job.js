@@ -1,20 +1,24 @@
 // Job: what it is, when it runs next, how it went; and running it now.
-import { html, useEffect } from "../preact.js";
+import { html, useEffect, useLayoutEffect } from "../preact.js";
 import { Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
 import { jobPath, post } from "../api.js";
 import { ask } from "../dialog.js";
-import { due, reason } from "../format.js";
+import { BEGUN, due, duration, reason, shownState, spoken } from "../format.js";
+import { Durations, typical } from "../durations.js";
 import { go } from "../router.js";
-import { useRuns } from "../runlist.js";
+import { useComing, useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
 import { attempt, done } from "../toast.js";
 import { useGet } from "../views_common.js";
 
+const MOST_RUNS = 500;
+
 export function JobView({ jobId }) {
   const { value, error, again } = useGet(`/api/v2/jobs/${jobPath(jobId)}`);
-  const list = useRuns({ job: jobId });
+  const list = useRuns({ job: jobId }, { states: BEGUN });
+  const coming = useComing({ job: jobId });
   useEffect(() => stream.follow({ topic: "jobs" }, again, again), [jobId]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = `${jobId} · callsheet`;
     const onKey = (event) => {
       if (event.key === "n" && value && !event.target.closest("input, textarea, select, .dialog") && !event.ctrlKey && !event.metaKey) runNow(value);
@@ -25,9 +29,10 @@ export function JobView({ jobId }) {
   if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
   if (!value) return html`<div class="head"></div>`;
   const { job } = value;
-  const own = list.runs.filter((run) => run.job_id === job.job_id);
-  const next = own.filter((run) => run.state === "scheduled").sort((a, b) => due(a) - due(b));
-  const past = own.filter((run) => run.state !== "scheduled").sort((a, b) => due(b) - due(a));
+  const its = (run) => run.job_id === job.job_id;
+  const next = coming.runs.filter(its);
+  const past = list.runs.filter(its).sort((a, b) => due(b) - due(a));
+  const usual = typical(past);
   const running = past.filter((run) => run.state === "running").length;
   return html`<div>
     <div class="head">
@@ -37,6 +42,7 @@ export function JobView({ jobId }) {
         <div class="facts">
           ${running > 0 && html`<${State} run="running">${running}<//>`}
           ${next[0] && html`<span><i>next</i><${Time} at=${next[0].schedule_time} /></span>`}
+          ${usual !== null && html`<span><i>usually</i>${duration(usual)}</span>`}
           ${value.labels.map((label) => html`<a class="lab" href=${`/runs?q=label:${encodeURIComponent(label)}`}>${label}</a>`)}
           ${value.ad_hoc && html`<span class="adhoc">ad hoc</span>`}
           <span><i>definition</i><span class="mono">${value.hash.slice(0, 10)}</span></span>
@@ -49,8 +55,9 @@ export function JobView({ jobId }) {
     </div>
     <div class="split">
       <div>
+        <${Durations} runs=${past} />
         <${Panel} title="Runs" end=${html`<a class="btn plain small" href=${`/runs?q=${encodeURIComponent(JSON.stringify(job.job_id))}`}>All in Runs</a>`}>
-          ${past.length === 0 ? html`<p class="empty">It has not run yet.</p>` : html`<${JobRuns} runs=${past} params=${job.params} />`}
+          ${past.length === 0 ? html`<p class="empty">${list.loading ? " " : "It has not run yet."}</p>` : html`<${JobRuns} runs=${past} params=${job.params} />`}
           ${list.more && html`<p class="empty"><button class="btn small" onClick=${list.loadMore}>Load older</button></p>`}
         <//>
       </div>
@@ -59,7 +66,7 @@ export function JobView({ jobId }) {
         <${Panel} title="Schedules">
           <ul class="lt">
             ${value.schedules.length === 0 && html`<li class="faint">none: it runs on request</li>`}
-            ${value.schedules.map((words) => html`<li><${Icon} state=${words.endsWith("(disabled)") ? "skipped" : "scheduled"} /><span class="grow" title=${words}>${words}</span></li>`)}
+            ${value.schedules.map((words) => html`<li><${Icon} state=${words.endsWith("(disabled)") ? "skipped" : "scheduled"} /><span class="grow" title=${words}>${spoken(words)}</span></li>`)}
           </ul>
         <//>
         <${Panel} title="Next runs">
@@ -85,20 +92,24 @@ export function JobView({ jobId }) {
 function JobRuns({ runs, params }) {
   const now = useNow();
   const columns = params.slice(0, 3);
-  return html`<table>
+  return html`<table class="runs stack">
+    <colgroup>
+      <col class="col-state" />${columns.map(() => html`<col class="col-arg" />`)}<col class="col-time" /><col class="col-late" /><col class="col-el" /><col /><col class="col-run" />
+    </colgroup>
     <thead>
       <tr><th>State</th>${columns.map((name) => html`<th>${name}</th>`)}<th class="num">Scheduled</th><th class="num">Late</th><th class="num">Elapsed</th><th>Why, or result</th><th class="num">Run</th></tr>
     </thead>
     <tbody>
-      ${runs.slice(0, 500).map(
+      ${runs.slice(0, MOST_RUNS).map(
         (run) => html`<tr key=${run.run_id} data-run=${run.run_id} data-state=${run.state}>
-          <td><${State} run=${run} /></td>
-          ${columns.map((name) => html`<td>${run.args[name] ?? html`<span class="z">–</span>`}</td>`)}
+          <td class="m-st"><a href=${`/runs/${run.run_id}`}><${State} run=${run} /></a></td>
+          ${columns.map((name) => html`<td title=${run.args[name]}>${run.args[name] ?? html`<span class="z">–</span>`}</td>`)}
           <td class="num"><${Time} at=${run.schedule_time} /></td>
           <td class="num"><${Late} run=${run} /></td>
-          <td class="num"><${Elapsed} run=${run} /></td>
-          <td class="dim cut">${reason(run, now)}</td>
-          <td class="num"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
+          <td class="m-d num"><${Elapsed} run=${run} /></td>
+          <td class="m-c dim cut" title=${reason(run, now)}>${reason(run, now)}</td>
+          <td class="m-b num"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
+          <td class="m-a only-phone"><a href=${`/runs/${run.run_id}`}><span class=${`s-${shownState(run)} c`}>${shownState(run)}</span> <${Time} at=${run.schedule_time} /> <${Args} args=${run.args} /></a></td>
         </tr>`,
       )}
     </tbody>

@@ -1,7 +1,7 @@
 // Jobs: the folder tree with what is not well rolled up, searched as one types.
 import { html, useEffect, useMemo, useState } from "../preact.js";
 import { Icon, JobName, Ticks, Time, Trouble } from "../parts.js";
-import { count, duration, TROUBLE } from "../format.js";
+import { count, duration, spoken, TROUBLE } from "../format.js";
 import { stream } from "../stream.js";
 import { useGet } from "../views_common.js";
 
@@ -77,7 +77,7 @@ function JobRow({ row, flat }) {
       <span class="tw"></span><a class="job" href=${jobHref(job.job_id)}>${flat ? html`<${JobName} id=${name} href=${null} />` : name}</a>
       <span class="faint small"> ${job.params.length ? `(${job.params.join(", ")})` : job.description}</span>
     </td>
-    <td class="cut dim" title=${job.schedules.join("\n")}>${job.schedules.join("; ") || "on request"}</td>
+    <td class="cut dim" title=${job.schedules.join("\n")}>${job.schedules.map(spoken).join("; ") || "on request"}</td>
     <td><${Ticks} runs=${job.last} /></td>
     <td>${last ? html`<a class=${`state s-${last.state}`} href=${`/runs/${last.run_id}`}><${Icon} state=${last.state} /><${Time} at=${last.start} /></a>` : html`<span class="z">–</span>`}</td>
     <td class="num"><${Time} at=${job.next} /></td>

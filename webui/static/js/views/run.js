@@ -1,7 +1,7 @@
 // Run: one run's state, life, output and log, live.
-import { html, useEffect } from "../preact.js";
+import { html, useEffect, useLayoutEffect } from "../preact.js";
 import { Args, Elapsed, Icon, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
-import { clock, clockMs, due, duration, elapsed, FINISHED } from "../format.js";
+import { BEGUN, clock, clockMs, due, duration, elapsed, FINISHED } from "../format.js";
 import { jobPath } from "../api.js";
 import { operate, Operations, verbOf } from "../operations.js";
 import { Output } from "../output.js";
@@ -9,8 +9,10 @@ import { useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
 
+const SIBLINGS = 8;
+
 export function RunView({ runId }) {
-  const { value, error, again, set } = useGet(`/api/v2/runs/${encodeURIComponent(runId)}`);
+  const { value, error, again } = useGet(`/api/v2/runs/${encodeURIComponent(runId)}`);
   const run = value?.run;
   useEffect(() => {
     if (!value) return undefined;
@@ -20,7 +22,7 @@ export function RunView({ runId }) {
       again,
     );
   }, [runId, value === null]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!run) return undefined;
     document.title = `${run.state} · ${run.job_id} ${run.run_id} · callsheet`;
     const onKey = (event) => {
@@ -68,6 +70,8 @@ export function RunView({ runId }) {
   </div>`;
 }
 
+const SPAN_WORDS = { waiting: "waited", starting: "starting", running: "ran", stopping: "stopping" };
+
 /** Every state to scale, the now line where it lives. */
 function Life({ run }) {
   const ticking = useNow();
@@ -79,7 +83,8 @@ function Life({ run }) {
   if (run.state === "scheduled" || !moves.length) return null;
   const begin = Math.min(due(run), moves[0][1]);
   const now = over ? moves[moves.length - 1][1] : ticking;
-  const end = Math.max(now, begin + 1000) + (over ? 0 : (now - begin) * 0.12);
+  const end = over ? Math.max(now, begin + 1) : Math.max(now, begin + 1000) + (now - begin) * 0.12;
+  const point = end - begin < 10000 ? clockMs : clock;
   const x = (ms) => 8 + ((ms - begin) / (end - begin)) * 1150;
   const colour = { starting: "running", stopping: "late" };
   const bars = moves.slice(0, over ? -1 : undefined).map(([state, at], index) => {
@@ -94,9 +99,13 @@ function Life({ run }) {
       html`<rect class="f-late" x=${x(due(run))} y="28" width=${Math.max(1, x(bars[0][1]) - x(due(run)))} height="8" />`}
       ${bars.map(([state, from, to]) => html`<rect class=${`f-${state}`} x=${x(from)} y="24" width=${Math.max(2, x(to) - x(from))} height="16" />`)}
       ${over && html`<rect class=${`f-${run.state}`} x=${x(last[1]) - 3} y="18" width="5" height="28" />`}
-      <text class="lbl" x="8" y="55">${clock(begin)}</text>
+      ${bars
+        .map(([, from, to], index) => [from, to, !over && index === bars.length - 1 ? run.state : (SPAN_WORDS[moves[index][0]] ?? moves[index][0])])
+        .filter(([from, to]) => x(to) - x(from) > 130)
+        .map(([from, to, state]) => html`<text class="lbl-2" x=${x(from) + 2} y="18">${state} ${duration((to - from) / 1000)}</text>`)}
+      <text class="lbl" x="8" y="55">${point(begin)}</text>
       ${over
-        ? html`<text class="lbl lbl-end" x="1158" y="55">${clock(last[1])}</text><text class="lbl-2 lbl-end" x="1158" y="12">${run.state}${run.reason ? `: ${String(run.reason).slice(0, 90)}` : ""}</text>`
+        ? html`<text class="lbl lbl-end" x="1158" y="55">${point(last[1])}</text><text class="lbl-2 lbl-end" x="1158" y="12">${run.state}${run.reason ? `: ${String(run.reason).slice(0, 90)}` : ""}</text>`
         : html`<path class="now-l" d=${`M${x(now)} 14v32`} /><rect class="now-tag" x=${x(now) - 27} y="0" width="54" height="15" rx="3" /><text class="now-txt lbl-mid" x=${x(now)} y="11.5">${clock(now)}</text>`}
     </svg>
   </div>`;
@@ -104,15 +113,15 @@ function Life({ run }) {
 
 function Log({ run }) {
   return html`<section class="sec panel">
-    <header><h2>Log</h2><span class="sub">newest first</span></header>
-    <table class="log">
+    <header><h2>Log</h2><span class="sub">every move, newest first</span></header>
+    <table class="log by-cause">
       <tbody>
         ${[...run.log].reverse().map(
           (line) => html`<tr key=${line.seq}>
             <td class="mono small">${clockMs(Date.parse(line.time))}</td>
             <td>${line.state ? html`<${State} run=${line.state} />` : html`<span class="dim">${line.kind}</span>`}</td>
-            <td class="cut" colspan="2" title=${line.message}>${line.message}</td>
-            <td class="dim cut">${line.cause}</td>
+            <td class="said" title=${line.message}>${line.message === line.state ? "" : line.message}</td>
+            <td class="dim hide-s">${line.cause && `by ${line.cause}`}</td>
           </tr>`,
         )}
       </tbody>
@@ -135,8 +144,11 @@ function Conditions({ run }) {
 
 function Siblings({ run }) {
   const words = Object.entries(run.args).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  const list = useRuns({ job: run.job_id, q: words.join(" ") });
-  const same = list.runs.filter((one) => one.job_id === run.job_id).slice(0, 8);
+  const list = useRuns({ job: run.job_id, q: words.join(" ") }, { states: BEGUN, limit: SIBLINGS });
+  const same = list.runs
+    .filter((one) => one.job_id === run.job_id)
+    .sort((a, b) => due(b) - due(a))
+    .slice(0, SIBLINGS);
   if (same.length < 2) return null;
   return html`<${Panel} title="Runs of this instance" sub=${same.length}>
     <ul class="lt">

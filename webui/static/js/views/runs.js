@@ -1,9 +1,9 @@
 // Runs: the list of a query, live, drawn by window.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../preact.js";
 import { Args, Elapsed, Icon, JobName, Late, State, Time, Trouble } from "../parts.js";
-import { clock, count, due, reason, STATES } from "../format.js";
+import { BEGUN, clock, count, due, reason, shownState, STATES } from "../format.js";
 import { operate, verbOf } from "../operations.js";
-import { useRuns } from "../runlist.js";
+import { useComing, useRuns } from "../runlist.js";
 import { go, useUrl } from "../router.js";
 import { useNow } from "../stream.js";
 
@@ -16,7 +16,11 @@ export function RunsView() {
   const state = url.searchParams.get("state") ?? "";
   const [text, setText] = useState(q);
   const [coming, setComing] = useState(false);
-  const list = useRuns({ q, state });
+  const toCome = state === "scheduled";
+  const list = useRuns({ q }, { states: state || BEGUN });
+  const ahead = useComing(state === "" || toCome ? { q } : null, coming || toCome);
+  const runs = useMemo(() => (toCome ? ahead.runs : both(list.runs, ahead.runs)), [list.runs, ahead.runs, toCome]);
+  const error = list.error ?? ahead.error;
   useEffect(() => setText(q), [q]);
   const set = (changes, replace = false) => {
     const next = new URL(url);
@@ -38,6 +42,7 @@ export function RunsView() {
     const words = q.split(/\s+/).filter(Boolean);
     set({ q: words.includes(word) ? words.filter((one) => one !== word).join(" ") : [...words, word].join(" ") });
   };
+  const most = list.exact ? "" : "≤ "; // terms that cannot be counted are left aside
   const total = list.counts ? Object.values(list.counts).reduce((sum, n) => sum + n, 0) : null;
   return html`<div>
     <div class="top">
@@ -54,23 +59,41 @@ export function RunsView() {
       </form>
     </div>
     <div class="facets">
-      <button aria-pressed=${state === ""} onClick=${() => set({ state: "" })}>all ${total !== null && html`<b>${count(total)}</b>`}</button>
+      <button aria-pressed=${state === ""} onClick=${() => set({ state: "" })}>all ${total !== null && html`<b>${most}${count(total)}</b>`}</button>
       ${STATES.filter((one) => list.counts?.[one] || one === state || ["running", "failure", "waiting"].includes(one)).map(
         (one) => html`<button key=${one} aria-pressed=${state === one} onClick=${() => set({ state: state === one ? "" : one })}>
-          <${Icon} state=${one} />${one} <b>${count(list.counts?.[one] ?? 0)}</b>
+          <${Icon} state=${one} />${one} <b>${most}${count(list.counts?.[one] ?? 0)}</b>
         </button>`,
       )}
     </div>
-    ${list.error && !list.runs.length ? html`<${Trouble} error=${list.error} again=${list.reload} />` : null}
-    ${!list.error && !list.loading && !list.runs.length
-      ? html`<div class="panel empty">No runs${q || state ? " match this query." : " yet. Put a file into the job folder and load it on Control."}</div>`
-      : html`<${RunTable} list=${list} all=${coming || state === "scheduled"} showAll=${() => setComing(true)} addTerm=${addTerm} />`}
+    ${error && !runs.length
+      ? html`<${Trouble} error=${error} again=${list.reload} />`
+      : !list.loading && !ahead.loading && !runs.length
+        ? html`<${Nothing} q=${q} state=${state} set=${set} />`
+        : html`<${RunTable} list=${list} runs=${runs} planned=${list.exact ? (list.counts?.scheduled ?? 0) : ahead.runs.length} all=${coming || toCome} showAll=${() => setComing(true)} addTerm=${addTerm} />`}
   </div>`;
 }
 
-function RunTable({ list, all, showAll, addTerm }) {
+/** What found nothing, and the likeliest mend. */
+function Nothing({ q, state, set }) {
+  if (!q && !state) return html`<div class="panel empty">No runs yet. Put a file into the job folder and load it on <a href="/control"><u>Control</u></a>.</div>`;
+  return html`<div class="panel empty">
+    No runs${q && html` with <code>${q}</code>`}${state && html` in state <code>${state}</code>`}.
+    <p class="sec-s">${q && state ? html`<button class="btn" onClick=${() => set({ state: "" })}>In any state</button> ` : null}<button class="btn" onClick=${() => set({ q: "", state: "" })}>All runs</button></p>
+  </div>`;
+}
+
+/** Two lists as one; of a run in both the newer record. */
+function both(some, others) {
+  const found = new Map(some.map((run) => [run.run_id, run]));
+  for (const run of others) if (!((found.get(run.run_id)?.version ?? -1) > (run.version ?? 0))) found.set(run.run_id, run);
+  return [...found.values()];
+}
+
+function RunTable({ list, runs, planned, all, showAll, addTerm }) {
   const now = useNow();
-  const { rows, hidden, columns } = useMemo(() => arranged(list.runs, now, all), [list.runs, Math.floor(now / 1000), all]);
+  const { rows, coming, columns } = useMemo(() => arranged(runs, now, all), [runs, Math.floor(now / 1000), all]);
+  const hidden = all ? 0 : planned - coming;
   const [at, setAt] = useState(-1);
   const body = useRef(null);
   const span = useWindow(rows.length, body);
@@ -111,7 +134,7 @@ function RunTable({ list, all, showAll, addTerm }) {
         <${Pad} rows=${rows.length - span.last} height=${span.height} columns=${columnCount} />
       </tbody>
     </table>
-    ${list.more && html`<p class="empty small dim">older runs load as you scroll</p>`}
+    ${list.more && !all && html`<p class="empty small dim">older runs load as you scroll</p>`}
   </div>`;
 }
 
@@ -137,7 +160,7 @@ function Row({ run, now, columns, index, picked, addTerm }) {
     )}
     <td class="m-b num"><${Time} at=${run.schedule_time} /></td>
     <td class="num"><${Late} run=${run} /></td>
-    <td class="m-d num"><${Elapsed} run=${run} /></td>
+    <td class="m-d num">${run.times.running ? html`<${Elapsed} run=${run} />` : html`<span class=${`only-s s-${shownState(run)} c`}>${shownState(run)}</span><span class="z hide-s">–</span>`}</td>
     <td class="hide-m">${run.agent ?? html`<span class="z">–</span>`}</td>
     <td class="m-c cut" title=${reason(run, now)}>${reason(run, now)}</td>
     <td class="num"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
@@ -161,15 +184,15 @@ function arranged(runs, now, all) {
   const sorted = [...runs].sort((a, b) => due(b) - due(a) || Number(b.run_id.slice(1)) - Number(a.run_id.slice(1)));
   const past = sorted.findIndex((run) => due(run) <= now);
   const coming = past < 0 ? sorted.length : past;
-  const hidden = all ? 0 : Math.max(0, coming - COMING_SHOWN);
-  const rows = sorted.slice(hidden);
+  const shown = all ? coming : Math.min(coming, COMING_SHOWN);
+  const rows = sorted.slice(coming - shown);
   const seen = {};
   for (const run of rows) for (const name of Object.keys(run.args)) seen[name] = (seen[name] ?? 0) + 1;
   const columns = Object.keys(seen)
     .filter((name) => seen[name] >= rows.length * 0.6)
     .sort((a, b) => seen[b] - seen[a])
     .slice(0, 3);
-  return { rows, hidden, columns };
+  return { rows, coming: shown, columns };
 }
 
 /** Which rows are near the screen; re-read on scroll and resize. */
@@ -198,7 +221,7 @@ function useWindow(length, body) {
 
 /** j and k move, Enter opens, r s h act on the row. */
 function useKeys(rows, at, setAt) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKey = (event) => {
       if (event.target.closest("input, textarea, select, .dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "j" || event.key === "k") {

@@ -1,0 +1,20 @@
+// Asking again, once the server can answer again.
+import { stream } from "./stream.js";
+
+const PAUSE_MS = 1000;
+const PASSING = new Set([0, 502, 503, 504]);
+
+/** After an error that passes by itself: call `act` when the connection lives again, or shortly if it
+ *  never went away. Returns a function that takes this back. @param {any} error @param {() => void} act */
+export function onceBack(error, act) {
+  if (!PASSING.has(error.status)) return () => {};
+  if (stream.status === "live") {
+    const timer = setTimeout(act, PAUSE_MS);
+    return () => clearTimeout(timer);
+  }
+  const watch = (status) => {
+    if (status === "live") act();
+  };
+  stream.watchers.add(watch);
+  return () => stream.watchers.delete(watch);
+}
