@@ -17,7 +17,7 @@ import msgspec
 
 from ..jobs.actions import Action
 from ..jobs.errors import UserError
-from ..jobs.parse_conditions import read_action
+from ..jobs.parse_actions import read_action
 from ..jobs.parse_programs import read_timeout
 from ..jobs.parse_schedules import instant
 from ..jobs.programs import TimeoutSpec

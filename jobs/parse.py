@@ -15,7 +15,8 @@ import msgspec
 
 from .errors import UserError
 from .job import Job
-from .parse_conditions import read_action, read_condition, read_successor
+from .parse_actions import read_action, read_successor
+from .parse_conditions import read_condition
 from .parse_programs import read_program
 from .parse_schedules import read_schedule
 from .reading import At, Fields, KeyPath, Told, filled, flag, many, shown, text, word

@@ -1,10 +1,9 @@
-"""Conditions and actions out of the data of a job file. Called by `parse.py`."""
+"""Conditions out of the data of a job file. Called by `parse.py`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .actions import Action, ScheduleAction
 from .conditions import Condition, Const, Dependency, MaxRunning, SkipDuplicate
 from .errors import UserError
 from .parse_programs import has_template
@@ -23,7 +22,6 @@ CONDITION_TYPES = {
     "SkipDuplicate": "skip_duplicate",
 }
 CONDITIONS_KNOWN = "const, dependency, max_running, skip_duplicate"
-ACTION_TYPES = {"schedule": "schedule", "ScheduleAction": "schedule"}
 # `lost` has no name in job files: there it is `error`.
 STATES = tuple(state for state in State if state is not State.LOST)
 CHECKED = (State.WAITING, State.STARTING, State.RUNNING)
@@ -46,7 +44,7 @@ def read_condition(value: Any, at: At) -> Condition:
         fields.take("args", _no_args, None)
         fields.finish()
         return MaxRunning(count=count, job_id=job_id, enabled=enabled)
-    check_states = fields.take("check_states", many(_state), CHECKED)
+    check_states = fields.take("check_states", many(read_state), CHECKED)
     target = fields.take("target_state", _finished, State.SKIPPED)
     fields.finish()
     return SkipDuplicate(check_states=check_states, target_state=target, enabled=enabled)
@@ -55,7 +53,7 @@ def read_condition(value: Any, at: At) -> Condition:
 def _dependency(fields: Fields, enabled: bool | str) -> Dependency:
     job_id = fields.take("job_id", read_job_id)
     args = fields.take("args", words, {})
-    states = fields.take("states", many(_state), (State.SUCCESS,))
+    states = fields.take("states", many(read_state), (State.SUCCESS,))
     if states == ():
         fields.at.key("states").fail("is empty: expected at least one state")
     exist = fields.take("exist", _exist, None)
@@ -63,38 +61,7 @@ def _dependency(fields: Fields, enabled: bool | str) -> Dependency:
         names = ", ".join(sorted(absent))
         fields.at.key("exist").fail(f"lacks {names}: expected all of the states waited for")
     fields.finish()
-    return Dependency(
-        job_id=job_id, args=args, states=_unique(states), exist=exist, enabled=enabled
-    )
-
-
-def read_action(value: Any, at: At) -> Action:
-    """Read an action."""
-    fields = Fields(value, at)
-    read_type(fields, ACTION_TYPES, "schedule")
-    job_id = fields.take("job_id", read_job_id)
-    args = fields.take("args", words, {})
-    states = fields.take("if", _if, None)
-    fields.finish()
-    return ScheduleAction(job_id=job_id, args=args, states=states)
-
-
-def read_successor(value: Any, at: At) -> Action:
-    """Read a successor: a job ID or `{job_id, args}`, to be scheduled after a success."""
-    if isinstance(value, str):
-        return ScheduleAction(job_id=read_job_id(value, at), states=(State.SUCCESS,))
-    fields = Fields(value, at)
-    job_id = fields.take("job_id", read_job_id)
-    args = fields.take("args", words, {})
-    fields.finish()
-    return ScheduleAction(job_id=job_id, args=args, states=(State.SUCCESS,))
-
-
-def _if(value: Any, at: At) -> tuple[State, ...] | None:
-    fields = Fields(value, at)
-    states = fields.take("states", many(_state), None)
-    fields.finish()
-    return None if states is None else _unique(states)
+    return Dependency(job_id=job_id, args=args, states=unique(states), exist=exist, enabled=enabled)
 
 
 def _enabled(value: Any, at: At) -> bool | str:
@@ -127,14 +94,15 @@ def read_job_id(value: Any, at: At) -> str:
     return filled(value, at)
 
 
-def _state(value: Any, _at: At) -> State:
+def read_state(value: Any, _at: At) -> State:
+    """Read the name of a state."""
     if isinstance(value, str) and value in STATES:
         return State(value)
     raise UserError(f"bad state: {shown(value)}: expected one of {', '.join(STATES)}")
 
 
 def _finished(value: Any, at: At) -> State:
-    found = _state(value, at)
+    found = read_state(value, at)
     if found not in FINISHED:
         raise UserError(f"{found}: expected a finished state")
     return found
@@ -143,11 +111,12 @@ def _finished(value: Any, at: At) -> State:
 def _exist(value: Any, at: At) -> bool | tuple[State, ...] | None:
     if isinstance(value, bool):
         return value or None
-    found = many(_state)(value, at)
+    found = many(read_state)(value, at)
     if not found:
         raise UserError("is empty: expected true or at least one state")
-    return _unique(found)
+    return unique(found)
 
 
-def _unique(states: tuple[State, ...]) -> tuple[State, ...]:
+def unique(states: tuple[State, ...]) -> tuple[State, ...]:
+    """Return states without repeats, in order."""
     return tuple(dict.fromkeys(states))
