@@ -120,10 +120,10 @@ class Daemon:
             peer=RUNNER,
             reader=FROM_RUNNER_READER,
             clock=time.monotonic,
+            events=zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED,
         )
-        self._monitor = self._port.socket.get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
-        )
+        assert self._port.monitor is not None, "events were asked for"
+        self._monitor = self._port.monitor
         for watched in (self._port.socket, self._monitor):
             self._epoll.register(watched, select.EPOLLIN | select.EPOLLET)
 

@@ -273,12 +273,13 @@ class DealerPort(Port):
         peer: str,
         reader: Reader,
         clock: Clock,
+        events: int = 0,
     ) -> None:
-        """Connect as `address`."""
+        """Connect as `address`; `monitor` tells of the connection's `events`, if any are named."""
         super().__init__(name, reader, clock)
         self.peer = peer
         self._sender = _Sender(self.counts, clock, [])
-        self.socket = sockets.dealer(context, endpoint, address)
+        self.socket, self.monitor = sockets.dealer(context, endpoint, address, events)
 
     def _read(self, parts: list[bytes]) -> Letter:
         if len(parts) != 1:

@@ -32,13 +32,19 @@ def router(context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str]) -> zmq
 
 
 def dealer(
-    context: zmq.Context[zmq.Socket[bytes]], endpoint: str, address: str
-) -> zmq.Socket[bytes]:
-    """Connect a DEALER whose routing id is `address`; nothing queues while nobody is there."""
+    context: zmq.Context[zmq.Socket[bytes]], endpoint: str, address: str, events: int = 0
+) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes] | None]:
+    """Connect a DEALER whose routing id is `address`; nothing queues while nobody is there.
+
+    Returns:
+        The socket, and a second one that tells of its `events` (None when there are none): it
+        listens from before the first connection, which would else be missed.
+    """
     socket = _open(context, zmq.DEALER)
     socket.setsockopt(zmq.ROUTING_ID, address.encode())
     socket.setsockopt(zmq.IMMEDIATE, 1)
-    return _connect(socket, endpoint)
+    monitor = socket.get_monitor_socket(events) if events else None
+    return _connect(socket, endpoint), monitor
 
 
 def publisher(context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str]) -> zmq.Socket[bytes]:

@@ -288,3 +288,23 @@ def test_subscribers_get_the_topics_they_asked_for(
         ends[subscriber] = [m for m in messages(come) if m != Beat(epoch=1, seq=1)]
     assert ends[full] == [Beat(epoch=1, seq=2), Beat(epoch=1, seq=3)]
     assert ends[beats] == [Beat(epoch=1, seq=3)]
+
+
+def test_the_first_connection_of_a_dealer_is_told(
+    context: ports.Context, endpoint: str, clock: ManualClock
+) -> None:
+    router = a_router(context, endpoint, clock)
+    for number in range(20):
+        dealer = DealerPort(
+            context,
+            "ledger",
+            endpoint,
+            address=f"web/{number}",
+            peer="ledger/0",
+            reader=FROM_LEDGER_READER,
+            clock=clock,
+            events=zmq.EVENT_HANDSHAKE_SUCCEEDED,
+        )
+        assert dealer.monitor is not None
+        assert dealer.monitor.poll(int(DEADLINE_S * 1e3)), "no event of the handshake came"
+    assert router.counts.received == 0
