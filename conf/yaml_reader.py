@@ -2,15 +2,16 @@
 
 Used for job files and settings. Events are turned into values in one pass, so nothing is composed
 before it is known to be small: a file can neither exhaust memory nor the stack. Dates, times and
-`10:30` stay strings. Refused: anchors, aliases, tags, merge keys, keys that are not strings or come
-twice, a second document. It opens no file.
+`10:30` stay strings. Aliases and merge keys (`<<`) are understood, as Apsis understands them, and
+what they bring in counts against the limits as if it were written out. Refused: an alias inside its
+own anchor, tags, keys that are not strings or come twice, a second document. It opens no file.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml._yaml import CParser
@@ -104,6 +105,14 @@ def _decoded(raw: bytes, path: str) -> str:
         raise YamlError(path, line, column, sentence) from None
 
 
+class _Anchored(NamedTuple):
+    """A value with an anchor: how many values it holds, itself included, and how deep it goes."""
+
+    value: Any
+    nodes: int
+    depth: int
+
+
 class _Builder:
     """One pass over the events of a text. `positions` None: they are not wanted."""
 
@@ -112,6 +121,10 @@ class _Builder:
     ) -> None:
         self._text, self._path, self._positions = text, path, positions
         self._nodes = 0
+        # How deep the value that is being read goes, as far as is known.
+        self._reached = 0
+        self._anchors: dict[str, _Anchored] = {}
+        self._open: set[str] = set()
 
     def document(self) -> Any:
         """Return the value of the only document."""
@@ -135,23 +148,27 @@ class _Builder:
     def _value(self, event: Any, path: KeyPath, depth: int) -> Any:
         self._nodes += 1
         if self._nodes > MOST_NODES:
-            raise self._wrong(event, f"holds more than {MOST_NODES} values: expected fewer")
-        kind = type(event)
-        if kind is yaml.AliasEvent:
-            said = f"alias *{event.anchor}: expected none; write the value out"
-            raise self._wrong(event, said)
-        if event.anchor is not None:
-            said = f"anchor &{event.anchor}: expected none; write the value out where it is used"
-            raise self._wrong(event, said)
-        if event.tag is not None:
-            raise self._wrong(event, f"tag {shown(event.tag)}: expected none")
+            raise self._too_many(event)
         if self._positions is not None and path not in self._positions:
             self._positions[path] = _place(event)
-        if kind is yaml.ScalarEvent:
+        if type(event) is yaml.AliasEvent:
+            return self._alias(event, depth)
+        if event.tag is not None:
+            raise self._wrong(event, f"tag {shown(event.tag)}: expected none")
+        if event.anchor is not None:
+            return self._anchored(event, path, depth)
+        if type(event) is yaml.ScalarEvent:
+            return self._plain(event) if event.implicit[0] else event.value
+        return self._content(event, path, depth)
+
+    def _content(self, event: Any, path: KeyPath, depth: int) -> Any:
+        if type(event) is yaml.ScalarEvent:
             return self._plain(event) if event.implicit[0] else event.value
         if depth >= DEEPEST:
-            raise self._wrong(event, f"is nested deeper than {DEEPEST}: expected less")
-        if kind is yaml.MappingStartEvent:
+            raise self._too_deep(event)
+        if depth >= self._reached:
+            self._reached = depth + 1
+        if type(event) is yaml.MappingStartEvent:
             return self._mapping(path, depth + 1)
         return self._sequence(path, depth + 1)
 
@@ -163,12 +180,11 @@ class _Builder:
 
     def _mapping(self, path: KeyPath, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        merged: list[dict[str, Any]] | None = None
         while type(event := self._next()) is not yaml.MappingEndEvent:
             if type(event) is not yaml.ScalarEvent:
                 raise self._wrong(event, "a key is not a string: expected one")
             key = self._value(event, (*path, None), depth)  # type: ignore[arg-type]
-            if key == "<<" and event.implicit[0]:
-                raise self._wrong(event, "merge key <<: expected none; write the entries out")
             if not isinstance(key, str):
                 said = f"key {shown(key)} is not a string: expected one; write it in quotes"
                 raise self._wrong(event, said)
@@ -176,6 +192,11 @@ class _Builder:
             if self._positions is not None:
                 self._positions.setdefault(inner, _place(event))
             value = self._value(self._next(), inner, depth)
+            if key == "<<" and event.implicit[0]:
+                if merged is not None:
+                    raise self._wrong(event, "merge key << comes twice: expected a list of aliases")
+                merged = self._merged(event, value)
+                continue
             if key in found:
                 said = (
                     f'found duplicate key "{key}" with value {shown(value)} (original value: '
@@ -183,7 +204,49 @@ class _Builder:
                 )
                 raise self._wrong(event, said)
             found[key] = value
+        for more in merged or ():
+            found = found | {key: value for key, value in more.items() if key not in found}
         return found
+
+    # --- anchors --------------------------------------------------------------------------------
+
+    def _anchored(self, event: Any, path: KeyPath, depth: int) -> Any:
+        """Read a value that has an anchor, and remember it under that name."""
+        before, reached = self._nodes, self._reached
+        self._reached = depth
+        self._anchors.pop(event.anchor, None)
+        self._open.add(event.anchor)
+        value = self._content(event, path, depth)
+        self._open.discard(event.anchor)
+        size = self._nodes - before + 1
+        self._anchors[event.anchor] = _Anchored(value, size, self._reached - depth)
+        self._reached = max(reached, self._reached)
+        return value
+
+    def _alias(self, event: Any, depth: int) -> Any:
+        """Return what an alias stands for, counted as if it were written here."""
+        name = event.anchor
+        if name in self._open:
+            raise self._wrong(event, f"alias *{name}: stands inside its own anchor &{name}")
+        if name not in self._anchors:
+            raise self._wrong(event, f"alias *{name}: expected an anchor &{name} before it")
+        known = self._anchors[name]
+        self._nodes += known.nodes - 1
+        if self._nodes > MOST_NODES:
+            raise self._too_many(event)
+        if depth + known.depth > DEEPEST:
+            raise self._too_deep(event)
+        self._reached = max(self._reached, depth + known.depth)
+        return known.value
+
+    def _merged(self, event: Any, value: Any) -> list[dict[str, Any]]:
+        """Return the mappings a merge key brings in, the most important first."""
+        parts = value if isinstance(value, list) else [value]
+        for part in parts:
+            if not isinstance(part, dict):
+                said = f"merge key <<: {shown(part)}: expected a mapping, or a list of mappings"
+                raise self._wrong(event, said)
+        return parts
 
     def _on(self, path: KeyPath, key: str | int) -> KeyPath:
         return path if self._positions is None else (*path, key)
@@ -203,6 +266,12 @@ class _Builder:
         return text
 
     # --- errors ---------------------------------------------------------------------------------
+
+    def _too_many(self, event: Any) -> YamlError:
+        return self._wrong(event, f"holds more than {MOST_NODES} values: expected fewer")
+
+    def _too_deep(self, event: Any) -> YamlError:
+        return self._wrong(event, f"is nested deeper than {DEEPEST}: expected less")
 
     def _wrong(self, event: Any, sentence: str) -> YamlError:
         return YamlError(self._path, *_place(event), sentence)

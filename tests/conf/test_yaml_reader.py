@@ -43,6 +43,14 @@ from callsheet.conf.yaml_reader import DEEPEST, MOST_BYTES, MOST_NODES, YamlErro
         ("a: {b: [1, {c: d}]}", {"a": {"b": [1, {"c": "d"}]}}),
         (b"\xef\xbb\xbfa: \xc3\xa4", {"a": "ä"}),
         ("- =\n- <", ["=", "<"]),
+        ("- &x 1\n- *x", [1, 1]),
+        ("- &x 1\n- &x 2\n- *x", [1, 2, 2]),
+        ("a: &x {n: [1]}\nb: *x", {"a": {"n": [1]}, "b": {"n": [1]}}),
+        ("&k a: *k", {"a": "a"}),
+        ("a: &x {n: 1, m: 2}\nb: {<<: *x, n: 3}", {"a": {"n": 1, "m": 2}, "b": {"n": 3, "m": 2}}),
+        ("b: {n: 3, <<: {n: 1, m: 2}}", {"b": {"n": 3, "m": 2}}),
+        ("b: {<<: [{n: 1}, {n: 2, m: 2}]}", {"b": {"n": 1, "m": 2}}),
+        ("'<<': 1", {"<<": 1}),
     ],
 )
 def test_text_means_what_yaml_1_2_says(text, value):
@@ -61,11 +69,19 @@ def test_not_a_number_is_a_number():
             (3, 1),
             "found duplicate key \"a\" with value 'x' (original value: 1)",
         ),
-        ("a:\n  b: &x 1", (2, 6), "anchor &x"),
-        ("a: *x", (1, 4), "alias *x"),
+        ("a: *x", (1, 4), "alias *x: expected an anchor &x before it"),
+        ("a: &x [*x]", (1, 8), "alias *x: stands inside its own anchor"),
+        ("a: &x 1\nb: &x [*x]", (2, 8), "alias *x: stands inside its own anchor"),
         ("a: !!str 1", (1, 4), "tag"),
         ("a: !thing {}", (1, 4), "tag"),
-        ("<<: {a: 1}", (1, 1), "merge key"),
+        ("<<: 1", (1, 1), "merge key <<: 1: expected a mapping, or a list of mappings"),
+        ("<<: [{a: 1}, x]", (1, 1), "merge key <<: 'x': expected a mapping"),
+        ("<<: {a: 1}\n<<: {b: 1}", (2, 1), "merge key << comes twice"),
+        (
+            "a: &a " + "[" * 30 + "]" * 30 + "\nb: " + "[" * 12 + "*a" + "]" * 12,
+            (2, 16),
+            "nested deeper",
+        ),
         ("a: 1\n2: x", (2, 1), "key 2 is not a string"),
         ("true: x", (1, 1), "key True is not a string"),
         ("? [a]\n: b", (1, 3), "a key is not a string"),
@@ -95,11 +111,20 @@ def test_what_is_refused_is_told_with_its_place(text, place, words):
 
 
 def test_expanding_aliases_are_refused_before_they_expand():
-    lines = ["a: &a [x, x]"] + [
-        f"{b}: &{b} [*{a}, *{a}]" for a, b in zip("abcdef", "bcdefg", strict=True)
-    ]
-    with pytest.raises(YamlError, match="anchor"):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    for before, after in zip("abcdefgh", "bcdefghi", strict=True):
+        lines.append(f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]")
+    with pytest.raises(YamlError, match="holds more than") as caught:
         read_yaml("\n".join(lines), "f")
+    assert caught.value.line == 5
+
+
+def test_what_an_alias_brings_in_has_the_place_of_the_alias():
+    document = read_yaml("a: &x {n: 1}\nb:\n  - *x\n  - {<<: *x, m: 2}\n", "f")
+    assert document.position(("a", "n")) == (1, 8)
+    assert document.position(("b", 0, "n")) == (3, 5)
+    assert document.position(("b", 1, "n")) == (4, 5)
+    assert document.position(("b", 1, "m")) == (4, 14)
 
 
 def test_positions_are_those_of_keys_and_items():
