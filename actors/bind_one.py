@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from ..jobs.actions import Action
-from ..jobs.binding import new_run
+from ..jobs.binding import full_args, new_run
 from ..jobs.calendars import Calendar
 from ..jobs.errors import UserError
 from ..jobs.job import Job
+from ..jobs.params import ParamSpec
 from ..jobs.programs import NoOp, TimeoutSpec
 from ..jobs.run import NewRun
 from ..messages.binding import BindOne
@@ -27,12 +28,17 @@ def bind_one(
     """Return the run, bound, or with the error that binding met.
 
     `default_timeout` is for programs that name none, `actions` are those every run has besides its
-    job's own. Of the jobs its dependencies name only the params matter, which the item carries.
+    job's own. Of the jobs its dependencies name only the params and their defaults matter, which
+    the item carries.
     """
 
     def find_job(job_id: str) -> Job | None:
         params = item.params_of.get(job_id)
-        return None if params is None else Job(job_id=job_id, params=params, program=NoOp())
+        if params is None:
+            return None
+        defaults = item.defaults_of.get(job_id, {})
+        specs = {name: ParamSpec(default=default) for name, default in defaults.items()}
+        return Job(job_id=job_id, params=params, program=NoOp(), param_specs=specs)
 
     try:
         run = new_run(
@@ -59,7 +65,7 @@ def failed_run(item: BindOne, sentence: str) -> NewRun:
     return NewRun(
         run_id=item.run_id,
         job_id=item.job.job_id,
-        args=item.args,
+        args=full_args(item.job, item.args),
         schedule_us=item.schedule_us,
         fingerprint=item.fingerprint,
         definition=item.definition,

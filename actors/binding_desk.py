@@ -77,6 +77,7 @@ class BindingDesk:
 
     def bind(self, items: list[BindOne], then: Then) -> None:
         """Bind runs; `then` gets them in order, at once when none of them has a template."""
+        items = self._with_defaults(items)
         runs: list[NewRun | None] = []
         asked: list[tuple[int, BindOne]] = []
         needs: dict[str, bool] = {}
@@ -116,9 +117,23 @@ class BindingDesk:
         if found is None or job_id in one.item.params_of:
             return False
         params_of = {**one.item.params_of, job_id: found[1].params}
-        one.item = msgspec.structs.replace(one.item, params_of=params_of)
+        (one.item,) = self._with_defaults(
+            [msgspec.structs.replace(one.item, params_of=params_of, defaults_of={})]
+        )
         self._queue.appendleft(one)
         return True
+
+    def _with_defaults(self, items: list[BindOne]) -> list[BindOne]:
+        """Return items that carry the defaults of the jobs whose params they carry."""
+        known: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
+        found = []
+        for item in items:
+            names = tuple(item.params_of)
+            if names not in known:
+                known[names] = self._definitions.defaults_of(names)
+            defaults = known[names]
+            found.append(msgspec.structs.replace(item, defaults_of=defaults) if defaults else item)
+        return found
 
     def is_new(self, incarnation: str) -> bool:
         """Whether a binder of this incarnation means that an earlier one has died."""

@@ -7,7 +7,7 @@ unchanged jobs decodes none of them; the bodies used last are kept.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..jobs.job import Job
 from ..store.interface import Reader
@@ -57,6 +57,17 @@ class Definitions:
                 if found is not None:
                     params[job_id] = found[1].params
         return params
+
+    def defaults_of(self, job_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return the defaults of params by job id and name; jobs that have none are absent."""
+        defaults = {}
+        for job_id in job_ids:
+            found = self.find(job_id)
+            specs = {} if found is None else found[1].param_specs
+            given = {name: spec.default for name, spec in specs.items() if spec.default is not None}
+            if given:
+                defaults[job_id] = given
+        return defaults
 
     def certain_body(self, hash_: str) -> Job:
         """Return the body of a definition that was loaded or stored.

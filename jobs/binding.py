@@ -27,6 +27,7 @@ from .conditions import (
 )
 from .errors import UserError
 from .job import Job
+from .params import needs_limits, why_not, with_defaults
 from .programs import (
     BoundNoOp,
     BoundProcess,
@@ -69,19 +70,33 @@ def stringify_args(args: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(args[name]) for name in sorted(args)}
 
 
+def full_args(job: Job, args: Mapping[str, str]) -> dict[str, str]:
+    """Return args with the defaults of the job's params that have none, sorted by name."""
+    return with_defaults(job.params, job.param_specs, args)
+
+
 def check_args(job: Job, args: Mapping[str, str]) -> None:
-    """Raise BindingError unless `args` are exactly the job's params."""
+    """Raise BindingError unless `args` are exactly the job's params, each as its param takes it."""
     missing = sorted(set(job.params) - set(args))
     if missing:
         raise BindingError(f"missing args ({', '.join(missing)}) for job {job.job_id}")
     extra = sorted(set(args) - set(job.params))
     if extra:
         raise BindingError(f"extra args ({', '.join(extra)}) for job {job.job_id}")
+    wrong = [
+        f"arg {name} of job {job.job_id}: {said}"
+        for name, spec in job.param_specs.items()
+        if (said := why_not(spec, args[name]))
+    ]
+    if wrong:
+        raise BindingError("; ".join(wrong))
 
 
 def schedule_args(job: Job, fire: Fire) -> dict[str, str]:
-    """Return the args of a nominal run: of the candidates those that are params, sorted."""
-    return {name: fire.args[name] for name in sorted(job.params) if name in fire.args}
+    """Return the args of a nominal run: of the candidates those that are params, and defaults of
+    the params left, sorted."""
+    args = {name: fire.args[name] for name in job.params if name in fire.args}
+    return full_args(job, args)
 
 
 def propagate_args(
@@ -99,8 +114,9 @@ def propagate_args(
 
 
 def needs_templates(job: Job) -> bool:
-    """Whether any text of the job that binding looks at holds a template."""
-    return any(map(is_template, _texts(job)))
+    """Whether binding the job is the binder's: a text of it holds a template, or args are to be
+    matched with a pattern."""
+    return needs_limits(job.param_specs) or any(map(is_template, _texts(job)))
 
 
 def bind(
@@ -150,13 +166,16 @@ def new_run(
 ) -> NewRun:
     """Return a run of the job, bound; or with the error that binding met. Never raises for it.
 
+    Args that are missing are filled from the defaults of the job's params.
+
     Args:
         extra: further fields of the run (`fingerprint`, `stop_us`, `rerun_of`, `note` …).
     """
+    args = full_args(job, args)
     fields: dict[str, Any] = {
         "run_id": run_id,
         "job_id": job.job_id,
-        "args": dict(sorted(args.items())),
+        "args": args,
         "schedule_us": schedule_us,
         "definition": definition,
         "labels": job.labels,
@@ -299,6 +318,8 @@ class _Binder:
                 args[param] = self._expand(cond.args[param])
             elif param in self._args:
                 args[param] = self._args[param]
+            elif (default := job.default_of(param)) is not None:
+                args[param] = default
             else:
                 raise BindingError(f"no value for param {param} of job {job_id}")
         exist = cond.exist

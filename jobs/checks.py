@@ -19,6 +19,7 @@ from .calendars import Calendar
 from .conditions import Dependency, MaxRunning
 from .errors import UserError
 from .job import Job
+from .params import why_not
 from .programs import Process, Shell
 from .reading import KeyPath
 from .schedules import next_fire
@@ -79,6 +80,7 @@ class _Checker:
 
     def job(self, job: Job) -> Iterator[Problem]:
         """Yield the problems of a job."""
+        yield from self._defaults(job)
         tried = False
         for index, schedule in enumerate(job.schedules):
             where = ("schedule", index) if len(job.schedules) > 1 else ("schedule",)
@@ -98,6 +100,14 @@ class _Checker:
             yield from self._syntax(job)
             yield from self._conditions(job)
         yield from self._actions(job)
+
+    def _defaults(self, job: Job) -> Iterator[Problem]:
+        """Match defaults with patterns; all else about them was checked when they were read."""
+        for name, spec in job.param_specs.items():
+            if spec.default is not None and (said := why_not(spec, spec.default)):
+                where = ("params", name, "default")
+                sentence = f"params.{name}.default: {said}"
+                yield Problem(job_id=job.job_id, sentence=sentence, key_path=where)
 
     def _find(self, job_id: str) -> Job | None:
         if job_id in self._broken:
@@ -168,11 +178,15 @@ class _Checker:
             said.append(f"unknown job ID in {what}: {job_id}")
         elif args is not None:
             for param in target.params:
-                if param not in args and param not in job.params:
+                given = param in args or param in job.params
+                if not given and target.default_of(param) is None:
                     said.append(f"missing arg in {what}: param {param} of job {job_id}")
-            for name in args:
+            for name, text in args.items():
                 if name not in target.params:
                     said.append(f"extraneous arg in {what}: {name} is no param of job {job_id}")
+                elif name in target.param_specs and not is_template(text):
+                    wrong = why_not(target.param_specs[name], text)
+                    said += [f"arg {name} of job {job_id} in {what}: {wrong}"] if wrong else []
         for sentence in said:
             yield Problem(job_id=job.job_id, sentence=sentence, key_path=where)
 

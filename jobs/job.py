@@ -8,12 +8,16 @@ import msgspec
 
 from .actions import Action
 from .conditions import Condition
+from .params import ParamSpec
 from .programs import Program
 from .schedules import Schedule
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A job. `params` is sorted; `schedules` in file order; `metadata["labels"]` a list of str."""
+    """A job. `params` is sorted; `schedules` in file order; `metadata["labels"]` a list of str.
+
+    `param_specs` has what some params take, by name; the others take any text.
+    """
 
     job_id: str
     params: tuple[str, ...] = ()
@@ -23,8 +27,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     actions: tuple[Action, ...] = ()
     metadata: dict[str, Any] = {}
     ad_hoc: bool = False
+    param_specs: dict[str, ParamSpec] = {}
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels, in file order."""
         return tuple(self.metadata.get("labels", ()))
+
+    def default_of(self, param: str) -> str | None:
+        """Return what a param is when it is not given, None when it has to be."""
+        spec = self.param_specs.get(param)
+        return None if spec is None else spec.default

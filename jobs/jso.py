@@ -20,6 +20,7 @@ from .conditions import (
     Condition,
 )
 from .job import Job
+from .params import spec_data
 from .programs import BoundNoOp, BoundProcess, BoundProgram, Program
 from .resolving import split_conditions
 from .run import Run
@@ -99,6 +100,7 @@ def job_jso(job: Job, find_job: Callable[[str], Job | None] | None = None) -> di
     return {
         "job_id": job.job_id,
         "params": list(job.params),
+        "param_specs": {name: spec_data(spec) for name, spec in job.param_specs.items()},
         "schedule": [schedule_jso(schedule) for schedule in job.schedules],
         "program": program_jso(job.program),
         "condition": [condition_jso(cond) for cond in job.conditions],

@@ -15,11 +15,13 @@ import msgspec
 
 from .errors import UserError
 from .job import Job
+from .params import Params, ParamSpec, check_given, params_data, read_params
 from .parse_actions import read_action, read_successor
 from .parse_conditions import read_condition
 from .parse_programs import read_program
 from .parse_schedules import read_schedule
 from .reading import At, Fields, KeyPath, Told, filled, flag, many, shown, text, word
+from .schedules import Schedule
 from .unparse import action_data, condition_data, program_data, schedule_data
 
 DEEPEST_METADATA = 32
@@ -66,7 +68,9 @@ def _job(data: Any, at: At, job_id: str) -> Job:
     given = fields.take("job_id", filled, None)
     if given is not None and given != job_id:
         at.fail(f"job_id {shown(given)}: expected {job_id!r}, as the file is called", key="job_id")
-    params = fields.take("params", _params, ())
+    none: Params = ((), {})
+    given_params: Params | None = fields.take("params", read_params, none)
+    params, specs = given_params or none
     schedules = fields.take("schedule", many(read_schedule), ())
     program = fields.take("program", read_program)
     conditions = fields.take("condition", many(read_condition), ())
@@ -74,6 +78,7 @@ def _job(data: Any, at: At, job_id: str) -> Job:
     successors = fields.take("successors", many(read_successor), ())
     metadata = fields.take("metadata", _metadata, {})
     ad_hoc = fields.take("ad_hoc", flag, False)
+    _check_args(schedules or (), specs, at, data.get("schedule"))
     fields.finish()
     return Job(
         job_id=job_id,
@@ -84,14 +89,24 @@ def _job(data: Any, at: At, job_id: str) -> Job:
         actions=actions + successors,
         metadata=metadata,
         ad_hoc=ad_hoc,
+        param_specs=specs,
     )
 
 
-def _params(value: Any, at: At) -> tuple[str, ...]:
-    if isinstance(value, Mapping):
-        value = list(value)
-    names = many(filled)(value, at)
-    return tuple(sorted(set(names)))
+def _check_args(
+    schedules: tuple[Schedule, ...], specs: Mapping[str, ParamSpec], at: At, data: Any
+) -> None:
+    """Record args of schedules that their params do not take."""
+    if not specs:
+        return
+    for index, schedule in enumerate(schedules):
+        place = at.key("schedule")
+        entry = data
+        if isinstance(data, list | tuple):
+            place, entry = place.key(index), data[index]
+        if "type" not in entry:
+            place = place.key("start")
+        check_given(specs, schedule.args, place.key("args"))
 
 
 def _metadata(value: Any, at: At) -> dict[str, Any]:
@@ -131,7 +146,7 @@ def job_to_data(job: Job) -> dict[str, Any]:
     """Return data of which `job_from_data` makes an equal job; what is empty is left out."""
     found: dict[str, Any] = {}
     if job.params:
-        found["params"] = list(job.params)
+        found["params"] = params_data(job.params, job.param_specs)
     if job.schedules:
         found["schedule"] = [schedule_data(schedule) for schedule in job.schedules]
     found["program"] = program_data(job.program)

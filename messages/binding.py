@@ -12,8 +12,11 @@ from ..jobs.run import NewRun
 
 
 class BindOne(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A run to be bound. `job` is its definition; `lookup` the jobs its dependencies may name are
-    those of the folder the binder last loaded."""
+    """A run to be bound. `job` is its definition.
+
+    `params_of` has the params of the jobs that its dependencies name, by job id; `defaults_of` what
+    those of them have as defaults, by job id and name.
+    """
 
     run_id: str
     job: Job
@@ -25,6 +28,7 @@ class BindOne(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rerun_of: str | None = None
     note: str | None = None
     params_of: dict[str, tuple[str, ...]] = {}
+    defaults_of: dict[str, dict[str, str]] = {}
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Bind"):

@@ -211,6 +211,7 @@ def test_a_job_in_json():
     assert job_jso(job) == {
         "job_id": "a",
         "params": ["color", "date"],
+        "param_specs": {},
         "schedule": [
             {
                 "type": "interval",
