@@ -6,33 +6,16 @@ P3_all that of the last one, both as the server wrote them down.
 
 from __future__ import annotations
 
-import time
-
-from figures import BenchError, benchmark, emit, percentile
-from server import running_server, times_s
-
-RUNS = 1_000
-AHEAD_S = 4.0
-TIMEOUT_S = 60.0
+from burst import late_ms
+from figures import benchmark, emit, percentile
 
 
 def main() -> None:
     """Measure once."""
-    with running_server({"noop": "program: {type: no-op}\n"}) as server:
-        api = server.api
-        warm = api.schedule("noop", count=100)
-        api.succeeded("noop", warm, TIMEOUT_S)
-        due_s = float(int(time.time() + AHEAD_S))
-        ids = api.schedule("noop", count=RUNS, at_s=due_s)
-        if time.time() > due_s:
-            message = f"noop: scheduling {RUNS} runs took longer than {AHEAD_S:.0f} s"
-            raise BenchError(message)
-        time.sleep(max(0.0, due_s - time.time()) + 1)
-        runs = api.succeeded("noop", ids, TIMEOUT_S)
-    late_ms = [(at - due_s) * 1e3 for at in times_s(runs, "success")]
-    emit("P3", percentile(late_ms, 99), "ms")
-    emit("P3_p50", percentile(late_ms, 50), "ms")
-    emit("P3_all", max(late_ms), "ms")
+    late = late_ms("{type: no-op}", 1_000, until="success", ahead_s=4.0, timeout_s=60.0)
+    emit("P3", percentile(late, 99), "ms")
+    emit("P3_p50", percentile(late, 50), "ms")
+    emit("P3_all", max(late), "ms")
 
 
 if __name__ == "__main__":
