@@ -1,7 +1,8 @@
 """Sets of jobs compared: what a new set changes, as portions of `ApplyJobs`. Pure.
 
 A changed job closes its schedules and opens them anew, so that its expected runs are withdrawn and
-written again from the new definition; the runs of all other jobs keep their rows and ids.
+written again from the new definition; the runs of all other jobs keep their rows and ids, and so do
+those of a job of which only the metadata changed.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from ..jobs.calendars import Calendar
 from ..jobs.job import Job
 from ..jobs.schedules import Schedule, fingerprint
 from ..messages.codec import encode
 from ..messages.hello import ScheduleRow
-from ..messages.instructions import ApplyJobs, StoredDefinition
+from ..messages.instructions import ApplyJobs, KeptSchedule, StoredDefinition
 
 # One transaction holds so many jobs and bytes; a larger change is several, one after another.
 JOBS_A_PORTION = 500
@@ -51,6 +53,7 @@ def portions(
     diff: JobDiff,
     wanted: Mapping[str, str],
     body: Callable[[str], Job],
+    before: Callable[[str], Job | None],
     rows: Mapping[str, Mapping[str, int]],
     calendars: Mapping[str, Calendar],
     now_us: int,
@@ -60,6 +63,7 @@ def portions(
     Args:
         wanted: definition hash by job id of the new set.
         body: gives the job of a hash.
+        before: gives the job of an id as it is in force, None where it is not known any more.
         rows: the open schedules: written_upto_us by fingerprint by job id.
         calendars: those of files, by name.
         now_us: the instant of the change.
@@ -85,6 +89,9 @@ def portions(
             part.added.append(job_id)
         elif job_id in changed:
             part.changed.append(job_id)
+        if job is not None and job_id in changed and _same_runs(before(job_id), job):
+            _keep(part, job, definition, rows.get(job_id, {}))
+            continue
         schedules = {} if job is None else schedules_of(job, calendars)
         _add(part, job_id, schedules, definition, rows.get(job_id, {}))
     if part.set_jobs or part.removed_jobs:
@@ -107,8 +114,29 @@ def _empty(now_us: int) -> ApplyJobs:
         removed_jobs=[],
         opened=[],
         closed=[],
+        kept=[],
         added=[],
         changed=[],
+    )
+
+
+def _same_runs(before: Job | None, after: Job) -> bool:
+    """Whether two definitions of a job differ in nothing but what is said about it."""
+    return before is not None and replace(before, metadata={}) == replace(after, metadata={})
+
+
+def _keep(
+    part: ApplyJobs, job: Job, definition: StoredDefinition | None, rows: Mapping[str, int]
+) -> None:
+    """Add a job whose schedules go on."""
+    assert definition is not None, f"job {job.job_id}: it is wanted, so it has a definition"
+    part.definitions.append(definition)
+    part.set_jobs[job.job_id] = definition.hash
+    part.kept.extend(
+        KeptSchedule(
+            job_id=job.job_id, fingerprint=print_, definition=definition.hash, labels=job.labels
+        )
+        for print_ in rows
     )
 
 

@@ -118,6 +118,9 @@ class Ledger:
                         needs.expected_keys.extend(map(expected_key, expectation.runs))
                 case ApplyJobs():
                     needs.closed.extend((job, fp, message.at_us) for job, fp in message.closed)
+                    needs.closed.extend(
+                        (kept.job_id, kept.fingerprint, message.at_us) for kept in message.kept
+                    )
                 case Hello() if message.role == SCHEDULER:
                     needs.docket = True
                 case Replay():

@@ -12,7 +12,7 @@ from ..jobs.run import NewRun, Run, args_key
 from ..jobs.states import State
 from ..messages.commands import JobsApplied, JobsRefused, RunsExpected
 from ..messages.hello import ScheduleRow, SchedulerWelcome
-from ..messages.instructions import ApplyJobs, Expectation, ExpectRuns
+from ..messages.instructions import ApplyJobs, Expectation, ExpectRuns, KeptSchedule
 from ..messages.post import SCHEDULER, Post
 from ..messages.transitions import JobsChanged, RunWithdrawn, SkipsRecorded
 from ..store.interface import Opening
@@ -82,6 +82,8 @@ class Horizon:
         withdrawn: list[str] = []
         for job_id, fingerprint in message.closed:
             withdrawn += self._close(job_id, fingerprint, message, now_us)
+        for kept in message.kept:
+            self._keep(kept, message, now_us)
         for row in message.opened:
             self._schedules[row.job_id, row.fingerprint] = row
         book.jobs_version += 1
@@ -117,23 +119,51 @@ class Horizon:
         row = self._schedules.pop((job_id, fingerprint), None)
         if row is not None:
             book.changes.schedules.append(replace(row, valid_to_us=message.at_us))
+        withdrawn = []
+        for run in self._expected(job_id, fingerprint, message.at_us):
+            book.withdraw(run)
+            book.log(_withdrawal(run, message.reason, now_us))
+            withdrawn.append(run.run_id)
+        return withdrawn
+
+    def _keep(self, kept: KeptSchedule, message: ApplyJobs, now_us: int) -> None:
+        """Let a schedule go on under another definition, and its expected runs with it."""
+        book = self._book
+        row = self._schedules.get((kept.job_id, kept.fingerprint))
+        if row is None:
+            return
+        row = replace(row, definition=kept.definition)
+        self._schedules[kept.job_id, kept.fingerprint] = row
+        book.changes.schedules.append(row)
+        for run in self._expected(kept.job_id, kept.fingerprint, message.at_us):
+            meta = run.meta | {"job": {"labels": list(kept.labels)}}
+            book.note(
+                run,
+                now_us,
+                "job described anew",
+                SCHEDULER,
+                definition=kept.definition,
+                labels=kept.labels,
+                meta=meta,
+            )
+
+    def _expected(self, job_id: str, fingerprint: str, from_us: int) -> list[Run]:
+        """Return the expected, still scheduled runs of a schedule from an instant on, by number."""
+        book = self._book
         candidates = {run.run_id for run in book.found.closed.get((job_id, fingerprint), [])}
         candidates |= {
             run.run_id
             for run in book.touched.values()
             if run.job_id == job_id and run.fingerprint == fingerprint
         }
-        withdrawn = []
+        found = []
         for run_id in sorted(candidates, key=lambda run_id: int(run_id[1:])):
             run = book.get(run_id)
             if run is None or run.state is not State.SCHEDULED or not run.expected:
                 continue
-            if run.schedule_us < message.at_us:
-                continue
-            book.withdraw(run)
-            book.log(_withdrawal(run, message.reason, now_us))
-            withdrawn.append(run_id)
-        return withdrawn
+            if run.schedule_us >= from_us:
+                found.append(run)
+        return found
 
     # --- expected runs --------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ REPLAY_EVENTS = 2_000
 
 class Needs(msgspec.Struct, kw_only=True):
     """Keys to look up. `instances` are (job id, args key); `expected_keys` (job id, args key,
-    schedule_us); `closed` (job id, fingerprint, from_us)."""
+    schedule_us); `closed` (job id, fingerprint, from_us), of schedules that end or are kept."""
 
     run_ids: set[str] = msgspec.field(default_factory=set)
     instances: set[tuple[str, str]] = msgspec.field(default_factory=set)

@@ -120,6 +120,21 @@ class Planner:
         # All before `written` is written, so that its next fire is at `written` or later.
         self._look_at(plan, plan.written_us - self.window.reach_us)
 
+    def keep(self, key: Key, definition: str) -> None:
+        """A schedule goes on under another definition; what is being bound by the old one is not
+        written any more."""
+        plan = self.plans.get(key)
+        if plan is not None:
+            self.put(
+                ScheduleRow(
+                    job_id=plan.job_id,
+                    fingerprint=plan.fingerprint,
+                    definition=definition,
+                    valid_from_us=plan.written_us,
+                    written_upto_us=plan.written_us,
+                )
+            )
+
     def remove(self, key: Key) -> None:
         """A schedule is closed."""
         self.plans.pop(key, None)

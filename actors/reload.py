@@ -2,7 +2,8 @@
 
 The binder reads and checks the folder; all of it is taken or nothing (a mistake anywhere keeps the
 last good set). The difference to what is in force goes to the ledger, and only when that is durable
-does the scheduler plan by it. Where nothing differs nothing is written.
+does the scheduler plan by it. Where nothing differs nothing is written. The folder is read when
+somebody wishes it, and, if it is watched, when something stirs in it.
 """
 
 from __future__ import annotations
@@ -12,20 +13,26 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import replace
 
 from ..jobs.job import Job
+from ..jobs.plan import plan_id, staleness
 from ..messages.binding import FolderLoaded, FolderProblem, LoadFolder
+from ..messages.codec import encode
 from ..messages.commands import JobsApplied, JobsRefused
 from ..messages.instructions import ApplyJobs
 from ..messages.post import BINDER, LEDGER, Post
-from ..messages.wishes import Done, Refused
+from ..messages.standing import MOST_NAMED, FolderStanding
+from ..messages.wishes import Done, Refused, ReloadJobs
 from .definitions import Definitions
 from .job_set import JobDiff, compare, portions
 from .planner import Planner
 from .requests import OpenRequests, earliest
+from .rescans import Rescans, Watch
 
 # A folder of many jobs takes seconds to read, and each of its parts shows that the binder is at it.
 LOAD_AGAIN_US = 10_000_000
 DEATHS = 3
 KNOWN_A_PART = 20_000
+# The jobs that the answer to a dry run may carry.
+BODIES_BYTES = 2 * 2**20
 
 Answer = Callable[[str, Done | Refused], None]
 
@@ -33,8 +40,9 @@ Answer = Callable[[str, Done | Refused], None]
 class Reload:
     """`answer` takes the outcome of a wish by its command id; `dropped` ids withdrawn.
 
-    `problems`: the mistakes of the last load, empty when it was good. `loaded`: a first load is
-    over, well or not. `refused`: the ledger is of another set of jobs; the welcome is asked again.
+    `standing`: how the folder was found when it was looked at last. `problems`: the mistakes of the
+    last load, empty when it was good. `loaded`: a first load is over, well or not. `refused`: the
+    ledger is of another set of jobs; the welcome is asked again.
     """
 
     def __init__(
@@ -45,10 +53,13 @@ class Reload:
         answer: Answer,
         dropped: Callable[[list[str]], None],
         first_request: int,
+        watch: Watch = "off",
     ) -> None:
         self.problems: list[FolderProblem] = []
         self.loaded = False
         self.refused = False
+        self.standing = FolderStanding(watch=watch)
+        self._rescans = Rescans(watch)
         self._path = path
         self._definitions = definitions
         self._planner = planner
@@ -59,13 +70,14 @@ class Reload:
         self._wanted: dict[str, str] | None = None
         self._parts: dict[int, FolderLoaded] = {}
         self._deaths = 0
+        self._looked_us: int | None = None
         self._auto = False
         self._load_posts: list[Post] = []
         # Wishes: for the load after this one, for this load, for what is being applied.
-        self._next: dict[str, bool] = {}
-        self._loading: dict[str, bool] = {}
-        self._asking: dict[str, bool] = {}
-        self._outcomes: dict[str, JobDiff] = {}
+        self._next: dict[str, ReloadJobs] = {}
+        self._loading: dict[str, ReloadJobs] = {}
+        self._asking: dict[str, None] = {}
+        self._outcomes: dict[str, tuple[JobDiff, str]] = {}
         self._fresh: dict[str, Job] = {}
         self._portion: ApplyJobs | None = None
         self._rest: Iterator[ApplyJobs] = iter(())
@@ -87,10 +99,13 @@ class Reload:
         self._auto = True
         return self._load(known, now_us)
 
-    def wish(self, command_id: str, now_us: int, *, dry_run: bool) -> list[Post]:
+    def wish(self, command_id: str, wish: ReloadJobs) -> None:
         """Load the folder for a wish; one that comes during a load gets a load of its own."""
-        self._next[command_id] = dry_run
-        return []
+        self._next[command_id] = wish
+
+    def stirred(self, now_us: int) -> None:
+        """Something may have changed in the folder."""
+        self._rescans.stirred(now_us)
 
     def welcome(self, now_us: int) -> None:
         """What is in force has been learnt anew: see again what differs."""
@@ -143,6 +158,8 @@ class Reload:
         self._planner.jobs_version = message.jobs_version
         for key in portion.closed:
             self._planner.remove(key)
+        for kept in portion.kept:
+            self._planner.keep((kept.job_id, kept.fingerprint), kept.definition)
         for row in portion.opened:
             self._planner.put(row)
         self._planner.misplaced.difference_update(portion.set_jobs)
@@ -158,11 +175,13 @@ class Reload:
     def settle(self, now_us: int) -> list[Post]:
         """Begin what waits its turn, repeat what is open."""
         posts = self._loads.repeat(now_us) + self._applies.repeat(now_us)
-        if self._next and not self._loads and not self.applying and self._welcomed:
+        unasked = self._rescans.due(now_us)
+        if (self._next or unasked) and self._idle:
             self._loading, self._next = self._next, {}
+            self._auto = unasked and self._rescans.watch == "auto"
             posts += self._load(dict(self._definitions.in_force), now_us)
         again = self._planner.misplaced
-        if again and self._welcomed and not self.applying and not self._loads:
+        if again and self._idle:
             diff = self._difference(dict(self._definitions.in_force))
             again.clear()
             self._apply(diff, now_us)
@@ -175,13 +194,21 @@ class Reload:
 
     def wakes_at(self) -> int | None:
         """Return when something is to be repeated."""
-        return earliest(self._loads.wakes_at(), self._applies.wakes_at())
+        rescan_us = self._rescans.wakes_at() if self._idle else None
+        return earliest(self._loads.wakes_at(), self._applies.wakes_at(), rescan_us)
 
     # --- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _idle(self) -> bool:
+        """Whether a load may begin."""
+        return self._welcomed and not self.applying and not self._loads
 
     def _load(self, known: dict[str, str], now_us: int) -> list[Post]:
         self._request += 1
         self._parts, self._deaths = {}, 0
+        self._rescans.looks(now_us)
+        self._looked_us = now_us
         items = list(known.items())
         count = max(1, -(-len(items) // KNOWN_A_PART))
         self._load_posts = [
@@ -223,33 +250,73 @@ class Reload:
             self._wanted = wanted
             return
         diff = self._difference(wanted)
-        loading, self._loading = self._loading, {}
-        for command_id, dry_run in loading.items():
-            if dry_run:
-                self._answer(command_id, _done(command_id, diff, dry_run=True))
-            else:
-                self._asking[command_id] = False
+        plan = plan_id(self._definitions.in_force, wanted) if self._loading else ""
+        self._answer_loading(diff, wanted, plan)
+        self._stands(diff)
         if self._asking or self._auto:
             self._wanted = wanted
-            self._apply(diff, now_us)
+            self._apply(diff, now_us, plan)
         else:
             self._fresh = {}
+
+    def _answer_loading(self, diff: JobDiff, wanted: dict[str, str], plan: str) -> None:
+        """Answer the wishes that this load settles; the others ask for its being put in force."""
+        loading, self._loading = self._loading, {}
+        for command_id, wish in loading.items():
+            stale = wish.plan and staleness(wish.plan, self._definitions.in_force, wanted)
+            if stale:
+                refused = Refused(command_id=command_id, reason="wrong_state", sentence=stale)
+                self._answer(command_id, refused)
+            elif wish.dry_run:
+                done = _done(command_id, diff, plan, dry_run=True)
+                if wish.bodies:
+                    done.result["jobs"] = self._bodies(diff, wanted)
+                self._answer(command_id, done)
+            else:
+                self._asking[command_id] = None
+
+    def _bodies(self, diff: JobDiff, wanted: dict[str, str]) -> dict[str, bytes] | None:
+        """Return the jobs added and changed, encoded; None when they are too many."""
+        found: dict[str, bytes] = {}
+        size = 0
+        for job_id in [*diff.added, *diff.changed]:
+            hash_ = wanted[job_id]
+            job = self._fresh.get(hash_) or self._definitions.body(hash_)
+            assert job is not None, f"job {job_id}: its body came with the folder"
+            found[job_id] = encode(job)
+            size += len(found[job_id])
+            if size > BODIES_BYTES:
+                return None
+        return found
+
+    def _stands(self, diff: JobDiff) -> None:
+        """Say how the folder was found."""
+        different = len(diff.added) + len(diff.changed) + len(diff.removed)
+        self.standing = FolderStanding(
+            watch=self._rescans.watch,
+            looked_us=self._looked_us,
+            problems=self.problems[:MOST_NAMED],
+            problem_count=len(self.problems),
+            added=diff.added[:MOST_NAMED],
+            changed=diff.changed[:MOST_NAMED],
+            removed=diff.removed[:MOST_NAMED],
+            different=different,
+        )
 
     def _difference(self, wanted: dict[str, str]) -> JobDiff:
         return compare(self._definitions.in_force, wanted, self._planner.misplaced)
 
-    def _apply(self, diff: JobDiff, now_us: int) -> None:
+    def _apply(self, diff: JobDiff, now_us: int, plan: str = "") -> None:
         for command_id in self._asking:
-            self._outcomes.setdefault(command_id, diff)
+            self._outcomes.setdefault(command_id, (diff, plan))
         self._rest = iter(())
         if diff:
             rows: dict[str, dict[str, int]] = {}
-            for plan in self._planner.plans.values():
-                rows.setdefault(plan.job_id, {})[plan.fingerprint] = plan.written_us
+            for one in self._planner.plans.values():
+                rows.setdefault(one.job_id, {})[one.fingerprint] = one.written_us
             wanted = dict(self._definitions.in_force) if self._wanted is None else self._wanted
-            self._rest = portions(
-                diff, wanted, self._body, rows, self._planner.window.calendars, now_us
-            )
+            calendars = self._planner.window.calendars
+            self._rest = portions(diff, wanted, self._body, self._before, rows, calendars, now_us)
         self._next_portion()
 
     def _next_portion(self) -> None:
@@ -265,19 +332,26 @@ class Reload:
         self._definitions.keep(hash_, job)
         return job
 
+    def _before(self, job_id: str) -> Job | None:
+        """Return a job as it is in force."""
+        hash_ = self._definitions.in_force.get(job_id)
+        return None if hash_ is None else self._definitions.body(hash_)
+
     def _done(self) -> None:
         """Everything is in force: answer those who asked for it."""
         self._auto = False
         self._fresh = {}
+        self._stands(JobDiff())
         asking, self._asking = self._asking, {}
         for command_id in asking:
-            diff = self._outcomes.pop(command_id)
-            self._answer(command_id, _done(command_id, diff, dry_run=False))
+            diff, plan = self._outcomes.pop(command_id)
+            self._answer(command_id, _done(command_id, diff, plan, dry_run=False))
 
     def _refuse(self) -> None:
         """The folder has mistakes: everything stays as it is."""
         self._auto = False
         self._fresh = {}
+        self._stands(JobDiff())
         details = [
             [p.job_id or p.path, f"{p.path}:{p.line}:{p.column}: {p.sentence}"]
             for p in self.problems
@@ -293,11 +367,12 @@ class Reload:
             self._answer(command_id, refused)
 
 
-def _done(command_id: str, diff: JobDiff, *, dry_run: bool) -> Done:
+def _done(command_id: str, diff: JobDiff, plan: str, *, dry_run: bool) -> Done:
     result = {
         "added": diff.added,
         "changed": diff.changed,
         "removed": diff.removed,
         "dry_run": dry_run,
+        "plan": plan,
     }
     return Done(command_id=command_id, seq=0, result=result)

@@ -47,11 +47,13 @@ from .ledger_stage import LedgerStage
 from .limits import WorkLimit
 from .link import Link
 from .ports import PORTS
+from .rescans import Watch
 from .responder import Responder
 from .runner import Runner
 from .runner_book import Key
 from .runner_stage import RunnerStage
 from .scheduler import Scheduler
+from .scheduler_stage import SchedulerStage
 from .stage import Script, Stage
 from .supervisor import RoleSpec
 from .waiter import Waiter
@@ -85,7 +87,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     `outputs` is the folder of the output store, `cache` the file in which the binder remembers what
     it read of the job folder. `since_us`: never schedule for before this, whatever the database
-    says. `actions` are those of every run, after its job's own.
+    says. `actions` are those of every run, after its job's own. `job_watch`: whether the scheduler
+    looks at the job folder by itself, and whether it then loads what it finds.
     """
 
     database: str
@@ -99,6 +102,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     checks_every_s: float = CHECKS.every_s
     default_timeout: TimeoutSpec | None = None
     actions: tuple[Action, ...] = ()
+    job_watch: Watch = "off"
 
 
 class Props:
@@ -154,7 +158,11 @@ class Stagehand:
         if role == RUNNER:
             script = self.script(role, _runner)
             return RunnerStage.start(script, link, self._terms.outputs, _make_runner)
-        return Stage.start(self.script(role, CORES[role]), link)
+        script = self.script(role, CORES[role])
+        if role == SCHEDULER:
+            watched = None if self._terms.job_watch == "off" else self._terms.job_dir
+            return SchedulerStage.start(script, link, watched)
+        return Stage.start(script, link)
 
     def _make_ledger(self, opening: Opening) -> Ledger:
         since_us = self._terms.since_us
@@ -192,6 +200,7 @@ def _scheduler(props: Props) -> Core:
         props.reader(),
         props.terms.job_dir,
         window=props.terms.window,
+        watch=props.terms.job_watch,
         incarnation=props.incarnation,
         began_us=clock.now_us(),
     )

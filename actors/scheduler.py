@@ -24,6 +24,7 @@ from ..messages.commands import (
 )
 from ..messages.hello import Hello, Refuse, SchedulerWelcome
 from ..messages.post import LEDGER, SCHEDULER, Post
+from ..messages.standing import AskStanding, FolderStanding
 from ..messages.transitions import Beat, FeedFrame
 from ..messages.wishes import Done, Refused, ReloadJobs, SchedulerWish
 from ..store.interface import Reader
@@ -33,11 +34,16 @@ from .docket import Docket
 from .planner import Planner
 from .reload import Reload
 from .requests import OpenRequests, earliest
+from .rescans import Watch
 from .run_numbers import RunNumbers
 from .scheduler_wishes import WishDesk
 from .window import Window
 
 HELLO = ("hello",)
+
+
+class Stirred:
+    """Told by a thread of this process: something may have changed in the job folder."""
 
 
 class Scheduler:
@@ -51,6 +57,7 @@ class Scheduler:
         window: Window | None = None,
         default_timeout: TimeoutSpec | None = None,
         actions: tuple[Action, ...] = (),
+        watch: Watch = "off",
         incarnation: str = "",
         address: str = SCHEDULER,
         began_us: int = 0,
@@ -61,6 +68,7 @@ class Scheduler:
             window: how far ahead runs are written, and the calendars of files.
             default_timeout: for programs that name none; the binder is given the same.
             actions: those of every run besides its job's own; the binder is given the same.
+            watch: whether it looks at the folder by itself, and what it then does; see `Stirred`.
             began_us: the time of its making, from which it numbers its requests, so that an answer
                 meant for an earlier scheduler is not taken for one of its own.
         """
@@ -84,7 +92,9 @@ class Scheduler:
             self._wishes.answer,
             self._docket.drop,
             began_us,
+            watch,
         )
+        self._askers: dict[str, FolderStanding | None] = {}
         self._epoch = 0
         self._parts: dict[int, SchedulerWelcome] = {}
         self._welcomed = False
@@ -102,6 +112,8 @@ class Scheduler:
             BinderReady: self._binder_ready,
             FolderLoaded: lambda _, message, now_us: self._reload.part(message, now_us),
             SchedulerWish: self._wish,
+            AskStanding: self._ask_standing,
+            Stirred: lambda _, __, now_us: self._reload.stirred(now_us),
             Done: lambda _, message, __: self._wishes.answer(message.command_id, message),
             Refused: lambda _, message, __: self._wishes.answer(message.command_id, message),
             Beat: self._hear,
@@ -159,6 +171,7 @@ class Scheduler:
         posts += self._numbers.settle(now_us) if self._welcomed else []
         # What was bound or answered in this turn leaves in this turn.
         posts += self._wishes.settle(now_us, ready=False)
+        posts += self._tell_standing()
         if self._planner.reread:
             self._planner.reread = False
             self._docket.reread()
@@ -241,9 +254,20 @@ class Scheduler:
     def _wish(self, sender: str, message: SchedulerWish, now_us: int) -> list[Post]:
         new = self._wishes.take(sender, message)
         if new and isinstance(message.instruction, ReloadJobs):
-            dry_run = message.instruction.dry_run
-            return self._reload.wish(message.command_id, now_us, dry_run=dry_run)
+            self._reload.wish(message.command_id, message.instruction)
         return []
+
+    def _ask_standing(self, sender: str, message: AskStanding, now_us: int) -> None:
+        """Whoever asks is told at the end of the turn, once the jobs in force are known."""
+        self._askers[sender] = None
+
+    def _tell_standing(self) -> list[Post]:
+        if not self.ready:
+            return []
+        standing = self._reload.standing
+        untold = [asker for asker, told in self._askers.items() if told is not standing]
+        self._askers.update(dict.fromkeys(untold, standing))
+        return [Post(asker, standing) for asker in untold]
 
     def _hear(self, sender: str, message: Beat | FeedFrame, now_us: int) -> list[Post]:
         """Another ledger speaks: learn from it what is in force."""

@@ -91,6 +91,8 @@ class WishDesk:
         self._posts.extend(Post(asker, message) for asker in wish.askers)
         if isinstance(message, Refused) and message.reason == "busy":
             return
+        if isinstance(message, Done) and message.result and message.result.get("jobs"):
+            return  # Large, and without effect: it can as well be made anew.
         self._answers[command_id] = message
         if len(self._answers) > ANSWERS:
             del self._answers[next(iter(self._answers))]

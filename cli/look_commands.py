@@ -18,6 +18,7 @@ from .shown import (
     print_runs,
     print_table,
     state_word,
+    warn,
 )
 
 FORMAT = click.option(
@@ -192,7 +193,13 @@ def agents(ctx: click.Context, form: str) -> None:
 @click.pass_context
 def checks(ctx: click.Context, form: str) -> None:
     """Show what the sanity checker has found; exit 1 when there is anything."""
-    found = client(ctx).get("/api/v2/checks")
+    server = client(ctx)
+    found = server.get("/api/v2/checks")
+    folder = server.health().get("jobs") or {}
+    for problem in folder.get("problems", []):
+        warn(f"job folder: {problem}")
+    if folder.get("different"):
+        warn(f"job folder: {folder['different']} jobs differ from those in force: see the plan")
     if form == "json":
         print_json(found)
     elif not found["findings"]:

@@ -82,6 +82,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         checks_every_s=settings.checks.interval_us / 1e6,
         default_timeout=settings.program.timeout,
         actions=settings.actions,
+        job_watch=settings.job_watch,
     )
     return ServerTerms(
         roles=roles,

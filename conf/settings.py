@@ -82,7 +82,10 @@ class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings. Paths are absolute; `state_dir` holds sockets, spools and outputs."""
+    """All settings. Paths are absolute; `state_dir` holds sockets, spools and outputs.
+
+    `job_watch`: what happens when the job folder changes: nothing, it is said, or it is loaded.
+    """
 
     job_dir: Path
     database: DatabaseSettings
@@ -94,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     program: ProgramSettings = ProgramSettings()
     bind: tuple[str, ...] = DEFAULT_BIND
     checks: ChecksSettings = ChecksSettings()
+    job_watch: Literal["off", "notify", "auto"] = "off"
 
 
 def load_settings(
@@ -192,6 +196,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     program = fields.take("program", _program, ProgramSettings())
     bind = fields.take("bind", many(_address), DEFAULT_BIND)
     checks = fields.take("checks", _checks, ChecksSettings())
+    job_watch = fields.take("job_watch", _watch, "off")
     _told(fields.at)
     if runs.lookback_us is None:
         runs = RunsSettings(lookback_us=old_lookback_us)
@@ -206,6 +211,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         program=program,
         bind=bind or DEFAULT_BIND,
         checks=checks,
+        job_watch=job_watch,
     )
 
 
@@ -256,6 +262,12 @@ def _checks(value: Any, at: At) -> ChecksSettings:
     interval_us = Fields(value, at).take("interval", _more_than_none, 60 * SECOND_US)
     _told(at)
     return ChecksSettings(interval_us=interval_us)
+
+
+def _watch(value: Any, _at: At) -> Literal["off", "notify", "auto"]:
+    if value not in ("off", "notify", "auto"):
+        raise UserError(f"{shown(value)}: expected off, notify or auto")
+    return value  # type: ignore[no-any-return]
 
 
 def _more_than_none(value: Any, at: At) -> int:

@@ -17,6 +17,7 @@ from .binding import FromBinder, ToBinder
 from .commands import AnyFromLedger
 from .hello import Refuse
 from .instructions import AnyToLedger
+from .standing import AskStanding, FolderStanding
 from .transitions import FromFeed
 from .wishes import Done, Refused, SchedulerWish
 
@@ -101,8 +102,8 @@ def _frame(parts: list[bytes]) -> bytes:
 # Who reads what. The key names the reader's port.
 LEDGER_READER = Reader(AnyToLedger)
 FROM_LEDGER_READER = Reader(AnyFromLedger)
-SCHEDULER_READER = Reader(FromBinder | SchedulerWish)
-FROM_SCHEDULER_READER = Reader(ToBinder | Done | Refused | Refuse)
+SCHEDULER_READER = Reader(FromBinder | SchedulerWish | AskStanding)
+FROM_SCHEDULER_READER = Reader(ToBinder | Done | Refused | Refuse | FolderStanding)
 RUNNER_READER = Reader(AnyFromAgent | AskAgents)
 FROM_RUNNER_READER = Reader(AnyToAgent | AgentsAnswer | Refuse)
 FEED_READER = Reader(FromFeed)

@@ -28,13 +28,23 @@ class StoredDefinition(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class KeptSchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule that goes on under another definition of its job, which differs in nothing that
+    its runs are made of: they keep their rows, and get these `labels`."""
+
+    job_id: str
+    fingerprint: str
+    definition: str
+    labels: tuple[str, ...] = ()
+
+
 class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):
     """Put a new set of jobs in force, in one transaction.
 
     `based_on` is the jobs version it was computed against; another one in force: refused by
     `JobsRefused`. `set_jobs` maps job id to definition hash for jobs added or changed; a schedule
     in `opened` begins its horizon at `at_us`; for each (job id, fingerprint) in `closed` the
-    expected runs after `at_us` are withdrawn with `reason`.
+    expected runs after `at_us` are withdrawn with `reason`; `kept` ones go on.
     """
 
     based_on: int
@@ -44,6 +54,7 @@ class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):
     removed_jobs: list[str] = []
     opened: list[ScheduleRow] = []
     closed: list[tuple[str, str]] = []
+    kept: list[KeptSchedule] = []
     added: list[str] = []
     changed: list[str] = []
     reason: str = "jobs reloaded"

@@ -111,10 +111,17 @@ class RerunRun(Instruction, frozen=True, kw_only=True, tag="RerunRun"):
     stop_us: int | None = None
 
 
-class ReloadJobs(Instruction, frozen=True, kw_only=True, tag="ReloadJobs"):
-    """Read the job folder again; all or nothing. `dry_run`: only say what would change."""
+class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ReloadJobs"):
+    """Read the job folder again; all or nothing. `dry_run`: only say what would change.
+
+    `plan` is the id of the plan to be carried out (see `jobs.plan`): refused when it was made for
+    another set in force, or for another content of the folder. `bodies`: the answer to a dry run
+    also carries the jobs added and changed, if they are not too many.
+    """
 
     dry_run: bool = False
+    plan: str = ""
+    bodies: bool = False
 
 
 ToLedgerWish = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun | AddRuns
@@ -146,7 +153,8 @@ class Done(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="Done"
 ):
     """It is durable: the runs concerned as they are as of `seq`. `result`: a reload's outcome,
-    `{"added": [...], "changed": [...], "removed": [...], "dry_run": bool}`."""
+    `{"added": [...], "changed": [...], "removed": [...], "dry_run": bool, "plan": id}`, and of a
+    dry run with `bodies` the encoded jobs by id as `jobs`, None when they are too many."""
 
     command_id: str
     seq: int

@@ -13,13 +13,9 @@ from typing import Any
 from ..messages.agents import AgentsAnswer, AskAgents, OutputGrew
 from ..messages.hello import Hello, Refuse, Welcome
 from ..messages.post import LEDGER, RUNNER, SCHEDULER, WEB, Post
+from ..messages.standing import AskStanding, FolderStanding
 from ..messages.transitions import Beat, FeedFrame, Replay, Replayed
-from ..messages.wishes import (
-    Done,
-    Refused,
-    ScheduleRun,
-    SchedulerWish,
-)
+from ..messages.wishes import Done, Refused
 from ..wire.feed import FeedFollower, Then
 from .changes import Changes
 from .seam import (
@@ -74,6 +70,7 @@ class WebCore:
         self._heard: dict[str, int] = {}
         self._counts = {"frames": 0, "events": 0, "holes": 0, "resyncs": 0}
         self._refused = ""
+        self._standing: FolderStanding | None = None
         self._said: tuple[Any, ...] = ()
 
     # --- what the stage calls ---------------------------------------------------------------------
@@ -93,6 +90,9 @@ class WebCore:
             case Done() | Refused():
                 self._heard[sender] = self._time
                 return self._wishes.answered(message)
+            case FolderStanding():
+                self._heard[SCHEDULER] = self._time
+                self._standing = message
             case AskWish():
                 return self._wishes.ask(message, self._time)
             case Follow():
@@ -264,21 +264,15 @@ class WebCore:
             wait = PROBE_WHEN_READY_US if self._ready else PROBE_US
             self._probe_at = self._time + wait
             posts.append(Post(RUNNER, AskAgents(request="probe")))
-            # A wish for nothing at all: refused by a scheduler that knows its jobs, and without any
-            # effect.
-            nothing = SchedulerWish(
-                command_id=f"probe-{self._incarnation}",
-                principal="web",
-                instruction=ScheduleRun(),
-            )
-            posts.append(Post(SCHEDULER, nothing))
+            # Answered by a scheduler that knows its jobs.
+            posts.append(Post(SCHEDULER, AskStanding()))
         return posts
 
     def _status(self) -> list[Post]:
         """The status, once a second and when something that people wait for has changed."""
         follower = self._follower
         beat = self._time >= self._beat_at
-        said = (follower.epoch, self._ready, self._refused, self._welcome_epoch)
+        said = (follower.epoch, self._ready, self._refused, self._welcome_epoch, self._standing)
         if not beat and said == self._said:
             return []
         if beat:
@@ -294,6 +288,7 @@ class WebCore:
             refused=self._refused,
             timeouts=self._wishes.timeouts,
             beat=beat,
+            standing=self._standing,
             **self._counts,
         )
         return [Post(LOOP, status)]

@@ -11,6 +11,7 @@ import msgspec
 
 from ..jobs.run import Run
 from ..messages.agents import AgentsAnswer, OutputGrew
+from ..messages.standing import FolderStanding
 from ..messages.transitions import JobsChanged
 from ..messages.wishes import Done, Refused, ToLedgerWish, ToSchedulerWish
 from .query import RunFilter
@@ -135,7 +136,8 @@ class OutputCame(msgspec.Struct, frozen=True, kw_only=True):
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Where the core stands; sent once a second (then `beat`) and when something in it changes.
-    Ages are seconds since the role was last heard of, None: never."""
+    Ages are seconds since the role was last heard of, None: never. `standing`: of the job folder,
+    None: not known yet."""
 
     epoch: int = 0
     seq: int = 0
@@ -150,6 +152,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     resyncs: int = 0
     timeouts: int = 0
     beat: bool = False
+    standing: FolderStanding | None = None
 
 
 FromCore = Answered | WhoCame | Followed | Changed | Resync | OutputCame | Status

@@ -10,6 +10,7 @@ from ..jobs.run import Run
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
 from ..messages.hello import PROTOCOL_VERSION
+from ..messages.standing import FolderStanding
 from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
 from .markdown import first_line, render
@@ -146,8 +147,9 @@ async def health(request: Request) -> Any:
     roles["web"] = {"status": "up", "heard_s": 0.0}
     found, findings = await services.read(lambda reader: (reader.head(), reader.findings()))
     whole = status.ready and all(role["status"] == "up" for role in roles.values())
+    broken = status.standing is not None and status.standing.problem_count > 0
     return {
-        "status": "ok" if whole else "degraded",
+        "status": "ok" if whole and not broken else "degraded",
         "roles": roles,
         "problem": status.refused or None,
         "epoch": found[0],
@@ -156,9 +158,28 @@ async def health(request: Request) -> Any:
         "findings": len(findings[1]),
         "checked_at": instant(findings[0]),
         "job_folder": services.settings.job_folder,
+        "jobs": standing_record(status.standing),
         "versions": {"callsheet": services.settings.version, "protocol": PROTOCOL_VERSION},
         "started": format_time_ms(services.started_us),
         "now": format_time_ms(services.now_us()),
+    }
+
+
+def standing_record(standing: FolderStanding | None) -> dict[str, Any] | None:
+    """Return how the job folder stands against the jobs in force, None while it is not known."""
+    if standing is None:
+        return None
+    return {
+        "watch": standing.watch,
+        "looked_at": instant(standing.looked_us),
+        "problems": [
+            f"{one.path}:{one.line}:{one.column}: {one.sentence}" for one in standing.problems
+        ],
+        "problem_count": standing.problem_count,
+        "different": standing.different,
+        "added": standing.added,
+        "changed": standing.changed,
+        "removed": standing.removed,
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from scheduler_world import HOUR, MINUTE, SECOND, SchedulerWorld, a_job, every
 
@@ -11,7 +13,7 @@ from callsheet.jobs.states import State
 from callsheet.messages.binding import FolderProblem
 from callsheet.messages.post import BINDER, LEDGER, SCHEDULER
 from callsheet.messages.transitions import RunWithdrawn
-from callsheet.messages.wishes import ReloadJobs
+from callsheet.messages.wishes import Done, ReloadJobs
 
 SEEDS = [1, 2, 3]
 MISTAKE = FolderProblem(path="a.yaml", line=3, column=5, sentence="unexpected keys: x", job_id="a")
@@ -19,6 +21,10 @@ MISTAKE = FolderProblem(path="a.yaml", line=3, column=5, sentence="unexpected ke
 
 def runs_of(world: SchedulerWorld, job_id: str) -> list[Run]:
     return [run for run in world.runs if run.job_id == job_id]
+
+
+def without_plan(answer: Done) -> dict[str, Any]:
+    return {name: value for name, value in answer.result.items() if name != "plan"}
 
 
 def a_world(seed: int) -> SchedulerWorld:
@@ -37,7 +43,12 @@ def test_a_reload_touches_only_the_runs_of_jobs_that_changed(seed: int) -> None:
     del world.folder["c"]
     world.folder["d"] = a_job("d", every(60))
     answer = world.wish(ReloadJobs(), "w1")
-    assert answer.result == {"added": ["d"], "changed": ["b"], "removed": ["c"], "dry_run": False}
+    assert without_plan(answer) == {
+        "added": ["d"],
+        "changed": ["b"],
+        "removed": ["c"],
+        "dry_run": False,
+    }
     world.wait_until(world.settled)
     assert runs_of(world, "a") == [run for run in before.values() if run.job_id == "a"]
     assert not runs_of(world, "c")
@@ -59,7 +70,7 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing() -> None:
     events = world.event_count()
     world.folder["a"] = a_job("a")
     answer = world.wish(ReloadJobs(dry_run=True), "w1")
-    assert answer.result == {"added": [], "changed": ["a"], "removed": [], "dry_run": True}
+    assert without_plan(answer) == {"added": [], "changed": ["a"], "removed": [], "dry_run": True}
     world.run_until(world.now_us + 30 * SECOND)
     assert world.event_count() == events
     assert world.wish(ReloadJobs(), "w2").result["changed"] == ["a"]
@@ -69,7 +80,7 @@ def test_a_reload_without_changes_writes_nothing() -> None:
     world = a_world(1)
     events = world.event_count()
     answer = world.wish(ReloadJobs(), "w1")
-    assert answer.result == {"added": [], "changed": [], "removed": [], "dry_run": False}
+    assert without_plan(answer) == {"added": [], "changed": [], "removed": [], "dry_run": False}
     assert world.event_count() == events
 
 

@@ -9,8 +9,9 @@ from callsheet.jobs.states import State
 from callsheet.messages.agents import AgentsAnswer, AskAgents
 from callsheet.messages.hello import Hello, Welcome
 from callsheet.messages.post import LEDGER, RUNNER, SCHEDULER
+from callsheet.messages.standing import AskStanding, FolderStanding
 from callsheet.messages.transitions import Beat, FeedFrame, JobsChanged, Replay, Replayed
-from callsheet.messages.wishes import Done, LedgerWish, Refused, SchedulerWish, SkipRun, StartNow
+from callsheet.messages.wishes import Done, LedgerWish, Refused, SkipRun, StartNow
 from callsheet.webui.changes import KEPT_CHANGES
 from callsheet.webui.core import WebCore
 from callsheet.webui.query import BadQuery, RunFilter, parse_filter, parse_instant
@@ -151,13 +152,12 @@ def test_too_many_wishes_are_refused_at_once():
 def test_it_is_ready_once_all_three_have_answered():
     web = Driven()
     web.later(0.3)
-    [probe, *_] = web.to(SCHEDULER, SchedulerWish)
+    assert web.to(SCHEDULER, AskStanding)
     assert web.to(RUNNER, AskAgents)
     web.tell(AgentsAnswer(request="probe", agents=[]), RUNNER)
     web.welcomed()
     assert not any(status.ready for status in web.to(LOOP, Status))
-    refused = Refused(command_id=probe.command_id, reason="bad_request", sentence="nothing")
-    web.tell(refused, SCHEDULER)
+    web.tell(FolderStanding(), SCHEDULER)
     assert [status.ready for status in web.to(LOOP, Status)] == [True]
 
 

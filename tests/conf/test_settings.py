@@ -53,6 +53,7 @@ action: {type: schedule, job_id: a, if: {states: error}}
 program: {timeout: {duration: 5 min, signal: INT}}
 bind: ["127.0.0.1:1", "[::1]:2"]
 checks: {interval: 30}
+job_watch: auto
 procstar: {agent: {enable: true}}
 """,
         )
@@ -70,6 +71,7 @@ procstar: {agent: {enable: true}}
     assert found.program.timeout == TimeoutSpec(duration="5 min", signal="INT")
     assert found.bind == ("127.0.0.1:1", "[::1]:2")
     assert found.checks.interval_us == 30 * S
+    assert found.job_watch == "auto"
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,7 @@ def test_other_forms_are_read(tmp_path, text, read, expected):
         ("database: {timeout: -30s}", "1:12: database.timeout has negative duration: -30s"),
         ("database: {timeout: 0}", "1:12: database.timeout: is 0: expected a duration of more"),
         ("database: [x]", "1:1: database: a list: expected a string"),
+        ("job_watch: yes", "1:1: job_watch: 'yes': expected off, notify or auto"),
         ("job_dir: 3", "1:1: job_dir: 3: expected a string; write '3'"),
         ("runs: {lookback: 1h}", "1:8: runs.lookback: '1h': expected a number of seconds"),
         ("schedule: {horizon: soon}", "1:12: schedule.horizon: duration 'soon'"),

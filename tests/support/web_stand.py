@@ -31,6 +31,7 @@ from callsheet.messages.instructions import (
     StoredDefinition,
 )
 from callsheet.messages.post import FEED, LEDGER, RUNNER, SCHEDULER, WEB
+from callsheet.messages.standing import AskStanding, FolderStanding
 from callsheet.messages.transitions import Beat
 from callsheet.messages.wishes import (
     AddRuns,
@@ -75,6 +76,7 @@ class WebStand:
         self.agents: list[AgentInfo] = []
         self.reload: dict[str, Any] = {"added": [], "changed": [], "removed": []}
         self.reload_errors: list[list[str]] = []
+        self.standing = FolderStanding(looked_us=now_us())
         self.core: Any = None
         self._local: list[tuple[str, Any]] = []
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -306,6 +308,9 @@ class WebStand:
             if self._asked.pop(message.command_id, None):
                 self._local.append((SCHEDULER, message))
             return
+        if isinstance(message, AskStanding):
+            self._local.append((SCHEDULER, self.standing))
+            return
         if not isinstance(message, SchedulerWish):
             assert isinstance(message, IdsLeased) or message is not None
             return
@@ -321,10 +326,6 @@ class WebStand:
             case ReloadJobs():
                 result = self.reload | {"dry_run": wish.dry_run}
                 answer = Done(command_id=command_id, seq=self.ledger.seq, result=result)
-            case ScheduleRun(job_id=None, job=None):
-                answer = Refused(
-                    command_id=command_id, reason="bad_request", sentence="neither job nor job_id"
-                )
             case _:
                 self._asked[command_id] = WEB
                 runs = [self._new(wish) for _ in range(getattr(wish, "count", 1))]
