@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .shown import client, print_json
+
+if TYPE_CHECKING:
+    from ..conf.settings import Settings
 
 
 @click.command()
@@ -25,15 +29,34 @@ def create(path: Path, since: str | None) -> None:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
-@click.option("--config", help="Accepted for Apsis's sake.", hidden=True, expose_value=False)
-@click.option("--check-dependencies-scheduled", is_flag=True, hidden=True, expose_value=False)
-def check(folder: Path, as_json: bool) -> None:
-    """Check a folder of job files without a server; exit 1 when anything is wrong."""
-    from ..conf.check import check_folder
+@click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
+@click.option("--config", type=click.Path(path_type=Path), help="The settings that hold for it.")
+@click.option(
+    "--check-dependencies-scheduled",
+    "scheduled",
+    is_flag=True,
+    help="What the runs of the coming day depend on has to be scheduled itself.",
+)
+def check(
+    folder: Path | None, as_json: bool, strict: bool, config: Path | None, scheduled: bool
+) -> None:
+    """Check a FOLDER of job files without a server; exit 1 when anything is wrong.
 
-    problems = check_folder(folder, round(time.time() * 1e6))
+    Warnings say what is allowed and yet may not be meant, over the coming year: times that the
+    clocks leap over, calendars that end, schedules that make the same run, dependencies nothing
+    makes runs of. Without FOLDER the one of the settings is checked.
+    """
+    from ..conf.check import lint_folder
+
+    settings = _settings(config)
+    if settings is not None and folder is None:
+        folder = settings.job_dir
+    if folder is None:
+        raise click.UsageError("missing argument FOLDER: expected a folder of jobs, or --config")
+    now_us = round(time.time() * 1e6)
+    problems = lint_folder(folder, now_us, dependencies_scheduled=scheduled)
     if as_json:
         print_json(
             [
@@ -42,6 +65,7 @@ def check(folder: Path, as_json: bool) -> None:
                     "line": problem.line,
                     "column": problem.column,
                     "job_id": problem.job_id,
+                    "severity": problem.severity,
                     "sentence": problem.sentence,
                 }
                 for problem in problems
@@ -52,8 +76,17 @@ def check(folder: Path, as_json: bool) -> None:
             click.echo(problem.text)
         if not problems:
             click.echo(f"{folder}: nothing wrong")
-    if problems:
+    if any(strict or problem.severity == "error" for problem in problems):
         sys.exit(1)
+
+
+def _settings(config: Path | None) -> Settings | None:
+    """Return the settings of a file, None when none is named."""
+    if config is None:
+        return None
+    from ..conf.settings import load_settings
+
+    return load_settings(config)
 
 
 @click.command("reload-jobs")

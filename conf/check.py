@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from ..jobs.calendars import Calendar
-from ..jobs.checks import check_jobs
+from ..jobs.checks import Problem, check_jobs
+from ..jobs.checks_scheduled import check_dependencies_scheduled
+from ..jobs.lint import lint_jobs
 from .folder import FileProblem, FolderCache, LoadedFolder, load_folder, problem_at
 
 NO_CALENDARS: Mapping[str, Calendar] = {}
@@ -39,6 +43,42 @@ def check_loaded(
     broken = {problem.job_id for problem in loaded.problems if problem.job_id is not None}
     found = list(loaded.problems)
     for problem in check_jobs(loaded.jobs, calendars, now_us, broken):
-        found.append(problem_at(path, problem.job_id, problem.sentence, problem.key_path))
-    found.sort(key=lambda problem: (problem.path, problem.line, problem.column))
-    return found
+        found.append(_placed(path, problem))
+    return _sorted(found)
+
+
+def lint_folder(
+    path: str | os.PathLike[str],
+    now_us: int,
+    calendars: Mapping[str, Calendar] = NO_CALENDARS,
+    *,
+    dependencies_scheduled: bool = False,
+) -> list[FileProblem]:
+    """Return errors and warnings of a job folder, sorted by place.
+
+    Jobs are looked at for warnings only where there are no errors, since those hide what is meant.
+
+    Args:
+        path: the folder.
+        now_us: the time after which schedules are tried; the coming year begins here.
+        calendars: the calendars that files hold, by name.
+        dependencies_scheduled: it is also an error when what a run of the coming day depends on is
+            not scheduled itself.
+    """
+    loaded = load_folder(path)
+    found = check_loaded(path, loaded, now_us, calendars)
+    bad = {problem.job_id for problem in found}
+    jobs = {job_id: job for job_id, job in loaded.jobs.items() if job_id not in bad}
+    more = lint_jobs(jobs, calendars, now_us)
+    if dependencies_scheduled and not found:
+        more += check_dependencies_scheduled(jobs, calendars, now_us)
+    return _sorted(found + [_placed(path, problem) for problem in more])
+
+
+def _placed(path: str | os.PathLike[str], problem: Problem) -> FileProblem:
+    found = problem_at(path, problem.job_id, problem.sentence, problem.key_path)
+    return replace(found, severity=problem.severity)
+
+
+def _sorted(found: list[FileProblem]) -> list[FileProblem]:
+    return sorted(found, key=lambda one: (one.path, one.line, one.column))

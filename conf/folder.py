@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -28,18 +29,21 @@ UNSETTLED_NS = 2_000_000_000
 
 
 class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """One mistake and its place. `path` is relative to the folder; line and column from 1."""
+    """One mistake and its place. `path` is relative to the folder; line and column from 1. A
+    `severity` of `warning`: the folder may be used all the same."""
 
     path: str
     line: int
     column: int
     sentence: str
     job_id: str | None = None
+    severity: Literal["error", "warning"] = "error"
 
     @property
     def text(self) -> str:
         """The problem as one line: `path:line:column: sentence`."""
-        return f"{self.path}:{self.line}:{self.column}: {self.sentence}"
+        warning = "warning: " if self.severity == "warning" else ""
+        return f"{self.path}:{self.line}:{self.column}: {warning}{self.sentence}"
 
 
 class LoadedFolder(msgspec.Struct, frozen=True, kw_only=True):

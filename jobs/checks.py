@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -32,11 +33,13 @@ _NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One mistake in a job; `key_path` leads to the part of its data it is in."""
+    """One mistake in a job; `key_path` leads to the part of its data it is in. A `warning` is
+    something that is allowed and yet may not be meant."""
 
     job_id: str
     sentence: str
     key_path: KeyPath = ()
+    severity: Literal["error", "warning"] = "error"
 
 
 class _Unknowable(Exception):

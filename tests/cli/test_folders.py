@@ -63,6 +63,38 @@ def test_errors_can_be_had_as_json(command, folder):
     assert "lasts" in problem["sentence"]
 
 
+LEAPT = "schedule: {type: daily, tz: Europe/Berlin, daytime: '02:30:00'}\nprogram: {type: no-op}\n"
+
+
+def test_warnings_are_told_and_fail_only_when_strict(command, folder):
+    (folder / "a.yaml").write_text(LEAPT)
+    found = command("administrators", "check", str(folder))
+    assert found.status == 0
+    assert found.lines[0].startswith("a.yaml:1:1: warning: schedule: 02:30:00 Europe/Berlin ")
+    assert command("administrators", "check", str(folder), "--strict").status == 1
+    problems = json.loads(command("administrators", "check", str(folder), "--json").out)
+    assert {problem["severity"] for problem in problems} == {"warning"}
+
+
+def test_dependencies_that_are_not_scheduled_are_errors_when_asked_for(command, folder):
+    waits = "condition: {type: dependency, job_id: b}\n"
+    (folder / "a.yaml").write_text(f"schedule: {{type: interval, interval: 1h}}\n{waits}{GOOD}")
+    (folder / "b.yaml").write_text(GOOD)
+    assert command("administrators", "check-jobs", str(folder)).status == 0
+    found = command("administrators", "check-jobs", "--check-dependencies-scheduled", str(folder))
+    assert found.status == 1
+    assert "a.yaml:2:1: scheduled run a(): dependency b() not scheduled" in found.lines
+
+
+def test_the_folder_of_the_settings_is_checked_when_none_is_named(command, folder):
+    (folder / "b.yaml").write_text(BAD)
+    config = folder.parent / "callsheet.yaml"
+    config.write_text("job_dir: jobs\n")
+    found = command("administrators", "check", "--config", str(config))
+    assert (found.status, found.lines[0].split(":")[0]) == (1, "b.yaml")
+    assert command("administrators", "check").status == 2
+
+
 def test_a_folder_that_is_not_there_is_an_error(command, tmp_path):
     found = command("people", "check", str(tmp_path / "nowhere"))
     assert found.status == 1
