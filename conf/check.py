@@ -41,6 +41,7 @@ def check_loaded(
 ) -> list[FileProblem]:
     """Return the problems of a folder that was loaded, those of the load included."""
     broken = {problem.job_id for problem in loaded.problems if problem.job_id is not None}
+    broken |= loaded.unread
     found = list(loaded.problems)
     for problem in check_jobs(loaded.jobs, calendars, now_us, broken):
         found.append(_placed(path, problem))

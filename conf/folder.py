@@ -1,31 +1,31 @@
 """The job folder: every job file in it read, every problem found, nothing raised.
 
 Called by the binder at start and reload, and by `check`. What did not change since the last time is
-taken from a cache, so a folder of 10,000 jobs is read at a glance. A file that cannot be read is a
-problem with its place, never a traceback, and never a reason not to look at the next one.
+taken from a cache, so a folder of 10,000 jobs is read at a glance; a job is what its file and the
+defaults of the folders around it make of it, and both decide whether it has changed. A file that
+cannot be read is a problem with its place, never a traceback, and never a reason not to look at the
+next one.
 """
 
 from __future__ import annotations
 
 import os
-import stat
-import time
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-from .. import __version__
 from ..jobs.errors import UserError
+from ..jobs.folder_defaults import with_defaults
 from ..jobs.job import Job
 from ..jobs.parse import BadJob, definition_hash, job_from_data
-from .yaml_reader import MOST_BYTES, YamlError, read_yaml
+from ..jobs.reading import KeyPath
+from .folder_cache import FolderCache
+from .folder_defaults import FolderDefaults, Layer
+from .folder_files import SUFFIX, printable, read_file, reason, walk
+from .yaml_reader import Document, YamlError, read_yaml
 
-SUFFIX = ".yaml"
-# To be raised when the meaning of job files changes without a new version of the package.
-CACHE_FORMAT = f"{__version__}/1"
-# A file changed so recently may change again without its time showing it: it is not cached.
-UNSETTLED_NS = 2_000_000_000
+__all__ = ["FileProblem", "FolderCache", "LoadedFolder", "load_folder", "problem_at"]
 
 
 class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,108 +47,37 @@ class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadedFolder(msgspec.Struct, frozen=True, kw_only=True):
-    """What a folder holds: jobs and the hashes of their definitions by job ID, and problems."""
+    """What a folder holds: jobs and the hashes of their definitions by job ID, and problems.
+
+    `unread` are the IDs of jobs that were not looked at, since defaults of theirs cannot be read.
+    """
 
     jobs: dict[str, Job]
     hashes: dict[str, str]
     problems: list[FileProblem]
-
-
-class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    mtime_ns: int
-    size: int
-    inode: int
-    hash: str
-    job: Job
-
-
-class _CacheFile(msgspec.Struct, frozen=True, array_like=True):
-    format: str
-    entries: dict[str, _Entry]
-
-
-_decode_format = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw]).decode
-_decode_cache = msgspec.msgpack.Decoder(_CacheFile).decode
-
-
-class FolderCache:
-    """Jobs as they were read last, by relative path, time of change, size and inode.
-
-    It belongs to one folder, and only ever spares work: lost or damaged, it is made anew.
-    """
-
-    def __init__(self, file: str | os.PathLike[str]) -> None:
-        self._file = os.fspath(file)
-        self._entries: dict[str, _Entry] = {}
-        self._fresh: dict[str, _Entry] = {}
-        self._changed = False
-
-    def load(self) -> None:
-        """Read the file, if it is there and whole."""
-        try:
-            with open(self._file, "rb") as file:
-                raw = file.read()
-            if _decode_format(raw)[0] == CACHE_FORMAT:
-                self._entries = _decode_cache(raw).entries
-        except (OSError, ValueError):
-            self._entries = {}
-
-    def save(self) -> bool:
-        """Write what the last load of the folder met; return whether the file is now current."""
-        if not self._changed and self._fresh.keys() == self._entries.keys():
-            return True
-        raw = msgspec.msgpack.encode(_CacheFile(format=CACHE_FORMAT, entries=self._fresh))
-        part = f"{self._file}.{os.getpid()}.part"
-        try:
-            with open(part, "wb") as file:
-                file.write(raw)
-            os.replace(part, self._file)
-        except OSError:
-            return False
-        self._entries, self._changed = self._fresh, False
-        return True
-
-    def begin(self) -> None:
-        """A load begins: only what it meets will be kept."""
-        self._fresh = {}
-        self._changed = False
-
-    def get(self, path: str, found: os.stat_result) -> _Entry | None:
-        """Return the entry of a file that has not changed."""
-        entry = self._entries.get(path)
-        if (
-            entry is None
-            or entry.mtime_ns != found.st_mtime_ns
-            or entry.size != found.st_size
-            or entry.inode != found.st_ino
-        ):
-            return None
-        self._fresh[path] = entry
-        return entry
-
-    def put(self, path: str, found: os.stat_result, job: Job, name: str) -> None:
-        """Keep a job that was read, unless its file is too young to be trusted."""
-        if time.time_ns() - found.st_mtime_ns < UNSETTLED_NS:
-            return
-        self._changed = True
-        self._fresh[path] = _Entry(found.st_mtime_ns, found.st_size, found.st_ino, name, job)
+    unread: frozenset[str] = frozenset()
 
 
 def load_folder(path: str | os.PathLike[str], cache: FolderCache | None = None) -> LoadedFolder:
     """Read all job files in a folder and the folders in it.
 
     Args:
-        path: the folder. Files called `*.yaml` are jobs, but for those that begin with a dot.
+        path: the folder. Files called `*.yaml` are jobs, but for those that begin with a dot and
+            `_defaults.yaml`, which has what the jobs of its folder and below have in common.
         cache: asked first, and told what was read; the caller loads and saves it.
     """
     root = os.fspath(path)
     loader = _Loader(root, cache)
     if cache is not None:
         cache.begin()
-    for relative, found in loader.files():
-        loader.file(relative, found)
+    loader.load()
     loader.problems.sort(key=lambda problem: (problem.path, problem.line, problem.column))
-    return LoadedFolder(jobs=loader.jobs, hashes=loader.hashes, problems=loader.problems)
+    return LoadedFolder(
+        jobs=loader.jobs,
+        hashes=loader.hashes,
+        problems=loader.problems,
+        unread=frozenset(loader.unread),
+    )
 
 
 class _Loader:
@@ -160,72 +89,43 @@ class _Loader:
         self.jobs: dict[str, Job] = {}
         self.hashes: dict[str, str] = {}
         self.problems: list[FileProblem] = []
+        self.unread: set[str] = set()
 
-    def files(self) -> list[tuple[str, os.stat_result]]:
-        """Return the job files of the folder, sorted by relative path."""
-        found: list[tuple[str, os.stat_result]] = []
-        # Folders to look into, each with the identities of those above it: a link may lead back.
-        todo: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
-        while todo:
-            relative, above = todo.pop()
-            folder = os.path.join(self._root, relative) if relative else self._root
-            try:
-                about = os.stat(folder)
-                identity = (about.st_dev, about.st_ino)
-                if identity in above:
-                    continue
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        self._entry(entry, relative, above | {identity}, found, todo)
-            except OSError as error:
-                self._say(relative or self._root, f"folder cannot be read: {_reason(error)}")
-            except ValueError:
-                self._say(ascii(self._root), "is not the name of a folder")
-        found.sort(key=lambda item: item[0])
-        return found
+    def load(self) -> None:
+        """Find the files, read defaults, read jobs."""
+        found = walk(self._root)
+        for path, sentence in found.problems:
+            is_job = path.endswith(SUFFIX)
+            self._say(path, sentence, job_id=_job_id(path) if is_job else None)
+        self._defaults = FolderDefaults(self._root, found.defaults)
+        for layer in self._defaults.layers:
+            for line, column, sentence in layer.problems:
+                self._say(layer.path, sentence, line, column)
+        for path, about in found.jobs:
+            self._file(path, about)
 
-    def _entry(
-        self,
-        entry: os.DirEntry[str],
-        relative: str,
-        above: frozenset[tuple[int, int]],
-        found: list[tuple[str, os.stat_result]],
-        todo: list[tuple[str, frozenset[tuple[int, int]]]],
-    ) -> None:
-        name = entry.name
-        path = f"{relative}/{name}" if relative else name
-        is_job = name.endswith(SUFFIX) and not name.startswith(".")
-        try:
-            if entry.is_dir():
-                todo.append((path, above))
-            elif is_job:
-                found.append((path, entry.stat()))
-        except OSError as error:
-            if is_job:
-                self._say(path, f"cannot be read: {_reason(error)}", job_id=_job_id(path))
-
-    def file(self, path: str, found: os.stat_result) -> None:
+    def _file(self, path: str, about: os.stat_result) -> None:
         """Read one job file; what is wrong in it goes to the problems."""
         job_id = _job_id(path)
-        entry = self._cache.get(path, found) if self._cache is not None else None
+        layers = self._defaults.around(path)
+        if not all(layer.readable for layer in layers):
+            self.unread.add(job_id)
+            return
+        entry = None
+        if self._cache is not None:
+            entry = self._cache.get(path, about, self._defaults.hash_around(path))
         if entry is not None:
             self.jobs[job_id] = entry.job
             self.hashes[job_id] = entry.hash
             return
         try:
-            path.encode()
-        except UnicodeEncodeError:
-            self._say(path, "file name is not UTF-8: expected a job ID in UTF-8", job_id=job_id)
-            return
-        try:
-            job, found = self._read(path, job_id)
+            job, about = self._read(path, job_id, layers)
         except OSError as error:
-            self._say(path, f"cannot be read: {_reason(error)}", job_id=job_id)
+            self._say(path, f"cannot be read: {reason(error)}", job_id=job_id)
         except YamlError as error:
             self._say(path, error.sentence, error.line, error.column, job_id)
         except _BadFile as error:
-            for line, column, sentence in error.problems:
-                self._say(path, sentence, line, column, job_id)
+            self._say_of_job(error, path, job_id)
         except UserError as error:
             self._say(path, str(error), job_id=job_id)
         else:
@@ -233,69 +133,101 @@ class _Loader:
             self.jobs[job_id] = job
             self.hashes[job_id] = name
             if self._cache is not None:
-                self._cache.put(path, found, job, name)
+                self._cache.put(path, about, job, name, self._defaults.hash_around(path))
 
-    def _read(self, path: str, job_id: str) -> tuple[Job, os.stat_result]:
-        # Without O_NONBLOCK a pipe in the folder would hold the server up for ever.
-        number = os.open(os.path.join(self._root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(number, "rb") as file:
-            found = os.fstat(number)
-            if not stat.S_ISREG(found.st_mode):
-                raise UserError("is not a file: expected a regular one")
-            raw = file.read(MOST_BYTES + 1)
-        document = read_yaml(raw, path)
+    def _read(
+        self, path: str, job_id: str, layers: tuple[Layer, ...]
+    ) -> tuple[Job, os.stat_result]:
         try:
-            return job_from_data(document.value, job_id), found
+            path.encode()
+        except UnicodeEncodeError:
+            raise UserError("file name is not UTF-8: expected a job ID in UTF-8") from None
+        raw, about = read_file(os.path.join(self._root, path))
+        document = read_yaml(raw, path)
+        data = document.value
+        if layers:
+            data = with_defaults(data, [layer.data for layer in layers]).data
+        try:
+            return job_from_data(data, job_id), about
         except BadJob as error:
+            place = Places(path, document, layers)
             raise _BadFile(
-                [(*document.position(where), sentence) for where, sentence in error.problems]
+                [(*place.of(where), sentence) for where, sentence in error.problems]
             ) from None
+
+    def _say_of_job(self, error: _BadFile, path: str, job_id: str) -> None:
+        """Say what is wrong with a job, but for what was said of its defaults already."""
+        for where, line, column, sentence in error.problems:
+            if where == path:
+                self._say(path, sentence, line, column, job_id)
+            elif not any(at.problems for at in self._defaults.around(path) if at.path == where):
+                self._say(where, f"job {job_id}: {sentence}", line, column, job_id)
 
     def _say(
         self, path: str, sentence: str, line: int = 1, column: int = 1, job_id: str | None = None
     ) -> None:
         problem = FileProblem(
-            path=_printable(path),
+            path=printable(path),
             line=line,
             column=column,
             sentence=sentence,
-            job_id=None if job_id is None else _printable(job_id),
+            job_id=None if job_id is None else printable(job_id),
         )
         self.problems.append(problem)
 
 
 class _BadFile(UserError):
-    """A job file with problems: (line, column, sentence)."""
+    """A job file with problems: (path, line, column, sentence)."""
 
-    def __init__(self, problems: list[tuple[int, int, str]]) -> None:
+    def __init__(self, problems: list[tuple[str, int, int, str]]) -> None:
         self.problems = problems
         super().__init__(f"{len(problems)} problems")
 
 
+class Places:
+    """Where the parts of a job stand: in its file, or in the defaults around it."""
+
+    def __init__(self, path: str, document: Document, layers: tuple[Layer, ...]) -> None:
+        self._files = [(path, document), *((layer.path, layer.document) for layer in layers)]
+        self._merged = with_defaults(document.value, [layer.data for layer in layers])
+
+    def of(self, key_path: KeyPath) -> tuple[str, int, int]:
+        """Return path, line and column of a part of the job."""
+        layer, where = self._merged.origin(self._written(key_path))
+        path, document = self._files[layer]
+        return (path, *document.position(where))
+
+    def _written(self, key_path: KeyPath) -> KeyPath:
+        """Return the key path of an action as it is written: successors are actions too."""
+        data = self._merged.data
+        if len(key_path) < 2 or key_path[0] != "action" or not isinstance(data, Mapping):
+            return key_path
+        actions = data.get("action")
+        count = len(actions) if isinstance(actions, list) else int(actions is not None)
+        index = key_path[1]
+        if not isinstance(index, int) or index < count:
+            return key_path
+        one = not isinstance(data.get("successors"), list)
+        return ("successors",) if one else ("successors", index - count, *key_path[2:])
+
+
 def problem_at(
-    folder: str | os.PathLike[str], job_id: str, sentence: str, key_path: tuple[str | int, ...] = ()
+    folder: str | os.PathLike[str], job_id: str, sentence: str, key_path: KeyPath = ()
 ) -> FileProblem:
     """Return a problem of a job that was read, with the place of a part of it."""
-    path = job_id + SUFFIX
+    path = where = job_id + SUFFIX
     line, column = 1, 1
     if key_path:
         try:
-            document = read_yaml(Path(folder, path).read_bytes(), path)
-            if key_path[0] == "action" and ("action",) not in document.positions:
-                key_path = ("successors",)  # These are actions too, written in another way.
-            line, column = document.position(key_path)
+            root = os.fspath(folder)
+            raw, _ = read_file(os.path.join(root, path))
+            layers = FolderDefaults(root).around(path)
+            where, line, column = Places(path, read_yaml(raw, path), layers).of(key_path)
         except (OSError, UserError):
-            pass  # It has changed since: its first line will do.
-    return FileProblem(path=path, line=line, column=column, sentence=sentence, job_id=job_id)
+            where = path  # It has changed since: its first line will do.
+    said = sentence if where == path else f"job {job_id}: {sentence}"
+    return FileProblem(path=where, line=line, column=column, sentence=said, job_id=job_id)
 
 
 def _job_id(path: str) -> str:
     return path[: -len(SUFFIX)]
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
-
-
-def _printable(path: str) -> str:
-    return path.encode(errors="backslashreplace").decode()

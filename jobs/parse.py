@@ -53,7 +53,7 @@ def job_from_data(data: Any, job_id: str) -> Job:
     """
     problems: list[tuple[KeyPath, str]] = []
     try:
-        return _job(data, At((), problems), job_id)
+        return read_job(data, At((), problems), job_id)
     except Told:
         pass
     except UserError as error:
@@ -61,7 +61,8 @@ def job_from_data(data: Any, job_id: str) -> Job:
     raise BadJob(problems)
 
 
-def _job(data: Any, at: At, job_id: str) -> Job:
+def read_job(data: Any, at: At, job_id: str) -> Job:
+    """Read a job; see `job_from_data`, which collects its problems."""
     if not isinstance(data, Mapping):
         raise UserError(f"job is {shown(data)}: expected a mapping with at least `program`")
     fields = Fields(data, at)
@@ -76,7 +77,7 @@ def _job(data: Any, at: At, job_id: str) -> Job:
     conditions = fields.take("condition", many(read_condition), ())
     actions = fields.take("action", many(read_action), ())
     successors = fields.take("successors", many(read_successor), ())
-    metadata = fields.take("metadata", _metadata, {})
+    metadata = fields.take("metadata", read_metadata, {})
     ad_hoc = fields.take("ad_hoc", flag, False)
     _check_args(schedules or (), specs, at, data.get("schedule"))
     fields.finish()
@@ -109,7 +110,8 @@ def _check_args(
         check_given(specs, schedule.args, place.key("args"))
 
 
-def _metadata(value: Any, at: At) -> dict[str, Any]:
+def read_metadata(value: Any, at: At) -> dict[str, Any]:
+    """Read metadata: anything JSON can hold, its labels as a list of texts."""
     fields = Fields(value, at)
     found = {key: fields.take(key, _free, null=True) for key in list(value) if key != "labels"}
     if value.get("labels") is not None:

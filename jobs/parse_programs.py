@@ -15,21 +15,23 @@ from .reading import At, Fields, Told, filled, is_plain, shown, text, word, word
 from .times import parse_duration
 
 KNOWN = "no-op, procstar, procstar-shell"
-_TYPES = {
+# Programs of the agent that Apsis had before: processes, or shell commands by what they hold.
+LEGACY = "legacy"
+PROGRAM_TYPES = {
     "no-op": "no-op",
     "procstar": "process",
     "process": "process",
     "procstar-shell": "shell",
-    # The types of the agent that Apsis had before; `host` and `user` belong to them.
-    "program": "legacy",
-    "shell": "legacy",
+    # `host` and `user` belong to these.
+    "program": LEGACY,
+    "shell": LEGACY,
     "NoOpProgram": "no-op",
     "ProcstarProgram": "process",
     "ProcstarShellProgram": "shell",
-    "AgentProgram": "legacy",
-    "AgentShellProgram": "legacy",
-    "ProcessProgram": "legacy",
-    "ShellCommandProgram": "legacy",
+    "AgentProgram": LEGACY,
+    "AgentShellProgram": LEGACY,
+    "ProcessProgram": LEGACY,
+    "ShellCommandProgram": LEGACY,
 }
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 _UMASK = re.compile(r"0?[0-7]{1,3}\Z")
@@ -46,15 +48,15 @@ def read_program(value: Any, at: At) -> Program:
         raise UserError(f"{shown(value)}: expected a mapping, a command, or a list of arguments")
     fields = Fields(value, at)
     given = value.get("type")
-    if isinstance(given, str) and given not in _TYPES and not given.startswith("apsis."):
+    if isinstance(given, str) and given not in PROGRAM_TYPES and not given.startswith("apsis."):
         at.fail(f"unknown program type: {shown(given)}: expected one of {KNOWN}", key="type")
         raise Told
-    kind = read_type(fields, _TYPES, KNOWN)
+    kind = read_type(fields, PROGRAM_TYPES, KNOWN)
     if kind == "no-op":
         return _noop(fields)
     common = _common(fields)
-    if kind == "legacy":
-        kind = "process" if "argv" in value and "command" not in value else "shell"
+    if kind == LEGACY:
+        kind = legacy_kind(value)
         # Agents are found by group, no longer by host; the job goes to the default group.
         fields.take("host", _host, None)
         user = fields.take("user", word, None)
@@ -66,6 +68,11 @@ def read_program(value: Any, at: At) -> Program:
     command = fields.take("command", filled)
     fields.finish()
     return Shell(command=command, **common)
+
+
+def legacy_kind(value: Mapping[str, Any]) -> str:
+    """Return the kind of program that a legacy one is today."""
+    return "process" if "argv" in value and "command" not in value else "shell"
 
 
 def _noop(fields: Fields) -> NoOp:

@@ -25,7 +25,13 @@ from .times import FIRST_US, LAST_US, SECOND_US, parse_daytime, parse_duration, 
 DAY_US = 86_400 * SECOND_US
 # A typo must not ask for a run every microsecond.
 SHORTEST_US = SECOND_US // 10
-STOP_TYPES = ("duration", "daytime")
+STOP_TYPES = {
+    "duration": "duration",
+    "daytime": "daytime",
+    "DurationStopSchedule": "duration",
+    "DaytimeStopSchedule": "daytime",
+}
+STOPS_KNOWN = "duration, daytime"
 
 
 def read_type(fields: Fields, types: dict[str, str], known: str) -> str:
@@ -57,7 +63,7 @@ def read_schedule(value: Any, at: At) -> Schedule:
         and "type" not in fields.data
         and set(fields.data) <= {"start", "stop"}
     ):
-        stop = fields.take("stop", _stop, None)
+        stop = fields.take("stop", read_stop, None)
         schedule = fields.take("start", lambda data, place: _schedule(data, place, stop))
         fields.finish()
         return schedule
@@ -66,7 +72,7 @@ def read_schedule(value: Any, at: At) -> Schedule:
 
 def _schedule(value: Any, at: At, stop: Stop | None) -> Schedule:
     fields = Fields(value, at)
-    kind = read_type(fields, _TYPES, ", ".join(_READERS))
+    kind = read_type(fields, SCHEDULE_TYPES, ", ".join(_READERS))
     common: dict[str, Any] = {
         "enabled": fields.take("enabled", flag, True),
         "args": fields.take("args", words, {}),
@@ -132,7 +138,7 @@ _READERS: dict[str, Callable[[Fields, dict[str, Any]], Schedule]] = {
     "explicit": _explicit,
     "cron": _cron,
 }
-_TYPES = {name: name for name in _READERS} | {
+SCHEDULE_TYPES = {name: name for name in _READERS} | {
     "IntervalSchedule": "interval",
     "DailySchedule": "daily",
     "DailyIntervalSchedule": "daily-interval",
@@ -140,11 +146,10 @@ _TYPES = {name: name for name in _READERS} | {
 }
 
 
-def _stop(value: Any, at: At) -> Stop:
+def read_stop(value: Any, at: At) -> Stop:
+    """Read when a run is stopped, as far as its schedule says."""
     fields = Fields(value, at)
-    names = {name: name for name in STOP_TYPES}
-    names |= {"DurationStopSchedule": "duration", "DaytimeStopSchedule": "daytime"}
-    if read_type(fields, names, ", ".join(STOP_TYPES)) == "duration":
+    if read_type(fields, STOP_TYPES, STOPS_KNOWN) == "duration":
         after_us = fields.take("duration", duration)
         fields.finish()
         if after_us < 0:

@@ -1,0 +1,125 @@
+"""Which keys each kind of thing in a job file takes: the readers themselves are asked.
+
+A reader is given a mapping that remembers what it was asked for. So the JSON Schema and the
+defaults of folders know of a key as soon as a reader takes it, and cannot drift from what is read.
+Called by `job_schema.py` and `folder_defaults.py`; pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from .errors import UserError
+from .parse import read_job
+from .parse_actions import ACTION_TYPES, read_action
+from .parse_conditions import CONDITION_TYPES, read_condition
+from .parse_programs import LEGACY, PROGRAM_TYPES, read_program
+from .parse_schedules import SCHEDULE_TYPES, STOP_TYPES, read_schedule, read_stop
+from .reading import At, KeyPath, Told
+
+MISSING = "missing key: "
+
+
+class Part(NamedTuple):
+    """A part of a job that comes in kinds: the kind of each `type`, and the reader of all."""
+
+    kinds: Mapping[str, str]
+    read: Callable[[Any, At], Any]
+
+
+# A new part of job files gets its row here, and its keys their shapes in `schema_shapes.py`. New
+# kinds and keys of these parts need no row: their readers are asked.
+PARTS = {
+    "schedule": Part(SCHEDULE_TYPES, read_schedule),
+    "stop": Part(STOP_TYPES, read_stop),
+    "program": Part(PROGRAM_TYPES, read_program),
+    "condition": Part(CONDITION_TYPES, read_condition),
+    "action": Part(ACTION_TYPES, read_action),
+}
+
+
+class Keys(NamedTuple):
+    """The keys a reader takes, in its order, and those of them that it misses when they are not
+    there."""
+
+    taken: tuple[str, ...]
+    required: tuple[str, ...]
+
+
+class _Asked(dict[str, Any]):
+    """A mapping that remembers the keys it was asked for."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.keys_asked: dict[str, None] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return an entry, and remember that it was asked for."""
+        self.keys_asked[key] = None
+        return super().get(key, default)
+
+
+def kind_of(part: str, name: Any) -> str | None:
+    """Return the kind that a `type` of a part means, None when it means none."""
+    kinds = PARTS[part].kinds
+    if not isinstance(name, str):
+        return None
+    if name not in kinds and name.startswith("apsis."):
+        name = name.rpartition(".")[2]
+    return kinds.get(name)
+
+
+@lru_cache(maxsize=256)
+def keys_of(part: str, kind: str) -> Keys:
+    """Return the keys of a kind of a part."""
+    name = next(name for name, found in PARTS[part].kinds.items() if found == kind)
+    keys = _keys(PARTS[part].read, {"type": name})
+    if (part, kind) == ("program", LEGACY):
+        # One kind of two forms: either key makes it what it is.
+        argv = _keys(PARTS[part].read, {"type": name, "argv": ["x"]})
+        taken = dict.fromkeys((*keys.taken, *argv.taken))
+        return Keys(tuple(taken), tuple(set(keys.required) & set(argv.required)))
+    return keys
+
+
+@lru_cache(maxsize=1)
+def job_keys() -> Keys:
+    """Return the keys of a job."""
+    return _keys(lambda data, at: read_job(data, at, "x"), {})
+
+
+def problems_within(part: str | None, data: Mapping[str, Any]) -> list[tuple[KeyPath, str]]:
+    """Return what is wrong inside the entries of a mapping that need not be whole.
+
+    Args:
+        part: of which part it is; None: of a job.
+        data: the mapping, with its `type` where the part has kinds.
+    """
+
+    def read(value: Any, at: At) -> Any:
+        return PARTS[part].read(value, at) if part is not None else read_job(value, at, "x")
+
+    return [(path, sentence) for path, sentence in _problems(read, data) if path]
+
+
+def _keys(read: Callable[[Any, At], Any], data: dict[str, Any]) -> Keys:
+    asked = _Asked(data)
+    missed = [
+        sentence.rpartition(MISSING)[2]
+        for path, sentence in _problems(read, asked)
+        if path == () and MISSING in sentence
+    ]
+    return Keys(tuple(asked.keys_asked), tuple(missed))
+
+
+def _problems(read: Callable[[Any, At], Any], data: Mapping[str, Any]) -> list[tuple[KeyPath, str]]:
+    problems: list[tuple[KeyPath, str]] = []
+    try:
+        read(data, At((), problems))
+    except Told:
+        pass
+    except UserError as error:
+        problems.append(((), str(error)))
+    return problems
