@@ -73,6 +73,7 @@ def failed_run(item: BindOne, sentence: str) -> NewRun:
         labels=item.job.labels,
         rerun_of=item.rerun_of,
         ad_hoc=item.job.ad_hoc,
+        priority=item.job.priority,
         error=sentence,
         note=item.note,
     )

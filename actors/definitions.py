@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
+from ..jobs.conditions import leaves
 from ..jobs.job import Job
 from ..store.interface import Reader
 
@@ -50,7 +51,7 @@ class Definitions:
     def params_of(self, job: Job) -> Mapping[str, tuple[str, ...]]:
         """Return the params of the jobs that a job's dependencies name; unknown ones are absent."""
         params = {}
-        for cond in job.conditions:
+        for cond in leaves(job.conditions):
             job_id = getattr(cond, "job_id", None)
             if job_id is not None and job_id not in params:
                 found = self.find(job_id)

@@ -87,6 +87,7 @@ class Book:
             rerun_of=new.rerun_of,
             ad_hoc=new.ad_hoc,
             priority=new.priority,
+            waiting_max_us=new.waiting_max_us,
             cause=cause or None,
         )
         if failed:

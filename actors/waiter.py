@@ -9,25 +9,28 @@ when another ledger speaks, everything is read again. Never starts anything, nev
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from ..jobs.conditions import BoundConst, BoundDependency
+from ..jobs.bound_conditions import BoundCondition, BoundDependency, dependencies
+from ..jobs.judging import OCCUPYING, Verdict, judge
 from ..jobs.run import Run, args_key
 from ..jobs.states import State
 from ..messages.commands import ClearRefused
 from ..messages.hello import Hello, Welcome
-from ..messages.instructions import ClearRun, ConcludeRun, FewerThan, NoteRun
+from ..messages.instructions import ClearRun, ConcludeRun, NoteRun
 from ..messages.post import LEDGER, WAITER, Post
 from ..messages.transitions import Beat, FeedFrame, RunMoved, RunWithdrawn
 from ..store.interface import Reader
 from ..wire.feed import FeedFollower, Then
+from .guard_lines import GuardLine, GuardLines
 from .requests import OpenRequests, earliest
-from .waiting import OCCUPYING, GuardLine, GuardLines, Instance, Interests, Wait, counting
-from .waiting_words import condition_text, missing_text, timeout_text
+from .waiting import Instance, Interests, Wait
+from .waiting_words import deadline_text, timeout_text, until_line
 
-# Runs looked at in one turn; the rest are next, so that no turn blocks for long.
-LOOKS_A_TURN = 2_000
+# Runs looked at in one turn; the rest are next, so that what comes meanwhile is not kept waiting.
+LOOKS_A_TURN = 500
 # Each line is also tried this often without a reason, in case an answer was crossed and lost.
 TRY_LINES_US = 30_000_000
 HELLO = ("hello",)
@@ -170,17 +173,20 @@ class Waiter:
 
     def _moved(self, event: RunMoved, run: Run) -> None:
         """Wake those whom this move of another run may concern."""
+        after = State.ERROR if event.after is State.LOST else event.after
         for run_id in self._interests.of(run.job_id, run.args):
             wait = self._waits[run_id]
             cond = wait.gates[wait.gate]
-            assert isinstance(cond, BoundDependency), f"run {run_id}: indexed without dependency"
-            if event.after in cond.states:
+            if not isinstance(cond, BoundDependency):
+                self._look[run_id] = None
+            elif after in cond.states:
+                # Also when it leaves that state before it is looked at: it has been there.
                 self._pass_gate(wait, cond)
                 self._look[run_id] = None
-            elif cond.exist and event.after not in cond.exist:
+            elif cond.exist and after not in cond.exist:
                 self._look[run_id] = None
         if event.before in OCCUPYING and event.after not in OCCUPYING:
-            line = self._lines.of(run.job_id, run.args)
+            line = self._lines.of_instance(run.job_id, run.args)
             if line is not None:
                 line.freed_seq = event.seq
                 self._next(line)
@@ -190,110 +196,121 @@ class Waiter:
     def _register(self, run: Run) -> None:
         """Begin a wait, or take in what changed of it."""
         wait = self._waits.get(run.run_id)
-        if wait is not None and wait.run.version > run.version:
+        if wait is not None and wait.version > run.version:
             return
-        if wait is not None and wait.run.times.get("waiting") == run.times.get("waiting"):
-            changed = (wait.run.held, wait.run.not_before_us) != (run.held, run.not_before_us)
-            wait.run = run
-            if run.message == _noted(wait):
+        if wait is not None and wait.is_of(run):
+            changed = wait.take(run)
+            if run.message == wait.noted:
                 self._notes.answered(run.run_id)
             if changed:
                 self._withdraw(wait)
                 self._look[run.run_id] = None
             return
         self._drop(run.run_id)
-        wait = self._waits[run.run_id] = Wait(run)
-        self._lines.join(wait)
+        own_us = run.waiting_max_us
+        wait = Wait(run, self._max_time_us if own_us is None else own_us)
+        self._waits[run.run_id] = wait
+        self._lines.join(wait.guards)
         self._look[run.run_id] = None
-        if self._max_time_us is not None:
-            deadline_us = run.times.get("waiting", 0) + self._max_time_us
-            heapq.heappush(self._timers, (deadline_us, run.run_id))
 
     def _drop(self, run_id: str) -> None:
         """A run waits no more, whatever became of it."""
         wait = self._waits.pop(run_id, None)
         if wait is None:
             return
-        self._forget_interest(wait)
+        if wait.gate < len(wait.gates):
+            self._forget_interest(wait, wait.gates[wait.gate])
         self._requests.answered(run_id)
         self._notes.answered(run_id)
-        for line in self._lines.part(wait):
+        for line in self._lines.part(run_id, wait.guards):
             self._next(line)
 
     def _withdraw(self, wait: Wait) -> None:
         """Take back a proposal, since the run is held now, its time has changed or has run out."""
         if not wait.concluded:
-            self._requests.answered(wait.run.run_id)
-        for line in self._lines.part(wait):
-            self._next(line)
-        self._lines.join(wait)
+            self._requests.answered(wait.run_id)
+        for line in self._lines.of_run(wait.guards):
+            if line.withdraw(wait.run_id):
+                self._next(line)
 
-    def _forget_interest(self, wait: Wait) -> None:
-        if wait.gate < len(wait.gates):
-            cond = wait.gates[wait.gate]
-            if isinstance(cond, BoundDependency):
-                self._interests.discard((cond.job_id, args_key(cond.args)), wait.run.run_id)
+    def _forget_interest(self, wait: Wait, cond: BoundCondition) -> None:
+        for needed in dependencies((cond,)):
+            self._interests.discard((needed.job_id, args_key(needed.args)), wait.run_id)
 
-    def _pass_gate(self, wait: Wait, cond: BoundConst | BoundDependency) -> None:
-        if isinstance(cond, BoundDependency):
-            self._interests.discard((cond.job_id, args_key(cond.args)), wait.run.run_id)
+    def _pass_gate(self, wait: Wait, cond: BoundCondition) -> None:
+        self._forget_interest(wait, cond)
         wait.gate += 1
 
     def _advance(self, wait: Wait, now_us: int) -> None:
         """Take a run through its gates as far as it gets, and propose it when it is through."""
-        run = wait.run
-        if run.held or wait.concluded or run.run_id in self._requests:
+        if wait.held or wait.concluded or wait.run_id in self._requests:
             return
-        if self._overdue(run, now_us):
-            self._conclude(wait, timeout_text(wait.condition, self._max_time_us or 0), now_us)
+        if wait.overdue(now_us):
+            reason = timeout_text(wait.condition, wait.max_time_us or 0)
+            self._conclude(wait, State.ERROR, reason, now_us)
             return
-        if run.not_before_us is not None and run.not_before_us > now_us:
-            heapq.heappush(self._timers, (run.not_before_us, run.run_id))
+        if wait.deadline is not None and wait.late(now_us):
+            reason = deadline_text(wait.deadline, wait.condition)
+            self._conclude(wait, wait.deadline.else_state, reason, now_us)
             return
+        next_us = wait.not_before_us
+        if next_us is None or next_us <= now_us:
+            verdict = self._pass_gates(wait, now_us)
+            if verdict is None:
+                self._propose(wait, now_us)
+            elif verdict.final:
+                self._conclude(wait, verdict.else_state, verdict.reason, now_us)
+            next_us = None if verdict is None else verdict.next_us
+        wake_us = earliest(next_us, wait.ends_us())
+        if wake_us is not None and not wait.concluded:
+            self._wake_at(wait, wake_us)
+
+    def _pass_gates(self, wait: Wait, now_us: int) -> Verdict | None:
+        """Pass the gates that are open; return the verdict on the one that is not, if any."""
         while wait.gate < len(wait.gates):
             cond = wait.gates[wait.gate]
             self._note(wait, wait.gate + 1, now_us)
-            if not self._met(wait, cond, now_us):
-                return
+            for needed in dependencies((cond,)):
+                self._interests.add((needed.job_id, args_key(needed.args)), wait.run_id)
+            verdict = judge(cond, self, now_us)
+            if not verdict.met:
+                return verdict
             self._pass_gate(wait, cond)
-        self._propose(wait, now_us)
+        for window in wait.windows:
+            verdict = judge(window, self, now_us)
+            if not verdict.met:
+                # Whoever stands behind it in a line may go first.
+                for line in self._lines.of_run(wait.guards):
+                    self._next(line)
+                return verdict
+        return None
 
-    def _met(self, wait: Wait, cond: BoundConst | BoundDependency, now_us: int) -> bool:
-        """Whether a gate is open; if it can never be, the run is concluded."""
-        if isinstance(cond, BoundConst):
-            return cond.value
-        instance = (cond.job_id, args_key(cond.args))
-        self._interests.add(instance, wait.run.run_id)
-        states = self._found.get(instance)
+    def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
+        """Return what the store says of an instance, read once a turn; see `jobs.judging.Facts`."""
+        states = self._found.get((job_id, key))
         if states is None:
-            states = self._found[instance] = self._reader.instance_states(*instance)
-        if any(states.get(state, 0) for state in cond.states):
-            return True
-        if cond.exist and not any(states.get(state, 0) for state in cond.exist):
-            self._conclude(wait, missing_text(cond), now_us)
-        return False
+            states = self._found[job_id, key] = self._reader.instance_states(job_id, key)
+        return states
 
     # --- proposing ------------------------------------------------------------------------------
 
     def _propose(self, wait: Wait, now_us: int) -> None:
         """Ask the ledger to clear a run, unless enough of its instance are asking already."""
-        run_id = wait.run.run_id
-        self._note(wait, len(wait.gates) + len(wait.guards), now_us)
-        lines: list[GuardLine] = []
-        for guard in counting(wait.guards):
-            line = self._lines.of(guard.job_id, guard.args)
-            assert line is not None, f"run {run_id}: its guard has no line"
-            if len(line.proposed) >= max(guard.n, 1) and run_id not in line.proposed:
+        run_id = wait.run_id
+        self._note(wait, len(wait.gates) + len(wait.guard_conds), now_us)
+        lines = self._lines.of_run(wait.guards)
+        for place, line in enumerate(lines):
+            if not line.has_room(wait.order, run_id):
                 line.queue(wait.order, run_id)
-                for passed in lines:
+                for passed in lines[:place]:
+                    passed.withdraw(run_id)
                     self._next(passed)
                 return
-            lines.append(line)
         for line in lines:
-            line.leave(run_id)
+            line.withdraw(run_id)
             line.proposed[run_id] = None
         wait.blocked_by = None
-        clear = ClearRun(run_id=run_id, guards=wait.guards)
+        clear = ClearRun(run_id=run_id, guards=list(wait.guards))
         self._say(wait, 1, self._requests.send(run_id, Post(LEDGER, clear), now_us))
 
     def _refused(self, message: ClearRefused) -> None:
@@ -303,45 +320,50 @@ class Waiter:
             return
         index = message.guard if message.guard < len(wait.guards) else 0
         wait.blocked_by = index
-        blocking = wait.guards[index]
-        for guard in counting(wait.guards):
-            line = self._lines.of(guard.job_id, guard.args)
-            assert line is not None, f"run {message.run_id}: its guard has no line"
-            line.proposed.pop(message.run_id, None)
-            same = (guard.job_id, guard.args) == (blocking.job_id, blocking.args)
-            if same and isinstance(blocking, FewerThan):
-                line.queue(wait.order, message.run_id)
-                # A place that became free after the ledger looked, and that we heard of first.
-                if max(line.freed_seq, self._read_seq) > message.seq:
-                    self._next(line)
-            else:
+        for line in self._lines.of_run(wait.guards):
+            line.withdraw(message.run_id)
+            if line not in self._lines.of_run(wait.guards[index : index + 1]):
+                self._next(line)
+                continue
+            line.queue(wait.order, message.run_id)
+            # A place that became free after the ledger looked, and that we heard of first.
+            if max(line.freed_seq, self._read_seq) > message.seq:
                 self._next(line)
 
     def _next(self, line: GuardLine) -> None:
         """Have the first in line looked at: a place may be free."""
-        run_id = line.first()
-        if run_id is not None:
-            self._look[run_id] = None
+        if len(line.proposed) < line.room:
+            run_id = line.first()
+            if run_id is not None:
+                self._look[run_id] = None
 
-    def _conclude(self, wait: Wait, reason: str, now_us: int) -> None:
-        run_id = wait.run.run_id
+    def _conclude(self, wait: Wait, state: State, reason: str, now_us: int) -> None:
         self._withdraw(wait)
         wait.concluded = True
-        message = ConcludeRun(run_id=run_id, state=State.ERROR, reason=reason)
-        self._say(wait, 1, self._requests.send(run_id, Post(LEDGER, message), now_us))
+        message = ConcludeRun(run_id=wait.run_id, state=state, reason=reason)
+        self._say(wait, 1, self._requests.send(wait.run_id, Post(LEDGER, message), now_us))
 
     def _note(self, wait: Wait, upto: int, now_us: int) -> None:
         """Note the beginning of each condition up to number `upto`, once."""
-        conds = (*wait.gates, *wait.guard_conds)
-        for cond in conds[wait.seen : upto]:
+        for cond in wait.noted_conds[wait.seen : upto]:
             wait.seen += 1
-            note = NoteRun(run_id=wait.run.run_id, message=_line(cond))
-            post = self._notes.send(wait.run.run_id, Post(LEDGER, note), now_us)
-            self._say(wait, 0, post)
+            self._say_line(wait, until_line(cond), now_us)
+
+    def _say_line(self, wait: Wait, line: str, now_us: int) -> None:
+        wait.noted = line
+        note = NoteRun(run_id=wait.run_id, message=line)
+        self._say(wait, 0, self._notes.send(wait.run_id, Post(LEDGER, note), now_us))
 
     def _say(self, wait: Wait, rank: int, post: Post) -> None:
         """Send in this turn: notes before proposals, each in the order of priority, time, id."""
         self._posts.append(((rank, *wait.order), post))
+
+    # --- the clock ------------------------------------------------------------------------------
+
+    def _wake_at(self, wait: Wait, at_us: int) -> None:
+        if wait.timer_us is None or at_us < wait.timer_us:
+            wait.timer_us = at_us
+            heapq.heappush(self._timers, (at_us, wait.run_id))
 
     def _time(self, now_us: int) -> None:
         while self._timers and self._timers[0][0] <= now_us:
@@ -349,22 +371,11 @@ class Waiter:
             wait = self._waits.get(run_id)
             if wait is None:
                 continue
-            if self._overdue(wait.run, now_us) and not wait.run.held and not wait.concluded:
+            wait.timer_us = None
+            over = wait.overdue(now_us) or wait.late(now_us)
+            if over and not wait.held and not wait.concluded:
                 self._requests.answered(run_id)
+            ends_us = wait.ends_us()
+            if not over and ends_us is not None:
+                self._wake_at(wait, ends_us)
             self._look[run_id] = None
-
-    def _overdue(self, run: Run, now_us: int) -> bool:
-        """Whether a run has waited longer than any may."""
-        if self._max_time_us is None:
-            return False
-        return run.times.get("waiting", now_us) + self._max_time_us <= now_us
-
-
-def _line(cond: Any) -> str:
-    return f"waiting until: {condition_text(cond)}"
-
-
-def _noted(wait: Wait) -> str | None:
-    """The line noted last, by which the ledger's record acknowledges it."""
-    conds = (*wait.gates, *wait.guard_conds)
-    return _line(conds[wait.seen - 1]) if wait.seen else None

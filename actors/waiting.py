@@ -1,56 +1,95 @@
-"""What the waiter keeps of each waiting run, and the indexes that wake it.
+"""What the waiter keeps of each waiting run, and the index that wakes it.
 
 A transition touches only the runs whose present condition names its instance: `Interests` finds
-them by job id first and by args second, so that all other transitions cost one look-up. `GuardLine`
-is the queue of those that a guard of one instance holds back. Nothing here decides or sends.
+them by job id first and by args second, so that all other transitions cost one look-up. Nothing
+here decides or sends.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
-
-from ..jobs.conditions import (
+from ..jobs.bound_conditions import (
+    BoundAll,
     BoundCondition,
-    BoundConst,
-    BoundDependency,
+    BoundGuard,
     BoundMaxRunning,
-    BoundSkipDuplicate,
+    BoundNotAfter,
+    BoundTimeWindow,
 )
+from ..jobs.judging import OCCUPYING
 from ..jobs.run import Run, args_key
-from ..jobs.states import State
 from ..messages.instructions import FewerThan, Guard, NoneOf
+from .guard_lines import Order
+from .waiting_words import UNTIL, until_line
 
 Instance = tuple[str, str]
-Order = tuple[int, int, int]
-OCCUPYING = (State.STARTING, State.RUNNING)
 
 
 class Wait:
-    """One waiting run: how far it got. Gates are passed one by one, guards all together at the end.
+    """One waiting run: how far it got. Only what is needed of the run is kept.
 
-    `seen` counts the conditions whose beginning has been noted in the run's log. `concluded`: the
-    ledger has been asked to end the run.
+    Gates are passed one by one and never looked at again, but for `windows`, which must be open
+    at the end; `deadline` is in force all the time; guards are decided all together at the end.
+    `seen` counts the conditions whose beginning has been noted in the run's log. `noted` is the
+    line asked for last. `concluded`: the ledger has been asked to end the run.
     """
 
-    __slots__ = ("blocked_by", "concluded", "gate", "gates", "guard_conds", "guards", "run", "seen")
+    __slots__ = (
+        "blocked_by",
+        "concluded",
+        "deadline",
+        "gate",
+        "gates",
+        "guard_conds",
+        "guards",
+        "held",
+        "max_time_us",
+        "not_before_us",
+        "noted",
+        "order",
+        "run_id",
+        "seen",
+        "since_us",
+        "timer_us",
+        "version",
+        "windows",
+    )
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.gates = tuple(c for c in run.conds if isinstance(c, BoundConst | BoundDependency))
-        self.guard_conds = tuple(
-            c for c in run.conds if isinstance(c, BoundMaxRunning | BoundSkipDuplicate)
-        )
-        self.guards = [guard_of(cond, run) for cond in self.guard_conds]
+    def __init__(self, run: Run, max_time_us: int | None) -> None:
+        self.run_id = run.run_id
+        self.order: Order = (-run.priority, run.schedule_us, run.number)
+        self.since_us = run.times.get("waiting", 0)
+        self.max_time_us = max_time_us
+        self.gates = tuple(c for c in run.conds if not isinstance(c, BoundGuard | BoundNotAfter))
+        self.windows = _windows(self.gates)
+        deadlines = [cond for cond in run.conds if isinstance(cond, BoundNotAfter)]
+        self.deadline = min(deadlines, key=lambda cond: cond.at_us, default=None)
+        self.guard_conds = tuple(c for c in run.conds if isinstance(c, BoundGuard))
+        self.guards: tuple[Guard, ...] = tuple(guard_of(cond, run) for cond in self.guard_conds)
         self.gate = 0
-        self.seen = 0
+        self.seen = self._seen(run.message)
+        self.noted: str | None = None
         self.blocked_by: int | None = None
         self.concluded = False
+        self.timer_us: int | None = None
+        self.version = run.version
+        self.held = run.held
+        self.not_before_us = run.not_before_us
+
+    def take(self, run: Run) -> bool:
+        """Take in a newer record of the same wait; return whether it may move otherwise now."""
+        changed = (self.held, self.not_before_us) != (run.held, run.not_before_us)
+        self.version, self.held = run.version, run.held
+        self.not_before_us = run.not_before_us
+        return changed
+
+    def is_of(self, run: Run) -> bool:
+        """Whether a record is of this same wait, not of one that began later."""
+        return self.since_us == run.times.get("waiting", 0)
 
     @property
-    def order(self) -> Order:
-        """Who goes first when several may: priority, schedule time, id."""
-        return (-self.run.priority, self.run.schedule_us, self.run.number)
+    def noted_conds(self) -> tuple[BoundCondition, ...]:
+        """The conditions whose beginning is noted, in the order in which they are waited for."""
+        return (*self.gates, *self.guard_conds)
 
     @property
     def condition(self) -> BoundCondition | None:
@@ -61,8 +100,32 @@ class Wait:
             return self.guard_conds[self.blocked_by or 0]
         return None
 
+    def overdue(self, now_us: int) -> bool:
+        """Whether the run has waited longer than it may."""
+        return self.max_time_us is not None and self.since_us + self.max_time_us <= now_us
 
-def guard_of(cond: BoundMaxRunning | BoundSkipDuplicate, run: Run) -> Guard:
+    def late(self, now_us: int) -> bool:
+        """Whether the run's deadline has passed."""
+        return self.deadline is not None and self.deadline.at_us < now_us
+
+    def ends_us(self) -> int | None:
+        """When the wait ends by the clock alone, None: never."""
+        over_us = None if self.max_time_us is None else self.since_us + self.max_time_us
+        late_us = None if self.deadline is None else self.deadline.at_us + 1
+        if over_us is None or late_us is None:
+            return over_us if late_us is None else late_us
+        return min(over_us, late_us)
+
+    def _seen(self, message: str | None) -> int:
+        """How many conditions were noted before the waiter was started anew."""
+        if message is not None and message.startswith(UNTIL):
+            for index, cond in enumerate(self.noted_conds):
+                if until_line(cond) == message:
+                    return index + 1
+        return 0
+
+
+def guard_of(cond: BoundGuard, run: Run) -> Guard:
     """Return the guard the ledger decides the condition by."""
     if isinstance(cond, BoundMaxRunning):
         return FewerThan(job_id=cond.job_id, args=cond.args, states=OCCUPYING, n=cond.count)
@@ -72,7 +135,7 @@ def guard_of(cond: BoundMaxRunning | BoundSkipDuplicate, run: Run) -> Guard:
 
 
 class Interests:
-    """Which runs wait at a dependency on which instance."""
+    """Which runs wait at a condition that names which instance."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, dict[str, dict[str, None]]] = {}
@@ -99,92 +162,10 @@ class Interests:
         return list(keys.get(args_key(args), ())) if keys else []
 
 
-class GuardLine:
-    """The runs a guard on one instance concerns: those proposed and those held back.
-
-    At most `n` are proposed at a time; the rest stay in line, so that a thousand waiting runs of
-    one instance do not all ask at each of its moves.
-    """
-
-    def __init__(self) -> None:
-        self.members: dict[str, None] = {}
-        self.proposed: dict[str, None] = {}
-        self.freed_seq = -1
-        self._line: list[tuple[Order, str]] = []
-        self._in_line: set[str] = set()
-
-    def queue(self, order: Order, run_id: str) -> None:
-        """Put a run in line."""
-        if run_id not in self._in_line:
-            self._in_line.add(run_id)
-            heapq.heappush(self._line, (order, run_id))
-
-    def leave(self, run_id: str) -> None:
-        """Take a run out of line, if it is in it."""
-        self._in_line.discard(run_id)
-
-    def first(self) -> str | None:
-        """Take the first run out of line; None when the line is empty."""
-        while self._line:
-            _, run_id = heapq.heappop(self._line)
-            if run_id in self._in_line:
-                self._in_line.discard(run_id)
-                return run_id
-        return None
-
-
-class GuardLines:
-    """The lines by instance; one lives as long as a waiting run has a guard on its instance."""
-
-    def __init__(self) -> None:
-        self._jobs: dict[str, dict[str, GuardLine]] = {}
-
-    def join(self, wait: Wait) -> None:
-        """A run with guards begins to wait."""
-        for guard in counting(wait.guards):
-            lines = self._jobs.setdefault(guard.job_id, {})
-            line = lines.setdefault(args_key(guard.args), GuardLine())
-            line.members[wait.run.run_id] = None
-
-    def part(self, wait: Wait) -> list[GuardLine]:
-        """A run waits no more: return the lines it was proposed in, where the next may be asked."""
-        run_id = wait.run.run_id
-        touched = []
-        for guard in counting(wait.guards):
-            line = self.of(guard.job_id, guard.args)
-            if line is None:
-                continue
-            line.leave(run_id)
-            line.members.pop(run_id, None)
-            if run_id in line.proposed:
-                del line.proposed[run_id]
-                touched.append(line)
-            if not line.members:
-                key = args_key(guard.args)
-                del self._jobs[guard.job_id][key]
-                if not self._jobs[guard.job_id]:
-                    del self._jobs[guard.job_id]
-        return touched
-
-    def of(self, job_id: str, args: dict[str, str]) -> GuardLine | None:
-        """Return the line of an instance, None when no waiting run has a guard on it."""
-        lines = self._jobs.get(job_id)
-        return lines.get(args_key(args)) if lines else None
-
-    def __bool__(self) -> bool:
-        return bool(self._jobs)
-
-    def __iter__(self) -> Iterator[GuardLine]:
-        for lines in list(self._jobs.values()):
-            yield from list(lines.values())
-
-
-def counting(guards: list[Guard]) -> Iterator[FewerThan]:
-    """Yield the guards that hold a run back until a place is free, each instance once."""
-    seen: set[Instance] = set()
-    for guard in guards:
-        if isinstance(guard, FewerThan):
-            instance = (guard.job_id, args_key(guard.args))
-            if instance not in seen:
-                seen.add(instance)
-                yield guard
+def _windows(gates: tuple[BoundCondition, ...]) -> tuple[BoundTimeWindow, ...]:
+    """Return the windows among gates, those of an `all` too: they must be open at the start."""
+    found: list[BoundTimeWindow] = []
+    for gate in gates:
+        members = gate.conditions if isinstance(gate, BoundAll) else (gate,)
+        found += [member for member in members if isinstance(member, BoundTimeWindow)]
+    return tuple(found)

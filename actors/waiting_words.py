@@ -1,43 +1,33 @@
-"""What the run log says of conditions, as the Apsis-compatible API words it."""
+"""What the run log says of waiting, as the Apsis-compatible API words it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from ..jobs.bound_conditions import BoundCondition
+from ..jobs.words import condition_words, instance_words
 
-from ..jobs.conditions import BoundCondition, BoundConst, BoundDependency, BoundMaxRunning
-from ..jobs.states import State
-
-
-def instance_text(job_id: str, args: dict[str, str]) -> str:
-    """Return `job(name=value …)`, by name."""
-    return f"{job_id}({' '.join(f'{name}={value}' for name, value in sorted(args.items()))})"
+UNTIL = "waiting until: "
+NOT_YET = "not yet: "
+# The responder's name of it.
+instance_text = instance_words
 
 
-def condition_text(cond: BoundCondition) -> str:
-    """Return a bound condition in words."""
-    match cond:
-        case BoundConst():
-            return f"constant {cond.value}"
-        case BoundDependency():
-            return f"dependency {instance_text(cond.job_id, cond.args)} is {_names(cond.states)}"
-        case BoundMaxRunning():
-            instance = instance_text(cond.job_id, cond.args)
-            return f"fewer than {cond.count} runs of {instance} running"
-        case _:
-            return f"no other run of the instance is {_names(cond.check_states)}"
+def until_line(cond: BoundCondition) -> str:
+    """Return the line that says that a condition is waited for now."""
+    return UNTIL + condition_words(cond)
 
 
-def missing_text(cond: BoundDependency) -> str:
-    """Return why a run whose dependency does not exist is an error."""
-    instance = instance_text(cond.job_id, cond.args)
-    return f"no dependency {instance} exists in {_names(cond.exist)}"
+def not_yet_line(reason: str) -> str:
+    """Return the line that says what a check found lacking."""
+    return NOT_YET + reason
 
 
 def timeout_text(cond: BoundCondition | None, max_time_us: int) -> str:
     """Return why a run that waited too long is an error."""
-    what = condition_text(cond) if cond is not None else "its start"
+    what = condition_words(cond) if cond is not None else "its start"
     return f"waiting for {what}: timeout after {max_time_us / 1e6:g} s"
 
 
-def _names(states: Iterable[State]) -> str:
-    return "|".join(states)
+def deadline_text(cond: BoundCondition, waited_for: BoundCondition | None) -> str:
+    """Return why a run whose deadline has passed does not start."""
+    what = condition_words(waited_for) if waited_for is not None else "its start"
+    return f"waiting for {what}: {condition_words(cond)} has passed"

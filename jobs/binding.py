@@ -12,19 +12,9 @@ from typing import Any
 import msgspec
 
 from .actions import Action
+from .bind_conditions import ConditionBinder, condition_texts, needs_calendar
+from .bound_conditions import BoundCondition
 from .calendars import Calendar
-from .conditions import (
-    BoundCondition,
-    BoundConst,
-    BoundDependency,
-    BoundMaxRunning,
-    BoundSkipDuplicate,
-    Condition,
-    Const,
-    Dependency,
-    MaxRunning,
-    SkipDuplicate,
-)
 from .errors import UserError
 from .job import Job
 from .params import needs_limits, why_not, with_defaults
@@ -40,7 +30,6 @@ from .programs import (
 )
 from .run import NewRun
 from .schedules import Fire
-from .states import reachable_from
 from .templates import builtins, expand, is_template
 from .times import parse_duration
 
@@ -114,9 +103,11 @@ def propagate_args(
 
 
 def needs_templates(job: Job) -> bool:
-    """Whether binding the job is the binder's: a text of it holds a template, or args are to be
-    matched with a pattern."""
-    return needs_limits(job.param_specs) or any(map(is_template, _texts(job)))
+    """Whether binding the job is the binder's: a text of it holds a template, args are to be
+    matched with a pattern, or a calendar is that of a file."""
+    return (
+        needs_limits(job.param_specs) or needs_calendar(job) or any(map(is_template, _texts(job)))
+    )
 
 
 def bind(
@@ -126,24 +117,25 @@ def bind(
     find_job: FindJob,
     calendars: Mapping[str, Calendar],
     *,
+    schedule_us: int,
     default_timeout: TimeoutSpec | None = None,
 ) -> Bound:
     """Bind a job to args. `run_id` may be "None" when a job is only checked.
 
     Args:
         find_job: gives the job of an id, None when there is none.
+        schedule_us: the run's schedule time, by which conditions find their day.
         default_timeout: for programs that name no timeout.
     Raises:
         BindingError: args do not fit, or something in the job cannot be bound.
     """
     check_args(job, args)
-    binder = _Binder(job, args, run_id, find_job, calendars)
+    binder = _Binder(job, args, run_id, calendars)
+    conditions = ConditionBinder(job, args, schedule_us, binder.expand, find_job, calendars)
     try:
         return Bound(
             program=binder.program(default_timeout),
-            conds=tuple(
-                bound for cond in job.conditions if (bound := binder.condition(cond)) is not None
-            ),
+            conds=conditions.bind(),
             actions=job.actions,
         )
     except BindingError:
@@ -180,9 +172,19 @@ def new_run(
         "definition": definition,
         "labels": job.labels,
         "ad_hoc": job.ad_hoc,
+        "priority": job.priority,
+        "waiting_max_us": job.waiting_max_us,
     } | extra
     try:
-        bound = bind(job, args, run_id, find_job, calendars, default_timeout=default_timeout)
+        bound = bind(
+            job,
+            args,
+            run_id,
+            find_job,
+            calendars,
+            schedule_us=schedule_us,
+            default_timeout=default_timeout,
+        )
     except BindingError as error:
         return NewRun(**fields, error=str(error))
     return NewRun(**fields, program=bound.program, conds=bound.conds, actions=bound.actions)
@@ -204,24 +206,23 @@ def signal_number(text: str) -> int:
 
 
 class _Binder:
-    """Binds the parts of one job for one run."""
+    """Renders texts for one run of a job, and binds its program."""
 
     def __init__(
         self,
         job: Job,
         args: Mapping[str, str],
         run_id: str,
-        find_job: FindJob,
         calendars: Mapping[str, Calendar],
     ) -> None:
         self._job = job
         self._args = args
         self._run_id = run_id
-        self._find_job = find_job
         self._calendars = calendars
         self._builtins: dict[str, Any] | None = None
 
-    def _expand(self, text: str) -> str:
+    def expand(self, text: str) -> str:
+        """Render a text for the run."""
         if not is_template(text):
             return text
         if self._builtins is None:
@@ -238,16 +239,16 @@ class _Binder:
             case NoOp(duration=None):
                 return BoundNoOp(success=program.success)
             case NoOp():
-                text = self._expand(program.duration or "")
+                text = self.expand(program.duration or "")
                 return BoundNoOp(
                     duration_us=max(0, parse_duration(text)),
                     duration_text=text,
                     success=program.success,
                 )
             case Process():
-                argv = tuple(map(self._expand, program.argv))
+                argv = tuple(map(self.expand, program.argv))
             case Shell():
-                argv = (BASH, "-c", self._expand(program.command))
+                argv = (BASH, "-c", self.expand(program.command))
         return self._process(program, argv, default_timeout)
 
     def _process(
@@ -256,76 +257,25 @@ class _Binder:
         if any("\0" in word for word in argv):
             raise BindingError("argv: holds a NUL character: expected none")
         timeout = program.timeout or default
-        user = None if program.sudo_user is None else self._expand(program.sudo_user)
+        user = None if program.sudo_user is None else self.expand(program.sudo_user)
         return BoundProcess(
             argv=argv,
-            group_id=self._expand(program.group_id),
+            group_id=self.expand(program.group_id),
             sudo_user=user,
-            stop_signal=signal_number(self._expand(program.stop.signal)),
+            stop_signal=signal_number(self.expand(program.stop.signal)),
             grace_us=self._grace_us(program.stop),
-            timeout_us=None if timeout is None else parse_duration(self._expand(timeout.duration)),
-            timeout_signal=15 if timeout is None else signal_number(self._expand(timeout.signal)),
+            timeout_us=None if timeout is None else parse_duration(self.expand(timeout.duration)),
+            timeout_signal=15 if timeout is None else signal_number(self.expand(timeout.signal)),
             mem_max_bytes=_bytes(program.mem_max_gb),
-            cwd=None if program.cwd is None else self._expand(program.cwd),
-            env={name: self._expand(value) for name, value in program.env.items()},
+            cwd=None if program.cwd is None else self.expand(program.cwd),
+            env={name: self.expand(value) for name, value in program.env.items()},
             umask=None if program.umask is None else int(program.umask, 8),
         )
 
     def _grace_us(self, stop: StopSpec) -> int | None:
         if stop.grace_period is None:
             return None
-        return max(0, parse_duration(self._expand(stop.grace_period)))
-
-    # --- conditions -----------------------------------------------------------------------------
-
-    def condition(self, cond: Condition) -> BoundCondition | None:
-        """Bind a condition; None when it is not enabled for this run."""
-        if not self._enabled(cond.enabled):
-            return None
-        match cond:
-            case Const():
-                return BoundConst(value=cond.value)
-            case Dependency():
-                return self._dependency(cond)
-            case MaxRunning():
-                count = self._expand(cond.count)
-                try:
-                    number = int(count)
-                except ValueError:
-                    raise BindingError(f"max_running: count {count!r}: expected a number") from None
-                return BoundMaxRunning(
-                    count=number, job_id=cond.job_id or self._job.job_id, args=dict(self._args)
-                )
-            case SkipDuplicate():
-                return BoundSkipDuplicate(
-                    check_states=cond.check_states, target_state=cond.target_state
-                )
-
-    def _enabled(self, enabled: bool | str) -> bool:
-        if isinstance(enabled, bool):
-            return enabled
-        text = self._expand(enabled)
-        return {"true": True, "True": True, "false": False, "False": False}.get(text, bool(text))
-
-    def _dependency(self, cond: Dependency) -> BoundDependency:
-        job_id = self._expand(cond.job_id)
-        job = self._find_job(job_id)
-        if job is None:
-            raise BindingError(f"unknown job ID in condition: {job_id}")
-        args = {}
-        for param in sorted(job.params):
-            if param in cond.args:
-                args[param] = self._expand(cond.args[param])
-            elif param in self._args:
-                args[param] = self._args[param]
-            elif (default := job.default_of(param)) is not None:
-                args[param] = default
-            else:
-                raise BindingError(f"no value for param {param} of job {job_id}")
-        exist = cond.exist
-        if exist is True:
-            exist = tuple(sorted(reachable_from(frozenset(cond.states))))
-        return BoundDependency(job_id=job_id, args=args, states=cond.states, exist=exist or ())
+        return max(0, parse_duration(self.expand(stop.grace_period)))
 
 
 def _bytes(gb: float | None) -> int | None:
@@ -349,14 +299,4 @@ def _texts(job: Job) -> Iterable[str]:
         yield from program.env.values()
         if timeout is not None:
             yield from (timeout.duration, timeout.signal)
-    for cond in job.conditions:
-        if isinstance(cond.enabled, str):
-            yield cond.enabled
-        match cond:
-            case Dependency():
-                yield cond.job_id
-                yield from cond.args.values()
-            case MaxRunning():
-                yield cond.count
-            case _:
-                pass
+    yield from condition_texts(job.conditions)

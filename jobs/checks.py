@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from . import binding
 from .binding import bind, check_args, schedule_args
 from .calendars import Calendar
-from .conditions import Dependency, MaxRunning
+from .conditions import AllOf, Condition, Dependency, MaxRunning, leaves
 from .errors import UserError
 from .job import Job
 from .params import why_not
@@ -92,7 +92,7 @@ class _Checker:
                 if fire is None:
                     continue
                 tried = True
-                self._bind(job, schedule_args(job, fire))
+                self._bind(job, schedule_args(job, fire), fire.at_us)
             except UserError as error:
                 tried = True
                 label = f"schedule[{index}]" if len(job.schedules) > 1 else "schedule"
@@ -119,9 +119,10 @@ class _Checker:
 
     # --- as a run would be bound ----------------------------------------------------------------
 
-    def _bind(self, job: Job, args: dict[str, str]) -> None:
+    def _bind(self, job: Job, args: dict[str, str], at_us: int) -> None:
         check_args(job, args)
-        bind(self._cheaper(job, args), args, NO_RUN, self._find, self._calendars)
+        cheaper = self._cheaper(job, args)
+        bind(cheaper, args, NO_RUN, self._find, self._calendars, schedule_us=at_us)
 
     def _cheaper(self, job: Job, args: Mapping[str, str]) -> Job:
         """Return a job that binds if this one does, its command not rendered where only names are
@@ -158,12 +159,13 @@ class _Checker:
                 yield Problem(job_id=job.job_id, sentence=f"template: {error}")
 
     def _conditions(self, job: Job) -> Iterator[Problem]:
-        for index, cond in enumerate(job.conditions):
+        for index, entry in enumerate(job.conditions):
             where: KeyPath = ("condition", index)
-            if isinstance(cond, Dependency) and cond.enabled is not False:
-                yield from self._reference(job, "condition", cond.job_id, cond.args, where)
-            elif isinstance(cond, MaxRunning) and cond.job_id is not None:
-                yield from self._reference(job, "condition", cond.job_id, None, where)
+            for cond in leaves((entry,)):
+                if isinstance(cond, Dependency) and cond.enabled is not False:
+                    yield from self._reference(job, "condition", cond.job_id, cond.args, where)
+                elif isinstance(cond, MaxRunning) and cond.job_id is not None:
+                    yield from self._reference(job, "condition", cond.job_id, None, where)
 
     def _actions(self, job: Job) -> Iterator[Problem]:
         for index, action in enumerate(job.actions):
@@ -221,8 +223,8 @@ def _cycles(jobs: Mapping[str, Job]) -> list[Problem]:
 
 def _certain_targets(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
     """Yield the jobs of which a run of the same args is waited for."""
-    for cond in job.conditions:
-        if not isinstance(cond, Dependency) or cond.enabled is not True:
+    for cond in _certain(job.conditions):
+        if not isinstance(cond, Dependency):
             continue
         target = jobs.get(cond.job_id)
         if target is not None and all(
@@ -230,6 +232,17 @@ def _certain_targets(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
             for param in target.params
         ):
             yield cond.job_id
+
+
+def _certain(conditions: Iterable[Condition]) -> Iterator[Condition]:
+    """Yield the conditions that each hold a run back: those of an `any` or `not` need not."""
+    for cond in conditions:
+        if cond.enabled is not True:
+            continue
+        if isinstance(cond, AllOf):
+            yield from _certain(cond.conditions)
+        else:
+            yield cond
 
 
 def _is_handed_on(text: str, param: str) -> bool:

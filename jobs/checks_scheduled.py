@@ -72,7 +72,8 @@ class _Waited:
             bare = replace(job, program=NoOp(), conditions=conditions)
             for args in self._args(job, self._now_us, self._now_us + DAY_US):
                 try:
-                    bound = bind(bare, args, NO_RUN, find, self._calendars)
+                    now_us = self._now_us
+                    bound = bind(bare, args, NO_RUN, find, self._calendars, schedule_us=now_us)
                 except UserError:
                     continue  # It is an error, told where errors are.
                 for cond in bound.conds:

@@ -1,17 +1,46 @@
-"""Conditions as values: what a job's runs wait for, and what a run is bound to.
+"""Conditions as values, as written in a job: what its runs wait for.
 
-A bound condition is either *one-way*, decided by the waiter (`BoundConst`, `BoundDependency`), or a
-*guard*, proposed by the waiter and decided by the ledger at the instant of the move
-(`BoundMaxRunning`, `BoundSkipDuplicate`).
+`bound_conditions.py` has what they become for one run. A text may be a template wherever a run's
+args can matter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
+# The bound forms go by this module's name too: a caller that knows only the plain kinds needs no
+# other.
+from .bound_conditions import (
+    BoundCondition,
+    BoundConst,
+    BoundDependency,
+    BoundMaxRunning,
+    BoundSkipDuplicate,
+)
 from .states import State
 
-# --- as written in a job ------------------------------------------------------------------------
+__all__ = [
+    "AllOf",
+    "AnyOf",
+    "BoundCondition",
+    "BoundConst",
+    "BoundDependency",
+    "BoundMaxRunning",
+    "BoundSkipDuplicate",
+    "Condition",
+    "Const",
+    "Dependency",
+    "MaxRunning",
+    "Moment",
+    "Not",
+    "NotAfter",
+    "NotBefore",
+    "SkipDuplicate",
+    "TimeWindow",
+    "leaves",
+]
 
 
 class Const(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="const"):
@@ -35,6 +64,9 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     enabled: bool | str = True
 
 
+# --- guards: decided by the ledger at the instant of the start ----------------------------------
+
+
 class MaxRunning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="max_running"):
     """Wait while `count` or more runs of the job with the same args are starting or running."""
 
@@ -53,45 +85,107 @@ class SkipDuplicate(
     enabled: bool | str = True
 
 
-Condition = Const | Dependency | MaxRunning | SkipDuplicate
-
-# --- bound --------------------------------------------------------------------------------------
+# --- times --------------------------------------------------------------------------------------
 
 
-class BoundConst(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="const"):
-    """A constant."""
+class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An instant: `time`, or a `daytime` in `tz`, `date_shift` days after the local date of the
+    run's schedule time. The texts may be templates."""
 
-    value: bool
+    time: str | None = None
+    daytime: str | None = None
+    tz: str | None = None
+    date_shift: int = 0
 
 
-class BoundDependency(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dependency"
+class NotBefore(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type",
+    tag="not_before",
+):  # fmt: skip
+    """Wait until an instant."""
+
+    moment: Moment
+    enabled: bool | str = True
+
+
+class NotAfter(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type",
+    tag="not_after",
+):  # fmt: skip
+    """The run goes to `else_state` if it has not started by an instant."""
+
+    moment: Moment
+    else_state: State = State.SKIPPED
+    enabled: bool | str = True
+
+
+class TimeWindow(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type",
+    tag="time_window",
+):  # fmt: skip
+    """Start only from one daytime to before another, on the days of a calendar.
+
+    A window whose end is not after its start reaches into the next day.
+    """
+
+    start: str
+    end: str
+    tz: str
+    calendar: str = "all"
+    enabled: bool | str = True
+
+
+# --- composition --------------------------------------------------------------------------------
+
+
+class AllOf(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="all"
 ):
-    """A dependency on one instance (job and args). `exist` empty: existence is not asked for."""
+    """All of the conditions hold at one moment; guards among them stand beside it."""
 
-    job_id: str
-    args: dict[str, str]
-    states: tuple[State, ...] = (State.SUCCESS,)
-    exist: tuple[State, ...] = ()
+    conditions: tuple[Condition, ...]
+    enabled: bool | str = True
 
 
-class BoundMaxRunning(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="max_running"
+class AnyOf(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="any"
 ):
-    """Fewer than `count` runs of the instance may be starting or running."""
+    """At least one of the conditions holds. No guards among them."""
 
-    count: int
-    job_id: str
-    args: dict[str, str]
+    conditions: tuple[Condition, ...]
+    enabled: bool | str = True
 
 
-class BoundSkipDuplicate(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="skip_duplicate"
+class Not(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="not"
 ):
-    """No other run of the run's own instance may be in one of `check_states`."""
+    """The condition does not hold. It is no guard."""
 
-    check_states: tuple[State, ...]
-    target_state: State
+    condition: Condition
+    enabled: bool | str = True
 
 
-BoundCondition = BoundConst | BoundDependency | BoundMaxRunning | BoundSkipDuplicate
+Condition = (
+    Const
+    | Dependency
+    | MaxRunning
+    | SkipDuplicate
+    | NotBefore
+    | NotAfter
+    | TimeWindow
+    | AllOf
+    | AnyOf
+    | Not
+)
+
+
+def leaves(conditions: tuple[Condition, ...]) -> Iterator[Condition]:
+    """Yield the conditions that are not composed of others, however deep they are."""
+    for cond in conditions:
+        match cond:
+            case AllOf() | AnyOf():
+                yield from leaves(cond.conditions)
+            case Not():
+                yield from leaves((cond.condition,))
+            case _:
+                yield cond

@@ -17,6 +17,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A job. `params` is sorted; `schedules` in file order; `metadata["labels"]` a list of str.
 
     `param_specs` has what some params take, by name; the others take any text.
+    Of runs that wait for the same place those of a higher `priority` go first. `waiting_max_us`:
+    how long its runs may wait, None: as the settings say.
     """
 
     job_id: str
@@ -28,6 +30,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, Any] = {}
     ad_hoc: bool = False
     param_specs: dict[str, ParamSpec] = {}
+    priority: int = 0
+    waiting_max_us: int | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:

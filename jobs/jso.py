@@ -11,14 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 from .actions import Action
-from .conditions import (
+from .bound_conditions import (
+    BoundAll,
+    BoundAny,
     BoundCondition,
     BoundConst,
     BoundDependency,
     BoundMaxRunning,
+    BoundNot,
+    BoundNotAfter,
+    BoundNotBefore,
     BoundSkipDuplicate,
-    Condition,
+    BoundTimeWindow,
+    dependencies,
 )
+from .conditions import Condition
 from .job import Job
 from .params import spec_data
 from .programs import BoundNoOp, BoundProcess, BoundProgram, Program
@@ -27,7 +34,7 @@ from .run import Run
 from .schedule_types import Schedule
 from .schedules import describe
 from .states import State, api_state
-from .times import SECOND_US, format_time_ms
+from .times import SECOND_US, format_daytime, format_time, format_time_ms
 from .unparse import action_data, condition_data, program_data, schedule_data
 from .words import action_words, condition_words, program_words
 
@@ -60,7 +67,7 @@ def run_summary_jso(run: Run) -> dict[str, Any]:
     }
     if run.expected:
         found["expected"] = True
-    needed = [[cond.job_id, cond.args] for cond in run.conds if isinstance(cond, BoundDependency)]
+    needed = [[cond.job_id, cond.args] for cond in dependencies(run.conds)]
     if needed:
         found["dependencies"] = needed
     return found
@@ -97,7 +104,10 @@ def job_jso(job: Job, find_job: Callable[[str], Job | None] | None = None) -> di
         find_job: gives the job of an ID, so that args which dependencies inherit can be shown.
     """
     common, resolved = split_conditions(job, condition_jso, find_job)
-    return {
+    own: dict[str, Any] = {"priority": job.priority} if job.priority else {}
+    if job.waiting_max_us is not None:
+        own["waiting"] = {"max_time": job.waiting_max_us / SECOND_US}
+    return own | {
         "job_id": job.job_id,
         "params": list(job.params),
         "param_specs": {name: spec_data(spec) for name, spec in job.param_specs.items()},
@@ -202,9 +212,31 @@ def condition_jso(cond: Condition | BoundCondition, run: Run | None = None) -> d
             if run is not None:
                 found["instance"] = [run.job_id, run.args]
                 found["run_id"] = run.run_id
+        case BoundAll() | BoundAny():
+            kind = "all" if isinstance(cond, BoundAll) else "any"
+            found = {"type": kind, "conditions": [condition_jso(c, run) for c in cond.conditions]}
+        case BoundNot():
+            found = {"type": "not", "condition": condition_jso(cond.condition, run)}
+        case BoundNotBefore():
+            found = {"type": "not_before", "time": format_time(cond.at_us)}
+        case BoundNotAfter():
+            found = {"type": "not_after", "time": format_time(cond.at_us)}
+            found["else_state"] = cond.else_state.value
+        case BoundTimeWindow():
+            found = _window(cond)
         case _:
             found = condition_data(cond)
     return found | {"str": condition_words(cond)}
+
+
+def _window(cond: BoundTimeWindow) -> dict[str, Any]:
+    return {
+        "type": "time_window",
+        "from": format_daytime(cond.start_s),
+        "to": format_daytime(cond.end_s),
+        "tz": cond.tz,
+        "calendar": cond.calendar,
+    }
 
 
 def action_jso(action: Action) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from .errors import UserError
 from .job import Job
 from .params import Params, ParamSpec, check_given, params_data, read_params
 from .parse_actions import read_action, read_successor
-from .parse_conditions import read_condition
+from .parse_conditions import read_condition, read_priority, read_waiting
 from .parse_programs import read_program
 from .parse_schedules import read_schedule
 from .reading import At, Fields, KeyPath, Told, filled, flag, many, shown, text, word
 from .schedules import Schedule
+from .times import SECOND_US
 from .unparse import action_data, condition_data, program_data, schedule_data
 
 DEEPEST_METADATA = 32
@@ -75,6 +76,8 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
     schedules = fields.take("schedule", many(read_schedule), ())
     program = fields.take("program", read_program)
     conditions = fields.take("condition", many(read_condition), ())
+    waiting_max_us = fields.take("waiting", read_waiting, None)
+    priority = fields.take("priority", read_priority, 0)
     actions = fields.take("action", many(read_action), ())
     successors = fields.take("successors", many(read_successor), ())
     metadata = fields.take("metadata", read_metadata, {})
@@ -91,6 +94,8 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
         metadata=metadata,
         ad_hoc=ad_hoc,
         param_specs=specs,
+        priority=priority,
+        waiting_max_us=waiting_max_us,
     )
 
 
@@ -154,6 +159,10 @@ def job_to_data(job: Job) -> dict[str, Any]:
     found["program"] = program_data(job.program)
     if job.conditions:
         found["condition"] = [condition_data(condition) for condition in job.conditions]
+    if job.waiting_max_us is not None:
+        found["waiting"] = {"max_time": job.waiting_max_us / SECOND_US}
+    if job.priority:
+        found["priority"] = job.priority
     if job.actions:
         found["action"] = [action_data(action) for action in job.actions]
     if job.metadata:

@@ -20,7 +20,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `times` has an entry per state entered. `message` is the reason of the last move. `fingerprint`
     names the schedule that made the run, None when a person or an action did; `expected` is true
     while such a run is still scheduled. `attempt` is 0 until the first start. `agent_id` is the
-    agent of the current attempt. `version` is the seq of the last event that changed the run.
+    agent of the current attempt. `waiting_max_us`: it may wait so long, None: as the settings say.
+    `version` is the seq of the last event that changed the run.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rerun_of: str | None = None
     ad_hoc: bool = False
     priority: int = 0
+    waiting_max_us: int | None = None
     cause: str | None = None
 
     @property
@@ -88,6 +90,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rerun_of: str | None = None
     ad_hoc: bool = False
     priority: int = 0
+    waiting_max_us: int | None = None
     error: str | None = None
     note: str | None = None
 

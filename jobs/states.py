@@ -62,6 +62,7 @@ def reachable_from(targets: frozenset[State]) -> frozenset[State]:
     """Return the states from which one of `targets` can be reached, the targets included.
 
     Follows `EDGES` without the retry edges, which lead back and would make every state reach all.
+    As in Apsis, a skipped run may still become an error.
     """
     found = set(targets)
     grew = True
@@ -71,6 +72,8 @@ def reachable_from(targets: frozenset[State]) -> frozenset[State]:
             forward = (
                 after - {State.WAITING, State.SCHEDULED} if state is not S.SCHEDULED else after
             )
+            if state is S.SKIPPED:
+                forward = forward | {State.ERROR}
             if state not in found and forward & found:
                 found.add(state)
                 grew = True

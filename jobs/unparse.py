@@ -8,7 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 from .actions import Action
-from .conditions import Condition, Const, Dependency, MaxRunning
+from .conditions import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Const,
+    Dependency,
+    MaxRunning,
+    Moment,
+    Not,
+    NotAfter,
+    NotBefore,
+    SkipDuplicate,
+    TimeWindow,
+)
 from .programs import NoOp, Program, Shell, StopSpec
 from .schedule_types import (
     Cron,
@@ -130,10 +143,31 @@ def condition_data(condition: Condition) -> dict[str, Any]:
             found["count"] = condition.count
             if condition.job_id is not None:
                 found["job_id"] = condition.job_id
-        case _:
+        case SkipDuplicate():
             found["check_states"] = [state.value for state in condition.check_states]
             found["target_state"] = condition.target_state.value
+        case AllOf() | AnyOf():
+            found["conditions"] = [condition_data(member) for member in condition.conditions]
+        case Not():
+            found["condition"] = condition_data(condition.condition)
+        case NotBefore():
+            found |= _moment_data(condition.moment)
+        case NotAfter():
+            found |= _moment_data(condition.moment)
+            if condition.else_state is not State.SKIPPED:
+                found["else_state"] = condition.else_state.value
+        case TimeWindow():
+            found |= {"from": condition.start, "to": condition.end, "tz": condition.tz}
+            if condition.calendar != "all":
+                found["calendar"] = condition.calendar
     return found
+
+
+def _moment_data(moment: Moment) -> dict[str, Any]:
+    if moment.time is not None:
+        return {"time": moment.time}
+    found: dict[str, Any] = {"daytime": moment.daytime, "tz": moment.tz}
+    return found | ({"date_shift": moment.date_shift} if moment.date_shift else {})
 
 
 def action_data(action: Action) -> dict[str, Any]:

@@ -6,19 +6,34 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from .actions import Action
-from .conditions import (
+from .bound_conditions import (
+    BoundAll,
+    BoundAny,
     BoundCondition,
     BoundConst,
     BoundDependency,
     BoundMaxRunning,
+    BoundNot,
+    BoundNotAfter,
+    BoundNotBefore,
+    BoundTimeWindow,
+)
+from .conditions import (
+    AllOf,
+    AnyOf,
     Condition,
     Const,
     Dependency,
     MaxRunning,
+    Moment,
+    Not,
+    NotAfter,
+    NotBefore,
+    TimeWindow,
 )
 from .programs import BoundNoOp, BoundProcess, BoundProgram, NoOp, Process, Program
 from .states import State
-from .times import SECOND_US
+from .times import SECOND_US, format_daytime, format_time
 
 
 def instance_words(job_id: str, args: Mapping[str, str]) -> str:
@@ -32,19 +47,53 @@ def condition_words(cond: Condition | BoundCondition) -> str:
         case Const() | BoundConst():
             return f"constant {cond.value}"
         case Dependency() | BoundDependency():
-            return f"dependency {instance_words(cond.job_id, cond.args)} is {_names(cond.states)}"
+            return (
+                f"dependency {instance_words(cond.job_id, cond.args)} is {state_words(cond.states)}"
+            )
         case MaxRunning():
             return f"fewer than {cond.count} runs of {cond.job_id or 'this job'} running"
         case BoundMaxRunning():
             instance = instance_words(cond.job_id, cond.args)
             return f"fewer than {cond.count} runs of {instance} running"
+        case AllOf() | BoundAll():
+            return f"all of ({'; '.join(map(condition_words, cond.conditions))})"
+        case AnyOf() | BoundAny():
+            return f"any of ({'; '.join(map(condition_words, cond.conditions))})"
+        case Not() | BoundNot():
+            return f"not ({condition_words(cond.condition)})"
+        case NotBefore() | NotAfter() | BoundNotBefore() | BoundNotAfter():
+            return _moment_words(cond)
+        case TimeWindow():
+            return _window_words(cond.start, cond.end, cond.tz, cond.calendar)
+        case BoundTimeWindow():
+            start, end = format_daytime(cond.start_s), format_daytime(cond.end_s)
+            return _window_words(start, end, cond.tz, cond.calendar)
         case _:
-            return f"no other run of the instance is {_names(cond.check_states)}"
+            return f"no other run of the instance is {state_words(cond.check_states)}"
+
+
+def _moment_words(cond: NotBefore | NotAfter | BoundNotBefore | BoundNotAfter) -> str:
+    name = "not before" if isinstance(cond, NotBefore | BoundNotBefore) else "not after"
+    if isinstance(cond, BoundNotBefore | BoundNotAfter):
+        return f"{name} {format_time(cond.at_us)}"
+    return f"{name} {_when(cond.moment)}"
+
+
+def _when(moment: Moment) -> str:
+    if moment.time is not None:
+        return moment.time
+    shift = f" {moment.date_shift:+} days" if moment.date_shift else ""
+    return f"{moment.daytime}{shift} {moment.tz}"
+
+
+def _window_words(start: str, end: str, tz: str, calendar: str) -> str:
+    days = "" if calendar == "all" else f" on {calendar}"
+    return f"from {start} to {end} {tz}{days}"
 
 
 def action_words(action: Action) -> str:
     """Return an action in words."""
-    when = "every transition" if action.states is None else _names(action.states)
+    when = "every transition" if action.states is None else state_words(action.states)
     return f"schedule {instance_words(action.job_id, action.args)} on {when}"
 
 
@@ -71,5 +120,6 @@ def _seconds(text: str) -> str:
     return f"{text} s"
 
 
-def _names(states: Iterable[State]) -> str:
+def state_words(states: Iterable[State]) -> str:
+    """Return states as alternatives."""
     return "|".join(states)

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterable
 from typing import Any
 
-from ..jobs.conditions import BoundDependency
+from ..jobs.bound_conditions import dependencies
 from ..jobs.jso import run_full_jso, run_summary_jso
 from ..jobs.run import Run, run_number
 from ..jobs.states import State, api_state
@@ -125,12 +125,10 @@ async def get_dependencies(request: Request) -> Any:
     def read(reader: Reader) -> list[dict[str, Any]]:
         run = known(_find(reader, run_id), run_id)
         found = []
-        for cond in run.conds:
-            if isinstance(cond, BoundDependency):
-                query = RunQuery(job_id=cond.job_id, args=cond.args, limit=LIST_LIMIT)
-                ids = [one.run_id for one in reader.query(query) if one.args == cond.args]
-                entry = {"job_id": cond.job_id, "args": cond.args, "run_ids": ids}
-                found.append(entry)
+        for cond in dependencies(run.conds):
+            query = RunQuery(job_id=cond.job_id, args=cond.args, limit=LIST_LIMIT)
+            ids = [one.run_id for one in reader.query(query) if one.args == cond.args]
+            found.append({"job_id": cond.job_id, "args": cond.args, "run_ids": ids})
         return found
 
     return {run_id: await request.services.read(read)}

@@ -1,0 +1,126 @@
+"""The lines in which the waiter's runs stand for a place: one for each instance that is counted.
+
+A line holds the runs that are proposed to the ledger now and those held back, in the order of
+priority, schedule time and id. At most as many are proposed as there may be places, so that a
+thousand waiting runs of one instance do not all ask at each of its moves; and nobody is proposed
+past one who is ahead in line. Nothing here decides or sends.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+from ..jobs.run import args_key
+from ..messages.instructions import FewerThan, Guard
+
+# (job id, args key): an instance whose runs are counted.
+LineKey = tuple[str, ...]
+Order = tuple[int, int, int]
+
+
+class GuardLine:
+    """One line. `room`: how many may be proposed at once. `freed_seq`: the event that last freed
+    a place. `members`: how many waiting runs have a guard with this line."""
+
+    __slots__ = ("_heap", "_in_line", "freed_seq", "members", "proposed", "room")
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.members = 0
+        self.proposed: dict[str, None] = {}
+        self.freed_seq = -1
+        self._heap: list[tuple[Order, str]] = []
+        self._in_line: set[str] = set()
+
+    def queue(self, order: Order, run_id: str) -> None:
+        """Put a run in line."""
+        if run_id not in self._in_line:
+            self._in_line.add(run_id)
+            heapq.heappush(self._heap, (order, run_id))
+
+    def withdraw(self, run_id: str) -> bool:
+        """Take a run out of line and out of those proposed; return whether it was in either."""
+        was_there = run_id in self._in_line or run_id in self.proposed
+        self._in_line.discard(run_id)
+        self.proposed.pop(run_id, None)
+        return was_there
+
+    def first(self) -> str | None:
+        """Take the first run out of line; None when the line is empty."""
+        self._clean()
+        if not self._heap:
+            return None
+        run_id = heapq.heappop(self._heap)[1]
+        self._in_line.discard(run_id)
+        return run_id
+
+    def has_room(self, order: Order, run_id: str) -> bool:
+        """Whether a run may be proposed: a place may be free, and nobody is ahead of it."""
+        if run_id in self.proposed:
+            return True
+        self._clean()
+        return len(self.proposed) < self.room and (not self._heap or self._heap[0][0] > order)
+
+    def _clean(self) -> None:
+        while self._heap and self._heap[0][1] not in self._in_line:
+            heapq.heappop(self._heap)
+
+
+class GuardLines:
+    """The lines by key; one lives as long as a waiting run has a guard with it."""
+
+    def __init__(self) -> None:
+        self._lines: dict[LineKey, GuardLine] = {}
+        # How many lines there are of each job, so that most events cost one look-up.
+        self._jobs: dict[str, int] = {}
+
+    def join(self, guards: Iterable[Guard]) -> None:
+        """A run with these guards begins to wait."""
+        for key, room in _lines_of(guards).items():
+            line = self._lines.get(key)
+            if line is None:
+                line = self._lines[key] = GuardLine(room)
+                self._jobs[key[0]] = self._jobs.get(key[0], 0) + 1
+            line.members += 1
+
+    def part(self, run_id: str, guards: Iterable[Guard]) -> list[GuardLine]:
+        """A run waits no more: return the lines it stood in, where the next may be asked."""
+        touched = []
+        for key in _lines_of(guards):
+            line = self._lines[key]
+            line.members -= 1
+            if line.withdraw(run_id):
+                touched.append(line)
+            if not line.members:
+                self._remove(key)
+        return touched
+
+    def of_run(self, guards: Iterable[Guard]) -> list[GuardLine]:
+        """Return the lines of these guards of a waiting run, each once."""
+        return [self._lines[key] for key in _lines_of(guards)]
+
+    def of_instance(self, job_id: str, args: dict[str, str]) -> GuardLine | None:
+        """Return the line of an instance, None when no waiting run has a guard on it."""
+        return self._lines.get((job_id, args_key(args))) if job_id in self._jobs else None
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def __iter__(self) -> Iterator[GuardLine]:
+        return iter(list(self._lines.values()))
+
+    def _remove(self, key: LineKey) -> None:
+        del self._lines[key]
+        self._jobs[key[0]] -= 1
+        if not self._jobs[key[0]]:
+            del self._jobs[key[0]]
+
+
+def _lines_of(guards: Iterable[Guard]) -> dict[LineKey, int]:
+    """Return the room of each line of the guards, by key."""
+    found: dict[LineKey, int] = {}
+    for guard in guards:
+        if isinstance(guard, FewerThan):
+            found.setdefault((guard.job_id, args_key(guard.args)), max(guard.n, 1))
+    return found

@@ -1,0 +1,506 @@
+"""Conditions: read, bound, written back, and judged, kind by kind (contract, section 3)."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from callsheet.jobs.binding import BindingError, bind, needs_templates
+from callsheet.jobs.bound_conditions import (
+    BoundAll,
+    BoundAny,
+    BoundConst,
+    BoundDependency,
+    BoundMaxRunning,
+    BoundNot,
+    BoundNotAfter,
+    BoundNotBefore,
+    BoundSkipDuplicate,
+    BoundTimeWindow,
+    dependencies,
+)
+from callsheet.jobs.calendars import FileCalendar
+from callsheet.jobs.conditions import AllOf, AnyOf, Not
+from callsheet.jobs.jso import condition_jso, job_jso, run_full_jso
+from callsheet.jobs.judging import judge, wanted
+from callsheet.jobs.parse import BadJob, job_from_data, job_to_data
+from callsheet.jobs.run import Run
+from callsheet.jobs.states import State, reachable_from
+from callsheet.jobs.times import parse_time
+from callsheet.jobs.windows import window_at
+from callsheet.jobs.words import condition_words
+
+S = State
+NOOP = {"type": "no-op"}
+# A Wednesday.
+NOON_US = parse_time("2024-01-03T12:00:00Z")
+DEP = {"type": "dependency", "job_id": "dep"}
+GUARDS = [
+    ("max_running", {"type": "max_running"}),
+    ("skip_duplicate", {"type": "skip_duplicate"}),
+]
+
+
+def a_job(*conditions, job_id="a", **data):
+    return job_from_data({"program": NOOP, "condition": list(conditions), **data}, job_id)
+
+
+OTHERS = {
+    "dep": a_job(job_id="dep"),
+    "dated": a_job(job_id="dated", params=["date"]),
+}
+
+
+def bound(*conditions, calendars=None, at_us=NOON_US, params=(), **args):
+    job = a_job(*conditions, params=[*params, *args])
+    return bind(job, args, "r7", OTHERS.get, calendars or {}, schedule_us=at_us).conds
+
+
+def problem(*conditions, **data):
+    with pytest.raises(BadJob) as caught:
+        a_job(*conditions, **data)
+    return str(caught.value)
+
+
+class World:
+    """Facts for the judge: how many runs of each instance are in which state."""
+
+    def __init__(self, **states):
+        self.states = {job_id: dict(found) for job_id, found in states.items()}
+
+    def states_of(self, job_id, key):
+        return self.states.get(job_id, {})
+
+
+def verdict(cond, now_us=NOON_US, **states):
+    [one] = bound(cond)
+    return judge(one, World(**states), now_us)
+
+
+# --- reading and writing ------------------------------------------------------------------------
+
+
+FORMS = [
+    {"type": "const", "value": False},
+    {"type": "all", "conditions": [DEP, {"type": "max_running", "count": 2}]},
+    {"type": "any", "conditions": [DEP, {"type": "const", "value": True}], "enabled": "{{ x }}"},
+    {"type": "not", "condition": DEP},
+    {"type": "not_before", "time": "2024-01-03T09:00:00Z"},
+    {"type": "not_before", "daytime": "09:00", "tz": "Europe/Berlin", "date_shift": 1},
+    {"type": "not_after", "time": "{{ date }}T17:00:00Z", "else_state": "error"},
+    {"type": "time_window", "from": "22:00", "to": "06:00", "tz": "UTC", "calendar": "Mon-Fri"},
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_a_condition_is_read_and_written_back_as_the_same_value(form):
+    job = a_job(form)
+    assert job_from_data(job_to_data(job), "a") == job
+    [shown] = job_jso(job)["condition"]
+    assert shown["type"] == form["type"]
+    assert shown["str"]
+
+
+@pytest.mark.parametrize(
+    ("short", "kind"),
+    [({"all": [DEP]}, AllOf), ({"any": [DEP]}, AnyOf), ({"not": DEP}, Not)],
+)
+def test_composition_has_a_shorthand(short, kind):
+    [cond] = a_job(short).conditions
+    assert isinstance(cond, kind)
+    if kind is Not:
+        assert cond == a_job({"type": "not", "condition": DEP}).conditions[0]
+    else:
+        [name] = short
+        assert cond == a_job({"type": name, "conditions": [DEP]}).conditions[0]
+
+
+@pytest.mark.parametrize(("kind", "guard"), GUARDS)
+@pytest.mark.parametrize("around", ["any", "not"])
+def test_a_guard_inside_any_or_not_is_refused_and_told_why(kind, guard, around):
+    member = guard if around == "not" else [guard]
+    deep = {around: member} if around == "not" else {around: [{"all": [guard]}]}
+    for form in ({around: member}, deep):
+        said = problem(form)
+        assert f"{kind} inside {around}: is decided at the instant of the start" in said
+        assert f"expected it outside of {around}" in said
+
+
+MISTAKES = [
+    ({"any": []}, "is empty: expected at least one condition"),
+    ({"any": [DEP], "why": 1}, "unexpected keys: why"),
+    ({"any": [{"type": "dependency"}]}, "condition[0].any[0]: missing key: job_id"),
+    ({"type": "not"}, "missing key: condition"),
+    ({"type": "not_before"}, "has neither time nor daytime: expected one of them"),
+    (
+        {"type": "not_after", "time": "2024-01-03T09:00:00Z", "daytime": "09:00", "tz": "UTC"},
+        "has both time and daytime",
+    ),
+    ({"type": "not_before", "daytime": "09:00"}, "missing key: tz"),
+    ({"type": "not_before", "daytime": "25:00", "tz": "UTC"}, "expected a form like 09:30"),
+    ({"type": "not_before", "daytime": "09:00", "tz": "Mars"}, "unknown time zone: Mars"),
+    ({"type": "not_before", "time": "tomorrow"}, "expected a form like 2024-01-02T03:04:05Z"),
+    (
+        {"type": "not_after", "time": "2024-01-03T09:00:00Z", "else_state": "running"},
+        "running: expected a finished state",
+    ),
+    (
+        {"type": "time_window", "from": "09:00", "to": "09:00:00", "tz": "UTC"},
+        "expected another daytime than from",
+    ),
+    ({"type": "dependency", "job_id": 7}, "write '7' in quotes"),
+    (DEP | {"exist": ["running"]}, "lacks success"),
+    (DEP | {"exist": []}, "is empty"),
+    (DEP | {"states": []}, "is empty: expected at least one state"),
+    (DEP | {"states": "lost"}, "bad state: 'lost'"),
+    ({"type": "max_running", "args": {}}, "is not supported"),
+    ({"type": "max_running", "count": 0}, "expected 1 or more"),
+    ({"type": "skip_duplicate", "target_state": "waiting"}, "expected a finished state"),
+    ({"type": "const", "value": True, "enabled": 1}, "expected true, false, or a template"),
+    ({"type": "const"}, "missing key: value"),
+    ({"type": "weather"}, "bad type: 'weather': expected one of const, dependency"),
+    ({}, "missing type"),
+    ("dep", "expected a mapping"),
+]
+
+
+@pytest.mark.parametrize(("form", "said"), MISTAKES, ids=str)
+def test_a_mistake_is_told_where_it_is_made(form, said):
+    assert said in problem(form)
+    assert problem(form).startswith("condition[0]")
+
+
+def test_nesting_has_an_end():
+    form = DEP
+    for _ in range(12):
+        form = {"not": form}
+    assert "is nested deeper than 10" in problem(form)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"priority": "high"}, "priority: 'high': expected a whole number"),
+        ({"priority": 10**7}, "expected a whole number up to 1000000"),
+        ({"waiting": {"max_time": 0}}, "waiting.max_time: expected a duration of more than 0"),
+        ({"waiting": {"max": 1}}, "unexpected keys: max"),
+    ],
+)
+def test_priority_and_waiting_time_are_checked(data, said):
+    assert said in problem(**data)
+
+
+def test_priority_and_waiting_time_go_with_the_job_and_its_json():
+    job = a_job(priority=5, waiting={"max_time": "1h"})
+    assert (job.priority, job.waiting_max_us) == (5, 3_600_000_000)
+    assert job_from_data(job_to_data(job), "a") == job
+    assert job_jso(job)["waiting"] == {"max_time": 3600.0}
+    assert job_jso(job)["priority"] == 5
+    assert "priority" not in job_jso(a_job())
+
+
+# --- binding ------------------------------------------------------------------------------------
+
+
+def test_conditions_are_bound_in_file_order():
+    assert bound(
+        {"type": "const", "value": True},
+        DEP,
+        {"type": "max_running", "count": "{{ n }}"},
+        {"type": "skip_duplicate"},
+        n="3",
+    ) == (
+        BoundConst(value=True),
+        BoundDependency(job_id="dep", args={}),
+        BoundMaxRunning(count=3, job_id="a", args={"n": "3"}),
+        BoundSkipDuplicate(check_states=(S.WAITING, S.STARTING, S.RUNNING), target_state=S.SKIPPED),
+    )
+
+
+@pytest.mark.parametrize(
+    ("enabled", "there"),
+    [
+        (True, True),
+        (False, False),
+        ("{{ x == 'on' }}", True),
+        ("{{ x == 'off' }}", False),
+        ("true", True),
+        ("false", False),
+        ("no", True),
+        ("{{ '' }}", False),
+    ],
+)
+def test_a_condition_that_is_not_enabled_is_not_in_the_run(enabled, there):
+    assert bool(bound({"type": "const", "value": False, "enabled": enabled}, x="on")) is there
+    assert bool(bound({"any": [{**DEP, "enabled": enabled}]}, x="on")) is there
+    assert bool(bound({"not": {**DEP, "enabled": enabled}}, x="on")) is there
+
+
+def test_a_dependency_takes_given_args_first_and_the_runs_own_else():
+    cond = {"type": "dependency", "job_id": "{{ which }}"}
+    [one] = bound(cond, which="dated", date="2024-01-02")
+    assert one == BoundDependency(job_id="dated", args={"date": "2024-01-02"})
+    given = cond | {"args": {"date": "{{ Date(date) - 1 }}", "other": "x"}}
+    [one] = bound(given, which="dated", date="2024-01-02")
+    assert one.args == {"date": "2024-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("cond", "said"),
+    [
+        ({"type": "dependency", "job_id": "nobody"}, "unknown job ID in condition: nobody"),
+        ({"type": "dependency", "job_id": "dated"}, "no value for param date of job dated"),
+        ({"type": "max_running", "count": "{{ 'x' }}"}, "expected a number of 1 or more"),
+        ({"type": "max_running", "count": "{{ 0 }}"}, "expected a number of 1 or more"),
+        ({"type": "not_before", "time": "{{ 'x' }}"}, "time 'x'"),
+        (
+            {"type": "time_window", "from": "9:00", "to": "10:00", "tz": "UTC", "calendar": "x"},
+            "no such calendar: x",
+        ),
+        ({"any": [{"type": "dependency", "job_id": "nobody"}]}, "unknown job ID"),
+    ],
+)
+def test_what_cannot_be_bound_is_an_error(cond, said):
+    with pytest.raises(BindingError, match=said):
+        bound(cond)
+
+
+def test_guards_and_deadlines_come_out_of_all_and_stand_beside_it():
+    guard = BoundMaxRunning(count=1, job_id="a", args={})
+    deadline = {"type": "not_after", "time": "2024-01-04T00:00:00Z"}
+    assert bound({"all": [{"type": "max_running"}, DEP]}) == (
+        BoundDependency(job_id="dep", args={}),
+        guard,
+    )
+    assert bound({"all": [{"type": "max_running"}]}) == (guard,)
+    both = bound({"all": [DEP, {"all": [deadline, DEP, {"type": "max_running"}]}]})
+    assert both == (
+        BoundAll(conditions=(BoundDependency(job_id="dep", args={}),) * 2),
+        BoundNotAfter(at_us=parse_time("2024-01-04T00:00:00Z")),
+        guard,
+    )
+
+
+def test_a_daytime_is_taken_on_the_local_date_of_the_schedule_time():
+    at_us = parse_time("2024-01-03T02:00:00Z")  # the evening before in New York
+    cond = {"type": "not_before", "daytime": "22:00", "tz": "America/New_York"}
+    assert bound(cond, at_us=at_us) == (BoundNotBefore(at_us=parse_time("2024-01-03T03:00:00Z")),)
+    [later] = bound(cond | {"date_shift": 1}, at_us=at_us)
+    assert later.at_us == parse_time("2024-01-04T03:00:00Z")
+
+
+def test_a_daytime_that_the_clocks_leap_over_is_taken_by_the_old_offset():
+    at_us = parse_time("2024-03-31T00:00:00Z")
+    cond = {"type": "not_before", "daytime": "02:30", "tz": "Europe/Berlin"}
+    assert bound(cond, at_us=at_us)[0].at_us == parse_time("2024-03-31T01:30:00Z")
+
+
+def test_a_window_of_a_calendar_from_a_file_is_bound_with_its_days():
+    days = (date(2024, 1, 2), date(2024, 1, 5), date(2024, 1, 9))
+    calendar = FileCalendar("trading", date(2024, 1, 1), date(2024, 2, 1), days)
+    cond = {"type": "time_window", "from": "9:00", "to": "10:00", "tz": "UTC"}
+    named = cond | {"calendar": "trading"}
+    [window] = bound(named, calendars={"trading": calendar})
+    assert window.days == ("2024-01-02", "2024-01-05", "2024-01-09")
+    assert window_at(window, NOON_US) == (False, parse_time("2024-01-05T09:00:00Z"))
+    assert window_at(window, parse_time("2024-01-09T12:00:00Z")) == (False, None)
+    assert needs_templates(a_job(named))
+    assert not needs_templates(a_job(cond))
+
+
+def test_exist_true_names_all_states_that_lead_there():
+    [one] = bound(DEP | {"exist": True})
+    assert one.exist == (
+        S.SCHEDULED, S.WAITING, S.STARTING, S.RUNNING, S.STOPPING, S.SUCCESS,
+    )  # fmt: skip
+    # As in Apsis: all but success and failure, since a skipped run may still become an error.
+    reaching = reachable_from(frozenset({S.ERROR}))
+    assert frozenset(State) - reaching == {S.SUCCESS, S.FAILURE, S.LOST}
+
+
+# --- judging ------------------------------------------------------------------------------------
+
+
+def test_a_constant_is_what_it_says_and_never_final():
+    assert verdict({"type": "const", "value": True}).met
+    false = verdict({"type": "const", "value": False})
+    assert (false.met, false.final) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("states", "met", "final"),
+    [
+        ({}, False, False),
+        ({S.SUCCESS: 1}, True, False),
+        ({S.SUCCESS: 1, S.FAILURE: 3}, True, False),
+        ({S.FAILURE: 1}, False, False),
+        ({S.RUNNING: 1}, False, False),
+    ],
+)
+def test_a_dependency_is_met_by_any_run_of_the_instance(states, met, final):
+    found = verdict(DEP, dep=states)
+    assert (found.met, found.final) == (met, final)
+    assert "dep()" in found.reason
+
+
+def test_a_lost_run_counts_as_an_error():
+    assert verdict(DEP | {"states": "error"}, dep={S.LOST: 1}).met
+    assert not verdict(DEP, dep={S.LOST: 1}).met
+
+
+def test_a_dependency_that_does_not_exist_ends_the_wait():
+    cond = DEP | {"exist": ["scheduled", "success"]}
+    found = verdict(cond, dep={S.FAILURE: 1})
+    assert (found.met, found.final, found.else_state) == (False, True, S.ERROR)
+    assert found.reason == "no dependency dep() exists in scheduled|success"
+    assert not verdict(cond, dep={S.SCHEDULED: 1}).final
+
+
+def test_not_before_is_met_for_ever_once_it_has_come():
+    cond = {"type": "not_before", "time": "2024-01-03T12:00:00Z"}
+    before = verdict(cond, NOON_US - 1)
+    assert (before.met, before.final, before.next_us) == (False, False, NOON_US)
+    assert verdict(cond, NOON_US).final
+    assert "2024-01-03T12:00:00+00:00 is to come" in before.reason
+
+
+def test_not_after_ends_the_wait_in_the_state_it_names():
+    cond = {"type": "not_after", "time": "2024-01-03T12:00:00Z"}
+    assert verdict(cond, NOON_US).met
+    after = verdict(cond, NOON_US + 1)
+    assert (after.met, after.final, after.else_state) == (False, True, S.SKIPPED)
+    assert verdict(cond | {"else_state": "error"}, NOON_US + 1).else_state is S.ERROR
+
+
+WINDOWS = [
+    ("2024-01-03T08:59:59Z", False, "2024-01-03T09:00:00Z"),
+    ("2024-01-03T09:00:00Z", True, "2024-01-03T17:00:00Z"),
+    ("2024-01-03T17:00:00Z", False, "2024-01-04T09:00:00Z"),
+    ("2024-01-05T18:00:00Z", False, "2024-01-08T09:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(("now", "is_open", "change"), WINDOWS)
+def test_a_window_is_open_between_its_daytimes_on_its_days(now, is_open, change):
+    window = BoundTimeWindow(start_s=9 * 3600, end_s=17 * 3600, tz="UTC", calendar="Mon-Fri")
+    assert window_at(window, parse_time(now)) == (is_open, parse_time(change))
+
+
+def test_a_window_may_reach_into_the_next_day():
+    window = BoundTimeWindow(start_s=22 * 3600, end_s=6 * 3600, tz="UTC", calendar="Fri")
+    assert window_at(window, parse_time("2024-01-06T05:59:00Z"))[0]
+    assert not window_at(window, parse_time("2024-01-05T05:59:00Z"))[0]
+    closed = window_at(window, parse_time("2024-01-06T06:00:00Z"))
+    assert closed == (False, parse_time("2024-01-12T22:00:00Z"))
+
+
+def test_a_window_without_days_ends_the_wait():
+    window = BoundTimeWindow(start_s=0, end_s=60, tz="UTC", calendar="none")
+    found = judge(window, World(), NOON_US)
+    assert (found.met, found.final) == (False, True)
+
+
+PAST = {"type": "not_after", "time": "2024-01-01T00:00:00Z"}
+COMING = {"type": "not_before", "time": "2024-01-03T13:00:00Z"}
+TRUE = {"type": "const", "value": True}
+FALSE = {"type": "const", "value": False}
+
+
+@pytest.mark.parametrize(
+    ("cond", "met", "final"),
+    [
+        ({"all": [TRUE, TRUE]}, True, False),
+        ({"all": [TRUE, FALSE]}, False, False),
+        ({"any": [FALSE, TRUE]}, True, False),
+        ({"any": [FALSE, FALSE]}, False, False),
+        ({"any": [FALSE, PAST]}, False, False),
+        ({"any": [PAST, PAST]}, False, True),
+        ({"any": [COMING, FALSE]}, False, False),
+        ({"not": FALSE}, True, False),
+        ({"not": TRUE}, False, False),
+        ({"not": PAST}, True, True),
+        ({"not": {"not": PAST}}, False, True),
+        ({"not": {"any": [FALSE, {"all": [TRUE, DEP]}]}}, True, False),
+        ({"any": [{"not": DEP}, FALSE]}, True, False),
+    ],
+    ids=str,
+)
+def test_composition_follows_logic(cond, met, final):
+    found = verdict(cond)
+    assert (found.met, found.final) == (met, final)
+    assert found.reason
+
+
+def test_a_composed_condition_is_looked_at_again_when_its_first_time_comes():
+    found = verdict({"any": [{"all": [COMING, FALSE]}, COMING, FALSE]})
+    assert found.next_us == parse_time("2024-01-03T13:00:00Z")
+
+
+def test_dependencies_are_found_however_deep_they_are():
+    conds = bound({"any": [{"not": DEP}, {"all": [DEP, TRUE]}]})
+    assert [one.job_id for one in dependencies(conds)] == ["dep", "dep"]
+
+
+# --- telling ------------------------------------------------------------------------------------
+
+
+def a_run(*conds):
+    return Run(run_id="r7", job_id="a", args={}, state=S.WAITING, schedule_us=NOON_US, conds=conds)
+
+
+def test_every_condition_of_a_waiting_run_is_told_with_what_it_waits_for():
+    run = a_run(
+        *bound(DEP, {"type": "max_running"}, {"type": "skip_duplicate"}, {"any": [COMING, FALSE]})
+    )
+    world = World(dep={S.RUNNING: 1}, a={S.WAITING: 2, S.RUNNING: 1})
+    assert [(one.met, one.reason) for one in wanted(run, world, NOON_US)] == [
+        (False, "no run of dep() is success: its runs are running"),
+        (False, "1 of 1 starting or running"),
+        (False, "another run of the instance is waiting|running"),
+        (False, "2024-01-03T13:00:00+00:00 is to come; is false"),
+    ]
+    alone = World(a={S.WAITING: 1}, dep={S.SUCCESS: 1})
+    assert [one.met for one in wanted(run, alone, NOON_US)] == [True, True, True, False]
+
+
+def test_bound_conditions_are_shown_as_json_with_their_words():
+    conds = bound(
+        {"any": [DEP, {"not": COMING}]},
+        PAST,
+        {"type": "time_window", "from": "09:00", "to": "17:00", "tz": "UTC", "calendar": "Mon"},
+        {"all": [DEP, TRUE]},
+    )
+    shown = run_full_jso(a_run(*conds))["conds"]
+    assert [one["str"] for one in shown] == [
+        "any of (dependency dep() is success; not (not before 2024-01-03T13:00:00+00:00))",
+        "not after 2024-01-01T00:00:00+00:00",
+        "from 09:00:00 to 17:00:00 UTC on Mon",
+        "all of (dependency dep() is success; constant True)",
+    ]
+    assert shown[0]["conditions"][1]["condition"]["type"] == "not_before"
+    assert shown[1]["else_state"] == "skipped"
+    assert run_full_jso(a_run(*conds))["dependencies"] == [["dep", {}], ["dep", {}]]
+
+
+def test_a_bound_not_is_shown_with_its_condition():
+    shown = condition_jso(BoundNot(condition=BoundAny(conditions=(BoundConst(value=True),))))
+    assert shown["condition"]["conditions"] == [
+        {"type": "const", "value": True, "str": "constant True"}
+    ]
+
+
+def test_moments_of_a_job_are_told_as_written():
+    told = [
+        condition_words(a_job(form).conditions[0])
+        for form in (
+            {"type": "not_before", "daytime": "09:00", "tz": "UTC", "date_shift": 1},
+            {"type": "not_after", "time": "{{ date }}T09:00:00Z"},
+            {"type": "time_window", "from": "09:00", "to": "17:00", "tz": "UTC"},
+        )
+    ]
+    assert told == [
+        "not before 09:00:00 +1 days UTC",
+        "not after {{ date }}T09:00:00Z",
+        "from 09:00:00 to 17:00:00 UTC",
+    ]
