@@ -32,7 +32,7 @@ from .programs import BoundNoOp, BoundProcess, BoundProgram, Program
 from .resolving import split_conditions
 from .run import Run
 from .schedule_types import Schedule
-from .schedules import describe
+from .schedule_words import describe
 from .states import State, api_state
 from .times import SECOND_US, format_daytime, format_time, format_time_ms
 from .unparse import action_data, condition_data, program_data, schedule_data

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -73,7 +74,7 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
     none: Params = ((), {})
     given_params: Params | None = fields.take("params", read_params, none)
     params, specs = given_params or none
-    schedules = fields.take("schedule", many(read_schedule), ())
+    schedules = fields.take("schedule", many(partial(read_schedule, jitter_key=job_id)), ())
     program = fields.take("program", read_program)
     conditions = fields.take("condition", many(read_condition), ())
     waiting_max_us = fields.take("waiting", read_waiting, None)

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from datetime import date
+from typing import Any, cast
 
-from .cron import check_cron
+from msgspec import UNSET, UnsetType
+
+from .cron import read_cron
 from .errors import UserError
-from .reading import At, Fields, Told, filled, flag, many, shown, whole, words
+from .reading import At, Fields, Reader, Told, filled, flag, many, shown, whole, words
 from .schedule_types import (
+    CatchUp,
     Cron,
     Daily,
     DailyInterval,
     DayPoint,
     Explicit,
     Interval,
+    Options,
     Schedule,
     Stop,
     StopAfter,
     StopAt,
 )
-from .times import FIRST_US, LAST_US, SECOND_US, parse_daytime, parse_duration, parse_time, zone
+from .times import (
+    FIRST_US,
+    LAST_US,
+    SECOND_US,
+    parse_date,
+    parse_daytime,
+    parse_duration,
+    parse_time,
+    zone,
+)
 
 DAY_US = 86_400 * SECOND_US
 # A typo must not ask for a run every microsecond.
@@ -32,6 +46,8 @@ STOP_TYPES = {
     "DaytimeStopSchedule": "daytime",
 }
 STOPS_KNOWN = "duration, daytime"
+# What only a schedule by local time may say.
+LOCAL_TYPES = ("daily", "daily-interval", "cron")
 
 
 def read_type(fields: Fields, types: dict[str, str], known: str) -> str:
@@ -55,8 +71,12 @@ def read_type(fields: Fields, types: dict[str, str], known: str) -> str:
     return found
 
 
-def read_schedule(value: Any, at: At) -> Schedule:
-    """Read a schedule, or `{start: schedule, stop: stop schedule}`."""
+def read_schedule(value: Any, at: At, jitter_key: str = "") -> Schedule:
+    """Read a schedule, or `{start: schedule, stop: stop schedule}`.
+
+    Args:
+        jitter_key: the job's id, by which its jitter differs from that of others.
+    """
     fields = Fields(value, at)
     if (
         "start" in fields.data
@@ -64,21 +84,48 @@ def read_schedule(value: Any, at: At) -> Schedule:
         and set(fields.data) <= {"start", "stop"}
     ):
         stop = fields.take("stop", read_stop, None)
-        schedule = fields.take("start", lambda data, place: _schedule(data, place, stop))
+        schedule = fields.take(
+            "start", lambda data, place: _schedule(data, place, stop, jitter_key)
+        )
         fields.finish()
         return schedule
-    return _schedule(value, at, None)
+    return _schedule(value, at, None, jitter_key)
 
 
-def _schedule(value: Any, at: At, stop: Stop | None) -> Schedule:
+def _schedule(value: Any, at: At, stop: Stop | None, jitter_key: str) -> Schedule:
     fields = Fields(value, at)
     kind = read_type(fields, SCHEDULE_TYPES, ", ".join(_READERS))
     common: dict[str, Any] = {
         "enabled": fields.take("enabled", flag, True),
         "args": fields.take("args", words, {}),
         "stop": stop,
+        "options": _options(fields, kind, jitter_key),
     }
     return _READERS[kind](fields, common)
+
+
+def _options(fields: Fields, kind: str, jitter_key: str) -> Options | UnsetType:
+    """Read what schedules of all types may say; UNSET when this one says none of it."""
+    first = fields.take("start_date", _date, None)
+    last = fields.take("end_date", _date, None)
+    if first is not None and last is not None and last < first:
+        fields.at.key("end_date").fail(f"{last}: expected {first} (start_date) or later")
+    found: dict[str, Any] = {"start_date": first, "end_date": last}
+    if kind in LOCAL_TYPES:
+        found["on_gap"] = fields.take("on_gap", _one_of("skip", "before", "after"), None)
+        found["on_fold"] = fields.take("on_fold", _one_of("first", "second", "both"), None)
+    else:
+        found["tz"] = fields.take("tz", time_zone, None)
+        if found["tz"] is not None and first is None and last is None:
+            said = f"has no local times: expected tz beside start_date or end_date only: {kind}"
+            fields.at.fail(said, key="tz")
+    found["jitter_us"] = fields.take("jitter", _jitter, 0)
+    found["jitter_key"] = jitter_key if found["jitter_us"] else ""
+    found["misfire_after_us"] = fields.take("misfire_after", _lateness, None)
+    found["catch_up"] = fields.take("catch_up", read_catch_up, None)
+    found["max_age_us"] = fields.take("max_age", _positive, None)
+    options = Options(**found)
+    return UNSET if options == Options() else options
 
 
 def _interval(fields: Fields, common: dict[str, Any]) -> Interval:
@@ -217,6 +264,38 @@ def time_zone(value: Any, at: At) -> str:
     return name
 
 
+def _jitter(value: Any, _at: At) -> int:
+    found = parse_duration(value)
+    if not SECOND_US <= found <= DAY_US:
+        raise UserError(f"duration {value!r}: expected from 1 s to a day")
+    return found
+
+
+def _lateness(value: Any, _at: At) -> int:
+    found = parse_duration(value)
+    if found < 0:
+        raise UserError(f"duration {value!r}: expected 0 or more")
+    return found
+
+
+def _date(value: Any, _at: At) -> date:
+    return parse_date(value)
+
+
+def _one_of(*known: str) -> Reader[str]:
+    def read(value: Any, _at: At) -> str:
+        if value not in known:
+            raise UserError(f"{shown(value)}: expected one of {', '.join(known)}")
+        return cast("str", value)
+
+    return read
+
+
+def read_catch_up(value: Any, at: At) -> CatchUp:
+    """Read what becomes of runs that were missed: all of them run, the last, or none."""
+    return cast("CatchUp", _one_of("all", "last", "none")(value, at))
+
+
 def _calendar(value: Any, at: At) -> str:
     name = filled(value, at)
     # The names by which Apsis shows these two; whether others exist is checked with the files.
@@ -224,6 +303,4 @@ def _calendar(value: Any, at: At) -> str:
 
 
 def _expression(value: Any, at: At) -> str:
-    found = " ".join(filled(value, at).split())
-    check_cron(found)
-    return found
+    return read_cron(filled(value, at))

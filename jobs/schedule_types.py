@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Literal
+
 import msgspec
+from msgspec import UNSET, UnsetType
+
+Gap = Literal["skip", "before", "after"]
+Fold = Literal["first", "second", "both"]
+CatchUp = Literal["all", "last", "none"]
 
 
 class StopAfter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="duration"):
@@ -21,6 +29,32 @@ class StopAt(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="d
 Stop = StopAfter | StopAt
 
 
+class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a schedule of any type may say besides its times.
+
+    `start_date` and `end_date` are the first and last local date of its times, in the schedule's
+    zone; for types that have none in `tz`, else UTC. `jitter_key` is what tells its jitter from
+    that of equal schedules: the job's id. `on_gap`: what becomes of a local time that the clocks
+    leap over; `on_fold`: of one that comes twice; None: the type's own rule. `misfire_after_us`: a
+    run so late is dealt with by `catch_up`; `max_age_us`: one older than that is left out; None: as
+    the settings have it.
+    """
+
+    start_date: date | None = None
+    end_date: date | None = None
+    tz: str | None = None
+    jitter_us: int = 0
+    jitter_key: str = ""
+    on_gap: Gap | None = None
+    on_fold: Fold | None = None
+    misfire_after_us: int | None = None
+    catch_up: CatchUp | None = None
+    max_age_us: int | None = None
+
+
+NO_OPTIONS = Options()
+
+
 class Interval(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="interval"):
     """Every `interval_us` on the UTC time line, `phase_us` after its multiples."""
 
@@ -29,6 +63,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     enabled: bool = True
     args: dict[str, str] = {}
     stop: Stop | None = None
+    options: Options | UnsetType = UNSET
 
 
 class Daily(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="daily"):
@@ -42,6 +77,7 @@ class Daily(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="da
     enabled: bool = True
     args: dict[str, str] = {}
     stop: Stop | None = None
+    options: Options | UnsetType = UNSET
 
 
 class DayPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +101,7 @@ class DailyInterval(
     enabled: bool = True
     args: dict[str, str] = {}
     stop: Stop | None = None
+    options: Options | UnsetType = UNSET
 
 
 class Explicit(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="explicit"):
@@ -74,6 +111,7 @@ class Explicit(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     enabled: bool = True
     args: dict[str, str] = {}
     stop: Stop | None = None
+    options: Options | UnsetType = UNSET
 
 
 class Cron(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cron"):
@@ -84,13 +122,23 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cro
     enabled: bool = True
     args: dict[str, str] = {}
     stop: Stop | None = None
+    options: Options | UnsetType = UNSET
 
 
 Schedule = Interval | Daily | DailyInterval | Explicit | Cron
 
 
+def options_of(schedule: Schedule) -> Options:
+    """Return a schedule's options. Where none is set the field stays out of every encoding, so that
+    a schedule which needs no option keeps its fingerprint when options are added."""
+    return NO_OPTIONS if schedule.options is UNSET else schedule.options
+
+
 class Fire(msgspec.Struct, frozen=True, kw_only=True):
-    """One nominal run: its instant, the candidate args, and when to stop it, if ever."""
+    """One nominal run: its instant, the candidate args, and when to stop it, if ever.
+
+    The args are those of the nominal time, which jitter does not move.
+    """
 
     at_us: int
     args: dict[str, str]

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
 
 from .calendars import BeyondCalendar, Calendar, FileCalendar, find_calendar
-from .cron import cron_instants
+from .cron import cron_moments
 from .errors import UserError
-from .instants import daily_instants, daily_interval_instants, interval_instants
+from .instants import (
+    Moment,
+    daily_interval_moments,
+    daily_moments,
+    explicit_moments,
+    interval_moments,
+    place,
+)
 from .schedule_types import (
     Cron,
     Daily,
@@ -23,19 +31,20 @@ from .schedule_types import (
     Explicit,
     Fire,
     Interval,
+    Options,
     Schedule,
     Stop,
     StopAfter,
     StopAt,
+    options_of,
 )
 from .times import (
     DAY_S,
+    EPOCH,
     LAST_US,
     SECOND_US,
     format_daytime,
-    format_duration_s,
     format_time,
-    local_to_us,
     us_to_local,
     zone,
 )
@@ -54,24 +63,23 @@ def fires(
 ) -> Iterator[Fire]:
     """Yield a schedule's nominal runs in [from_us, to_us), strictly increasing in time.
 
-    Whether the schedule is enabled is the caller's business. A calendar that ends, ends the
-    schedule. Args are strings; `schedule_time` is always the schedule's own, all other automatic
-    args are overridden by `schedule.args`.
+    Times are whole seconds, but for those that a job file states itself. Whether the schedule is
+    enabled is the caller's business. A calendar that ends, ends the schedule. Args are strings;
+    `schedule_time` is always the schedule's own, all other automatic args are overridden by
+    `schedule.args`. What is yielded for a part of a time range is the same whatever the range.
 
     Raises:
         UserError: the schedule names an unknown zone or calendar, or a bad cron expression.
     """
-    last_us = from_us - 1
+    options = options_of(schedule)
+    calendar = _calendar_of(schedule, calendars)
     to_us = min(to_us, LAST_US)
-    try:
-        for at_us, automatic in _instants(schedule, from_us, to_us, calendars):
-            if at_us >= to_us:
-                return
-            if at_us > last_us:
-                last_us = at_us
-                yield _fire(schedule, at_us, automatic)
-    except BeyondCalendar:
+    if not options.jitter_us:
+        for moment in _moments(schedule, options, calendar, from_us, to_us):
+            yield _fire(schedule, calendar, moment, moment.at_us)
         return
+    for moment, at_us in _jittered(schedule, options, calendar, from_us, to_us):
+        yield _fire(schedule, calendar, moment, at_us)
 
 
 def next_fire(
@@ -91,9 +99,8 @@ def fingerprint(schedule: Schedule, calendars: Mapping[str, Calendar] = NO_CALEN
 
     Of a calendar from a file its days count, not its name alone.
     """
-    digest = hashlib.sha256(
-        msgspec.msgpack.encode(replace(schedule, enabled=True), order="deterministic")
-    )
+    meaning = msgspec.msgpack.encode(replace(schedule, enabled=True), order="deterministic")
+    digest = hashlib.sha256(meaning)
     name = getattr(schedule, "calendar", None)
     if name is not None:
         try:
@@ -106,87 +113,157 @@ def fingerprint(schedule: Schedule, calendars: Mapping[str, Calendar] = NO_CALEN
     return digest.hexdigest()[:24]
 
 
-def describe(schedule: Schedule) -> str:
-    """Return a schedule in words, in Apsis's form."""
-    args = " ".join(f"{name}={value}" for name, value in sorted(schedule.args.items()))
-    words = (f"({args}) " if args else "") + _describe_times(schedule)
-    match schedule.stop:
-        case StopAfter(duration_us=duration_us):
-            words += f", stop {format_duration_s(duration_us)} s after schedule time"
-        case StopAt(daytime_s=daytime_s, tz=tz):
-            words += f", stop at {format_daytime(daytime_s)} {tz}"
-    return words
-
-
 # --- inside -------------------------------------------------------------------------------------
 
 
-def _instants(
-    schedule: Schedule, from_us: int, to_us: int, calendars: Mapping[str, Calendar]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield instants with the automatic args peculiar to the schedule's type."""
+def _calendar_of(schedule: Schedule, calendars: Mapping[str, Calendar]) -> Calendar | None:
+    if isinstance(schedule, Daily | DailyInterval):
+        return find_calendar(schedule.calendar, calendars)
+    return None
+
+
+def _moments(
+    schedule: Schedule, options: Options, calendar: Calendar | None, from_us: int, to_us: int
+) -> Iterator[Moment]:
+    """Yield the moments in [from_us, to_us), strictly increasing, on whole seconds, between the
+    schedule's dates."""
+    bounded = options.start_date is not None or options.end_date is not None
+    if bounded:
+        from_us, to_us = _within_dates(options, from_us, to_us)
+    exact = isinstance(schedule, Explicit)
+    if not exact:
+        # A fraction of a second is cut, so a time is in the range if its second is.
+        from_us, to_us = _ceiling(from_us), _ceiling(to_us)
+    last_us = from_us - 1
+    try:
+        for moment in _raw(schedule, calendar, from_us, to_us):
+            at_us = moment.at_us
+            if not exact and at_us % SECOND_US:
+                at_us -= at_us % SECOND_US
+                moment = moment._replace(at_us=at_us)  # noqa: PLW2901 - the same, rounded
+            if at_us >= to_us:
+                return
+            if at_us > last_us and not (bounded and _outside_dates(schedule, options, at_us)):
+                last_us = at_us
+                yield moment
+    except BeyondCalendar:
+        return
+
+
+def _raw(
+    schedule: Schedule, calendar: Calendar | None, from_us: int, to_us: int
+) -> Iterator[Moment]:
     match schedule:
         case Interval():
-            return interval_instants(schedule, from_us)
+            return interval_moments(schedule, from_us)
         case Daily():
-            calendar = find_calendar(schedule.calendar, calendars)
-            return daily_instants(schedule, calendar, from_us, to_us)
+            assert calendar is not None, "a daily schedule has a calendar"
+            return daily_moments(schedule, calendar, from_us, to_us)
         case DailyInterval():
-            calendar = find_calendar(schedule.calendar, calendars)
-            return daily_interval_instants(schedule, calendar, from_us, to_us)
+            assert calendar is not None, "a daily schedule has a calendar"
+            return daily_interval_moments(schedule, calendar, from_us, to_us)
         case Explicit():
-            return ((at_us, {}) for at_us in schedule.times_us if at_us >= from_us)
+            return explicit_moments(schedule, from_us)
         case Cron():
-            return cron_instants(schedule, from_us, to_us)
+            return cron_moments(schedule, from_us, to_us)
 
 
-def _fire(schedule: Schedule, at_us: int, automatic: dict[str, str]) -> Fire:
+def _ceiling(at_us: int) -> int:
+    return -(-at_us // SECOND_US) * SECOND_US
+
+
+def _within_dates(options: Options, from_us: int, to_us: int) -> tuple[int, int]:
+    """Cut a range to the schedule's dates, with a day to spare for zones; `_outside_dates` is
+    exact."""
+    day_us = DAY_S * SECOND_US
+    if options.start_date is not None:
+        days = (options.start_date - EPOCH.date()).days
+        from_us = max(from_us, (days - 1) * day_us)
+    if options.end_date is not None:
+        days = (options.end_date - EPOCH.date()).days
+        to_us = min(to_us, (days + 2) * day_us)
+    return from_us, to_us
+
+
+def _outside_dates(schedule: Schedule, options: Options, at_us: int) -> bool:
+    day = us_to_local(at_us, zone(getattr(schedule, "tz", None) or options.tz or "UTC")).date()
+    first, last = options.start_date, options.end_date
+    return (first is not None and day < first) or (last is not None and day > last)
+
+
+def _jittered(
+    schedule: Schedule, options: Options, calendar: Calendar | None, from_us: int, to_us: int
+) -> Iterator[tuple[Moment, int]]:
+    """Yield moments with the instants they are put off to: later by whole seconds, by less than
+    the jitter, and before the next moment, so that their order stays.
+
+    By how much depends on the job, the schedule and the nominal time alone.
+    """
+    reach_us = options.jitter_us
+    seed = _packed(schedule)
+    ahead = _moments(schedule, options, calendar, from_us - reach_us, to_us + reach_us)
+    moment = next(ahead, None)
+    while moment is not None:
+        following = next(ahead, None)
+        room_us = reach_us
+        if following is not None:
+            room_us = min(room_us, following.at_us - moment.at_us)
+        drawn = hashlib.blake2b(b"%d" % moment.at_us, key=seed[:64], digest_size=8).digest()
+        room_s = max(1, room_us // SECOND_US)
+        at_us = moment.at_us + int.from_bytes(drawn, "big") % room_s * SECOND_US
+        if at_us >= to_us:
+            return
+        if at_us >= from_us:
+            yield moment, at_us
+        moment = following
+
+
+def _packed(schedule: Schedule) -> bytes:
+    """Return 32 bytes of what a schedule means, its calendar's days left aside."""
+    meaning = msgspec.msgpack.encode(replace(schedule, enabled=True), order="deterministic")
+    return hashlib.sha256(meaning).digest()
+
+
+def _fire(schedule: Schedule, calendar: Calendar | None, moment: Moment, at_us: int) -> Fire:
     """Make the args of a nominal run: here and nowhere else."""
-    time = format_time(at_us)
-    args = {"time": time, **automatic, **schedule.args, "schedule_time": time}
+    time = format_time(moment.at_us)
+    args = _automatic(schedule, calendar, moment) | schedule.args
+    args.setdefault("time", time)
+    args["schedule_time"] = time
     stop = schedule.stop
     return Fire(at_us=at_us, args=args, stop_us=None if stop is None else _stop_us(stop, at_us))
 
 
+def _automatic(schedule: Schedule, calendar: Calendar | None, moment: Moment) -> dict[str, str]:
+    """Return the automatic args peculiar to the schedule's type."""
+    match schedule:
+        case Interval():
+            at = EPOCH + timedelta(microseconds=moment.at_us)
+            return {"date": str(at.date()), "daytime": at.time().isoformat()}
+        case Explicit():
+            return {}
+    found = {"date": str(moment.day), "tz": schedule.tz}
+    if calendar is not None:
+        found["calendar"] = calendar.name
+    if moment.daytime_s is None:
+        wall = us_to_local(moment.at_us, zone(schedule.tz))
+        return found | {"sched_date": str(wall.date()), "daytime": wall.time().isoformat()}
+    return found | {"daytime": format_daytime(moment.daytime_s)}
+
+
 def _stop_us(stop: Stop, at_us: int) -> int:
+    """Return when a run is to be stopped. A stop that the clocks leap over comes at the leap."""
     if isinstance(stop, StopAfter):
         return at_us + stop.duration_us
     tz = zone(stop.tz)
-    day = us_to_local(at_us, tz).date()
-    for offset in range(8):
-        day_us = local_to_us(day.fromordinal(day.toordinal() + offset), stop.daytime_s, tz)
-        if day_us is not None and day_us > at_us:
-            return day_us
+    today = datetime.combine(us_to_local(at_us, tz), datetime.min.time())
+    # The clocks may have been put back over midnight: yesterday's daytime may come once more.
+    for offset in range(-1, 8):
+        wall = today + timedelta(days=offset, seconds=stop.daytime_s)
+        for stop_us in place(wall, tz, "after", "both"):
+            if stop_us > at_us:
+                return stop_us
     raise UserError(f"stop at {format_daytime(stop.daytime_s)} {stop.tz}: never comes")
-
-
-def _describe_times(schedule: Schedule) -> str:
-    match schedule:
-        case Interval():
-            phase = schedule.phase_us
-            words = f"every {format_duration_s(schedule.interval_us)} sec"
-            return words + (f" phase {format_duration_s(phase)} sec" if phase else "")
-        case Daily():
-            times = ", ".join(map(format_daytime, schedule.daytimes_s))
-            words = f"{schedule.calendar} at {times} {schedule.tz}"
-            if schedule.cal_shift:
-                words += f" {schedule.cal_shift:+} cal days"
-            return words + (f" {schedule.date_shift:+} days" if schedule.date_shift else "")
-        case DailyInterval():
-            start, stop = _point(schedule.start), _point(schedule.stop_point)
-            every = f"every {format_duration_s(schedule.interval_us)} sec"
-            return f"{schedule.calendar} from {start} to {stop} {schedule.tz} {every}"
-        case Explicit():
-            return ", ".join(map(format_time, schedule.times_us))
-        case Cron():
-            return f"cron {schedule.expression} {schedule.tz}"
-
-
-def _point(point: DayPoint) -> str:
-    words = format_daytime(point.daytime_s)
-    if point.cal_shift:
-        words += f" {point.cal_shift:+} cal days"
-    return words + (f" {point.date_shift:+} days" if point.date_shift else "")
 
 
 __all__ = [
@@ -197,12 +274,13 @@ __all__ = [
     "Explicit",
     "Fire",
     "Interval",
+    "Options",
     "Schedule",
     "Stop",
     "StopAfter",
     "StopAt",
-    "describe",
     "fingerprint",
     "fires",
     "next_fire",
+    "options_of",
 ]

@@ -16,6 +16,7 @@ from .errors import UserError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_NAIVE = datetime(1970, 1, 1)  # noqa: DTZ001 - the origin of wall time
+MICROSECOND = timedelta(microseconds=1)
 SECOND_US = 1_000_000
 DAY_S = 86_400
 # Years beyond these do not fit the calendar arithmetic of the standard library with margins.
@@ -53,7 +54,7 @@ def parse_time(value: Any) -> int:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise UserError(f"time {value}: has no zone: expected Z or an offset")
-        return round((value - EPOCH) / timedelta(microseconds=1))
+        return round((value - EPOCH) / MICROSECOND)
     match = _TIME.match(value) if isinstance(value, str) else None
     if match is None:
         raise UserError(f"time {value!r}: expected a form like 2024-01-02T03:04:05Z")
@@ -64,7 +65,7 @@ def parse_time(value: Any) -> int:
         )
     except ValueError as error:
         raise UserError(f"time {value!r}: {error}") from None
-    at_us = (wall - EPOCH_NAIVE) // timedelta(microseconds=1)
+    at_us = (wall - EPOCH_NAIVE) // MICROSECOND
     if fraction:
         at_us += round(float(fraction) * SECOND_US)
     if offset != "Z":
@@ -186,11 +187,38 @@ def local_to_us(day: date, daytime_s: float, tz: ZoneInfo) -> int | None:
     """
     wall = datetime.combine(day, datetime.min.time()) + timedelta(seconds=daytime_s)
     aware = wall.replace(tzinfo=tz)
-    at_us = (wall - EPOCH_NAIVE) // timedelta(microseconds=1)
-    at_us -= round(_offset_s(aware) * SECOND_US)
+    at_us = (wall - EPOCH_NAIVE) // MICROSECOND - _offset_us(aware)
     if us_to_local(at_us, tz) != wall:
         return None
     return at_us
+
+
+def occurrences(wall: datetime, tz: ZoneInfo) -> tuple[int, ...]:
+    """Return the instants at which a zone's clocks show `wall`: none, one or two, in order."""
+    wall_us = (wall - EPOCH_NAIVE) // MICROSECOND
+    first_us = wall_us - _offset_us(wall.replace(tzinfo=tz))
+    second_us = wall_us - _offset_us(wall.replace(tzinfo=tz, fold=1))
+    if first_us == second_us:
+        return (first_us,)
+    # `fold` reads a wall time in a gap by the offset of the other side, so the order is reversed.
+    return (first_us, second_us) if first_us < second_us else ()
+
+
+def leap_us(wall: datetime, tz: ZoneInfo) -> int:
+    """Return the instant, a whole second, at which the clocks leap over a wall time.
+
+    It is the first second at which they show more than `wall`, which must not exist.
+    """
+    wall_us = (wall - EPOCH_NAIVE) // MICROSECOND
+    ends = [wall_us - _offset_us(wall.replace(tzinfo=tz, fold=fold)) for fold in (0, 1)]
+    early_s, late_s = min(ends) // SECOND_US, -(-max(ends) // SECOND_US)
+    while early_s < late_s:
+        middle_s = (early_s + late_s) // 2
+        if us_to_local(middle_s * SECOND_US, tz) > wall:
+            late_s = middle_s
+        else:
+            early_s = middle_s + 1
+    return late_s * SECOND_US
 
 
 def us_to_local(at_us: int, tz: ZoneInfo) -> datetime:
@@ -198,7 +226,7 @@ def us_to_local(at_us: int, tz: ZoneInfo) -> datetime:
     return (EPOCH + timedelta(microseconds=at_us)).astimezone(tz).replace(tzinfo=None, fold=0)
 
 
-def _offset_s(aware: datetime) -> float:
+def _offset_us(aware: datetime) -> int:
     offset = aware.utcoffset()
     assert offset is not None, "an aware datetime has an offset"
-    return offset.total_seconds()
+    return offset // MICROSECOND

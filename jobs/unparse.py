@@ -30,8 +30,10 @@ from .schedule_types import (
     DayPoint,
     Explicit,
     Interval,
+    Options,
     Schedule,
     StopAfter,
+    options_of,
 )
 from .states import State
 from .times import SECOND_US, format_daytime, format_time
@@ -77,7 +79,27 @@ def start_data(schedule: Schedule) -> dict[str, Any]:
         case Cron():
             found["expression"] = schedule.expression
             found["tz"] = schedule.tz
-    return found | {"args": dict(schedule.args)}
+    return found | options_data(options_of(schedule)) | {"args": dict(schedule.args)}
+
+
+def options_data(options: Options) -> dict[str, Any]:
+    """Return the options that are set."""
+    found: dict[str, Any] = {
+        "start_date": options.start_date and str(options.start_date),
+        "end_date": options.end_date and str(options.end_date),
+        "tz": options.tz,
+        "jitter": _seconds(options.jitter_us or None),
+        "on_gap": options.on_gap,
+        "on_fold": options.on_fold,
+        "misfire_after": _seconds(options.misfire_after_us),
+        "catch_up": options.catch_up,
+        "max_age": _seconds(options.max_age_us),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _seconds(duration_us: int | None) -> float | None:
+    return None if duration_us is None else duration_us / SECOND_US
 
 
 def _calendar(name: str) -> str:

@@ -18,7 +18,7 @@ from callsheet.jobs.jso import (
 from callsheet.jobs.parse import job_from_data
 from callsheet.jobs.programs import BoundNoOp, BoundProcess
 from callsheet.jobs.run import Run
-from callsheet.jobs.schedules import describe
+from callsheet.jobs.schedule_words import describe
 from callsheet.jobs.states import State
 
 AT_US = 1_795_563_485_840_000
