@@ -3,15 +3,16 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format venv browser bench sim chaos docs clean
+.PHONY: help demo test lint format venv browser bench sim sweep chaos docs clean
 
-# Where the demo listens and keeps its files; which benchmarks, how many seeds, how many runs under
-# kills.
+# Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
+# sweep, how many runs under kills.
 BIND ?= 127.0.0.1:5000
 DIR ?= callsheet-demo
 ONLY ?=
 RUNS ?=
 SEEDS ?= 1000
+PART ?= 1
 KILL_RUNS ?= 5000
 TESTS ?=
 
@@ -44,6 +45,9 @@ bench: $(READY)  ## measure what is promised: ONLY=P1,P2 RUNS=3
 
 sim: $(READY)  ## run the whole system on virtual time under faults: SEEDS=1000
 	@$(PYTHON_IN) tests/simulation/run.py --seeds $(SEEDS)
+
+sweep: $(READY)  ## sweep schedules against every minute near each change of the clocks: PART=1
+	@$(PYTHON_IN) tests/sweep/sweep.py --part $(PART)
 
 chaos: $(READY)  ## kill every process of a real server under many more runs: KILL_RUNS=5000
 	@CALLSHEET_KILL_RUNS=$(KILL_RUNS) $(PYTHON_IN) -m pytest tests/system/test_kill.py

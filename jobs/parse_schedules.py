@@ -115,10 +115,9 @@ def _options(fields: Fields, kind: str, jitter_key: str) -> Options | UnsetType:
         found["on_gap"] = fields.take("on_gap", _one_of("skip", "before", "after"), None)
         found["on_fold"] = fields.take("on_fold", _one_of("first", "second", "both"), None)
     else:
-        found["tz"] = fields.take("tz", time_zone, None)
-        if found["tz"] is not None and first is None and last is None:
-            said = f"has no local times: expected tz beside start_date or end_date only: {kind}"
-            fields.at.fail(said, key="tz")
+        # A folder's default may give it to all schedules; here it is the zone of the dates alone.
+        tz = fields.take("tz", time_zone, None)
+        found["tz"] = tz if first is not None or last is not None else None
     found["jitter_us"] = fields.take("jitter", _jitter, 0)
     found["jitter_key"] = jitter_key if found["jitter_us"] else ""
     found["misfire_after_us"] = fields.take("misfire_after", _lateness, None)

@@ -411,10 +411,6 @@ def test_options_are_written_back_as_they_were_read() -> None:
         ({"catch_up": "some"}, "catch_up: 'some': expected one of all, last, none"),
         ({"max_age": 0}, "max_age: "),
         ({"type": "interval", "interval": 60, "on_gap": "skip"}, "unexpected keys: on_gap"),
-        (
-            {"type": "interval", "interval": 60, "tz": "UTC"},
-            "expected tz beside start_date or end_date only",
-        ),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_with_its_place(data, words) -> None:

@@ -118,7 +118,14 @@ def test_a_time_is_read_and_shown_in_utc(given, shown) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["2024-01-02T03:04:05", "2024-13-02T03:04:05Z", AT_US, None, "now", datetime.fromisoformat("2024-01-02")],
+    [
+        "2024-01-02T03:04:05",
+        "2024-13-02T03:04:05Z",
+        AT_US,
+        None,
+        "now",
+        datetime.fromisoformat("2024-01-02"),
+    ],
 )
 def test_a_time_without_a_zone_or_a_number_is_refused(given) -> None:
     with pytest.raises(UserError, match="time "):
