@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from .shown import client, print_json
-
-if TYPE_CHECKING:
-    from ..conf.settings import Settings
 
 
 @click.command()
@@ -49,14 +44,16 @@ def check(
     makes runs of. Without FOLDER the one of the settings is checked.
     """
     from ..conf.check import lint_folder
+    from .offline import calendars_of, now_us, read_settings
 
-    settings = _settings(config)
+    settings = read_settings(config)
     if settings is not None and folder is None:
         folder = settings.job_dir
     if folder is None:
         raise click.UsageError("missing argument FOLDER: expected a folder of jobs, or --config")
-    now_us = round(time.time() * 1e6)
-    problems = lint_folder(folder, now_us, dependencies_scheduled=scheduled)
+    problems = lint_folder(
+        folder, now_us(), calendars_of(settings), dependencies_scheduled=scheduled
+    )
     if as_json:
         print_json(
             [
@@ -80,15 +77,6 @@ def check(
         sys.exit(1)
 
 
-def _settings(config: Path | None) -> Settings | None:
-    """Return the settings of a file, None when none is named."""
-    if config is None:
-        return None
-    from ..conf.settings import load_settings
-
-    return load_settings(config)
-
-
 @click.command("reload-jobs")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
@@ -96,8 +84,12 @@ def _settings(config: Path | None) -> Settings | None:
 def reload_jobs(ctx: click.Context, dry_run: bool, quiet: bool) -> None:
     """Read the job folder again: all of it, or nothing when a file is wrong."""
     found = client(ctx).reload_jobs(dry_run=dry_run)
-    if quiet:
-        return
+    if not quiet:
+        print_changes(found)
+
+
+def print_changes(found: dict[str, list[str]]) -> None:
+    """Print which jobs were removed, added and changed."""
     for word in ("removed", "added", "changed"):
         if found[word]:
             click.echo(f"Jobs {word}:")

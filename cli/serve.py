@@ -189,6 +189,7 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
         database=terms.roles.database,
         outputs_root=terms.roles.outputs,
         job_folder=terms.roles.job_dir,
+        calendars=terms.roles.window.calendars,
         lookback_us=terms.lookback_us,
         allowed_hosts=terms.allowed_hosts,
         shut_down_pid=shut_down_pid,

@@ -121,9 +121,10 @@ class Client:
         found: str = self.get("/api/control/version")["version"]
         return found
 
-    def reload_jobs(self, *, dry_run: bool = False) -> Jso:
-        """Have the job folder read again; return added, changed and removed ids."""
-        query = {"dry_run": str(bool(dry_run))}
+    def reload_jobs(self, *, dry_run: bool = False, plan: str | None = None) -> Jso:
+        """Have the job folder read again; return added, changed and removed ids. With the id of a
+        `plan`: only if it still holds."""
+        query = {"dry_run": str(bool(dry_run))} | ({} if plan is None else {"plan": plan})
         found: Jso = self.post("/api/control/reload_jobs", query=query, timeout_s=RELOAD_TIMEOUT_S)
         return found
 
@@ -309,10 +310,10 @@ class Client:
         self,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         timeout_s: float | None = None,
     ) -> Any:
-        """Return the JSON of a GET."""
+        """Return the JSON of a GET; a parameter with a list is given once for each item."""
         return _json(self._ask("GET", path, query=query, timeout_s=timeout_s).body)
 
     def post(
@@ -336,7 +337,7 @@ class Client:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         body: Any = None,
         timeout_s: float | None = None,
     ) -> Answer:
@@ -352,7 +353,11 @@ class Client:
             headers["Idempotency-Key"] = os.urandom(16).hex()
         target = path
         if query:
-            pairs = [f"{quote(k)}={quote(v)}" if v else quote(k) for k, v in query.items()]
+            pairs = [
+                f"{quote(name)}={quote(value)}" if value else quote(name)
+                for name, given in query.items()
+                for value in ([given] if isinstance(given, str) else given)
+            ]
             target = f"{path}?{'&'.join(pairs)}"
         answer = self._connection.ask(
             method, target, body=data, headers=headers, timeout_s=timeout_s

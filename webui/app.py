@@ -25,7 +25,7 @@ from tornado.web import Application
 
 from ..jobs.errors import UserError
 from ..store.interface import Reader
-from . import output_api, v1_jobs, v1_runs, v2_runs, v2_server
+from . import output_api, v1_jobs, v1_runs, v2_planning, v2_runs, v2_server
 from .bridge import BridgedCore
 from .core import WebCore
 from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
@@ -61,6 +61,7 @@ TABLE = Table(
         *v1_jobs.ROUTES,
         *v2_runs.ROUTES,
         *v2_server.ROUTES,
+        *v2_planning.ROUTES,
     ]
 )
 # The console's own addresses; the document finds its page by itself.

@@ -124,7 +124,7 @@ async def get_stats(request: Request) -> Any:
 
 async def reload_jobs(request: Request) -> Any:
     """Read the job folder again; all or nothing."""
-    wish = ReloadJobs(dry_run=request.flag("dry_run"))
+    wish = ReloadJobs(dry_run=request.flag("dry_run"), plan=request.text("plan") or "")
     done = await request.services.wish(request, wish)
     return reload_jso(done.result, dry_run=wish.dry_run)
 

@@ -15,7 +15,7 @@ from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
 from .markdown import first_line, render
 from .records import agents_list, elapsed_s, finding_record, instant, run_record
-from .routing import Reply, Request, Route
+from .routing import Problem, Reply, Request, Route
 from .services import definition_of, job_shape
 from .v1_jobs import reload_jso
 
@@ -189,11 +189,16 @@ async def healthz(_request: Request) -> Any:
 
 
 async def reload_jobs(request: Request) -> Any:
-    """Read the job folder again; body `{"dry_run": true}` only says what would change."""
+    """Read the job folder again; body `{"dry_run": true}` only says what would change; with
+    `{"plan": id}` only if that plan still holds."""
     body = request.json_object()
-    wish = ReloadJobs(dry_run=bool(body.get("dry_run", False)))
+    plan = body.get("plan", "")
+    if not isinstance(plan, str):
+        raise Problem(400, "plan: expected the id of a plan")
+    wish = ReloadJobs(dry_run=bool(body.get("dry_run", False)), plan=plan)
     done = await request.services.wish(request, wish)
-    return reload_jso(done.result, dry_run=wish.dry_run)
+    result = done.result if isinstance(done.result, dict) else {}
+    return reload_jso(result, dry_run=wish.dry_run) | {"plan": result.get("plan", "")}
 
 
 LIVE = (State.SCHEDULED, State.WAITING, State.STARTING, State.RUNNING, State.STOPPING)

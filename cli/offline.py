@@ -1,0 +1,100 @@
+"""What commands work with when no server is asked: a job folder and the settings that hold for it.
+
+Nothing here renders a template or writes a file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from ..conf.check import NO_CALENDARS
+from ..conf.folder import load_folder
+from ..conf.settings import Settings, load_settings
+from ..jobs.calendars import Calendar
+from ..jobs.errors import UserError
+from ..jobs.forecast import Keep, Nominal
+from ..jobs.job import Job
+from ..jobs.run import Run
+from ..jobs.states import State
+from ..webui.query import RunFilter, parse_filter, parse_instant
+
+MOST_PROBLEMS = 20
+
+
+class BadFolder(UserError):
+    """A job folder has errors; a line for each of the first."""
+
+    def __init__(self, lines: list[str]) -> None:
+        more = len(lines) - MOST_PROBLEMS
+        said = lines[:MOST_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
+        super().__init__("\n".join(["the job folder has errors", *said]))
+
+
+class Folder(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder as read: jobs and definition hashes by job id, and the calendars they may use."""
+
+    jobs: dict[str, Job]
+    hashes: dict[str, str]
+    calendars: Mapping[str, Calendar]
+
+
+def now_us() -> int:
+    """Return the time."""
+    return time.time_ns() // 1000
+
+
+def read_settings(config: Path | None) -> Settings | None:
+    """Return the settings of a file, None when none is named."""
+    return None if config is None else load_settings(config)
+
+
+def calendars_of(settings: Settings | None) -> Mapping[str, Calendar]:
+    """Return the calendars of the settings' folder."""
+    del settings
+    return NO_CALENDARS
+
+
+def read_folder(folder: Path, config: Path | None = None) -> Folder:
+    """Return the jobs of a folder.
+
+    Raises:
+        BadFolder: a file cannot be read.
+        UserError: the settings are wrong.
+    """
+    calendars = calendars_of(read_settings(config))
+    loaded = load_folder(folder)
+    if loaded.problems:
+        raise BadFolder([problem.text for problem in loaded.problems])
+    return Folder(jobs=loaded.jobs, hashes=loaded.hashes, calendars=calendars)
+
+
+def instant_of(text: str) -> int:
+    """Return the instant that a person names: `now`, `+7d`, a date, a time."""
+    return parse_instant(text, now_us())
+
+
+def keeper(words: tuple[str, ...]) -> tuple[RunFilter, Keep]:
+    """Return a query's filter and whether a nominal run matches it."""
+    wanted = parse_filter({"q": [" ".join(words)]}, now_us())
+    return wanted, lambda job, nominal: wanted.matches(as_run(job, nominal))
+
+
+def as_run(job: Job, nominal: Nominal) -> Run:
+    """Return the run that a nominal one will be, as far as queries look at it."""
+    return Run(
+        run_id="r0",
+        job_id=job.job_id,
+        args=nominal.args,
+        state=State.SCHEDULED,
+        schedule_us=nominal.at_us,
+        labels=job.labels,
+    )
+
+
+def matching_jobs(jobs: Mapping[str, Job], matches: Callable[[str], bool]) -> dict[str, Job]:
+    """Return the jobs whose id matches."""
+    return {job_id: job for job_id, job in jobs.items() if matches(job_id)}

@@ -1,0 +1,100 @@
+"""Forecasts: which runs the schedules of jobs name over any span, computed, never looked up. Pure.
+
+Called for the command line, the API and plans. The only generator of instants is `schedules.fires`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from .binding import schedule_args
+from .calendars import Calendar
+from .errors import UserError
+from .job import Job
+from .run import args_key
+from .schedules import fires
+
+# A day of 10,000 jobs has some 100,000 runs; beyond these numbers nobody reads on.
+MOST_RUNS = 100_000
+MOST_LOOKED_AT = 1_000_000
+
+
+class TooManyRuns(UserError):
+    """A forecast would be too long."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} runs: expected a narrower query or a shorter span")
+
+
+class Nominal(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that a schedule names: `place` is the schedule's in its job."""
+
+    at_us: int
+    job_id: str
+    args: dict[str, str]
+    place: int = 0
+    stop_us: int | None = None
+
+
+Keep = Callable[[Job, Nominal], bool]
+
+
+def forecast(
+    jobs: Mapping[str, Job],
+    from_us: int,
+    to_us: int,
+    calendars: Mapping[str, Calendar],
+    *,
+    keep: Keep | None = None,
+    limit: int = MOST_RUNS,
+) -> list[Nominal]:
+    """Return the nominal runs of jobs in [from, to), by time, job and args.
+
+    Two schedules of a job that name the same run give one.
+
+    Args:
+        jobs: by id.
+        calendars: those that files hold, by name.
+        keep: whether a run is wanted; None: all are.
+        limit: more runs than this are refused.
+
+    Raises:
+        TooManyRuns: there are more, or very many would have to be looked at.
+        UserError: a schedule names an unknown calendar or zone.
+    """
+    found: list[Nominal] = []
+    looked = 0
+    for job in jobs.values():
+        for nominal in nominal_runs(job, from_us, to_us, calendars):
+            looked += 1
+            if keep is None or keep(job, nominal):
+                found.append(nominal)
+                if len(found) > limit:
+                    raise TooManyRuns(limit)
+            if looked > MOST_LOOKED_AT:
+                raise TooManyRuns(MOST_LOOKED_AT)
+    found.sort(key=lambda one: (one.at_us, one.job_id, args_key(one.args)))
+    return found
+
+
+def nominal_runs(
+    job: Job, from_us: int, to_us: int, calendars: Mapping[str, Calendar]
+) -> Iterator[Nominal]:
+    """Yield the nominal runs of a job in [from, to), schedule by schedule, each run once."""
+    seen: set[tuple[int, str]] = set()
+    several = len(job.schedules) > 1
+    for place, schedule in enumerate(job.schedules):
+        if not schedule.enabled:
+            continue
+        for fire in fires(schedule, from_us, to_us, calendars):
+            args = schedule_args(job, fire)
+            if several:
+                key = (fire.at_us, args_key(args))
+                if key in seen:
+                    continue
+                seen.add(key)
+            yield Nominal(
+                at_us=fire.at_us, job_id=job.job_id, args=args, place=place, stop_us=fire.stop_us
+            )

@@ -1,0 +1,201 @@
+"""Endpoints of `/api/v2` about what will be: forecasts, plans of a changed folder, definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..jobs.errors import UserError
+from ..jobs.forecast import Nominal, forecast
+from ..jobs.job import Job
+from ..jobs.plan import JobChange, Plan, WaitingRun, make_plan, set_digest, waiting_run
+from ..jobs.plan_words import plan_data
+from ..jobs.run import Run, args_key
+from ..jobs.states import State
+from ..jobs.times import DAY_S, SECOND_US, format_time
+from ..messages.wishes import ReloadJobs
+from ..store.interface import Reader, RunQuery
+from ..store.rows import decode_job
+from .query import BadQuery, RunFilter, parse_filter, parse_instant
+from .routing import Problem, Request, Route
+
+DAY_US = DAY_S * SECOND_US
+# Of one forecast, at most.
+FORECAST_RUNS = 10_000
+FORECAST_DAYS = 3_660
+PLAN_DAYS = 7
+MOST_PLAN_DAYS = 366
+# Waiting runs that a plan looks at.
+WAITING_RUNS = 10_000
+FORECAST_PARAMS = {"q", "query", "job", "label", "arg", "from", "to", "limit"}
+
+
+async def get_forecast(request: Request) -> Any:
+    """The runs that schedules name from one time to another; those written already have ids."""
+    unknown = request.query.keys() - FORECAST_PARAMS
+    if unknown:
+        names = ", ".join(sorted(unknown))[:200]
+        raise Problem(400, f"unknown parameters: {names}: expected {_all(FORECAST_PARAMS)}")
+    services = request.services
+    now_us = services.now_us()
+    limit = request.number("limit", FORECAST_RUNS, 1, FORECAST_RUNS)
+    try:
+        from_us = parse_instant(request.text("from") or "now", now_us)
+        to_us = parse_instant(request.text("to") or "+1d", now_us)
+        params = {name: request.query.get(name, []) for name in ("job", "label", "arg")}
+        texts = request.query.get("q", []) + request.query.get("query", [])
+        wanted = parse_filter(params | {"q": texts}, now_us)
+    except BadQuery as error:
+        raise Problem(400, str(error)) from None
+    if not from_us <= to_us <= from_us + FORECAST_DAYS * DAY_US:
+        sentence = f"expected a span of at most {FORECAST_DAYS} days that does not end early"
+        raise Problem(400, f"from {format_time(from_us)} to {format_time(to_us)}: {sentence}")
+    calendars = services.settings.calendars
+
+    def read(reader: Reader) -> list[dict[str, Any]]:
+        jobs = _jobs(reader, wanted)
+        found = forecast(
+            jobs,
+            from_us,
+            to_us,
+            calendars,
+            keep=lambda job, nominal: wanted.matches(_as_run(job, nominal)),
+            limit=limit,
+        )
+        written = _written(reader, tuple(jobs), from_us, to_us)
+        return [_row(nominal, written.get(_key(nominal))) for nominal in found]
+
+    try:
+        rows = await services.read(read)
+    except UserError as error:
+        raise Problem(400, str(error)) from None
+    return {
+        "forecast": rows,
+        "from": format_time(from_us),
+        "to": format_time(to_us),
+        "now": format_time(now_us),
+    }
+
+
+async def get_plan(request: Request) -> Any:
+    """What loading the job folder as it now is would change; changes nothing."""
+    services = request.services
+    days = request.number("days", PLAN_DAYS, 1, MOST_PLAN_DAYS)
+    done = await services.wish(request, ReloadJobs(dry_run=True, bodies=True))
+    result = done.result if isinstance(done.result, dict) else {}
+    lists = {name: sorted(result.get(name, [])) for name in ("added", "changed", "removed")}
+    bodies: Mapping[str, bytes] | None = result.get("jobs")
+    now_us = services.now_us()
+    if bodies is None:
+        changes = [JobChange(job_id=id_, what=what) for what in lists for id_ in lists[what]]
+        plan = Plan(
+            id=result.get("plan", ""),
+            from_us=now_us,
+            to_us=now_us,
+            jobs=tuple(sorted(changes, key=lambda change: change.job_id)),
+        )
+        return {"complete": False, **plan_data(plan)}
+
+    def read(reader: Reader) -> dict[str, Any]:
+        hashes = reader.jobs()
+        gone = {
+            job_id: job
+            for job_id in lists["changed"] + lists["removed"]
+            if (hash_ := hashes.get(job_id)) and (job := reader.definition(hash_)) is not None
+        }
+        come = {job_id: decode_job(body) for job_id, body in bodies.items()}
+        calendars = services.settings.calendars
+        plan = make_plan(result["plan"], gone, come, now_us, days, calendars, _waiting(reader))
+        return {"complete": True, **plan_data(plan)}
+
+    return await services.read(read)
+
+
+async def get_definitions(request: Request) -> Any:
+    """The jobs in force by definition hash, and the runs that wait with the jobs they have to do
+    with; with `hash` (repeated) these definitions themselves."""
+    wanted = request.query.get("hash", [])
+
+    def read(reader: Reader) -> dict[str, Any]:
+        if not wanted:
+            hashes = reader.jobs()
+            waiting = msgspec.to_builtins(_waiting(reader))
+            return {"jobs": hashes, "digest": set_digest(hashes), "waiting": waiting}
+        found = {hash_: reader.definition(hash_) for hash_ in wanted}
+        return {
+            "definitions": {
+                hash_: msgspec.to_builtins(job) for hash_, job in found.items() if job is not None
+            }
+        }
+
+    return await request.services.read(read)
+
+
+# --- inside ---------------------------------------------------------------------------------------
+
+
+def _jobs(reader: Reader, wanted: RunFilter) -> dict[str, Job]:
+    """Return the jobs in force that a query may mean."""
+    return {
+        job_id: job
+        for job_id, hash_ in reader.jobs().items()
+        if wanted.matches_job(job_id) and (job := reader.definition(hash_)) is not None
+    }
+
+
+def _written(
+    reader: Reader, job_ids: tuple[str, ...], from_us: int, to_us: int
+) -> dict[tuple[str, str, int], Run]:
+    """Return the runs that schedules have made already, by what they are."""
+    query = RunQuery(job_ids=job_ids, since_us=from_us, until_us=to_us, limit=FORECAST_RUNS)
+    return {
+        (run.job_id, run.args_key, run.schedule_us): run
+        for run in reader.query(query)
+        if run.fingerprint is not None
+    }
+
+
+def _waiting(reader: Reader) -> list[WaitingRun]:
+    query = RunQuery(states=(State.WAITING,), limit=WAITING_RUNS)
+    return [waiting_run(run) for run in reader.query(query)]
+
+
+def _key(nominal: Nominal) -> tuple[str, str, int]:
+    return nominal.job_id, args_key(nominal.args), nominal.at_us
+
+
+def _row(nominal: Nominal, run: Run | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "job_id": nominal.job_id,
+        "args": nominal.args,
+        "schedule_time": format_time(nominal.at_us),
+    }
+    if run is not None:
+        row |= {"run_id": run.run_id, "state": run.state.value}
+        if run.held:
+            row["held"] = True
+    return row
+
+
+def _as_run(job: Job, nominal: Nominal) -> Run:
+    return Run(
+        run_id="r0",
+        job_id=job.job_id,
+        args=nominal.args,
+        state=State.SCHEDULED,
+        schedule_us=nominal.at_us,
+        labels=job.labels,
+    )
+
+
+def _all(names: set[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+ROUTES = [
+    Route("GET", "/api/v2/forecast", get_forecast),
+    Route("GET", "/api/v2/plan", get_plan),
+    Route("GET", "/api/v2/definitions", get_definitions),
+]
