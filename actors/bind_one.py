@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ..jobs.actions import Action
 from ..jobs.binding import full_args, new_run
 from ..jobs.calendars import Calendar
+from ..jobs.condition_rules import ConditionRules
 from ..jobs.errors import UserError
 from ..jobs.job import Job
 from ..jobs.params import ParamSpec
@@ -24,12 +25,13 @@ def bind_one(
     calendars: Mapping[str, Calendar],
     default_timeout: TimeoutSpec | None = None,
     actions: tuple[Action, ...] = (),
+    rules: ConditionRules | None = None,
 ) -> NewRun:
     """Return the run, bound, or with the error that binding met.
 
     `default_timeout` is for programs that name none, `actions` are those every run has besides its
-    job's own. Of the jobs its dependencies name only the params and their defaults matter, which
-    the item carries.
+    job's own, `rules` what the settings say of conditions. Of the jobs its dependencies name only
+    the params and their defaults matter, which the item carries.
     """
 
     def find_job(job_id: str) -> Job | None:
@@ -50,6 +52,7 @@ def bind_one(
             find_job,
             calendars,
             default_timeout=default_timeout,
+            rules=rules,
             fingerprint=item.fingerprint,
             stop_us=item.stop_us,
             rerun_of=item.rerun_of,

@@ -13,6 +13,7 @@ import msgspec
 
 from ..jobs.actions import Action
 from ..jobs.binding import needs_templates
+from ..jobs.condition_rules import ConditionRules
 from ..jobs.job import Job
 from ..jobs.programs import TimeoutSpec
 from ..jobs.run import NewRun
@@ -64,10 +65,12 @@ class BindingDesk:
         first_request: int,
         default_timeout: TimeoutSpec | None = None,
         actions: tuple[Action, ...] = (),
+        rules: ConditionRules | None = None,
     ) -> None:
         self._definitions = definitions
         self._default_timeout = default_timeout
         self._actions = actions
+        self._rules = rules
         self._request = first_request
         self._queue: deque[_Asked] = deque()
         self._with_binder: list[_Asked] = []
@@ -88,7 +91,8 @@ class BindingDesk:
                 runs.append(None)
                 asked.append((place, item))
             else:
-                runs.append(bind_one(item, {}, self._default_timeout, self._actions))
+                timeout, actions = self._default_timeout, self._actions
+                runs.append(bind_one(item, {}, timeout, actions, self._rules))
         task = _Task(runs, then)
         if not asked:
             then([run for run in runs if run is not None])

@@ -1,4 +1,5 @@
-"""The lines in which the waiter's runs stand for a place: one for each instance that is counted.
+"""The lines in which the waiter's runs stand for a place: one for each instance that is
+counted, and for each pool.
 
 A line holds the runs that are proposed to the ledger now and those held back, in the order of
 priority, schedule time and id. At most as many are proposed as there may be places, so that a
@@ -11,10 +12,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from ..jobs.run import args_key
-from ..messages.instructions import FewerThan, Guard
+from ..jobs.bound_conditions import pools_of
+from ..jobs.run import Run, args_key
+from ..messages.instructions import FewerThan, Guard, NoneOf, PoolFree
 
-# (job id, args key): an instance whose runs are counted.
+# (job id, args key): an instance whose runs are counted; (name,): a pool.
 LineKey = tuple[str, ...]
 Order = tuple[int, int, int]
 
@@ -100,9 +102,16 @@ class GuardLines:
         """Return the lines of these guards of a waiting run, each once."""
         return [self._lines[key] for key in _lines_of(guards)]
 
-    def of_instance(self, job_id: str, args: dict[str, str]) -> GuardLine | None:
-        """Return the line of an instance, None when no waiting run has a guard on it."""
-        return self._lines.get((job_id, args_key(args))) if job_id in self._jobs else None
+    def of_places(self, run: Run) -> Iterator[GuardLine]:
+        """Yield the lines of the places that a run takes while it is starting and running."""
+        if run.job_id in self._jobs:
+            line = self._lines.get((run.job_id, args_key(run.args)))
+            if line is not None:
+                yield line
+        for place in pools_of(run.conds):
+            line = self._lines.get((place.name,))
+            if line is not None:
+                yield line
 
     def __bool__(self) -> bool:
         return bool(self._lines)
@@ -121,6 +130,11 @@ def _lines_of(guards: Iterable[Guard]) -> dict[LineKey, int]:
     """Return the room of each line of the guards, by key."""
     found: dict[LineKey, int] = {}
     for guard in guards:
-        if isinstance(guard, FewerThan):
-            found.setdefault((guard.job_id, args_key(guard.args)), max(guard.n, 1))
+        match guard:
+            case FewerThan():
+                found.setdefault((guard.job_id, args_key(guard.args)), max(guard.n, 1))
+            case PoolFree():
+                found.setdefault((guard.pool,), max(guard.size, 1))
+            case NoneOf():
+                pass
     return found

@@ -30,6 +30,7 @@ from ..messages.instructions import (
     LeaseIds,
     NoneOf,
     NoteRun,
+    PoolFree,
     RunsDue,
 )
 from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
@@ -105,7 +106,7 @@ class Ledger:
                     needs.run_ids.add(message.run_id)
                 case ClearRun():
                     for guard in message.guards:
-                        if not ACTIVE.issuperset(guard.states):
+                        if isinstance(guard, NoneOf) and not ACTIVE.issuperset(guard.states):
                             needs.instances.add((guard.job_id, args_key(guard.args)))
                 case LedgerWish():
                     needs.command_ids.add(message.command_id)
@@ -248,20 +249,33 @@ class Ledger:
 
     def _blocker(self, guard: Guard, run: Run) -> str | None:
         """Return what keeps a guard from holding for `run` now, None when it holds."""
+        match guard:
+            case FewerThan():
+                count = self.book.count_in(guard.job_id, args_key(guard.args), guard.states)
+                return f"{count} are running" if count >= guard.n else None
+            case PoolFree():
+                used = self.book.pool_use(guard.pool)
+                alone = used == 0 < guard.size
+                return None if alone or used + guard.weight <= guard.size else f"{used} in use"
+            case NoneOf():
+                return self._other(guard, run)
+
+    def _other(self, guard: NoneOf, run: Run) -> str | None:
+        """Return another run of the instance that is in one of the guard's states, in words."""
         key = args_key(guard.args)
-        others = [
-            other
-            for other in self.book.active_of(guard.job_id, key)
-            if other.run_id != run.run_id and other.state in guard.states
-        ]
-        if isinstance(guard, FewerThan):
-            return f"{len(others)} are running" if len(others) >= guard.n else None
-        if others:
-            return f"{others[0].run_id} {others[0].state}"
-        stored = self.book.found.instance_states.get((guard.job_id, key), {})
-        for state in guard.states:
-            if state not in ACTIVE and stored.get(state, 0) > 0:
-                return f"another run is {state}"
+        for other in self.book.active_of(guard.job_id, key):
+            if other.run_id != run.run_id and other.state in guard.states:
+                return f"{other.run_id} {other.state}"
+        resting = [state for state in guard.states if state not in ACTIVE]
+        if resting:
+            for other in self.book.touched.values():
+                here = other.job_id == guard.job_id and other.args_key == key
+                if here and other.state in resting:
+                    return f"{other.run_id} {other.state}"
+            stored = self.book.found.instance_states.get((guard.job_id, key), {})
+            for state in resting:
+                if stored.get(state, 0) > 0:
+                    return f"another run is {state}"
         return None
 
     def _conclude_run(self, sender: str, message: ConcludeRun, now_us: int) -> None:

@@ -7,19 +7,22 @@ its seq, and keeps the indexes that guards are decided by. It decides nothing it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from ..jobs.bound_conditions import pools_of
 from ..jobs.errors import CallsheetError
 from ..jobs.run import NewRun, Run, args_key
-from ..jobs.states import ACTIVE, EDGES, FINISHED, SETTLES, State
+from ..jobs.states import ACTIVE, EDGES, FINISHED, OCCUPYING, SETTLES, State
 from ..jobs.times import format_time
 from ..messages.commands import OutboxItem
 from ..messages.instructions import OutputRecord
 from ..messages.transitions import AnyEvent, RunMoved, RunNoted
 from ..store.interface import Changes, Opening
 from .ledger_needs import Found
+
+T = TypeVar("T")
 
 
 class Misfit(CallsheetError):
@@ -44,6 +47,9 @@ class Book:
         self.touched: dict[str, Run] = {}
         self.expected_in_batch: set[tuple[str, str, int]] = set()
         self._instances: dict[tuple[str, str], dict[str, None]] = {}
+        # Runs that are starting or running, by instance; and what they take of pools.
+        self._occupying: dict[tuple[str, str], int] = {}
+        self._pools: dict[str, int] = {}
         for run in opening.active:
             self._index(run)
 
@@ -60,6 +66,16 @@ class Book:
         """Yield the active runs of an instance."""
         for run_id in self._instances.get((job_id, key), ()):
             yield self.active[run_id]
+
+    def count_in(self, job_id: str, key: str, states: tuple[State, ...]) -> int:
+        """Return how many runs of an instance are in these active states."""
+        if frozenset(states) == OCCUPYING:
+            return self._occupying.get((job_id, key), 0)
+        return sum(run.state in states for run in self.active_of(job_id, key))
+
+    def pool_use(self, pool: str) -> int:
+        """Return how much of a pool the runs that are starting or running take."""
+        return self._pools.get(pool, 0)
 
     # --- changing -------------------------------------------------------------------------------
 
@@ -197,19 +213,38 @@ class Book:
         self._index(run)
 
     def _index(self, run: Run) -> None:
-        known = run.run_id in self.active
+        before = self.active.get(run.run_id)
+        occupied = before is not None and before.state in OCCUPYING
+        occupies = run.state in OCCUPYING
+        if occupied != occupies:
+            self._occupy(run, 1 if occupies else -1)
         if run.state in ACTIVE:
             self.active[run.run_id] = run
-            if not known:
+            if before is None:
                 instance = (run.job_id, args_key(run.args))
                 self._instances.setdefault(instance, {})[run.run_id] = None
-        elif known:
+        elif before is not None:
             del self.active[run.run_id]
             instance = (run.job_id, args_key(run.args))
             members = self._instances[instance]
             del members[run.run_id]
             if not members:
                 del self._instances[instance]
+
+    def _occupy(self, run: Run, sign: int) -> None:
+        """Count a run in where it takes a place now (`sign` 1), or out (-1)."""
+        instance = (run.job_id, args_key(run.args))
+        _add(self._occupying, instance, sign)
+        for place in pools_of(run.conds):
+            _add(self._pools, place.name, sign * place.weight)
+
+
+def _add(counts: dict[T, int], key: T, number: int) -> None:
+    found = counts.get(key, 0) + number
+    if found:
+        counts[key] = found
+    else:
+        del counts[key]
 
 
 def _error_output(run_id: str, sentence: str) -> OutputRecord:

@@ -18,6 +18,7 @@ from ..conf.check import check_loaded
 from ..conf.folder import FolderCache, load_folder
 from ..jobs.actions import Action
 from ..jobs.calendars import Calendar
+from ..jobs.condition_rules import ConditionRules
 from ..jobs.programs import TimeoutSpec
 from ..jobs.run import NewRun
 from ..jobs.templates import expand
@@ -87,7 +88,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     `outputs` is the folder of the output store, `cache` the file in which the binder remembers what
     it read of the job folder. `since_us`: never schedule for before this, whatever the database
-    says. `actions` are those of every run, after its job's own. `job_watch`: whether the scheduler
+    says. `actions` are those of every run, after its job's own, `rules`
+    those of conditions. `job_watch`: whether the scheduler
     looks at the job folder by itself, and whether it then loads what it finds.
     """
 
@@ -102,6 +104,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     checks_every_s: float = CHECKS.every_s
     default_timeout: TimeoutSpec | None = None
     actions: tuple[Action, ...] = ()
+    rules: ConditionRules = ConditionRules()
     job_watch: Watch = "off"
 
 
@@ -184,8 +187,12 @@ def _ledger(props: Props) -> Core:
 
 
 def _waiter(props: Props) -> Core:
+    terms = props.terms
     return Waiter(
-        props.reader(), max_time_us=props.terms.waiting_max_us, incarnation=props.incarnation
+        props.reader(),
+        max_time_us=terms.waiting_max_us,
+        pools=terms.rules.pools,
+        incarnation=props.incarnation,
     )
 
 
@@ -200,6 +207,9 @@ def _scheduler(props: Props) -> Core:
         props.reader(),
         props.terms.job_dir,
         window=props.terms.window,
+        default_timeout=props.terms.default_timeout,
+        actions=props.terms.actions,
+        rules=props.terms.rules,
         watch=props.terms.job_watch,
         incarnation=props.incarnation,
         began_us=clock.now_us(),
@@ -208,13 +218,11 @@ def _scheduler(props: Props) -> Core:
 
 def _binder(props: Props) -> Core:
     terms = props.terms
-    folders = JobFolders(terms.cache, terms.window.calendars)
+    folders = JobFolders(terms.cache, terms.window.calendars, terms.rules)
 
     def bind(item: BindOne) -> NewRun:
-        run = bind_one(item, terms.window.calendars, terms.default_timeout)
-        if not terms.actions:
-            return run
-        return msgspec.structs.replace(run, actions=(*run.actions, *terms.actions))
+        calendars, timeout = terms.window.calendars, terms.default_timeout
+        return bind_one(item, calendars, timeout, terms.actions, terms.rules)
 
     limit = WorkLimit if props.alone else nullcontext
     return Binder(folders.load, bind, limit, incarnation=props.incarnation)
@@ -239,16 +247,19 @@ CORES: dict[str, Callable[[Props], Core]] = {
 class JobFolders:
     """Reads and checks the job folder for the binder, remembering files that have not changed."""
 
-    def __init__(self, cache: str, calendars: Mapping[str, Calendar]) -> None:
+    def __init__(
+        self, cache: str, calendars: Mapping[str, Calendar], rules: ConditionRules
+    ) -> None:
         self._cache = FolderCache(cache)
         self._cache.load()
         self._calendars = calendars
+        self._rules = rules
 
     def load(self, path: str, now_us: int) -> Folder:
         """Return the folder as it is; see `binder.FolderReading`."""
         found = load_folder(path, self._cache)
         self._cache.save()
-        problems = check_loaded(path, found, now_us, self._calendars)
+        problems = check_loaded(path, found, now_us, self._calendars, self._rules)
         return Folder(
             jobs=[
                 LoadedJob(job_id=job_id, hash=found.hashes[job_id], job=job)

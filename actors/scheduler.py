@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..jobs.actions import Action
+from ..jobs.condition_rules import ConditionRules
 from ..jobs.programs import TimeoutSpec
 from ..messages.binding import BinderReady, BoundRuns, FolderLoaded, FolderProblem
 from ..messages.commands import (
@@ -57,6 +58,7 @@ class Scheduler:
         window: Window | None = None,
         default_timeout: TimeoutSpec | None = None,
         actions: tuple[Action, ...] = (),
+        rules: ConditionRules | None = None,
         watch: Watch = "off",
         incarnation: str = "",
         address: str = SCHEDULER,
@@ -68,6 +70,7 @@ class Scheduler:
             window: how far ahead runs are written, and the calendars of files.
             default_timeout: for programs that name none; the binder is given the same.
             actions: those of every run besides its job's own; the binder is given the same.
+            rules: what the settings say of conditions; the binder is given the same.
             watch: whether it looks at the folder by itself, and what it then does; see `Stirred`.
             began_us: the time of its making, from which it numbers its requests, so that an answer
                 meant for an earlier scheduler is not taken for one of its own.
@@ -78,7 +81,7 @@ class Scheduler:
         self._reader = reader
         self._definitions = Definitions(reader)
         self._numbers = RunNumbers(began_us)
-        self._desk = BindingDesk(self._definitions, began_us, default_timeout, actions)
+        self._desk = BindingDesk(self._definitions, began_us, default_timeout, actions, rules)
         self._docket = Docket(reader)
         self._wishes = WishDesk(self._definitions, self._numbers, self._desk)
         window = window if window is not None else Window()

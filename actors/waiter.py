@@ -14,9 +14,9 @@ from itertools import islice
 from typing import Any
 
 from ..jobs.bound_conditions import BoundCondition, BoundDependency, dependencies
-from ..jobs.judging import OCCUPYING, Verdict, judge
+from ..jobs.judging import Verdict, judge
 from ..jobs.run import Run, args_key
-from ..jobs.states import State
+from ..jobs.states import OCCUPYING, State
 from ..messages.commands import ClearRefused
 from ..messages.hello import Hello, Welcome
 from ..messages.instructions import ClearRun, ConcludeRun, NoteRun
@@ -39,7 +39,8 @@ HELLO = ("hello",)
 class Waiter:
     """Proposes waiting runs to the ledger when what they wait for has come.
 
-    `max_time_us`: a run that has waited longer is an error; None: never.
+    `max_time_us`: a run that has waited longer is an error; None: never. `pools` has the sizes of
+    the pools of the settings.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Waiter:
         reader: Reader,
         *,
         max_time_us: int | None = None,
+        pools: Mapping[str, int] | None = None,
         incarnation: str = "",
         address: str = WAITER,
     ) -> None:
         self.address = address
         self._reader = reader
         self._max_time_us = max_time_us
+        self._pools = pools or {}
         self._incarnation = incarnation
         self._feed = FeedFollower()
         self._known = False
@@ -186,8 +189,7 @@ class Waiter:
             elif cond.exist and after not in cond.exist:
                 self._look[run_id] = None
         if event.before in OCCUPYING and event.after not in OCCUPYING:
-            line = self._lines.of_instance(run.job_id, run.args)
-            if line is not None:
+            for line in self._lines.of_places(run):
                 line.freed_seq = event.seq
                 self._next(line)
 
@@ -208,7 +210,7 @@ class Waiter:
             return
         self._drop(run.run_id)
         own_us = run.waiting_max_us
-        wait = Wait(run, self._max_time_us if own_us is None else own_us)
+        wait = Wait(run, self._max_time_us if own_us is None else own_us, self._pools)
         self._waits[run.run_id] = wait
         self._lines.join(wait.guards)
         self._look[run.run_id] = None

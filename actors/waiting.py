@@ -7,21 +7,25 @@ here decides or sends.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..jobs.bound_conditions import (
     BoundAll,
     BoundCondition,
     BoundGuard,
     BoundMaxRunning,
     BoundNotAfter,
+    BoundPool,
     BoundTimeWindow,
 )
-from ..jobs.judging import OCCUPYING
 from ..jobs.run import Run, args_key
-from ..messages.instructions import FewerThan, Guard, NoneOf
+from ..jobs.states import State
+from ..messages.instructions import FewerThan, Guard, NoneOf, PoolFree
 from .guard_lines import Order
 from .waiting_words import UNTIL, until_line
 
 Instance = tuple[str, str]
+COUNTED = (State.STARTING, State.RUNNING)
 
 
 class Wait:
@@ -54,7 +58,7 @@ class Wait:
         "windows",
     )
 
-    def __init__(self, run: Run, max_time_us: int | None) -> None:
+    def __init__(self, run: Run, max_time_us: int | None, pools: Mapping[str, int]) -> None:
         self.run_id = run.run_id
         self.order: Order = (-run.priority, run.schedule_us, run.number)
         self.since_us = run.times.get("waiting", 0)
@@ -64,7 +68,7 @@ class Wait:
         deadlines = [cond for cond in run.conds if isinstance(cond, BoundNotAfter)]
         self.deadline = min(deadlines, key=lambda cond: cond.at_us, default=None)
         self.guard_conds = tuple(c for c in run.conds if isinstance(c, BoundGuard))
-        self.guards: tuple[Guard, ...] = tuple(guard_of(cond, run) for cond in self.guard_conds)
+        self.guards: tuple[Guard, ...] = tuple(guard_of(c, run, pools) for c in self.guard_conds)
         self.gate = 0
         self.seen = self._seen(run.message)
         self.noted: str | None = None
@@ -125,10 +129,12 @@ class Wait:
         return 0
 
 
-def guard_of(cond: BoundGuard, run: Run) -> Guard:
-    """Return the guard the ledger decides the condition by."""
+def guard_of(cond: BoundGuard, run: Run, pools: Mapping[str, int]) -> Guard:
+    """Return the guard the ledger decides the condition by; `pools` has the sizes of pools."""
+    if isinstance(cond, BoundPool):
+        return PoolFree(pool=cond.name, weight=cond.weight, size=pools.get(cond.name, 0))
     if isinstance(cond, BoundMaxRunning):
-        return FewerThan(job_id=cond.job_id, args=cond.args, states=OCCUPYING, n=cond.count)
+        return FewerThan(job_id=cond.job_id, args=cond.args, states=COUNTED, n=cond.count)
     return NoneOf(
         job_id=run.job_id, args=run.args, states=cond.check_states, else_state=cond.target_state
     )

@@ -52,7 +52,11 @@ def check(
     if folder is None:
         raise click.UsageError("missing argument FOLDER: expected a folder of jobs, or --config")
     problems = lint_folder(
-        folder, now_us(), calendars_of(settings), dependencies_scheduled=scheduled
+        folder,
+        now_us(),
+        calendars_of(settings),
+        dependencies_scheduled=scheduled,
+        rules=None if settings is None else settings.conditions.rules,
     )
     if as_json:
         print_json(

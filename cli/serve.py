@@ -82,6 +82,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         checks_every_s=settings.checks.interval_us / 1e6,
         default_timeout=settings.program.timeout,
         actions=settings.actions,
+        rules=settings.conditions.rules,
         job_watch=settings.job_watch,
     )
     return ServerTerms(
@@ -190,6 +191,7 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
         outputs_root=terms.roles.outputs,
         job_folder=terms.roles.job_dir,
         calendars=terms.roles.window.calendars,
+        pools=terms.roles.rules.pools,
         lookback_us=terms.lookback_us,
         allowed_hosts=terms.allowed_hosts,
         shut_down_pid=shut_down_pid,

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ..jobs.calendars import Calendar
 from ..jobs.checks import Problem, check_jobs
 from ..jobs.checks_scheduled import check_dependencies_scheduled
+from ..jobs.condition_rules import ConditionRules
 from ..jobs.lint import lint_jobs
 from .folder import FileProblem, FolderCache, LoadedFolder, load_folder, problem_at
 
@@ -38,12 +39,16 @@ def check_loaded(
     loaded: LoadedFolder,
     now_us: int,
     calendars: Mapping[str, Calendar] = NO_CALENDARS,
+    rules: ConditionRules | None = None,
 ) -> list[FileProblem]:
-    """Return the problems of a folder that was loaded, those of the load included."""
+    """Return the problems of a folder that was loaded, those of the load included.
+
+    `rules`: what the settings say of conditions; None: they are not known.
+    """
     broken = {problem.job_id for problem in loaded.problems if problem.job_id is not None}
     broken |= loaded.unread
     found = list(loaded.problems)
-    for problem in check_jobs(loaded.jobs, calendars, now_us, broken):
+    for problem in check_jobs(loaded.jobs, calendars, now_us, broken, rules):
         found.append(_placed(path, problem))
     return _sorted(found)
 
@@ -54,6 +59,7 @@ def lint_folder(
     calendars: Mapping[str, Calendar] = NO_CALENDARS,
     *,
     dependencies_scheduled: bool = False,
+    rules: ConditionRules | None = None,
 ) -> list[FileProblem]:
     """Return errors and warnings of a job folder, sorted by place.
 
@@ -65,9 +71,10 @@ def lint_folder(
         calendars: the calendars that files hold, by name.
         dependencies_scheduled: it is also an error when what a run of the coming day depends on is
             not scheduled itself.
+        rules: as for `check_loaded`.
     """
     loaded = load_folder(path)
-    found = check_loaded(path, loaded, now_us, calendars)
+    found = check_loaded(path, loaded, now_us, calendars, rules)
     bad = {problem.job_id for problem in found}
     jobs = {job_id: job for job_id, job in loaded.jobs.items() if job_id not in bad}
     more = lint_jobs(jobs, calendars, now_us)

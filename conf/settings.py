@@ -23,6 +23,7 @@ from ..jobs.parse_schedules import instant
 from ..jobs.programs import TimeoutSpec
 from ..jobs.reading import At, Fields, KeyPath, Told, filled, many, shown
 from ..jobs.times import SECOND_US, parse_duration
+from .condition_settings import ConditionSettings, take_conditions
 from .yaml_reader import Document, YamlError, read_yaml
 
 DAY_US = 86_400 * SECOND_US
@@ -98,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind: tuple[str, ...] = DEFAULT_BIND
     checks: ChecksSettings = ChecksSettings()
     job_watch: Literal["off", "notify", "auto"] = "off"
+    conditions: ConditionSettings = ConditionSettings()
 
 
 def load_settings(
@@ -196,6 +198,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     program = fields.take("program", _program, ProgramSettings())
     bind = fields.take("bind", many(_address), DEFAULT_BIND)
     checks = fields.take("checks", _checks, ChecksSettings())
+    conditions = take_conditions(fields)
     job_watch = fields.take("job_watch", _watch, "off")
     _told(fields.at)
     if runs.lookback_us is None:
@@ -212,6 +215,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         bind=bind or DEFAULT_BIND,
         checks=checks,
         job_watch=job_watch,
+        conditions=conditions,
     )
 
 

@@ -20,10 +20,12 @@ from .bound_conditions import (
     BoundNot,
     BoundNotAfter,
     BoundNotBefore,
+    BoundPool,
     BoundSkipDuplicate,
     BoundTimeWindow,
 )
 from .calendars import Calendar, NoSuchCalendar, WeekdayCalendar, find_calendar
+from .condition_rules import ConditionRules
 from .conditions import (
     AllOf,
     AnyOf,
@@ -35,6 +37,7 @@ from .conditions import (
     Not,
     NotAfter,
     NotBefore,
+    Pool,
     SkipDuplicate,
     TimeWindow,
     leaves,
@@ -59,6 +62,7 @@ class ConditionBinder:
         expand: renders a text for the run.
         find_job: gives the job of an id, None when there is none.
         calendars: the calendars that files hold, by name.
+        rules: what the settings say; None: they are not known, and nothing is held against them.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class ConditionBinder:
         expand: Callable[[str], str],
         find_job: Callable[[str], Job | None],
         calendars: Mapping[str, Calendar],
+        rules: ConditionRules | None = None,
     ) -> None:
         self._job = job
         self._args = args
@@ -76,6 +81,7 @@ class ConditionBinder:
         self._expand = expand
         self._find_job = find_job
         self._calendars = calendars
+        self._rules = rules
 
     def bind(self) -> tuple[BoundCondition, ...]:
         """Return the bound conditions, in file order.
@@ -102,6 +108,8 @@ class ConditionBinder:
                 return BoundSkipDuplicate(
                     check_states=cond.check_states, target_state=cond.target_state
                 )
+            case Pool():
+                return self._pool(cond)
             case NotBefore():
                 return BoundNotBefore(at_us=self._moment_us(cond.moment))
             case NotAfter():
@@ -151,16 +159,27 @@ class ConditionBinder:
         return BoundDependency(job_id=job_id, args=args, states=cond.states, exist=exist or ())
 
     def _max_running(self, cond: MaxRunning) -> BoundMaxRunning:
-        count = self._expand(cond.count)
+        count = self._number(cond.count, "max_running: count")
+        return BoundMaxRunning(
+            count=count, job_id=cond.job_id or self._job.job_id, args=dict(self._args)
+        )
+
+    def _pool(self, cond: Pool) -> BoundPool:
+        name = self._expand(cond.name)
+        weight = self._number(cond.weight, "pool: weight")
+        if self._rules is not None:
+            self._rules.check_pool(name, weight)
+        return BoundPool(name=name, weight=weight)
+
+    def _number(self, text: str, what: str) -> int:
+        said = self._expand(text)
         try:
-            number = int(count)
+            number = int(said)
         except ValueError:
             number = 0
         if number < 1:
-            raise UserError(f"max_running: count {count!r}: expected a number of 1 or more")
-        return BoundMaxRunning(
-            count=number, job_id=cond.job_id or self._job.job_id, args=dict(self._args)
-        )
+            raise UserError(f"{what} {said!r}: expected a number of 1 or more")
+        return number
 
     # --- times ----------------------------------------------------------------------------------
 
@@ -211,6 +230,8 @@ def condition_texts(conditions: Iterable[Condition]) -> Iterator[str]:
                 yield from cond.args.values()
             case MaxRunning():
                 yield cond.count
+            case Pool():
+                yield from (cond.name, cond.weight)
             case NotBefore() | NotAfter():
                 moment = cond.moment
                 yield from (moment.time or "", moment.daytime or "", moment.tz or "")

@@ -15,6 +15,7 @@ from .actions import Action
 from .bind_conditions import ConditionBinder, condition_texts, needs_calendar
 from .bound_conditions import BoundCondition
 from .calendars import Calendar
+from .condition_rules import ConditionRules
 from .errors import UserError
 from .job import Job
 from .params import needs_limits, why_not, with_defaults
@@ -119,6 +120,7 @@ def bind(
     *,
     schedule_us: int,
     default_timeout: TimeoutSpec | None = None,
+    rules: ConditionRules | None = None,
 ) -> Bound:
     """Bind a job to args. `run_id` may be "None" when a job is only checked.
 
@@ -126,12 +128,13 @@ def bind(
         find_job: gives the job of an id, None when there is none.
         schedule_us: the run's schedule time, by which conditions find their day.
         default_timeout: for programs that name no timeout.
+        rules: what the settings say of conditions; None: that is not known.
     Raises:
         BindingError: args do not fit, or something in the job cannot be bound.
     """
     check_args(job, args)
     binder = _Binder(job, args, run_id, calendars)
-    conditions = ConditionBinder(job, args, schedule_us, binder.expand, find_job, calendars)
+    conditions = ConditionBinder(job, args, schedule_us, binder.expand, find_job, calendars, rules)
     try:
         return Bound(
             program=binder.program(default_timeout),
@@ -154,6 +157,7 @@ def new_run(
     calendars: Mapping[str, Calendar],
     *,
     default_timeout: TimeoutSpec | None = None,
+    rules: ConditionRules | None = None,
     **extra: Any,
 ) -> NewRun:
     """Return a run of the job, bound; or with the error that binding met. Never raises for it.
@@ -184,6 +188,7 @@ def new_run(
             calendars,
             schedule_us=schedule_us,
             default_timeout=default_timeout,
+            rules=rules,
         )
     except BindingError as error:
         return NewRun(**fields, error=str(error))

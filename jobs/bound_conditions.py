@@ -1,8 +1,8 @@
 """Conditions as values, bound to one run: nothing in them is a template any more.
 
 A bound condition is either one that the waiter judges, or a *guard* (`BoundMaxRunning`,
-`BoundSkipDuplicate`), which the waiter only proposes and the ledger decides at the instant of
-the move. Guards stand at the top of a run's conditions, never inside of others.
+`BoundSkipDuplicate`, `BoundPool`), which the waiter only proposes and the ledger decides at the
+instant of the move. Guards stand at the top of a run's conditions, never inside of others.
 """
 
 from __future__ import annotations
@@ -48,6 +48,13 @@ class BoundSkipDuplicate(
 
     check_states: tuple[State, ...]
     target_state: State
+
+
+class BoundPool(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pool"):
+    """The pool has room for `weight` more."""
+
+    name: str
+    weight: int = 1
 
 
 class BoundNotBefore(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="not_before"):
@@ -99,12 +106,13 @@ class BoundNot(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     condition: BoundCondition
 
 
-BoundGuard = BoundMaxRunning | BoundSkipDuplicate
+BoundGuard = BoundMaxRunning | BoundSkipDuplicate | BoundPool
 BoundCondition = (
     BoundConst
     | BoundDependency
     | BoundMaxRunning
     | BoundSkipDuplicate
+    | BoundPool
     | BoundNotBefore
     | BoundNotAfter
     | BoundTimeWindow
@@ -130,4 +138,11 @@ def dependencies(conditions: tuple[BoundCondition, ...]) -> Iterator[BoundDepend
     """Yield the dependencies among conditions, however deep they are, in order."""
     for cond in bound_leaves(conditions):
         if isinstance(cond, BoundDependency):
+            yield cond
+
+
+def pools_of(conditions: tuple[BoundCondition, ...]) -> Iterator[BoundPool]:
+    """Yield the places in pools that a run with these conditions takes."""
+    for cond in conditions:
+        if isinstance(cond, BoundPool):
             yield cond

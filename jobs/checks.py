@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from . import binding
 from .binding import bind, check_args, schedule_args
 from .calendars import Calendar
+from .condition_rules import ConditionRules
 from .conditions import AllOf, Condition, Dependency, MaxRunning, leaves
 from .errors import UserError
 from .job import Job
@@ -51,6 +52,7 @@ def check_jobs(
     calendars: Mapping[str, Calendar],
     now_us: int,
     broken: Iterable[str] = (),
+    rules: ConditionRules | None = None,
 ) -> list[Problem]:
     """Return the problems of jobs, in the order of job IDs; empty when there are none.
 
@@ -59,8 +61,9 @@ def check_jobs(
         calendars: the calendars that files hold, by name.
         now_us: the time after which schedules are tried.
         broken: IDs of jobs that exist but could not be read; what depends on them is left alone.
+        rules: what the settings say of conditions; None: they are not known.
     """
-    checker = _Checker(jobs, calendars, now_us, frozenset(broken))
+    checker = _Checker(jobs, calendars, now_us, frozenset(broken), rules)
     found = [problem for job_id in sorted(jobs) for problem in checker.job(jobs[job_id])]
     found += _cycles(jobs)
     found.sort(key=lambda problem: problem.job_id)
@@ -76,14 +79,19 @@ class _Checker:
         calendars: Mapping[str, Calendar],
         now_us: int,
         broken: frozenset[str],
+        rules: ConditionRules | None,
     ) -> None:
         self._jobs, self._calendars, self._now_us = jobs, calendars, now_us
         self._broken = broken
+        self._rules = rules
         self._builtins = frozenset(names(calendars)) | {"run_id", "job_id", "range"}
 
     def job(self, job: Job) -> Iterator[Problem]:
         """Yield the problems of a job."""
         yield from self._defaults(job)
+        broken_rules = list(self._rules_of_conditions(job))
+        yield from broken_rules
+        rules = None if broken_rules else self._rules
         tried = False
         for index, schedule in enumerate(job.schedules):
             where = ("schedule", index) if len(job.schedules) > 1 else ("schedule",)
@@ -92,7 +100,7 @@ class _Checker:
                 if fire is None:
                     continue
                 tried = True
-                self._bind(job, schedule_args(job, fire), fire.at_us)
+                self._bind(job, schedule_args(job, fire), fire.at_us, rules)
             except UserError as error:
                 tried = True
                 label = f"schedule[{index}]" if len(job.schedules) > 1 else "schedule"
@@ -119,10 +127,20 @@ class _Checker:
 
     # --- as a run would be bound ----------------------------------------------------------------
 
-    def _bind(self, job: Job, args: dict[str, str], at_us: int) -> None:
+    def _bind(
+        self, job: Job, args: dict[str, str], at_us: int, rules: ConditionRules | None
+    ) -> None:
         check_args(job, args)
         cheaper = self._cheaper(job, args)
-        bind(cheaper, args, NO_RUN, self._find, self._calendars, schedule_us=at_us)
+        bind(
+            cheaper,
+            args,
+            NO_RUN,
+            self._find,
+            self._calendars,
+            schedule_us=at_us,
+            rules=rules,
+        )
 
     def _cheaper(self, job: Job, args: Mapping[str, str]) -> Job:
         """Return a job that binds if this one does, its command not rendered where only names are
@@ -166,6 +184,17 @@ class _Checker:
                     yield from self._reference(job, "condition", cond.job_id, cond.args, where)
                 elif isinstance(cond, MaxRunning) and cond.job_id is not None:
                     yield from self._reference(job, "condition", cond.job_id, None, where)
+
+    def _rules_of_conditions(self, job: Job) -> Iterator[Problem]:
+        for index, entry in enumerate(job.conditions):
+            for cond in leaves((entry,)):
+                try:
+                    if self._rules is not None and cond.enabled is not False:
+                        self._rules.check(cond)
+                except UserError as error:
+                    where: KeyPath = ("condition", index)
+                    sentence = f"condition[{index}]: {error}"
+                    yield Problem(job_id=job.job_id, sentence=sentence, key_path=where)
 
     def _actions(self, job: Job) -> Iterator[Problem]:
         for index, action in enumerate(job.actions):

@@ -37,6 +37,7 @@ __all__ = [
     "Not",
     "NotAfter",
     "NotBefore",
+    "Pool",
     "SkipDuplicate",
     "TimeWindow",
     "leaves",
@@ -82,6 +83,16 @@ class SkipDuplicate(
 
     check_states: tuple[State, ...] = (State.WAITING, State.STARTING, State.RUNNING)
     target_state: State = State.SKIPPED
+    enabled: bool | str = True
+
+
+class Pool(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="pool"
+):
+    """Wait until a named pool has room for `weight` more; taken while starting and running."""
+
+    name: str
+    weight: str = "1"
     enabled: bool | str = True
 
 
@@ -170,6 +181,7 @@ Condition = (
     | Dependency
     | MaxRunning
     | SkipDuplicate
+    | Pool
     | NotBefore
     | NotAfter
     | TimeWindow

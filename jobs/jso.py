@@ -21,6 +21,7 @@ from .bound_conditions import (
     BoundNot,
     BoundNotAfter,
     BoundNotBefore,
+    BoundPool,
     BoundSkipDuplicate,
     BoundTimeWindow,
     dependencies,
@@ -212,6 +213,8 @@ def condition_jso(cond: Condition | BoundCondition, run: Run | None = None) -> d
             if run is not None:
                 found["instance"] = [run.job_id, run.args]
                 found["run_id"] = run.run_id
+        case BoundPool():
+            found = {"type": "pool", "name": cond.name, "weight": cond.weight}
         case BoundAll() | BoundAny():
             kind = "all" if isinstance(cond, BoundAll) else "any"
             found = {"type": kind, "conditions": [condition_jso(c, run) for c in cond.conditions]}

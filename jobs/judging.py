@@ -22,16 +22,15 @@ from .bound_conditions import (
     BoundNot,
     BoundNotAfter,
     BoundNotBefore,
+    BoundPool,
     BoundSkipDuplicate,
     BoundTimeWindow,
 )
 from .run import Run, args_key
-from .states import State
+from .states import OCCUPYING, State
 from .times import format_time
 from .windows import window_at
 from .words import condition_words, instance_words, state_words
-
-OCCUPYING = (State.STARTING, State.RUNNING)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,6 +53,13 @@ class Facts(Protocol):
 
     def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
         """Return how many runs of exactly this instance are in each state (absent: none)."""
+
+
+class TellingFacts(Facts, Protocol):
+    """What is known besides, where it is only told."""
+
+    def pool(self, name: str) -> tuple[int, int | None]:
+        """Return how much of a pool is taken, and its size (None: there is no such pool)."""
 
 
 def judge(cond: BoundCondition, facts: Facts, now_us: int) -> Verdict:
@@ -199,7 +205,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def wanted(run: Run, facts: Facts, now_us: int) -> Iterator[Wanted]:
+def wanted(run: Run, facts: TellingFacts, now_us: int) -> Iterator[Wanted]:
     """Yield what each of a waiting run's conditions comes to, in their order."""
     met: bool | None
     for cond in run.conds:
@@ -208,6 +214,8 @@ def wanted(run: Run, facts: Facts, now_us: int) -> Iterator[Wanted]:
                 met, reason = _places(cond, facts)
             case BoundSkipDuplicate():
                 met, reason = _alone(cond, run, facts)
+            case BoundPool():
+                met, reason = _room(cond, facts)
             case _:
                 verdict = judge(cond, facts, now_us)
                 met, reason = verdict.met, verdict.reason
@@ -227,3 +235,10 @@ def _alone(cond: BoundSkipDuplicate, run: Run, facts: Facts) -> tuple[bool, str]
     if others:
         return False, f"another run of the instance is {state_words(others)}"
     return True, f"no other run of the instance is {state_words(cond.check_states)}"
+
+
+def _room(cond: BoundPool, facts: TellingFacts) -> tuple[bool, str]:
+    used, size = facts.pool(cond.name)
+    if size is None:
+        return False, f"the settings have no pool {cond.name}"
+    return used + cond.weight <= size or not used, f"{used} of {size} taken"

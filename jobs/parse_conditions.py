@@ -16,6 +16,7 @@ from .conditions import (
     Not,
     NotAfter,
     NotBefore,
+    Pool,
     SkipDuplicate,
     TimeWindow,
 )
@@ -31,6 +32,7 @@ CONDITION_TYPES = {
     "dependency": "dependency",
     "max_running": "max_running",
     "skip_duplicate": "skip_duplicate",
+    "pool": "pool",
     "not_before": "not_before",
     "not_after": "not_after",
     "time_window": "time_window",
@@ -44,7 +46,7 @@ CONDITION_TYPES = {
 }
 CONDITIONS_KNOWN = ", ".join(name for name in CONDITION_TYPES if name.islower())
 COMPOSED = ("all", "any", "not")
-GUARDS = ("max_running", "skip_duplicate")
+GUARDS = ("max_running", "skip_duplicate", "pool")
 # Deeper is a mistake, or an attempt on the reader's stack.
 DEEPEST = 10
 MOST_PRIORITY = 1_000_000
@@ -122,6 +124,13 @@ def _skip_duplicate(fields: Fields, enabled: bool | str) -> SkipDuplicate:
     target = fields.take("target_state", _finished, State.SKIPPED)
     fields.finish()
     return SkipDuplicate(check_states=check_states, target_state=target, enabled=enabled)
+
+
+def _pool(fields: Fields, enabled: bool | str) -> Pool:
+    name = fields.take("name", filled)
+    weight = fields.take("weight", _count, "1")
+    fields.finish()
+    return Pool(name=name, weight=weight, enabled=enabled)
 
 
 def _dependency(fields: Fields, enabled: bool | str) -> Dependency:
@@ -203,6 +212,7 @@ _READERS: dict[str, Callable[[Fields, bool | str], Condition]] = {
     "dependency": _dependency,
     "max_running": _max_running,
     "skip_duplicate": _skip_duplicate,
+    "pool": _pool,
     "not_before": _not_before,
     "not_after": _not_after,
     "time_window": _time_window,

@@ -29,6 +29,8 @@ S = State
 # Unfinished states; all but `scheduled` are kept in the ledger's memory.
 LIVE = frozenset({S.SCHEDULED, S.WAITING, S.STARTING, S.RUNNING, S.STOPPING})
 ACTIVE = frozenset({S.WAITING, S.STARTING, S.RUNNING, S.STOPPING})
+# States that count against `max_running` and take places in pools.
+OCCUPYING = frozenset({S.STARTING, S.RUNNING})
 FINISHED = frozenset({S.SUCCESS, S.FAILURE, S.ERROR, S.SKIPPED, S.LOST})
 
 # The whole truth about how a run may move. `waiting` from starting and running is a retry;

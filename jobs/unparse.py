@@ -19,6 +19,7 @@ from .conditions import (
     Not,
     NotAfter,
     NotBefore,
+    Pool,
     SkipDuplicate,
     TimeWindow,
 )
@@ -168,6 +169,8 @@ def condition_data(condition: Condition) -> dict[str, Any]:
         case SkipDuplicate():
             found["check_states"] = [state.value for state in condition.check_states]
             found["target_state"] = condition.target_state.value
+        case Pool():
+            found |= {"name": condition.name, "weight": condition.weight}
         case AllOf() | AnyOf():
             found["conditions"] = [condition_data(member) for member in condition.conditions]
         case Not():

@@ -16,6 +16,7 @@ from .bound_conditions import (
     BoundNot,
     BoundNotAfter,
     BoundNotBefore,
+    BoundPool,
     BoundTimeWindow,
 )
 from .conditions import (
@@ -29,6 +30,7 @@ from .conditions import (
     Not,
     NotAfter,
     NotBefore,
+    Pool,
     TimeWindow,
 )
 from .programs import BoundNoOp, BoundProcess, BoundProgram, NoOp, Process, Program
@@ -55,6 +57,8 @@ def condition_words(cond: Condition | BoundCondition) -> str:
         case BoundMaxRunning():
             instance = instance_words(cond.job_id, cond.args)
             return f"fewer than {cond.count} runs of {instance} running"
+        case Pool() | BoundPool():
+            return f"pool {cond.name} has room for {cond.weight}"
         case AllOf() | BoundAll():
             return f"all of ({'; '.join(map(condition_words, cond.conditions))})"
         case AnyOf() | BoundAny():

@@ -126,7 +126,18 @@ class NoneOf(msgspec.Struct, frozen=True, kw_only=True, tag_field="guard", tag="
     else_state: State
 
 
-Guard = FewerThan | NoneOf
+class PoolFree(msgspec.Struct, frozen=True, kw_only=True, tag_field="guard", tag="PoolFree"):
+    """The runs that are starting or running leave room for `weight` more in a pool of `size`.
+
+    One that weighs more than the pool holds may have it alone, unless there is none (`size` 0).
+    """
+
+    pool: str
+    weight: int
+    size: int
+
+
+Guard = FewerThan | NoneOf | PoolFree
 
 
 class ClearRun(ToLedger, frozen=True, kw_only=True, tag="ClearRun"):

@@ -37,7 +37,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     `bind` are `host:port`, port 0 for any. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP
     for a restart. `lookback_us` bounds lists and the summary socket by schedule time.
     `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
-    comes with the package. `calendars` are those of files, by name.
+    comes with the package. `calendars` are those of files, by name, `pools` the sizes of the
+    settings' pools.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1:5000",)
@@ -50,6 +51,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     job_folder: str = ""
     calendars: Mapping[str, Calendar] = {}
+    pools: dict[str, int] = {}
 
     @property
     def static(self) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ..jobs.run import Run, run_number
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
@@ -27,7 +29,7 @@ from .routing import Problem, Request, Route
 from .scheduling import schedule_wish
 from .services import known
 from .v1_runs import MAX_COUNT, one_state, parse_signal, rerun_wish
-from .why import why
+from .why import StoreFacts, waits_for, why
 
 DEFAULT_PAGE = 100
 PARAMS = {"state", "job", "label", "arg", "q", "since", "until", "agent", "id"}
@@ -79,15 +81,18 @@ async def get_run(request: Request) -> Any:
     """A run with its log, outputs and the reason of its state."""
     run_id = request.params["run_id"]
     now_us = request.services.now_us()
+    pools = request.services.settings.pools
 
     def read(reader: Reader) -> dict[str, Any]:
         run = known(reader.run(run_id) if run_number(run_id) is not None else None, run_id)
         epoch, seq = reader.head()
         log = log_lines(reader.log(run_id))
+        waited = waits_for(run, log, StoreFacts(reader, pools), now_us)
         page = run_page(run) | {
             "log": log,
             "outputs": [output_record(output) for output in reader.outputs(run_id)],
-            "why": why(run, log, now_us),
+            "why": why(run, log, waited, now_us),
+            "waits_for": [msgspec.structs.asdict(one) for one in waited],
             "operations": operations(run),
         }
         return {"run": page, "epoch": epoch, "seq": seq}

@@ -2,20 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ..jobs.jso import condition_jso
+from msgspec.structs import replace
+
+from ..jobs.bound_conditions import BoundGuard, BoundNotAfter, pools_of
+from ..jobs.judging import Wanted, wanted
 from ..jobs.programs import BoundProcess
 from ..jobs.run import Run
-from ..jobs.states import State
+from ..jobs.states import OCCUPYING, State
 from ..jobs.times import format_time
+from ..jobs.words import condition_words
+from ..store.interface import Reader, RunQuery
 
 UNTIL = "waiting until: "
+NOT_YET = "not yet: "
+# Runs looked at to say how much of a pool is taken.
+LOOKED_AT = 1_000
 
 
-def why(run: Run, log: list[dict[str, Any]], now_us: int) -> list[str]:
-    """Return one to four sentences; `log` are the run's lines in order."""
-    said = [_state_sentence(run, log, now_us)]
+class StoreFacts:
+    """What the store says of the world; see `jobs.judging.TellingFacts`."""
+
+    def __init__(self, reader: Reader, pools: Mapping[str, int]) -> None:
+        self._reader = reader
+        self._pools = pools
+
+    def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
+        """Return how many runs of an instance are in each state."""
+        return self._reader.instance_states(job_id, key)
+
+    def pool(self, name: str) -> tuple[int, int | None]:
+        """Return how much of a pool is taken, and its size."""
+        query = RunQuery(states=tuple(OCCUPYING), limit=LOOKED_AT)
+        places = (place for run in self._reader.query(query) for place in pools_of(run.conds))
+        used = sum(place.weight for place in places if place.name == name)
+        return used, self._pools.get(name)
+
+
+def waits_for(run: Run, log: list[dict[str, Any]], facts: StoreFacts, now_us: int) -> list[Wanted]:
+    """Return what each condition of a waiting run comes to, in their order; of others, nothing.
+
+    What was passed stays passed, whatever became of it since: the run's log says how far it got.
+    """
+    if run.state is not State.WAITING:
+        return []
+    noted = {line["message"] for line in log}
+    started = [UNTIL + condition_words(cond) in noted for cond in run.conds]
+    found = list(wanted(run, facts, now_us))
+    last = max((place for place, begun in enumerate(started) if begun), default=-1)
+    for place, cond in enumerate(run.conds):
+        if place < last and started[place] and not isinstance(cond, BoundGuard | BoundNotAfter):
+            found[place] = replace(found[place], met=True, reason="passed")
+    if last >= 0 and found[last].met is None:
+        found[last] = replace(found[last], reason=_found_lacking(log) or found[last].reason)
+    return found
+
+
+def _found_lacking(log: list[dict[str, Any]]) -> str:
+    """Return what the last check of the present condition found, empty before the first."""
+    for line in reversed(log):
+        if line["message"].startswith(NOT_YET):
+            return str(line["message"][len(NOT_YET) :])
+        if line["message"].startswith(UNTIL):
+            break
+    return ""
+
+
+def why(run: Run, log: list[dict[str, Any]], waited: list[Wanted], now_us: int) -> list[str]:
+    """Return some sentences; `log` are the run's lines in order, `waited` is by `waits_for`."""
+    said = [_state_sentence(run, now_us)]
+    if run.state is State.WAITING:
+        said = _waiting(run, log, waited, now_us)
     if run.held:
         said.append("It is held: it does not start until someone releases it.")
     if run.unreachable:
@@ -30,7 +89,7 @@ def why(run: Run, log: list[dict[str, Any]], now_us: int) -> list[str]:
     return said
 
 
-def _state_sentence(run: Run, log: list[dict[str, Any]], now_us: int) -> str:
+def _state_sentence(run: Run, now_us: int) -> str:
     reason = f": {run.message}" if run.message else ""
     match run.state:
         case State.SCHEDULED if run.schedule_us > now_us:
@@ -39,7 +98,7 @@ def _state_sentence(run: Run, log: list[dict[str, Any]], now_us: int) -> str:
         case State.SCHEDULED:
             return f"It was due at {format_time(run.schedule_us)} and has not been started yet."
         case State.WAITING:
-            return _waiting(run, log, now_us)
+            return "It waits to be started."
         case State.STARTING if isinstance(run.program, BoundProcess):
             where = f"agent {run.agent_id}" if run.agent_id else f"group {run.program.group_id}"
             return f"It waits for {where} to start its program."
@@ -61,12 +120,14 @@ def _state_sentence(run: Run, log: list[dict[str, Any]], now_us: int) -> str:
             return f"Nobody knows what became of its program{reason}."
 
 
-def _waiting(run: Run, log: list[dict[str, Any]], now_us: int) -> str:
+def _waiting(run: Run, log: list[dict[str, Any]], waited: list[Wanted], now_us: int) -> list[str]:
     if run.not_before_us is not None and run.not_before_us > now_us:
-        return f"It waits until {format_time(run.not_before_us)} before it is tried again."
-    for line in reversed(log):
-        if line["message"].startswith(UNTIL):
-            since = line["time"]
-            return f"It waits until {line['message'][len(UNTIL) :]}, since {since}."
-    conds = [condition_jso(cond)["str"] for cond in run.conds]
-    return f"It waits for: {'; '.join(conds)}." if conds else "It waits to be started."
+        return [f"It waits until {format_time(run.not_before_us)} before it is tried again."]
+    since = {line["message"]: line["time"] for line in log}
+    said = []
+    for one in waited:
+        if not one.met:
+            begun = since.get(UNTIL + one.condition)
+            time = f", since {begun}" if begun else ""
+            said.append(f"It waits until {one.condition}{time}: {one.reason}.")
+    return said or ["Nothing keeps it: it is about to be started."]

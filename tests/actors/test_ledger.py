@@ -8,7 +8,7 @@ import pytest
 from ledger_driver import SECOND, LedgerDriver
 
 from callsheet.jobs.actions import ScheduleAction
-from callsheet.jobs.conditions import BoundConst
+from callsheet.jobs.bound_conditions import BoundConst, BoundPool
 from callsheet.jobs.states import State
 from callsheet.messages.commands import (
     ActOn,
@@ -35,6 +35,7 @@ from callsheet.messages.instructions import (
     LeaseIds,
     NoneOf,
     NoteRun,
+    PoolFree,
     RunsDue,
 )
 from callsheet.messages.transitions import FeedFrame, Replay, Replayed, RunWithdrawn
@@ -319,6 +320,45 @@ def test_skip_duplicate_skips_all_but_the_last(ledger):
     guard = NoneOf(job_id="a", args={}, states=states, else_state=State.SKIPPED)
     after = guarded(ledger, 128, guard)
     assert after == [State.SKIPPED] * 127 + [State.STARTING]
+
+
+def test_a_pool_counts_what_started_earlier_in_the_same_batch(ledger):
+    def asked(weight):
+        conds = (BoundPool(name="db", weight=weight),)
+        run = ledger.a_run(conds=conds)
+        guard = PoolFree(pool="db", weight=weight, size=4)
+        return run.run_id, ClearRun(run_id=run.run_id, guards=[guard])
+
+    runs = [asked(weight) for weight in (2, 3, 1, 1, 1)]
+    ledger.tell(*[clear for _, clear in runs], sender="waiter/0")
+    after = [ledger.run(run_id).state for run_id, _ in runs]
+    assert [state is State.STARTING for state in after] == [True, False, True, True, False]
+    ended(ledger, runs[0][0], State.SUCCESS)
+    ledger.tell(runs[1][1], runs[4][1], sender="waiter/0")
+    assert ledger.run(runs[1][0]).state is State.WAITING
+    assert ledger.run(runs[4][0]).state is State.STARTING
+
+
+def test_what_the_pools_hold_is_known_to_a_new_ledger(ledger):
+    pool = (BoundPool(name="db", weight=3),)
+    run = ledger.a_run(conds=pool)
+    guard = PoolFree(pool="db", weight=3, size=4)
+    ledger.tell(ClearRun(run_id=run.run_id, guards=[guard]), sender="waiter/0")
+    ledger.restart()
+    second = ledger.a_run(conds=pool)
+    ledger.tell(ClearRun(run_id=second.run_id, guards=[guard]), sender="waiter/0")
+    assert ledger.run(second.run_id).state is State.WAITING
+
+
+def test_a_guard_sees_what_ended_earlier_in_the_same_batch(ledger):
+    first = running(ledger)
+    second = ledger.a_run(conds=WAITS)
+    guard = NoneOf(job_id="a", args={}, states=(State.SUCCESS,), else_state=State.SKIPPED)
+    end = AttemptEnded(run_id=first.run_id, attempt=1, at_us=ledger.now_us, state=State.SUCCESS)
+    ledger.tell(end, ClearRun(run_id=second.run_id, guards=[guard]), sender="waiter/0")
+    after = ledger.run(second.run_id)
+    assert after.state is State.SKIPPED
+    assert after.message == f"transitioning to skipped because {first.run_id} success"
 
 
 def test_none_of_sees_finished_runs_in_the_store(ledger):

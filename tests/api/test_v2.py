@@ -8,8 +8,9 @@ import pytest
 from web_stand import WebStand, now_us
 
 from callsheet.client import APIError, Client
+from callsheet.jobs.bound_conditions import BoundConst, BoundDependency, BoundMaxRunning
 from callsheet.messages.agents import AgentInfo
-from callsheet.messages.instructions import CheckReport, Finding, OutputRecord
+from callsheet.messages.instructions import CheckReport, Finding, NoteRun, OutputRecord
 
 DAY_US = 86_400 * 10**6
 
@@ -81,6 +82,39 @@ def test_a_runs_page_says_all_there_is(stand):
     assert run["why"]
     assert run["program"]["str"]
     assert run["operations"] == ["rerun", "mark"]
+
+
+def test_a_waiting_run_says_what_each_condition_waits_for(stand):
+    conds = (
+        BoundDependency(job_id="dep", args={}),
+        BoundMaxRunning(count=1, job_id="a", args={}),
+    )
+    run_id = stand.a_run(schedule_us=0, conds=conds)
+    line = "waiting until: dependency dep() is success"
+    stand.tell(lambda: NoteRun(run_id=run_id, message=line), sender="waiter/0")
+    _, body = stand.ask("GET", f"/api/v2/runs/{run_id}")
+    run = body["run"]
+    assert [(one["condition"], one["met"], one["reason"]) for one in run["waits_for"]] == [
+        (
+            "dependency dep() is success",
+            False,
+            "no run of dep() is success: it has no run",
+        ),
+        ("fewer than 1 runs of a() running", True, "0 of 1 starting or running"),
+    ]
+    [sentence] = run["why"]
+    assert sentence.startswith("It waits until dependency dep() is success, since 20")
+    assert sentence.endswith(": no run of dep() is success: it has no run.")
+
+
+def test_a_condition_that_was_passed_stays_passed(stand):
+    conds = (BoundDependency(job_id="dep", args={}), BoundConst(value=False))
+    run_id = stand.a_run(schedule_us=0, conds=conds)
+    for words in ("dependency dep() is success", "constant False"):
+        note = NoteRun(run_id=run_id, message=f"waiting until: {words}")
+        stand.tell(lambda note=note: note, sender="waiter/0")
+    _, body = stand.ask("GET", f"/api/v2/runs/{run_id}")
+    assert [one["met"] for one in body["run"]["waits_for"]] == [True, False]
 
 
 def test_a_span_of_an_output_is_read_from_either_end(stand):

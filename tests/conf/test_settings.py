@@ -54,6 +54,7 @@ program: {timeout: {duration: 5 min, signal: INT}}
 bind: ["127.0.0.1:1", "[::1]:2"]
 checks: {interval: 30}
 job_watch: auto
+pools: {db: 4, mail: 1}
 procstar: {agent: {enable: true}}
 """,
         )
@@ -72,6 +73,7 @@ procstar: {agent: {enable: true}}
     assert found.bind == ("127.0.0.1:1", "[::1]:2")
     assert found.checks.interval_us == 30 * S
     assert found.job_watch == "auto"
+    assert found.conditions.rules.pools == {"db": 4, "mail": 1}
 
 
 @pytest.mark.parametrize(
@@ -178,3 +180,17 @@ def test_a_wrong_override_is_told_without_a_place_in_the_file(tmp_path, override
     with pytest.raises(SettingsError) as caught:
         load_settings(a_file(tmp_path, ""), [override])
     assert str(caught.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("pools: {db: 0}", "pools.db: 0: expected a whole number from 1 to 1000000"),
+        ("pools: {db: two}", "pools.db: 'two': expected a whole number"),
+        ("pools: [db]", "pools: a list: expected a mapping"),
+        ("pools: {'': 1}", "pools: is empty: expected a string"),
+    ],
+)
+def test_pools_have_names_and_sizes(tmp_path, text, said):
+    with pytest.raises(SettingsError, match=said):
+        load_settings(a_file(tmp_path, text))

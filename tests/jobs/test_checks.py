@@ -4,6 +4,7 @@ import pytest
 
 from callsheet.jobs.calendars import parse_cal
 from callsheet.jobs.checks import check_jobs
+from callsheet.jobs.condition_rules import ConditionRules
 from callsheet.jobs.parse import job_from_data
 
 NOW_US = 1_700_000_000_000_000
@@ -149,3 +150,46 @@ def test_a_job_that_waits_for_itself_is_told():
 )
 def test_what_may_end_is_no_circle(jobs):
     assert found(jobs) == []
+
+
+POOLS = ConditionRules(pools={"db": 2})
+A_POOL = {"type": "pool", "name": "db"}
+
+
+@pytest.mark.parametrize("more", [{}, {"schedule": EVERY}])
+@pytest.mark.parametrize(
+    ("cond", "said"),
+    [
+        ({"type": "pool", "name": "disk"}, "unknown pool: disk: expected one of the settings'"),
+        (A_POOL | {"weight": 3}, "pool db: weight 3: expected at most its size, 2"),
+        ({"all": [A_POOL | {"weight": 3}]}, "pool db: weight 3"),
+    ],
+)
+def test_a_pool_that_the_settings_do_not_have_is_told_once(more, cond, said):
+    [(job_id, sentence)] = found({"a": {"condition": [A_POOL, cond], **more}}, rules=POOLS)
+    assert job_id == "a"
+    assert sentence.startswith(f"condition[1]: {said}")
+    assert found({"a": {"condition": cond, **more}}) == []
+
+
+def test_a_pool_named_by_a_template_is_looked_up_with_the_schedules_args():
+    cond = {"type": "pool", "name": "{{ 'disk' }}"}
+    [(_, sentence)] = found({"a": {"condition": cond, "schedule": EVERY}}, rules=POOLS)
+    assert sentence.startswith("schedule: unknown pool: disk")
+    assert found({"a": {"condition": cond}}, rules=POOLS) == []
+
+
+def test_a_cycle_through_all_is_one_and_through_any_is_none():
+    def around(kind):
+        return {
+            name: {"condition": {kind: [{"type": "dependency", "job_id": other}]}}
+            for name, other in (("a", "b"), ("b", "a"))
+        }
+
+    assert [job_id for job_id, _ in found(around("all"))] == ["a", "b"]
+    assert found(around("any")) == []
+
+
+def test_a_dependency_is_looked_up_however_deep_it_is():
+    cond = {"any": [{"not": {"type": "dependency", "job_id": "zz"}}]}
+    assert found({"a": {"condition": cond}}) == [("a", "unknown job ID in condition: zz")]

@@ -16,11 +16,13 @@ from callsheet.jobs.bound_conditions import (
     BoundNot,
     BoundNotAfter,
     BoundNotBefore,
+    BoundPool,
     BoundSkipDuplicate,
     BoundTimeWindow,
     dependencies,
 )
 from callsheet.jobs.calendars import FileCalendar
+from callsheet.jobs.condition_rules import ConditionRules
 from callsheet.jobs.conditions import AllOf, AnyOf, Not
 from callsheet.jobs.jso import condition_jso, job_jso, run_full_jso
 from callsheet.jobs.judging import judge, wanted
@@ -39,6 +41,7 @@ DEP = {"type": "dependency", "job_id": "dep"}
 GUARDS = [
     ("max_running", {"type": "max_running"}),
     ("skip_duplicate", {"type": "skip_duplicate"}),
+    ("pool", {"type": "pool", "name": "db"}),
 ]
 
 
@@ -66,11 +69,15 @@ def problem(*conditions, **data):
 class World:
     """Facts for the judge: how many runs of each instance are in which state."""
 
-    def __init__(self, **states):
+    def __init__(self, pools=None, **states):
+        self.pools = pools or {}
         self.states = {job_id: dict(found) for job_id, found in states.items()}
 
     def states_of(self, job_id, key):
         return self.states.get(job_id, {})
+
+    def pool(self, name):
+        return self.pools.get(name, (0, None))
 
 
 def verdict(cond, now_us=NOON_US, **states):
@@ -83,6 +90,7 @@ def verdict(cond, now_us=NOON_US, **states):
 
 FORMS = [
     {"type": "const", "value": False},
+    {"type": "pool", "name": "db", "weight": "2"},
     {"type": "all", "conditions": [DEP, {"type": "max_running", "count": 2}]},
     {"type": "any", "conditions": [DEP, {"type": "const", "value": True}], "enabled": "{{ x }}"},
     {"type": "not", "condition": DEP},
@@ -159,6 +167,8 @@ MISTAKES = [
     ({"type": "skip_duplicate", "target_state": "waiting"}, "expected a finished state"),
     ({"type": "const", "value": True, "enabled": 1}, "expected true, false, or a template"),
     ({"type": "const"}, "missing key: value"),
+    ({"type": "pool"}, "missing key: name"),
+    ({"type": "pool", "name": "db", "weight": 0}, "expected 1 or more"),
     ({"type": "weather"}, "bad type: 'weather': expected one of const, dependency"),
     ({}, "missing type"),
     ("dep", "expected a mapping"),
@@ -264,6 +274,20 @@ def test_a_dependency_takes_given_args_first_and_the_runs_own_else():
 def test_what_cannot_be_bound_is_an_error(cond, said):
     with pytest.raises(BindingError, match=said):
         bound(cond)
+
+
+def test_a_pool_is_bound_by_the_rules_of_the_settings():
+    job = a_job({"type": "pool", "name": "{{ p }}", "weight": "{{ w }}"}, params=["p", "w"])
+
+    def conds(**args):
+        rules = ConditionRules(pools={"db": 4})
+        return bind(job, args, "r7", OTHERS.get, {}, schedule_us=NOON_US, rules=rules).conds
+
+    assert conds(p="db", w="3") == (BoundPool(name="db", weight=3),)
+    with pytest.raises(BindingError, match="weight 5: expected at most its size, 4"):
+        conds(p="db", w="5")
+    with pytest.raises(BindingError, match=r"unknown pool: x: .* \(db\)"):
+        conds(p="x", w="1")
 
 
 def test_guards_and_deadlines_come_out_of_all_and_stand_beside_it():
@@ -462,6 +486,14 @@ def test_every_condition_of_a_waiting_run_is_told_with_what_it_waits_for():
     ]
     alone = World(a={S.WAITING: 1}, dep={S.SUCCESS: 1})
     assert [one.met for one in wanted(run, alone, NOON_US)] == [True, True, True, False]
+
+
+def test_a_pool_is_told_with_what_is_taken_of_it():
+    run = a_run(BoundPool(name="db", weight=2), BoundPool(name="gone"))
+    [db, gone] = wanted(run, World(pools={"db": (3, 4)}), NOON_US)
+    assert (db.condition, db.met, db.reason) == ("pool db has room for 2", False, "3 of 4 taken")
+    assert (gone.met, gone.reason) == (False, "the settings have no pool gone")
+    assert condition_jso(run.conds[0])["weight"] == 2
 
 
 def test_bound_conditions_are_shown_as_json_with_their_words():

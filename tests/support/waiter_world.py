@@ -14,10 +14,19 @@ from callsheet.messages.wishes import LedgerWish
 SEEDS = [1, 2, 3, 4]
 
 
-def a_world(seed: int = 1, max_time_us: int | None = None, lasts_s: float = 1) -> PlanningWorld:
+def a_world(
+    seed: int = 1,
+    max_time_us: int | None = None,
+    lasts_s: float = 1,
+    pools: dict[str, int] | None = None,
+) -> PlanningWorld:
     world = PlanningWorld(seed)
     a_runner(world, int(lasts_s * SECOND))
-    world.core(WAITER, lambda now_us: Waiter(world.reader, max_time_us=max_time_us), FEED)
+
+    def waiter(now_us: int) -> Waiter:
+        return Waiter(world.reader, max_time_us=max_time_us, pools=pools)
+
+    world.core(WAITER, waiter, FEED)
     world.run_until(world.now_us + 10 * SECOND)
     return world
 

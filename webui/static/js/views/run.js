@@ -131,12 +131,15 @@ function Log({ run }) {
 
 function Conditions({ run }) {
   if (!run.conds?.length) return null;
-  const waiting = run.state === "waiting" || run.state === "scheduled";
-  const asked = String(run.reason ?? "");
+  const state = (place) => {
+    if (run.state === "scheduled") return "scheduled";
+    if (run.state !== "waiting") return "success";
+    return run.waits_for?.[place]?.met ? "success" : "waiting";
+  };
   return html`<ul>
     ${run.conds.map(
-      (cond) => html`<li>
-        <${Icon} state=${waiting ? (asked.includes(cond.str) ? "waiting" : "scheduled") : "success"} /><span>${cond.str}</span><time></time>
+      (cond, place) => html`<li>
+        <${Icon} state=${state(place)} /><span>${cond.str}</span><time></time>
       </li>`,
     )}
   </ul>`;
