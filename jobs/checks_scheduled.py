@@ -6,14 +6,15 @@ and a day ahead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from .binding import bind, schedule_args
+from .bound_conditions import BoundAll, BoundCondition, BoundDependency
 from .calendars import Calendar
 from .checks import NO_RUN, Problem
-from .conditions import BoundDependency, Dependency
+from .conditions import Dependency, leaves
 from .errors import UserError
 from .job import Job
 from .programs import NoOp
@@ -53,6 +54,15 @@ def check_dependencies_scheduled(
     return found
 
 
+def _certain(conditions: Iterable[BoundCondition]) -> Iterator[BoundDependency]:
+    """Yield the dependencies that each hold a run back: those of an `any` or `not` need not."""
+    for cond in conditions:
+        if isinstance(cond, BoundAll):
+            yield from _certain(cond.conditions)
+        elif isinstance(cond, BoundDependency):
+            yield cond
+
+
 class _Waited:
     """Iterates (job, args, dependency), each instance once."""
 
@@ -65,20 +75,18 @@ class _Waited:
         find: Callable[[str], Job | None] = self._jobs.get
         for job_id in sorted(self._jobs):
             job = self._jobs[job_id]
-            conditions = tuple(cond for cond in job.conditions if isinstance(cond, Dependency))
-            if not conditions:
+            if not any(isinstance(cond, Dependency) for cond in leaves(job.conditions)):
                 continue
             # Only what is waited for is bound: programs are of no concern here.
-            bare = replace(job, program=NoOp(), conditions=conditions)
+            bare = replace(job, program=NoOp())
             for args in self._args(job, self._now_us, self._now_us + DAY_US):
                 try:
                     now_us = self._now_us
                     bound = bind(bare, args, NO_RUN, find, self._calendars, schedule_us=now_us)
                 except UserError:
                     continue  # It is an error, told where errors are.
-                for cond in bound.conds:
-                    if isinstance(cond, BoundDependency):
-                        yield job, args, cond
+                for cond in _certain(bound.conds):
+                    yield job, args, cond
 
     def instances(self, job_id: str) -> set[str]:
         """Return the args keys of the runs of a job from a day ago to a day ahead."""

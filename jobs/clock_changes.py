@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
 
 from .calendars import Calendar
-from .schedule_types import Cron, Daily, DailyInterval, Schedule
+from .instants import place
+from .schedule_types import Cron, Daily, DailyInterval, Schedule, options_of
 from .schedules import fires
 from .times import EPOCH_NAIVE, SECOND_US, us_to_local, zone
 
@@ -75,31 +77,29 @@ def met_changes(
     if asked is None:
         return
     assert isinstance(schedule, Daily | DailyInterval | Cron), "it has a zone"
+    options = options_of(schedule)
     for change in clock_changes(schedule.tz, from_us, to_us):
         low, high = sorted((change.before, change.after))
-        # As a schedule of UTC it names wall times without asking whether they exist.
-        walls = [
-            EPOCH_NAIVE + fire.at_us * _MICROSECOND
-            for fire, _ in zip(
-                fires(asked, _wall_us(low), _wall_us(high), calendars),
-                range(MOST_TIMES),
-                strict=False,
+        for fire in islice(fires(asked, _wall_us(low), _wall_us(high), calendars), MOST_TIMES):
+            wall = EPOCH_NAIVE + fire.at_us * _MICROSECOND
+            instants_us = place(
+                wall, zone(schedule.tz), options.on_gap or "skip", options.on_fold or "first"
             )
-        ]
-        if walls:
-            yield from _met(schedule, asked, change, walls, calendars)
+            yield Met(change=change, wall=wall, instants_us=instants_us)
 
 
 # --- inside -------------------------------------------------------------------------------------
 
 
 def _asked(schedule: Schedule) -> Schedule | None:
-    """Return the schedule of UTC whose instants are the wall times of interest, None for none."""
+    """Return the schedule of UTC whose instants are the wall times of interest, None for none:
+    it names them without asking whether they exist."""
+    options = replace(options_of(schedule), jitter_us=0)
     match schedule:
         case Daily():
-            return replace(schedule, tz="UTC")
+            return replace(schedule, tz="UTC", options=options)
         case Cron() if not schedule.expression.split()[1].startswith("*"):
-            return replace(schedule, tz="UTC")
+            return replace(schedule, tz="UTC", options=options)
         case DailyInterval():
             # Its steps are of physical time: only where it begins is a matter of the clocks.
             start = schedule.start
@@ -109,48 +109,10 @@ def _asked(schedule: Schedule) -> Schedule | None:
                 calendar=schedule.calendar,
                 date_shift=start.date_shift,
                 cal_shift=start.cal_shift,
+                options=options,
             )
         case _:
             return None
-
-
-def _met(
-    schedule: Schedule,
-    asked: Schedule,
-    change: ClockChange,
-    walls: list[datetime],
-    calendars: Mapping[str, Calendar],
-) -> Iterator[Met]:
-    """Tell which instants around a change the schedule has for these times and for no others."""
-    length = abs(change.after - change.before)
-    length_us = length // _MICROSECOND
-    from_us, to_us = change.at_us - length_us, change.at_us + length_us
-    real = [fire.at_us for fire in fires(schedule, from_us, to_us, calendars)]
-    if change.forward:
-        # What these instants show without any leap is what the schedule has for other times.
-        others = {
-            change.at_us + (_wall_us(wall) - _wall_us(change.after))
-            for wall in _wall_times(asked, change.after, change.after + length, calendars)
-        } | {
-            change.at_us - (_wall_us(change.before) - _wall_us(wall))
-            for wall in _wall_times(asked, change.before - length, change.before, calendars)
-        }
-        extra = [at_us for at_us in real if at_us not in others]
-        for place, wall in enumerate(walls):
-            mine = (extra[place],) if len(extra) == len(walls) else tuple(extra)
-            yield Met(change=change, wall=wall, instants_us=mine)
-        return
-    for wall in walls:
-        first_us = change.at_us - (_wall_us(change.before) - _wall_us(wall))
-        both = (first_us, first_us + length_us)
-        yield Met(change=change, wall=wall, instants_us=tuple(t for t in both if t in real))
-
-
-def _wall_times(
-    asked: Schedule, low: datetime, high: datetime, calendars: Mapping[str, Calendar]
-) -> list[datetime]:
-    found = fires(asked, _wall_us(low), _wall_us(high), calendars)
-    return [EPOCH_NAIVE + fire.at_us * _MICROSECOND for fire in found]
 
 
 def _wall_us(wall: datetime) -> int:

@@ -13,7 +13,7 @@ from .binding import schedule_args
 from .calendars import Calendar, find_calendar
 from .checks import Problem
 from .clock_changes import Met, met_changes
-from .conditions import Dependency
+from .conditions import Dependency, leaves
 from .errors import UserError
 from .job import Job
 from .reading import KeyPath
@@ -165,14 +165,19 @@ def _made_by_others(jobs: Mapping[str, Job]) -> frozenset[str]:
 
 def _dependencies(job: Job, jobs: Mapping[str, Job], made: frozenset[str]) -> Iterator[Problem]:
     """Yield dependencies on jobs that nothing makes runs of, and args that nobody takes."""
-    scheduled = any(schedule.enabled for schedule in job.schedules)
-    for place, cond in enumerate(job.conditions):
-        if not isinstance(cond, Dependency) or cond.enabled is False or is_template(cond.job_id):
-            continue
-        target = jobs.get(cond.job_id)
-        if target is None:
-            continue
+    for place, entry in enumerate(job.conditions):
         where: KeyPath = ("condition", place)
+        for cond in leaves((entry,)):
+            if isinstance(cond, Dependency):
+                yield from _dependency(job, cond, jobs, made, where)
+
+
+def _dependency(
+    job: Job, cond: Dependency, jobs: Mapping[str, Job], made: frozenset[str], where: KeyPath
+) -> Iterator[Problem]:
+    target = jobs.get(cond.job_id)
+    if cond.enabled is not False and not is_template(cond.job_id) and target is not None:
+        scheduled = any(schedule.enabled for schedule in job.schedules)
         never = not any(one.enabled for one in target.schedules) and target.job_id not in made
         if scheduled and never:
             sentence = (

@@ -16,8 +16,7 @@ from callsheet.jobs.times import format_time, parse_time
 
 NOW_US = parse_time("2026-01-15T00:00:00Z")
 YEAR_US = 366 * 86_400 * 1_000_000
-BERLIN_GAP = "2026-03-29"
-BERLIN_FOLD = "2026-10-25"
+NEVER = {"type": "const", "value": False}
 
 
 def jobs_of(**data):
@@ -68,6 +67,21 @@ def test_a_daily_time_that_the_clocks_leap_over_or_repeat_is_told_with_its_dates
         "schedule: 02:30:00 Europe/Berlin comes twice on 2026-10-25 (the clocks go back from "
         "03:00:00 to 02:00:00): it runs once, at 2026-10-25T00:30:00+00:00"
     )
+
+
+@pytest.mark.parametrize(
+    ("policy", "gap", "fold"),
+    [
+        ({"on_gap": "before"}, "it runs at 2026-03-29T00:59:59+00:00", "once, at 2026-10-25T00:30"),
+        ({"on_gap": "after"}, "it runs at 2026-03-29T01:00:00+00:00", "once, at 2026-10-25T00:30"),
+        ({"on_fold": "second"}, "no run that day", "once, at 2026-10-25T01:30:00+00:00"),
+        ({"on_fold": "both"}, "no run that day", "twice, at 2026-10-25T00:30:00+00:00 and 2026-10"),
+    ],
+)
+def test_the_policy_of_a_schedule_says_what_happens(policy, gap, fold):
+    told = warnings(a={"schedule": daily("02:30:00", **policy)})
+    assert gap in told[0]
+    assert fold in told[1]
 
 
 def test_the_days_of_the_calendar_decide_whether_a_change_matters():
@@ -169,6 +183,16 @@ def test_a_dependency_that_nothing_makes_runs_of_is_told():
     ]
     assert warnings(a=depends, b={}, c={"successors": "b"}) == []
     assert warnings(a=depends, b={"schedule": {"type": "interval", "interval": 60}}) == []
+
+
+def test_dependencies_inside_of_others_are_looked_at_too():
+    inner = {"type": "all", "conditions": [{"type": "dependency", "job_id": "b"}]}
+    depends = {"schedule": {"type": "interval", "interval": 3600}, "condition": inner}
+    (told,) = warnings(a=depends, b={})
+    assert "dependency b is never scheduled" in told
+    assert unscheduled(a=depends, b={}) == ["scheduled run a(): dependency b() not scheduled"]
+    either = {"type": "any", "conditions": [{"type": "dependency", "job_id": "b"}, NEVER]}
+    assert unscheduled(a=depends | {"condition": either}, b={}) == []
 
 
 def test_args_that_a_dependency_does_not_take_are_told():
