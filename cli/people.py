@@ -33,6 +33,7 @@ TABLE = {
     "skip": ("run_commands:skip", "Skip scheduled or waiting runs."),
     "start": ("run_commands:start", "Start scheduled or waiting runs now."),
     "stop": ("run_commands:stop", "Stop running runs."),
+    "why": ("why_command:why", "Explain a run, or why there is none for a time."),
     "watch": ("follow_commands:watch", "Follow a run until it is finished."),
 }
 

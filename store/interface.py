@@ -162,6 +162,9 @@ class Reader(Protocol):
     def schedules(self) -> list[ScheduleRow]:
         """Return the open schedules."""
 
+    def schedule_history(self, job_id: str) -> list[ScheduleRow]:
+        """Return all schedules of a job, open and closed, by when they came into force."""
+
     def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
         """Return the recorded skips of a schedule."""
 

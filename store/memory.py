@@ -150,6 +150,11 @@ class MemoryReader:
         rows = self._tables.schedules
         return [rows[key] for key in sorted(rows) if rows[key].valid_to_us is None]
 
+    def schedule_history(self, job_id: str) -> list[ScheduleRow]:
+        """Return all schedules of a job, open and closed, by when they came into force."""
+        rows = [row for row in self._tables.schedules.values() if row.job_id == job_id]
+        return sorted(rows, key=lambda row: (row.valid_from_us, row.fingerprint))
+
     def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
         """Return the recorded skips of a schedule, in order of recording."""
         wanted = (job_id, fingerprint)

@@ -45,6 +45,10 @@ _STEPS = 10_000
 _KEPT_DEFINITIONS = 2_000
 
 _ACTIVE = "state IN (1, 2, 3, 4)"
+_SCHEDULES = (
+    "SELECT job_id, fingerprint, definition, valid_from_us, written_upto_us, valid_to_us, spec"
+    " FROM schedules"
+)
 
 
 class SqliteReader:
@@ -233,20 +237,14 @@ class SqliteReader:
     def schedules(self) -> list[ScheduleRow]:
         """Return the open schedules, by job and fingerprint."""
         rows = self._all(
-            "SELECT job_id, fingerprint, definition, valid_from_us, written_upto_us, spec"
-            " FROM schedules WHERE valid_to_us IS NULL ORDER BY job_id, fingerprint, valid_from_us"
+            f"{_SCHEDULES} WHERE valid_to_us IS NULL ORDER BY job_id, fingerprint, valid_from_us"
         )
-        return [
-            ScheduleRow(
-                job_id=row[0],
-                fingerprint=row[1],
-                definition=row[2],
-                valid_from_us=row[3],
-                written_upto_us=row[4],
-                spec=decode_plain(row[5]),
-            )
-            for row in rows
-        ]
+        return [_schedule(row) for row in rows]
+
+    def schedule_history(self, job_id: str) -> list[ScheduleRow]:
+        """Return all schedules of a job, open and closed, by when they came into force."""
+        text = f"{_SCHEDULES} WHERE job_id = ? ORDER BY valid_from_us, fingerprint"
+        return [_schedule(row) for row in self._all(text, job_id)]
 
     def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
         """Return the recorded skips of a schedule, in order of recording."""
@@ -324,3 +322,15 @@ class SqliteReader:
     def _is_late(self) -> bool:
         """Tell SQLite whether to give up."""
         return 0.0 < self._deadline_s < time.monotonic()
+
+
+def _schedule(row: tuple[Any, ...]) -> ScheduleRow:
+    return ScheduleRow(
+        job_id=row[0],
+        fingerprint=row[1],
+        definition=row[2],
+        valid_from_us=row[3],
+        written_upto_us=row[4],
+        valid_to_us=row[5],
+        spec=decode_plain(row[6]),
+    )

@@ -628,6 +628,9 @@ def test_schedule_closed_and_opened_again_has_two_times_in_force(writer, reader)
     assert reader.schedules() == [a_schedule("b")]
     writer.commit(Changes(schedules=[again]))
     assert reader.schedules() == [again, a_schedule("b")]
+    closed = replace(first, valid_to_us=T0_US + 5)
+    assert reader.schedule_history("a") == [closed, again]
+    assert reader.schedule_history("c") == []
 
 
 def test_outputs_are_indexed_by_attempt_and_id(writer, reader):

@@ -72,3 +72,21 @@ def test_a_plan_is_made_carried_out_and_refused_when_stale(server, tmp_path):
     rows = json.loads(forecast.stdout)
     assert len(rows) == 4
     assert all(row["run_id"] for row in rows)
+
+
+def test_the_command_line_explains_runs_and_why_there_is_none(server, tmp_path):
+    run_id = server.schedule("w")
+    until(lambda: server.run(run_id)["state"] == "waiting", "the waiting run")
+    found = callsheet(server, "why", run_id)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines()[0].startswith(f"{run_id}  w  for ")
+    assert "waiting" in found.stdout
+    assert "constant False" in found.stdout
+    found = callsheet(server, "why", "a", "--at", "2030-01-01T00:00:00Z")
+    assert "It will be made by every 3600.0 sec" in found.stdout
+    found = callsheet(server, "why", "a", "--at", "2030-01-01T00:00:07Z", "--format", "json")
+    assert json.loads(found.stdout)["verdict"] == "not_scheduled"
+    (tmp_path / "jobs" / "a.yaml").unlink()
+    server.post("/api/control/reload_jobs?dry_run=False")
+    row = json.loads(callsheet(server, "why", "a", "--at", "+2h", "--format", "json").stdout)
+    assert row["verdict"] in ("withdrawn", "unknown_job")

@@ -1,0 +1,256 @@
+"""`GET /api/v2/why`: why a run is as it is, or why a job has no run for a time.
+
+What the store knows is gathered here and weighed in `jobs.explain`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..jobs.calendars import Calendar
+from ..jobs.explain import (
+    Known,
+    Period,
+    Skipped,
+    Sought,
+    Withdrawal,
+    explain,
+    schedule_line,
+)
+from ..jobs.names import AmbiguousJob, NoSuchJob, match_job_id
+from ..jobs.run import Run
+from ..jobs.schedules import Schedule
+from ..jobs.times import SECOND_US, format_time
+from ..jobs.words import instance_words
+from ..messages.hello import ScheduleRow
+from ..messages.transitions import AnyEvent, JobsChanged, RunWithdrawn
+from ..store.interface import Reader, RunQuery
+from .query import BadQuery, parse_instant
+from .routing import Problem, Request, Route
+from .v2_runs import get_run
+
+# Runs of one instance and time that are named.
+MOST_RUNS = 20
+# Schedules of one job's past that are looked at, the latest.
+MOST_PERIODS = 500
+# Events looked at to find the reload that took a run away.
+MOST_EVENTS = 20_000
+EVENTS_A_READ = 2_000
+NEAR_JOBS = 3
+
+
+async def get_why(request: Request) -> Any:
+    """Explain a run (`run`), or an instance and time (`job`, `at`, `arg=name=value` repeated)."""
+    run_id = request.text("run")
+    if run_id is not None:
+        return await _of_run(request, run_id)
+    now_us = request.services.now_us()
+    calendars = request.services.settings.calendars
+    job, at = request.text("job"), request.text("at")
+    if not job or not at:
+        raise Problem(400, "expected run, or job and at")
+    args = {}
+    for text in request.query.get("arg", []):
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise Problem(400, f"arg: {text!r}: expected name=value")
+        args[name] = value
+    try:
+        at_us = parse_instant(at, now_us) // SECOND_US * SECOND_US
+    except BadQuery as error:
+        raise Problem(400, str(error)) from None
+
+    def read(reader: Reader) -> Run | dict[str, Any]:
+        sought = Sought(job_id=_job_id(reader, job), args=args, at_us=at_us)
+        runs = _runs(reader, sought)
+        if len(runs) == 1:
+            return runs[0]
+        shown = {"job_id": sought.job_id, "args": args, "schedule_time": format_time(at_us)}
+        if runs:
+            lines = ["There are several such runs:"]
+            lines += [
+                f"{run.run_id}  {instance_words(run.job_id, run.args)}: {run.state}" for run in runs
+            ]
+            return shown | {"verdict": "runs", "lines": lines}
+        answer = explain(sought, _known(reader, sought, calendars, now_us))
+        return shown | {"verdict": answer.verdict, "lines": answer.lines}
+
+    found = await request.services.read(read)
+    return await _of_run(request, found.run_id) if isinstance(found, Run) else found
+
+
+async def _of_run(request: Request, run_id: str) -> Any:
+    """Explain a run: its page knows its state and what it waits for; here its schedule is added."""
+    request.params["run_id"] = run_id
+    page = (await get_run(request))["run"]
+
+    def read(reader: Reader) -> str:
+        run = reader.run(run_id)
+        return "" if run is None else _origin(reader, run)
+
+    origin = await request.services.read(read)
+    return {
+        "verdict": "run",
+        "run_id": run_id,
+        "job_id": page["job_id"],
+        "args": page["args"],
+        "schedule_time": page["schedule_time"],
+        "lines": [*page["why"], *([origin] if origin else [])],
+        "run": page,
+    }
+
+
+# --- what the store knows -------------------------------------------------------------------------
+
+
+def _origin(reader: Reader, run: Run) -> str:
+    """Return what made a run, in a sentence."""
+    if run.fingerprint is not None:
+        for period in reversed(_periods(reader, run.job_id)):
+            if period.fingerprint == run.fingerprint:
+                return schedule_line(period)
+        return "Its schedule is not known any more."
+    if run.rerun_of is not None:
+        return f"It was asked for as a rerun of {run.rerun_of}."
+    return f"It was asked for by {run.cause}." if run.cause else ""
+
+
+def _job_id(reader: Reader, text: str) -> str:
+    """Return the id that a text means; one that means none stays, since the job may be gone."""
+    try:
+        return match_job_id(text, reader.jobs())
+    except AmbiguousJob as error:
+        raise Problem(400, str(error)) from None
+    except NoSuchJob:
+        return text
+
+
+def _runs(reader: Reader, sought: Sought) -> list[Run]:
+    query = RunQuery(
+        job_id=sought.job_id,
+        args=sought.args,
+        since_us=sought.at_us,
+        until_us=sought.at_us + SECOND_US,
+        limit=MOST_RUNS,
+    )
+    return reader.query(query)
+
+
+def _known(reader: Reader, sought: Sought, calendars: Mapping[str, Calendar], now_us: int) -> Known:
+    hashes = reader.jobs()
+    hash_ = hashes.get(sought.job_id) or reader.ad_hoc_job(sought.job_id)
+    job = None if hash_ is None else reader.definition(hash_)
+    periods = _periods(reader, sought.job_id)
+    near = difflib.get_close_matches(sought.job_id, list(hashes), NEAR_JOBS) if job is None else ()
+    return Known(
+        job=job,
+        near=tuple(near),
+        periods=tuple(periods),
+        skipped=tuple(
+            Skipped(
+                fingerprint=fingerprint,
+                from_us=skip.from_us,
+                to_us=skip.to_us,
+                reason=skip.reason,
+                at_us=skip.at_us,
+            )
+            for fingerprint in sorted({period.fingerprint for period in periods})
+            for skip in reader.skips(sought.job_id, fingerprint)
+        ),
+        withdrawn=_withdrawal(reader, sought, periods),
+        calendars=calendars,
+        now_us=now_us,
+    )
+
+
+def _periods(reader: Reader, job_id: str) -> list[Period]:
+    found = []
+    for row in reader.schedule_history(job_id)[-MOST_PERIODS:]:
+        period = _period(reader, row)
+        if period is not None:
+            found.append(period)
+    return found
+
+
+def _period(reader: Reader, row: ScheduleRow) -> Period | None:
+    """Return a schedule's time in force, None when an older version stored what is not read now."""
+    job = reader.definition(row.definition)
+    try:
+        schedule = msgspec.convert(row.spec, Schedule)
+    except msgspec.ValidationError:
+        return None
+    if job is None:
+        return None
+    return Period(
+        job=job,
+        schedule=schedule,
+        fingerprint=row.fingerprint,
+        from_us=row.valid_from_us,
+        to_us=row.valid_to_us,
+        written_us=row.written_upto_us,
+    )
+
+
+def _withdrawal(reader: Reader, sought: Sought, periods: list[Period]) -> Withdrawal | None:
+    """Return the reload that ended the last of the job's schedules before the time sought."""
+    ends = [one.to_us for one in periods if one.to_us is not None and one.to_us <= sought.at_us]
+    if not ends:
+        return None
+    seq = _seq_at(reader, max(ends))
+    withdrawn: RunWithdrawn | None = None
+    for _ in range(MOST_EVENTS // EVENTS_A_READ):
+        events = reader.events_after(seq, EVENTS_A_READ)
+        for event in events:
+            if isinstance(event, RunWithdrawn) and _is_sought(event, sought):
+                withdrawn = event
+            what = _what(event, sought.job_id)
+            if isinstance(event, JobsChanged) and what:
+                return Withdrawal(
+                    at_us=event.at_us,
+                    what=what,
+                    jobs_version=event.jobs_version,
+                    run_id=None if withdrawn is None else withdrawn.run_id,
+                    reason="" if withdrawn is None else withdrawn.reason,
+                )
+        if len(events) < EVENTS_A_READ:
+            break
+        seq = events[-1].seq
+    return None
+
+
+def _is_sought(event: RunWithdrawn, sought: Sought) -> bool:
+    return (
+        event.job_id == sought.job_id
+        and event.schedule_us // SECOND_US * SECOND_US == sought.at_us
+        and sought.args.items() <= event.args.items()
+    )
+
+
+def _what(event: AnyEvent, job_id: str) -> str:
+    """Return what a reload did to a job, empty when it did nothing to it."""
+    if isinstance(event, JobsChanged):
+        for what in ("changed", "removed"):
+            if job_id in getattr(event, what):
+                return what
+    return ""
+
+
+def _seq_at(reader: Reader, at_us: int) -> int:
+    """Return a seq after which come the events from `at_us` on: they are in order of time, as far
+    as clocks are."""
+    low, high = 0, reader.head()[1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        events = reader.events_after(middle, 1)
+        if events and events[0].at_us < at_us:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+ROUTES = [Route("GET", "/api/v2/why", get_why)]
