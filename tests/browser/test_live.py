@@ -1,5 +1,7 @@
 """Runs as they live: the list, the page of one, its output, and what a person does to it."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from live_server import until
 from playwright.sync_api import expect
@@ -187,3 +189,51 @@ def test_the_call_sheet_names_what_runs_and_what_failed(console, server, gate):
     expect(row(page, running).first).to_contain_text("gated")
     gate.touch()
     expect(row(page, running)).to_have_count(0)
+
+
+def schedule_ahead(server, hours, count):
+    """Make runs of `colours` for a time that many hours from now."""
+    at = datetime.now(UTC) + timedelta(hours=hours)
+    body = {"job_id": "colours", "count": count, "times": {"schedule": at.isoformat()}}
+    headers = {"Content-Type": "application/json"}
+    answer = server.request("POST", "/api/v2/runs", body, headers)
+    assert answer.status == 200, answer.body
+    return [run["run_id"] for run in answer.json["runs"]]
+
+
+def test_what_is_far_ahead_hides_neither_what_is_next_nor_what_was(console, server):
+    done = server.schedule("colours")
+    server.finished(done)
+    next_one = schedule_ahead(server, 1, 1)[0]
+    schedule_ahead(server, 30, 120)
+    page = console.open("/job/colours")
+    expect(row(page, done)).to_have_attribute("data-state", "success")
+    expect(page.locator(".side li a").first).to_have_attribute("href", f"/runs/{next_one}")
+    page.goto("/runs?q=colours")
+    expect(row(page, done)).to_be_visible()
+    expect(row(page, next_one)).to_be_visible()
+    expect(page.get_by_role("button", name="more coming")).to_be_visible()
+    page.goto("/runs?q=colours&state=success")
+    expect(row(page, done)).to_be_visible()
+    expect(row(page, next_one)).to_have_count(0)
+    expect(page.get_by_role("button", name="more coming")).to_have_count(0)
+
+
+def test_the_counts_of_the_states_follow_runs_that_are_not_on_the_page(console, server, gate):
+    run_id = server.schedule("gated", gate=str(gate))
+    until(lambda: server.run(run_id)["state"] == "running", "the run to run")
+    page = console.open(f"/runs?q=id:{run_id}&state=failure")
+    running = page.locator(".facets button", has_text="running").locator("b")
+    expect(running).to_have_text("1")
+    gate.touch()
+    expect(running).to_have_text("0")
+    expect(page.locator(".facets button", has_text="success").locator("b")).to_have_text("1")
+
+
+def test_the_log_shows_what_it_says(console, server):
+    run_id = server.schedule("fails")
+    server.finished(run_id)
+    page = console.open(f"/runs/{run_id}")
+    said = page.locator(".log .said", has_text="exit code 3")
+    expect(said).to_be_visible()
+    assert said.evaluate("cell => cell.scrollWidth <= cell.clientWidth && cell.clientWidth > 200")

@@ -69,6 +69,7 @@ def test_a_description_cannot_carry_a_script_or_a_bad_link(console):
 
 def test_a_job_is_run_now_with_its_params(console):
     page = console.open("/job/greetings/hello")
+    expect(page.get_by_role("button", name="Run now")).to_be_visible()
     page.keyboard.press("n")
     page.locator(".dialog [name=name]").fill("Ada")
     page.locator(".dialog [type=submit]").click()
@@ -170,5 +171,7 @@ def test_nothing_is_wider_than_the_smallest_phone(phone, server, path):
 def test_a_phone_shows_a_run_with_its_output(phone, server):
     run_id = server.schedule("greetings/hello", name="Ada")
     page = phone.open(f"/runs/{run_id}")
-    expect(page.locator(".lines li")).to_contain_text("hello Ada")
+    line = page.locator(".lines li span").first
+    expect(line).to_contain_text("hello Ada")
+    assert line.evaluate("span => span.clientWidth || span.offsetWidth") > 200
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360

@@ -47,6 +47,20 @@ export function dayName(ms) {
   return maker({ weekday: "long", day: "numeric", month: "long" }).format(ms);
 }
 
+/** The midnights before and after an instant, in the shown zone. @param {number} ms */
+export function dayOf(ms) {
+  const from = new Date(ms);
+  const to = new Date(ms);
+  if (shownZone() === "UTC") {
+    from.setUTCHours(0, 0, 0, 0);
+    to.setUTCHours(24, 0, 0, 0);
+  } else {
+    from.setHours(0, 0, 0, 0);
+    to.setHours(24, 0, 0, 0);
+  }
+  return { since: from.toISOString(), until: to.toISOString() };
+}
+
 /** Today `14:25:07`, within six days `Mon 18:10`, this year `7 Nov 16:20`, else with the year.
  *  @param {number} ms @param {number} now */
 export function when(ms, now) {
@@ -74,6 +88,11 @@ export function duration(seconds) {
   if (whole >= 2 * 86400) return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)}:${two(Math.floor((whole % 3600) / 60))}`;
   if (whole >= 3600) return `${Math.floor(whole / 3600)}:${two(Math.floor((whole % 3600) / 60))}:${two(whole % 60)}`;
   return `${Math.floor(whole / 60)}:${two(whole % 60)}`;
+}
+
+/** `just now`, `0:04 ago`. @param {number} seconds */
+export function ago(seconds) {
+  return seconds < 1 ? "just now" : `${duration(seconds)} ago`;
 }
 
 /** A schedule as people say it: `every 20.0 sec phase 5.0 sec` is `every 20 s, phase 5 s`. @param {string} words */

@@ -1,7 +1,7 @@
 // The frame: rail, pages, keys, the connection. The URL says which page.
-import { html, render, useLayoutEffect, useState } from "./preact.js";
+import { html, render, useEffect, useLayoutEffect, useState } from "./preact.js";
 import { ask, Dialogs } from "./dialog.js";
-import { cycleZone, shownZone, when, count } from "./format.js";
+import { clock, count, counted, cycleZone, dayOf, duration, shownZone } from "./format.js";
 import { Icon, Trouble } from "./parts.js";
 import { go, useUrl } from "./router.js";
 import { useRuns } from "./runlist.js";
@@ -24,6 +24,7 @@ const PAGES = [
   ["/checks", "Checks", "c", "Checks"],
   ["/control", "Control", "o", "More"],
 ];
+const TROUBLE_STATES = ["failure", "error", "lost"];
 const TABS = ["/", "/runs", "/jobs", "/agents", "/control"];
 
 function view(path) {
@@ -48,14 +49,17 @@ function App() {
   const url = useUrl();
   const status = useStatus();
   const [, redraw] = useState(0);
-  const live = useRuns({ state: "waiting,starting,running,stopping" });
-  const running = live.runs.filter((run) => run.state === "running" || run.state === "stopping").length;
+  const marks = useMarks();
   useLayoutEffect(() => {
     const page = PAGES.find(([path]) => isAt(url.pathname, path));
     if (page && !/^\/(runs\/|job\/)/.test(url.pathname)) document.title = `${page[1]} · callsheet`;
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [url.pathname]);
-  useLayoutEffect(() => globalKeys(() => redraw((n) => n + 1)), []);
+  const changeZone = () => {
+    cycleZone();
+    redraw((n) => n + 1);
+  };
+  useLayoutEffect(() => globalKeys(changeZone), []);
   return html`<a class="skip" href="#main">Skip to content</a>
     <div class=${`app${status === "live" ? "" : " stale-clock"}`}>
       <aside class="rail" aria-label="Site">
@@ -63,45 +67,93 @@ function App() {
         <nav class="nav" aria-label="Main">
           ${PAGES.map(
             ([path, name]) => html`<a href=${path} aria-current=${isAt(url.pathname, path) ? "page" : undefined}>
-              ${name}${path === "/runs" && running > 0 && html`<span class="n s-running" title=${`${running} running`}><${Icon} state="running" />${count(running)}</span>`}
+              ${name}<${Mark} of=${marks[path]} />
             </a>`,
           )}
         </nav>
         <div class="rail-foot">
-          <button onClick=${() => { cycleZone(); redraw((n) => n + 1); }} title="Zone for all times">${shownZone()}<span class="r grow"></span><kbd>z</kbd></button>
+          <button onClick=${changeZone} title="Zone for all times">${shownZone()}<span class="r grow"></span><kbd>z</kbd></button>
           <button onClick=${cycleTheme}>Light or dark<span class="grow"></span><kbd>t</kbd></button>
           <button onClick=${showKeys}>Keys<span class="grow"></span><kbd>?</kbd></button>
           <${Connection} status=${status} />
         </div>
       </aside>
       <main id="main" tabindex="-1">
-        ${status === "stale" && html`<${StaleBanner} />`}
+        ${status === "stale" ? html`<${StaleBanner} />` : status === "reconnecting" && html`<div class="only-phone"><${Connection} status=${status} /></div>`}
         ${view(url.pathname)}
+        ${url.pathname === "/control" && html`<${More} status=${status} zone=${changeZone} />`}
       </main>
     </div>
     <nav class="tabbar" aria-label="Main, small screen">
       ${PAGES.filter(([path]) => TABS.includes(path)).map(
         ([path, , , short]) => html`<a href=${path} aria-current=${isAt(url.pathname, path) ? "page" : undefined}>
-          ${short}<small class=${path === "/runs" && running ? "s-running" : status === "live" ? "" : "s-late"}>${path === "/runs" && running ? `${running} running` : path === "/control" && status !== "live" ? status : " "}</small>
+          ${short}<small class=${marks[path]?.state ? `s-${marks[path].state}` : ""}>${marks[path]?.short ?? " "}</small>
         </a>`,
       )}
     </nav>
     <${Dialogs} /><${Toasts} />`;
 }
 
-function Connection({ status }) {
+/** The figure beside each page's name: coloured only when it is trouble, or running. */
+function useMarks() {
   const now = useNow();
+  const live = useRuns({}, { states: "running,stopping" });
+  const today = useRuns({ since: dayOf(now).since }, { states: "failure,error,lost" });
+  const agents = usePushed("agents");
+  const checks = usePushed("checks");
+  const running = live.runs.length;
+  const failed = TROUBLE_STATES.reduce((sum, state) => sum + (today.counts?.[state] ?? 0), 0);
+  const heard = agents?.filter((agent) => agent.connected).length;
+  const found = checks?.findings.length;
+  return {
+    "/": failed > 0 && { n: count(failed), state: "failure", said: `${count(failed)} failed today`, short: `${count(failed)} failed` },
+    "/runs": running > 0 && { n: count(running), state: "running", said: `${count(running)} running`, short: `${count(running)} running` },
+    "/agents": agents && { n: `${heard}/${agents.length}`, state: heard < agents.length ? "lost" : "", said: `${heard} of ${agents.length} connected`, short: `${heard}/${agents.length}` },
+    "/checks": found > 0 && { n: count(found), state: "late", said: counted(found, "finding"), short: count(found) },
+    "/control": found > 0 && { n: "", short: counted(found, "finding"), state: "late" },
+  };
+}
+
+/** What a topic of the stream said last. */
+function usePushed(topic) {
+  const [value, setValue] = useState(null);
+  useEffect(() => stream.follow({ topic }, (message) => topic in message && setValue(message[topic])), [topic]);
+  return value;
+}
+
+function Mark({ of }) {
+  if (!of || !of.n) return null;
+  return html`<span class=${`n${of.state ? ` s-${of.state}` : ""}`} title=${of.said}>${of.state && html`<${Icon} state=${of.state} />`}${of.n}</span>`;
+}
+
+/** What the rail holds besides the pages, where there is no rail. */
+function More({ status, zone }) {
+  return html`<nav class="panel sec only-phone more" aria-label="More">
+    <a href="/checks">Checks</a><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} />
+  </nav>`;
+}
+
+function Connection({ status }) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((n) => n + 1), 1000); // also while the page's own clock stands still
+    return () => clearInterval(timer);
+  }, []);
+  const s = (ms) => Math.max(0, Math.round((Date.now() - ms) / 1000));
   const words = {
     live: "Live",
     connecting: "Connecting",
-    reconnecting: "Reconnecting",
-    stale: `Stale since ${when(stream.since, now)}`,
+    reconnecting: `Reconnecting, ${s(stream.since)} s`,
+    stale: `Stale since ${clock(stream.since)}`,
   };
-  return html`<div class=${`conn${status === "live" ? "" : status === "stale" ? " stale" : " off"}`} role="status" data-status=${status}>${words[status]}</div>`;
+  const age = (Date.now() - stream.lastMs) / 1000;
+  return html`<div class=${`conn${status === "live" ? "" : status === "stale" ? " stale" : " off"}`} role="status" data-status=${status}>
+    ${words[status]}${status === "live" && html`<span class="r" aria-hidden="true" title="since the server's last word">${age < 1 ? `${age.toFixed(1)} s` : duration(age)}</span>`}
+  </div>`;
 }
 
 function StaleBanner() {
-  return html`<div class="banner" role="alert"><${Icon} state="late" />What you see is as of ${new Date(stream.since).toLocaleTimeString("en-GB")}. Trying to reach the server.</div>`;
+  return html`<div class="banner" role="alert"><${Icon} state="late" />What you see is as of ${clock(stream.since)}. Trying to reach the server.</div>`;
 }
 
 function cycleTheme() {

@@ -1,7 +1,7 @@
 // The output of a run, live: lines in a bounded window, colours by class, the end followed.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
 import { newStyle, spans } from "./ansi.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, counted } from "./format.js";
 import { stream } from "./stream.js";
 
 // The page keeps the last lines of a long output; the whole is one click away.
@@ -57,7 +57,7 @@ export function Output({ run, outputs }) {
       setState({ lines: [...lines.shown()], first: lines.first, length, ended });
     };
     const stop = stream.follow({ topic: "output", run_id: run.run_id, output_id: outputId, start: 0 }, (message) => {
-      if (message.start === 0 && length > 0) lines = new Lines();
+      if (message.start === 0 && length > 0) lines = new Lines(); // a new attempt begins anew
       if (message.data !== undefined || message.b64 !== undefined) lines.add(decoded(lines, message));
       length = message.length ?? length;
       ended = Boolean(message.ended);
@@ -86,10 +86,10 @@ export function Output({ run, outputs }) {
 
   return html`<section class="out run-out" aria-label="Output">
     <div class="out-bar">
-      <div class="seg" role="tablist"><button role="tab" aria-selected="true">${outputs[0]?.name ?? "output"}</button></div>
+      <div class="seg" role="tablist"><button role="tab" aria-selected="true" title=${outputs[0]?.name ?? ""}>output</button></div>
       <span class="grow"></span>
       <input class="field" placeholder="Find" aria-label="Search output" value=${needle} onInput=${(event) => setNeedle(event.target.value)} />
-      ${hits && html`<span class="small dim nowrap">${count(hits.filter(Boolean).length)} lines</span>`}
+      ${hits && html`<span class="small dim nowrap">${counted(hits.filter(Boolean).length, "line")}</span>`}
       <a class="btn small" href=${`/api/v1/runs/${run.run_id}/output/${outputId}`} download=${`${run.run_id}.${outputId}.txt`}>Download</a>
     </div>
     <div class="term-w" tabindex="0" role="log" aria-live="off" aria-label=${`Output of ${run.run_id}`} ref=${box} onScroll=${onScroll}>
@@ -118,7 +118,7 @@ export function Output({ run, outputs }) {
         wrap</label
       >
       <span class="grow"></span>
-      <span class="faint">${count(total)} lines · ${bytes(state.length)}</span>
+      <span class="faint">${counted(total, "line")} · ${bytes(state.length)}</span>
       ${!state.ended && run.times?.running && html`<span class="conn">live</span>`}
     </div>
   </section>`;

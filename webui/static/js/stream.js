@@ -93,7 +93,9 @@ class Stream {
     if (status === this.status || (status === "reconnecting" && this.status === "stale")) return;
     const before = this.status;
     this.status = status;
-    if (before === "live" || status === "live") this.since = Date.now();
+    // A loss counts from the last word heard, not from when it was noticed.
+    if (status === "live") this.since = Date.now();
+    else if (before === "live") this.since = this.lastMs;
     for (const watch of this.watchers) watch(status, before);
   }
 }

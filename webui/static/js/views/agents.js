@@ -1,8 +1,9 @@
 // Agents: who runs processes, and which.
 import { html, useEffect } from "../preact.js";
-import { Icon, Panel, Time, Trouble } from "../parts.js";
-import { count } from "../format.js";
-import { stream } from "../stream.js";
+import { Args, Icon, JobName, Panel, Time, Trouble } from "../parts.js";
+import { ago, count, counted } from "../format.js";
+import { useRuns } from "../runlist.js";
+import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
 
 const REREAD_MS = 4000;
@@ -17,35 +18,65 @@ export function AgentsView() {
       clearInterval(timer);
     };
   }, []);
+  const live = useRuns({}, { states: "starting,running,stopping" });
   if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
   if (!value) return null;
-  const silent = value.agents.filter((agent) => !agent.connected).length;
+  const agents = [...value.agents].sort((a, b) => Number(a.connected) - Number(b.connected) || a.agent_id.localeCompare(b.agent_id));
+  const heard = agents.filter((agent) => agent.connected).length;
+  const runs = new Map(live.runs.map((run) => [run.run_id, run]));
+  const busy = agents.filter((agent) => agent.processes?.length);
   return html`<div>
-    <div class="top"><h1>Agents</h1><span class="dim">${value.agents.length - silent} of ${value.agents.length} connected</span></div>
-    ${value.agents.length === 0 && html`<div class="panel empty">No agent has connected. The server starts one on this host; see its log.</div>`}
-    ${[...value.agents]
-      .sort((a, b) => Number(a.connected) - Number(b.connected))
-      .map(
-        (agent) => html`<${Panel}
-          key=${agent.agent_id}
-          className="sec"
-          title=${html`<span class=${`state s-${agent.connected ? "success" : "late"}`}><${Icon} state=${agent.connected ? "success" : "late"} /><span>${agent.agent_id}</span></span>`}
-          sub=${`group ${agent.group_id} · ${agent.username}@${agent.hostname} · pid ${agent.pid}${agent.software ? ` · ${agent.software}` : ""}`}
-          end=${html`<span class="small dim">${agent.connected ? html`${count(agent.live)} processes` : html`silent since <${Time} at=${agent.last_seen} />`}</span>`}
-        >
-          ${agent.processes?.length
-            ? html`<table>
-                <thead><tr><th>Run</th><th>Process</th><th class="num">Attempt</th><th class="num">Pid</th><th class="num">Since</th></tr></thead>
-                <tbody>
-                  ${agent.processes.map(
-                    (process) => html`<tr key=${process.run_id}>
-                      <td><a class="rid" href=${`/runs/${process.run_id}`}>${process.run_id}</a></td><td>${process.state}</td><td class="num">${process.attempt}</td><td class="num mono">${process.pid || "–"}</td><td class="num"><${Time} at=${process.started} /></td>
-                    </tr>`,
-                  )}
-                </tbody>
-              </table>`
-            : html`<p class="empty small">It keeps no process now.</p>`}
-        <//>`,
-      )}
+    <div class="top"><h1>Agents</h1><span class="dim">${count(heard)} of ${count(agents.length)} connected</span></div>
+    ${agents.length === 0 ? html`<div class="panel empty">No agent has connected. The server starts one on this host; see its log.</div>` : html`<div class="panel"><${Agents} agents=${agents} /></div>`}
+    ${agents.length > 0 && !busy.length && html`<p class="empty">No process runs at this moment.</p>`}
+    ${busy.map(
+      (agent) => html`<${Panel} key=${agent.agent_id} className="sec" title=${agent.agent_id} sub=${counted(agent.processes.length, "process", "processes")}>
+        <${Processes} of=${agent.processes} runs=${runs} />
+      <//>`,
+    )}
   </div>`;
+}
+
+function Agents({ agents }) {
+  const now = useNow();
+  return html`<table class="runs stack">
+    <colgroup><col class="col-state" /><col /><col class="col-arg" /><col /><col class="col-late" /><col class="col-time" /><col class="col-arg hide-m" /></colgroup>
+    <thead><tr><th>State</th><th>Agent</th><th>Group</th><th>Host</th><th class="num">Busy</th><th class="num">Heard</th><th class="hide-m">Version</th></tr></thead>
+    <tbody>
+      ${agents.map((agent) => {
+        const state = agent.connected ? "success" : "lost";
+        const host = `${agent.username}@${agent.hostname} pid ${agent.pid}`;
+        return html`<tr key=${agent.agent_id} data-agent=${agent.agent_id}>
+          <td class="m-st"><span class=${`state s-${state}`}><${Icon} state=${state} /><span>${agent.connected ? "connected" : "silent"}</span></span></td>
+          <td class="m-a strong">${agent.agent_id}</td>
+          <td><span class="lab">${agent.group_id}</span></td>
+          <td class="m-c dim cut" title=${host}>${host}</td>
+          <td class="m-d num">${count(agent.live)}<span class="only-s"> busy</span></td>
+          <td class="m-b num">${agent.connected ? ago((now - Date.parse(agent.last_seen)) / 1000) : html`<${Time} at=${agent.last_seen} />`}</td>
+          <td class="dim hide-m">${agent.software?.replace(/^callsheet /, "") || html`<span class="z">–</span>`}</td>
+        </tr>`;
+      })}
+    </tbody>
+  </table>`;
+}
+
+function Processes({ of, runs }) {
+  return html`<table class="runs stack">
+    <colgroup><col class="col-state" /><col class="col-el" /><col /><col class="col-late hide-s" /><col class="col-time" /><col class="col-run" /></colgroup>
+    <thead><tr><th>State</th><th class="num">pid</th><th>What</th><th class="num">Attempt</th><th class="num">Since</th><th class="num">Run</th></tr></thead>
+    <tbody>
+      ${of.map((process) => {
+        const run = runs.get(process.run_id);
+        const state = run?.state ?? (process.state === "running" ? "running" : "starting");
+        return html`<tr key=${process.run_id}>
+          <td class="m-st"><span class=${`state s-${state}`}><${Icon} state=${state} /><span>${state}</span></span></td>
+          <td class="m-d num mono">${process.pid || "–"}</td>
+          <td class="m-a">${run ? html`<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} />` : html`<a href=${`/runs/${process.run_id}`}>${process.run_id}</a>`}</td>
+          <td class="num">${process.attempt}</td>
+          <td class="m-b num"><${Time} at=${process.started} /></td>
+          <td class="num"><a class="rid" href=${`/runs/${process.run_id}`}>${process.run_id}</a></td>
+        </tr>`;
+      })}
+    </tbody>
+  </table>`;
 }

@@ -14,16 +14,20 @@ export function ChecksView() {
     ${value.findings.length === 0
       ? html`<div class="panel empty"><span class="state s-success"><${Icon} state="success" /><span>Everything checked holds.</span></span></div>`
       : html`<div class="panel">
-          <table class="fd">
+          <table class="runs stack">
+            <colgroup><col class="col-state" /><col /><col class="col-arg" /><col class="col-time" /><col class="col-run" /></colgroup>
             <thead><tr><th>Severity</th><th>Finding</th><th>Check</th><th class="num">Since</th><th class="num">Run</th></tr></thead>
             <tbody>
-              ${value.findings.map(
-                (finding) => html`<tr key=${finding.key}>
-                  <td><span class=${`state s-${finding.severity === "warning" ? "late" : "failure"}`}><${Icon} state=${finding.severity === "warning" ? "late" : "failure"} /><span>${finding.severity}</span></span></td>
-                  <td class="cut" title=${finding.sentence}>${finding.sentence}</td><td class="dim">${finding.check}</td><td class="num"><${Time} at=${finding.since} /></td>
-                  <td class="num">${finding.run_id && html`<a class="rid" href=${`/runs/${finding.run_id}`}>${finding.run_id}</a>`}</td>
-                </tr>`,
-              )}
+              ${value.findings.map((finding) => {
+                const state = finding.severity === "warning" ? "late" : "failure";
+                return html`<tr key=${finding.key}>
+                  <td class="m-st"><span class=${`state s-${state}`}><${Icon} state=${state} /><span>${finding.severity}</span></span></td>
+                  <td class="m-a said" title=${finding.sentence}>${finding.sentence}</td>
+                  <td class="m-c dim">${finding.check}</td>
+                  <td class="m-b num"><${Time} at=${finding.since} /></td>
+                  <td class="m-d num">${finding.run_id && html`<a class="rid" href=${`/runs/${finding.run_id}`}>${finding.run_id}</a>`}</td>
+                </tr>`;
+              })}
             </tbody>
           </table>
         </div>`}

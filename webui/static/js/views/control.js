@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "../preact.js";
 import { Icon, JobName, Panel, Time, Trouble } from "../parts.js";
 import { post } from "../api.js";
 import { ask } from "../dialog.js";
-import { count } from "../format.js";
+import { ago, count, counted } from "../format.js";
 import { attempt, done } from "../toast.js";
 import { useGet } from "../views_common.js";
 
@@ -46,20 +46,20 @@ function Reload({ folder }) {
   const n = plan ? plan.added.length + plan.changed.length + plan.removed.length : 0;
   const load = async () => {
     const text = "Expected runs of these jobs are withdrawn and planned anew. Runs under way stay as they are.";
-    if ((await ask({ title: `Load ${count(n)} changed jobs?`, text, deed: `Load ${count(n)}`, safe: "Not now" })) !== null) look(false);
+    if ((await ask({ title: `Load ${counted(n, "changed job")}?`, text, deed: `Load ${count(n)}`, safe: "Not now" })) !== null) look(false);
   };
-  return html`<${Panel} title="Job folder" sub=${folder} end=${html`<button class="btn small" onClick=${() => look(true)}>Look again</button>${n > 0 && html`<button class="btn small main" onClick=${load}>Load ${count(n)} changes…</button>`}`}>
+  return html`<${Panel} title="Job folder" sub=${folder} end=${html`<button class="btn small" onClick=${() => look(true)}>Look again</button>${n > 0 && html`<button class="btn small main" onClick=${load}>Load ${counted(n, "change")}…</button>`}`}>
     ${problems &&
     html`<div class="pad" role="alert">
       <p class="bad">${problems.error}</p>
-      <table><tbody>${problems.job_errors.map(([job, sentence]) => html`<tr><td class="cut mono" title=${sentence}>${sentence}</td><td class="num dim">${job}</td></tr>`)}</tbody></table>
+      <table><tbody>${problems.job_errors.map(([job, sentence]) => html`<tr><td class="said mono" title=${job}>${sentence}</td></tr>`)}</tbody></table>
       <p class="dim sec-s">The last good set of jobs stays in force.</p>
     </div>`}
     ${plan && n === 0 && html`<p class="empty">The folder is as it was loaded.</p>`}
     ${plan &&
     n > 0 &&
-    html`<table><tbody>
-      ${["added", "changed", "removed"].flatMap((word) => plan[word].map((id) => html`<tr><td class="dim">${word}</td><td><${JobName} id=${id} href=${null} /></td></tr>`))}
+    html`<table class="plan"><tbody>
+      ${["added", "changed", "removed"].flatMap((word) => plan[word].map((id) => html`<tr key=${id}><td class="dim">${word}</td><td class="wide"><${JobName} id=${id} href=${word === "added" ? null : undefined} /></td></tr>`))}
     </tbody></table>`}
   <//>`;
 }
@@ -73,7 +73,7 @@ function Health({ value }) {
   return html`<${Panel} title="Processes">
     <ul class="lt">
       ${Object.entries(value.roles).map(
-        ([name, role]) => html`<li><${Icon} state=${role.status === "up" ? "success" : "late"} /><span class="grow">${name}</span><span class="r">${role.status}${role.heard_s !== null ? `, heard ${role.heard_s} s ago` : ""}</span></li>`,
+        ([name, role]) => html`<li><${Icon} state=${role.status === "up" ? "success" : "late"} /><span class="grow">${name}</span><span class="r">${role.status}${role.heard_s !== null ? `, heard ${ago(role.heard_s)}` : ""}</span></li>`,
       )}
     </ul>
     ${value.problem && html`<p class="pad bad">${value.problem}</p>`}

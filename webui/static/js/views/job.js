@@ -94,10 +94,10 @@ function JobRuns({ runs, params }) {
   const columns = params.slice(0, 3);
   return html`<table class="runs stack">
     <colgroup>
-      <col class="col-state" />${columns.map(() => html`<col class="col-arg" />`)}<col class="col-time" /><col class="col-late" /><col class="col-el" /><col /><col class="col-run" />
+      <col class="col-state" />${columns.map(() => html`<col class="col-arg" />`)}<col class="col-time" /><col class="col-el" /><col /><col class="col-run" />
     </colgroup>
     <thead>
-      <tr><th>State</th>${columns.map((name) => html`<th>${name}</th>`)}<th class="num">Scheduled</th><th class="num">Late</th><th class="num">Elapsed</th><th>Why, or result</th><th class="num">Run</th></tr>
+      <tr><th>State</th>${columns.map((name) => html`<th>${name}</th>`)}<th class="num">Scheduled</th><th class="num">Elapsed</th><th>Why, or result</th><th class="num">Run</th></tr>
     </thead>
     <tbody>
       ${runs.slice(0, MOST_RUNS).map(
@@ -105,11 +105,10 @@ function JobRuns({ runs, params }) {
           <td class="m-st"><a href=${`/runs/${run.run_id}`}><${State} run=${run} /></a></td>
           ${columns.map((name) => html`<td title=${run.args[name]}>${run.args[name] ?? html`<span class="z">–</span>`}</td>`)}
           <td class="num"><${Time} at=${run.schedule_time} /></td>
-          <td class="num"><${Late} run=${run} /></td>
           <td class="m-d num"><${Elapsed} run=${run} /></td>
-          <td class="m-c dim cut" title=${reason(run, now)}>${reason(run, now)}</td>
-          <td class="m-b num"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
+          <td class="m-c dim cut" title=${reason(run, now)}><${Late} run=${run} /> ${reason(run, now)}</td>
           <td class="m-a only-phone"><a href=${`/runs/${run.run_id}`}><span class=${`s-${shownState(run)} c`}>${shownState(run)}</span> <${Time} at=${run.schedule_time} /> <${Args} args=${run.args} /></a></td>
+          <td class="m-b num"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
         </tr>`,
       )}
     </tbody>

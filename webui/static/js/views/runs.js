@@ -62,7 +62,7 @@ export function RunsView() {
       <button aria-pressed=${state === ""} onClick=${() => set({ state: "" })}>all ${total !== null && html`<b>${most}${count(total)}</b>`}</button>
       ${STATES.filter((one) => list.counts?.[one] || one === state || ["running", "failure", "waiting"].includes(one)).map(
         (one) => html`<button key=${one} aria-pressed=${state === one} onClick=${() => set({ state: state === one ? "" : one })}>
-          <${Icon} state=${one} />${one} <b>${most}${count(list.counts?.[one] ?? 0)}</b>
+          <${Icon} state=${one} />${one} ${list.counts && html`<b>${most}${count(list.counts[one] ?? 0)}</b>`}
         </button>`,
       )}
     </div>
@@ -70,7 +70,7 @@ export function RunsView() {
       ? html`<${Trouble} error=${error} again=${list.reload} />`
       : !list.loading && !ahead.loading && !runs.length
         ? html`<${Nothing} q=${q} state=${state} set=${set} />`
-        : html`<${RunTable} list=${list} runs=${runs} planned=${list.exact ? (list.counts?.scheduled ?? 0) : ahead.runs.length} all=${coming || toCome} showAll=${() => setComing(true)} addTerm=${addTerm} />`}
+        : html`<${RunTable} list=${list} runs=${runs} planned=${state ? 0 : list.exact ? (list.counts?.scheduled ?? 0) : ahead.runs.length} all=${coming || toCome} showAll=${() => setComing(true)} addTerm=${addTerm} />`}
   </div>`;
 }
 
@@ -107,7 +107,7 @@ function RunTable({ list, runs, planned, all, showAll, addTerm }) {
     ${hidden > 0 && html`<button class="new-rows" onClick=${showAll}>${count(hidden)} more coming, show</button>`}
     <table class="runs stack" aria-rowcount=${rows.length}>
       <colgroup>
-        <col class="col-state" /><col class="col-job" />${columns.map(() => html`<col class="col-arg hide-m" />`)}<col class="col-time" /><col class="col-late" /><col
+        <col class="col-state" /><col class=${columns.length ? "col-job-s" : "col-job"} />${columns.map(() => html`<col class="col-arg hide-m" />`)}<col class="col-time" /><col class="col-late" /><col
           class="col-el"
         /><col class="col-agent hide-m" /><col /><col class="col-run" />
       </colgroup>

@@ -1,22 +1,13 @@
 // The call sheet: what is expected, running, late, failed and held today, and what needs a person.
 import { html } from "../preact.js";
 import { Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, Trouble, byDue } from "../parts.js";
-import { count, due, dayName, lateness, reason, TROUBLE } from "../format.js";
+import { count, dayName, dayOf, due, lateness, reason, TROUBLE } from "../format.js";
 import { operate } from "../operations.js";
 import { useComing, useRuns } from "../runlist.js";
 import { useNow } from "../stream.js";
 
 const SHOWN = 12;
 const GOOD_PAGE = 1000;
-
-/** Midnights before and after an instant, in the shown zone's stead in this browser's. */
-function day(ms) {
-  const from = new Date(ms);
-  from.setHours(0, 0, 0, 0);
-  const to = new Date(from);
-  to.setDate(to.getDate() + 1);
-  return { since: from.toISOString(), until: to.toISOString() };
-}
 
 /** Runs in trouble that no later run of the same job and args has made good; the newest of each, with how
  *  many there are. */
@@ -37,7 +28,7 @@ function unsolved(troubled, good) {
 
 export function SheetView() {
   const now = useNow();
-  const today = day(now);
+  const today = dayOf(now);
   const live = useRuns({}, { states: "waiting,starting,running,stopping" });
   const ended = useRuns(today, { states: "failure,error,lost" });
   const good = useRuns({ since: today.since, state: "success" }, { limit: GOOD_PAGE });
@@ -50,21 +41,23 @@ export function SheetView() {
   const late = [...active, ...next].filter((run) => !run.held && !run.times.running && lateness(run, now));
   const running = active.filter((run) => run.state !== "waiting").sort(byDue);
   const waiting = active.filter((run) => run.state === "waiting").sort(byDue);
-  const total = (state) => ended.counts?.[state] ?? 0;
+  // Null while nothing is known: an unread figure is no zero.
+  const total = (state) => (ended.counts ? (ended.counts[state] ?? 0) : null);
+  const size = (list) => (live.counts ? list.length : null);
   const wanting = [...unsolved(ended.runs, good.runs), ...[...late, ...held].map((run) => ({ run, times: 1 }))];
   const persons = wanting.slice(0, SHOWN);
   return html`<div>
     <div class="top"><h1>Call sheet</h1><span class="dim">${dayName(now)}</span></div>
     <nav class="totals" aria-label="Totals">
       ${totalOf("scheduled", "to come", total("scheduled"), "/runs?state=scheduled", next[0] && html`next <${InTime} at=${next[0].schedule_time} />`)}
-      ${totalOf("waiting", "waiting", waiting.length, "/runs?state=waiting")}
-      ${totalOf("running", "running", running.length, "/runs?state=running", "", true)}
+      ${totalOf("waiting", "waiting", size(waiting), "/runs?state=waiting")}
+      ${totalOf("running", "running", size(running), "/runs?state=running", "", true)}
       ${totalOf("success", "success", total("success"), "/runs?state=success", "since midnight")}
       ${totalOf("failure", "failure", total("failure"), "/runs?state=failure", "since midnight", true)}
       ${totalOf("error", "error", total("error"), "/runs?state=error", "could not run", true)}
       ${totalOf("lost", "lost", total("lost"), "/runs?state=lost", "nobody knows", true)}
-      ${totalOf("late", "late", late.length, "/runs?state=waiting", "not yet started", true)}
-      ${totalOf("held", "held", held.length, "/runs?q=held:yes", "", true)}
+      ${totalOf("late", "late", size(late), "/runs?state=waiting", "not yet started", true)}
+      ${totalOf("held", "held", size(held), "/runs?q=held:yes", "", true)}
     </nav>
     <${Panel} title="Needs a person" sub=${wanting.length ? `${wanting.length > SHOWN ? `${SHOWN} of ` : ""}${count(wanting.length)} · worst first` : ""}>
       ${persons.length
@@ -95,7 +88,7 @@ export function SheetView() {
                 ${[...running, ...waiting].slice(0, 20).map(
                   (run) => html`<tr key=${run.run_id} data-run=${run.run_id}>
                     <td title=${run.state}><${Icon} state=${run.state} /><span class="sr">${run.state}</span></td>
-                    <td class="cut"><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+                    <td><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
                     <td class="num"><${Late} run=${run} /></td>
                     <td class="num"><${Elapsed} run=${run} /></td>
                   </tr>`,
@@ -112,7 +105,7 @@ export function SheetView() {
                 ${next.slice(0, 20).map(
                   (run) => html`<tr key=${run.run_id}>
                     <td><${Time} at=${run.schedule_time} /></td>
-                    <td class="cut"><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+                    <td><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
                     <td class="num dim"><${InTime} at=${run.schedule_time} /></td>
                   </tr>`,
                 )}
@@ -124,8 +117,8 @@ export function SheetView() {
 }
 
 function totalOf(state, word, n, href, note = "", hot = false) {
-  return html`<a href=${href} class=${n === 0 ? "zero" : hot ? `hot s-${state}` : ""}>
-    <b>${count(n)}</b><span><${Icon} state=${state} />${word}</span><small>${note || " "}</small>
+  return html`<a href=${href} class=${!n ? "zero" : hot ? `hot s-${state}` : ""}>
+    <b>${n === null ? "–" : count(n)}</b><span><${Icon} state=${state} />${word}</span><small>${note || " "}</small>
   </a>`;
 }
 
