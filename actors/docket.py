@@ -3,16 +3,17 @@
 Holds one small entry for each run of the near future; what is further off stays in the store and
 is read in time. What any lost message may have left out is found by a sweep of the store, so that a
 run is at worst some seconds late, and never forgotten. It says `RunsDue` until the ledger has taken
-it.
+it; of a run that its schedule leaves out, as it was missed, it says `RunsLate`.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 
-from ..jobs.run import run_number
+from ..jobs.run import Run, run_number
 from ..messages.hello import DueRow
-from ..messages.instructions import RunsDue
+from ..messages.instructions import RunsDue, RunsLate
 from ..messages.post import LEDGER, Post
 from ..store.interface import Reader
 from .requests import REPEAT_US, earliest
@@ -30,7 +31,13 @@ SWEEP_AFTER_US = 1_000_000
 SWEEP_ROWS = 1_000
 IDS_A_MESSAGE = 1_000
 
+# Up to this a run is never too late for its schedule.
+PUNCTUAL_US = 1_000_000
+
 Place = tuple[int, int]
+# Given a function that reads some late runs and the time, returns which of them are left out, and
+# why, by their ids.
+Judge = Callable[[Callable[[], list[Run]], int], dict[str, str]]
 
 
 class Docket:
@@ -82,8 +89,9 @@ class Docket:
         """Something was written that nobody told us of: read everything near again."""
         self._stale = True
 
-    def settle(self, now_us: int) -> list[Post]:
-        """Fill up from the store, then say what is due, and again what was not taken."""
+    def settle(self, now_us: int, judge: Judge) -> list[Post]:
+        """Fill up from the store, then say what is due, and again what was not taken; `judge` what
+        of it is too late."""
         if not self._open:
             return []
         if self._stale:
@@ -91,18 +99,32 @@ class Docket:
             self._filled, self._full = (0, 0), False
         self._fill(now_us)
         self._sweep(now_us)
-        due = self._repeat(now_us)
+        due: list[str] = []
+        late = self._repeat(now_us)
         while self._heap and self._heap[0][0] <= now_us:
-            number = heapq.heappop(self._heap)[1]
+            at_us, number = heapq.heappop(self._heap)
             if number in self._here:
                 self._here.discard(number)
                 run_id = f"r{number}"
                 if run_id not in self._sent:
                     self._sent[run_id] = now_us
-                    due.append(run_id)
+                    (late if at_us < now_us - PUNCTUAL_US else due).append(run_id)
+        left_out = judge(lambda: self._reader.runs(late), now_us) if late else {}
+        return self._say([*late, *due], left_out)
+
+    def _say(self, run_ids: list[str], left_out: dict[str, str]) -> list[Post]:
+        said: dict[str, list[str]] = {}
+        for run_id in run_ids:
+            said.setdefault(left_out.get(run_id, ""), []).append(run_id)
         return [
-            Post(LEDGER, RunsDue(run_ids=due[i : i + IDS_A_MESSAGE]))
-            for i in range(0, len(due), IDS_A_MESSAGE)
+            Post(
+                LEDGER,
+                RunsLate(run_ids=ids[i : i + IDS_A_MESSAGE], reason=reason)
+                if reason
+                else RunsDue(run_ids=ids[i : i + IDS_A_MESSAGE]),
+            )
+            for reason, ids in said.items()
+            for i in range(0, len(ids), IDS_A_MESSAGE)
         ]
 
     def wakes_at(self) -> int | None:

@@ -32,6 +32,7 @@ from ..messages.instructions import (
     NoteRun,
     PoolFree,
     RunsDue,
+    RunsLate,
 )
 from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
 from ..messages.transitions import ActionNoted, FeedFrame, Replay, Replayed
@@ -67,6 +68,7 @@ class Ledger:
             ApplyJobs: self._horizon.apply_jobs,
             ExpectRuns: self._horizon.expect_runs,
             RunsDue: self._runs_due,
+            RunsLate: self._horizon.runs_late,
             LeaseIds: self._lease_ids,
             ClearRun: self._clear_run,
             ConcludeRun: self._conclude_run,
@@ -100,7 +102,7 @@ class Ledger:
         needs = Needs()
         for _, message in batch:
             match message:
-                case RunsDue():
+                case RunsDue() | RunsLate():
                     needs.run_ids.update(message.run_ids)
                 case AttemptStarted() | AttemptEnded() | AttemptUpdated():
                     needs.run_ids.add(message.run_id)

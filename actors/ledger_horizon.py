@@ -10,9 +10,16 @@ from msgspec.structs import replace
 
 from ..jobs.run import NewRun, Run, args_key
 from ..jobs.states import State
-from ..messages.commands import JobsApplied, JobsRefused, RunsExpected
+from ..messages.commands import DueTaken, JobsApplied, JobsRefused, RunsExpected
 from ..messages.hello import ScheduleRow, SchedulerWelcome
-from ..messages.instructions import ApplyJobs, Expectation, ExpectRuns, KeptSchedule
+from ..messages.instructions import (
+    ApplyJobs,
+    Expectation,
+    ExpectRuns,
+    KeptSchedule,
+    RunsLate,
+    SkipSpan,
+)
 from ..messages.post import SCHEDULER, Post
 from ..messages.transitions import JobsChanged, RunWithdrawn, SkipsRecorded
 from ..store.interface import Opening
@@ -35,7 +42,7 @@ class Horizon:
 
     def welcome(self) -> list[Post]:
         """Return the scheduler's welcome, in parts."""
-        rows = parts([replace(row, spec=None) for row in self._schedules.values()], WELCOME_ROWS)
+        rows = parts([_welcomed(row) for row in self._schedules.values()], WELCOME_ROWS)
         due = parts(self._book.found.due, WELCOME_ROWS)
         jobs = parts(list(self._jobs.items()), WELCOME_ROWS)
         count = max(len(rows), len(due), len(jobs), 1)
@@ -182,6 +189,40 @@ class Horizon:
         answer = RunsExpected(batch=message.batch, duplicates=duplicates, behind=behind)
         self._outgoing.reply(sender, answer)
 
+    def runs_late(self, sender: str, message: RunsLate, now_us: int) -> None:
+        """Withdraw expected runs that came too late, and record them as skipped."""
+        book = self._book
+        spans: dict[tuple[str, str], list[int]] = {}
+        for run_id in message.run_ids:
+            run = book.get(run_id)
+            # What a person has touched is a person's to decide.
+            if run is None or run.state is not State.SCHEDULED or not run.expected or run.held:
+                continue
+            book.withdraw(run)
+            book.log(_withdrawal(run, message.reason, now_us))
+            spans.setdefault((run.job_id, run.fingerprint or ""), []).append(run.schedule_us)
+        for key, times in spans.items():
+            span = SkipSpan(
+                from_us=min(times), to_us=max(times), count=len(times), reason=message.reason
+            )
+            self._skip(key, span, now_us)
+        self._outgoing.reply(sender, DueTaken(run_ids=message.run_ids))
+
+    def _skip(self, key: tuple[str, str], span: SkipSpan, now_us: int) -> None:
+        self._book.log(
+            SkipsRecorded(
+                seq=0,
+                at_us=now_us,
+                cause=SCHEDULER,
+                job_id=key[0],
+                fingerprint=key[1],
+                from_us=span.from_us,
+                to_us=span.to_us,
+                count=span.count,
+                reason=span.reason,
+            )
+        )
+
     def _write(self, expectation: Expectation, row: ScheduleRow, now_us: int) -> list[str]:
         """Write one schedule's runs and skips and move its horizon; return ids left unused."""
         book = self._book
@@ -194,19 +235,7 @@ class Horizon:
             book.expected_in_batch.add(key)
             book.create(new, now_us, "", expected=True)
         for span in expectation.skips:
-            book.log(
-                SkipsRecorded(
-                    seq=0,
-                    at_us=now_us,
-                    cause=SCHEDULER,
-                    job_id=row.job_id,
-                    fingerprint=row.fingerprint,
-                    from_us=span.from_us,
-                    to_us=span.to_us,
-                    count=span.count,
-                    reason=span.reason,
-                )
-            )
+            self._skip((row.job_id, row.fingerprint), span, now_us)
         moved = replace(row, written_upto_us=expectation.upto_us)
         self._schedules[row.job_id, row.fingerprint] = moved
         book.changes.schedules.append(moved)
@@ -216,6 +245,13 @@ class Horizon:
 def expected_key(new: NewRun) -> tuple[str, str, int]:
     """Return by what an expected run is unique: (job id, args key, schedule_us)."""
     return new.job_id, args_key(new.args), new.schedule_us
+
+
+def _welcomed(row: ScheduleRow) -> ScheduleRow:
+    """Return a row without its schedule, which the scheduler knows of its definitions; only that it
+    has options is told."""
+    options = row.spec.get("options") if isinstance(row.spec, dict) else None
+    return replace(row, spec=None if options is None else {"options": options})
 
 
 def _withdrawal(run: Run, reason: str, now_us: int) -> RunWithdrawn:

@@ -14,7 +14,8 @@ from collections.abc import Callable
 import msgspec
 
 from ..jobs.binding import schedule_args
-from ..jobs.run import NewRun
+from ..jobs.misfire import left_out, misfire_of
+from ..jobs.run import NewRun, Run
 from ..jobs.schedules import Fire, Schedule
 from ..messages.binding import BindOne
 from ..messages.codec import encode
@@ -90,6 +91,8 @@ class Planner:
         self.jobs_version = -1
         self.plans: dict[Key, Plan] = {}
         self.misplaced: set[str] = set()
+        # Whether a schedule in force has a rule of its own for missed runs.
+        self._ruled = False
         self.out_of_step = False
         self.reread = False
         self._later: list[tuple[int, int, Plan]] = []
@@ -106,6 +109,7 @@ class Planner:
         """Begin anew with the open schedules of a welcome."""
         self.plans = {}
         self.misplaced = set()
+        self._ruled = False
         self._later, self._ready, self._collected = [], [], []
         self._batches = {}
         self._requests.clear()
@@ -117,6 +121,7 @@ class Planner:
     def put(self, row: ScheduleRow) -> None:
         """A schedule is open."""
         plan = self.plans[row.job_id, row.fingerprint] = Plan(row)
+        self._ruled |= isinstance(row.spec, dict) and "options" in row.spec
         # All before `written` is written, so that its next fire is at `written` or later.
         self._look_at(plan, plan.written_us - self.window.reach_us)
 
@@ -134,6 +139,27 @@ class Planner:
                     written_upto_us=plan.written_us,
                 )
             )
+
+    def left_out(self, runs: Callable[[], list[Run]], now_us: int) -> dict[str, str]:
+        """Return which of some late runs are not to start any more, and why, by their ids.
+
+        `runs` reads them, which is spared where everything that was missed is made up for.
+        """
+        default = self.window.misfire
+        if default.lenient and not self._ruled:
+            return {}
+        found = {}
+        for run in runs():
+            plan = self.plans.get((run.job_id, run.fingerprint or ""))
+            if plan is None or not run.expected or run.held or not self._has_schedule(plan):
+                continue
+            assert plan.schedule is not None, f"schedule of {plan.job_id}: not found"
+            rule = misfire_of(plan.schedule, default)
+            calendars = self.window.calendars
+            reason = left_out(plan.schedule, run.schedule_us, now_us, rule, calendars)
+            if reason:
+                found[run.run_id] = reason
+        return found
 
     def remove(self, key: Key) -> None:
         """A schedule is closed."""
@@ -214,7 +240,7 @@ class Planner:
 
     def _begin(self, plan: Plan, now_us: int) -> int:
         """Have the next portion of a schedule bound; return how many fires it has."""
-        if plan.schedule is None and not self._find_schedule(plan):
+        if not self._has_schedule(plan):
             return 0
         assert plan.schedule is not None, f"schedule of {plan.job_id}: not found"
         some = portion(plan.schedule, plan.written_us, now_us, self._since_us, self.window)
@@ -231,8 +257,10 @@ class Planner:
         self._bind(plan, some, run_ids)
         return len(some.fires) + (some.skip.count if some.skip is not None else 0)
 
-    def _find_schedule(self, plan: Plan) -> bool:
+    def _has_schedule(self, plan: Plan) -> bool:
         """Find the schedule that a fingerprint means in the definition in force."""
+        if plan.schedule is not None:
+            return True
         job = self._definitions.body(plan.definition)
         schedules = {} if job is None else schedules_of(job, self.window.calendars)
         found = schedules.get(plan.fingerprint)

@@ -82,11 +82,15 @@ class Scheduler:
         self._definitions = Definitions(reader)
         self._numbers = RunNumbers(began_us)
         self._desk = BindingDesk(self._definitions, began_us, default_timeout, actions, rules)
-        self._docket = Docket(reader)
         self._wishes = WishDesk(self._definitions, self._numbers, self._desk)
-        window = window if window is not None else Window()
+        self._docket = Docket(reader)
         self._planner = Planner(
-            self._definitions, self._numbers, self._desk, self._docket.add, window, began_us
+            self._definitions,
+            self._numbers,
+            self._desk,
+            self._docket.add,
+            window if window is not None else Window(),
+            began_us,
         )
         self._reload = Reload(
             folder,
@@ -166,7 +170,7 @@ class Scheduler:
     def settle(self, now_us: int) -> list[Post]:
         """Say what is due first, then answer wishes, then plan on."""
         posts = self._greetings.repeat(now_us)
-        posts += self._docket.settle(now_us)
+        posts += self._docket.settle(now_us, self._planner.left_out)
         posts += self._wishes.settle(now_us, ready=self.ready)
         posts += self._reload.settle(now_us)
         posts += self._planner.settle(now_us, paused=self._paused)

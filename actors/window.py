@@ -13,6 +13,7 @@ from itertools import islice
 import msgspec
 
 from ..jobs.calendars import Calendar
+from ..jobs.misfire import Misfire, misfire_of
 from ..jobs.schedules import Fire, Schedule, fires, next_fire
 from ..jobs.times import format_time
 from ..messages.instructions import SkipSpan
@@ -25,14 +26,14 @@ SKIPS_A_PORTION = 2_000
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """How far ahead runs are written. `lead_us`: so much earlier than need be, in idle moments.
 
-    `max_age_us`: fires that are older are recorded as skipped; None: none is too old. `calendars`
-    are those of files, by name.
+    `misfire`: what becomes of missed fires where a schedule says nothing else. `calendars` are
+    those of files, by name.
     """
 
     span_us: int = 24 * 3600 * 1_000_000
     lead_us: int = 3600 * 1_000_000
     ahead: int = 24
-    max_age_us: int | None = None
+    misfire: Misfire = Misfire()
     calendars: Mapping[str, Calendar] = {}
 
     @property
@@ -62,32 +63,49 @@ def portion(
     schedule: Schedule, written_us: int, now_us: int, since_us: int, window: Window
 ) -> Portion:
     """Return the next portion of a schedule that is written up to `written_us`."""
-    floor_us = since_us
-    if window.max_age_us is not None:
-        floor_us = max(floor_us, now_us - window.max_age_us)
-    if written_us < floor_us:
-        left_out = _left_out(schedule, written_us, floor_us, since_us, now_us, window)
+    rule = misfire_of(schedule, window.misfire)
+    floors = [(since_us, f"before {format_time(since_us)}")]
+    if rule.max_age_us is not None:
+        floors.append((now_us - rule.max_age_us, rule.age_reason))
+    if rule.catch_up == "none":
+        floors.append((now_us - rule.after_us, rule.late_reason))
+    from_us = written_us
+    for floor_us, reason in floors:
+        if from_us < floor_us:
+            left_out = _left_out(schedule, from_us, floor_us, reason, now_us, window)
+            if left_out is not None:
+                return left_out
+            from_us = floor_us
+    if rule.catch_up == "last" and from_us < now_us - rule.after_us:
+        left_out = _all_but_last(schedule, from_us, rule, now_us, window)
         if left_out is not None:
             return left_out
-    return _ahead(schedule, written_us, max(written_us, floor_us), now_us, window)
+    return _ahead(schedule, written_us, from_us, now_us, window)
 
 
 def _left_out(
-    schedule: Schedule,
-    written_us: int,
-    floor_us: int,
-    since_us: int,
-    now_us: int,
-    window: Window,
+    schedule: Schedule, from_us: int, floor_us: int, reason: str, now_us: int, window: Window
 ) -> Portion | None:
     """Leave out the fires before `floor_us`, counted; None when there are none."""
-    before = fires(schedule, written_us, floor_us, window.calendars)
+    before = fires(schedule, from_us, floor_us, window.calendars)
     times = [fire.at_us for fire in islice(before, SKIPS_A_PORTION)]
     if not times:
         return None
     upto_us = floor_us if len(times) < SKIPS_A_PORTION else times[-1] + 1
-    early = times[-1] < since_us
-    reason = f"before {format_time(since_us)}" if early else "older than schedule.max_age"
+    return _skipping(times, reason, upto_us, now_us)
+
+
+def _all_but_last(
+    schedule: Schedule, from_us: int, rule: Misfire, now_us: int, window: Window
+) -> Portion | None:
+    """Leave out the late fires after which another one is due by now; None when there are none."""
+    due = fires(schedule, from_us, now_us + 1, window.calendars)
+    times = [fire.at_us for fire in islice(due, SKIPS_A_PORTION + 1)]
+    late = [at_us for at_us in times[:-1] if at_us < now_us - rule.after_us]
+    return _skipping(late, rule.late_reason, late[-1] + 1, now_us) if late else None
+
+
+def _skipping(times: list[int], reason: str, upto_us: int, now_us: int) -> Portion:
     skip = SkipSpan(from_us=times[0], to_us=times[-1], count=len(times), reason=reason)
     return Portion(fires=[], upto_us=upto_us, look_us=now_us, skip=skip)
 

@@ -27,6 +27,7 @@ from ..actors.roles import AGENT, ROLES, SPECS, Stagehand, Terms
 from ..actors.supervise import PROCESSES, RESTART, Program, supervise
 from ..actors.window import Window
 from ..jobs.errors import UserError
+from ..jobs.misfire import Misfire
 from ..messages.post import BINDER, WEB
 from ..store.interface import StoreUnusable
 from ..store.lock import WriterLock
@@ -76,7 +77,11 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         job_dir=str(settings.job_dir),
         cache=str(state_dir / "jobs.cache"),
         busy_ms=BUSY_MS if timeout_us is None else max(1, timeout_us // 1_000),
-        window=Window(span_us=schedule.horizon_us, ahead=schedule.ahead),
+        window=Window(
+            span_us=schedule.horizon_us,
+            ahead=schedule.ahead,
+            misfire=Misfire(catch_up=schedule.catch_up, max_age_us=schedule.max_age_us),
+        ),
         since_us=now_us if schedule.since == "now" else schedule.since,
         waiting_max_us=settings.waiting.max_time_us,
         checks_every_s=settings.checks.interval_us / 1e6,

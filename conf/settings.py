@@ -19,9 +19,10 @@ from ..jobs.actions import Action
 from ..jobs.errors import UserError
 from ..jobs.parse_actions import read_action
 from ..jobs.parse_programs import read_timeout
-from ..jobs.parse_schedules import instant
+from ..jobs.parse_schedules import instant, read_catch_up
 from ..jobs.programs import TimeoutSpec
 from ..jobs.reading import At, Fields, KeyPath, Told, filled, many, shown
+from ..jobs.schedule_types import CatchUp
 from ..jobs.times import SECOND_US, parse_duration
 from .condition_settings import ConditionSettings, take_conditions
 from .yaml_reader import Document, YamlError, read_yaml
@@ -56,12 +57,15 @@ class RunsSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How far ahead runs are expected: `horizon_us`, and at least `ahead` runs of a schedule.
 
-    `since`: never schedule for before this instant; `"now"` is the start of the server.
+    `since`: never schedule for before this instant; `"now"` is the start of the server. `catch_up`
+    and `max_age_us`: what becomes of missed runs where their schedule says nothing else.
     """
 
     horizon_us: int = DAY_US
     since: int | Literal["now"] | None = None
     ahead: int = 24
+    catch_up: CatchUp = "all"
+    max_age_us: int | None = None
 
 
 class WaitingSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,8 +239,16 @@ def _schedule(value: Any, at: At) -> ScheduleSettings:
     horizon_us = fields.take("horizon", _horizon, DAY_US)
     since = fields.take("since", _since, None)
     ahead = fields.take("ahead", _ahead, 24)
+    catch_up: CatchUp = fields.take("catch_up", read_catch_up, "all")
+    max_age_us = fields.take("max_age", _more_than_none, None)
     _told(at)
-    return ScheduleSettings(horizon_us=horizon_us, since=since, ahead=ahead)
+    return ScheduleSettings(
+        horizon_us=horizon_us,
+        since=since,
+        ahead=ahead,
+        catch_up=catch_up,
+        max_age_us=max_age_us,
+    )
 
 
 def _waiting(value: Any, at: At) -> WaitingSettings:

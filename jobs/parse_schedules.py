@@ -272,8 +272,8 @@ def _jitter(value: Any, _at: At) -> int:
 
 def _lateness(value: Any, _at: At) -> int:
     found = parse_duration(value)
-    if found < 0:
-        raise UserError(f"duration {value!r}: expected 0 or more")
+    if found < SECOND_US:
+        raise UserError(f"duration {value!r}: expected at least 1 s")
     return found
 
 

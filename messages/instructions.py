@@ -98,6 +98,14 @@ class RunsDue(ToLedger, frozen=True, kw_only=True, tag="RunsDue"):
     run_ids: list[str]
 
 
+class RunsLate(ToLedger, frozen=True, kw_only=True, tag="RunsLate"):
+    """The time of these expected runs has passed by more than their schedules bear: withdraw those
+    that are still scheduled, and record them as skipped for `reason`. Answered by `DueTaken`."""
+
+    run_ids: list[str]
+    reason: str
+
+
 class LeaseIds(ToLedger, frozen=True, kw_only=True, tag="LeaseIds"):
     """Give me `count` run numbers; answered by `IdsLeased`, which echoes `request`."""
 
@@ -258,6 +266,7 @@ AnyToLedger = (
     | ApplyJobs
     | ExpectRuns
     | RunsDue
+    | RunsLate
     | LeaseIds
     | ClearRun
     | ConcludeRun

@@ -37,7 +37,8 @@ class RunNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="noted"
 
 
 class RunWithdrawn(Event, frozen=True, kw_only=True, omit_defaults=True, tag="withdrawn"):
-    """An expected run was taken back since its job changed; its row is gone, this stays."""
+    """An expected run was taken back since its job changed, or as it is left out by policy (then
+    there is a `SkipsRecorded` for its time too); its row is gone, this stays."""
 
     run_id: str
     job_id: str

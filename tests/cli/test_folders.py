@@ -29,6 +29,15 @@ def test_a_database_is_created_once(command, tmp_path, program):
     assert "Traceback" not in again.err
 
 
+def test_a_database_remembers_since_when_to_schedule(command, tmp_path):
+    path = tmp_path / "new.db"
+    made = command("administrators", "create", str(path), "--since", "2024-01-02T03:04:05Z")
+    assert made.status == 0
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT since_us FROM meta").fetchone() == (1_704_164_645_000_000,)
+    db.close()
+
+
 def test_a_time_that_is_none_creates_no_database(command, tmp_path):
     found = command("people", "create", str(tmp_path / "new.db"), "--since", "yore")
     assert found.status == 1

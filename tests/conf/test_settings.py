@@ -47,7 +47,8 @@ job_dir: ../there/jobs
 database: {path: /srv/a.db, timeout: 10s}
 state_dir: state
 runs: {lookback: 3600}
-schedule: {horizon: 2d, since: "1970-01-01T00:00:01Z", max_age: 1h, ahead: 5}
+schedule: {horizon: 2d, since: "1970-01-01T00:00:01Z", max_age: 1h, ahead: 5,
+  catch_up: last}
 waiting: {max_time: 1h}
 action: {type: schedule, job_id: a, if: {states: error}}
 program: {timeout: {duration: 5 min, signal: INT}}
@@ -67,6 +68,8 @@ procstar: {agent: {enable: true}}
     assert found.schedule.horizon_us == 2 * 86_400 * S
     assert found.schedule.since == S
     assert found.schedule.ahead == 5
+    assert found.schedule.max_age_us == 3600 * S
+    assert found.schedule.catch_up == "last"
     assert found.waiting.max_time_us == 3600 * S
     assert found.actions == (ScheduleAction(job_id="a", states=(State.ERROR,)),)
     assert found.program.timeout == TimeoutSpec(duration="5 min", signal="INT")
@@ -107,6 +110,8 @@ def test_other_forms_are_read(tmp_path, text, read, expected):
         ("schedule: {horizon: soon}", "1:12: schedule.horizon: duration 'soon'"),
         ("schedule: {horizon: 99999d}", "1:12: schedule.horizon: expected at most"),
         ("schedule: {since: later}", "1:12: schedule.since: time 'later'"),
+        ("schedule: {catch_up: some}", "1:12: schedule.catch_up: 'some': expected one of all"),
+        ("schedule: {max_age: 0}", "1:12: schedule.max_age: is 0: expected a duration of more"),
         ("schedule: {ahead: 0}", "1:12: schedule.ahead: 0: expected a whole number"),
         ("schedule: 3", "1:1: schedule: 3: expected a mapping"),
         ("waiting: {max_time: -1}", "1:11: waiting.max_time has negative duration: -1"),

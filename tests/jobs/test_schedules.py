@@ -378,7 +378,7 @@ OPTIONS = {
     "jitter": 30.0,
     "on_gap": "after",
     "on_fold": "both",
-    "misfire_after": 0.0,
+    "misfire_after": 5.0,
     "catch_up": "last",
     "max_age": 7200.0,
 }
@@ -407,7 +407,7 @@ def test_options_are_written_back_as_they_were_read() -> None:
         ({"jitter": "2d"}, "jitter: .*expected from 1 s to a day"),
         ({"on_gap": "shift"}, "on_gap: 'shift': expected one of skip, before, after"),
         ({"on_fold": ["both"]}, "on_fold: a list: expected one of first, second, both"),
-        ({"misfire_after": -1}, "misfire_after: .*expected 0 or more"),
+        ({"misfire_after": 0}, "misfire_after: .*expected at least 1 s"),
         ({"catch_up": "some"}, "catch_up: 'some': expected one of all, last, none"),
         ({"max_age": 0}, "max_age: "),
         ({"type": "interval", "interval": 60, "on_gap": "skip"}, "unexpected keys: on_gap"),
