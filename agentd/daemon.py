@@ -84,6 +84,7 @@ class Daemon:
             key,
             message.program,
             folder=f"{self._spool.runs}/{key}",
+            cookie=self._spool.cookie(key),
             stop_us=message.stop_us,
             job_id=message.job_id,
         )

@@ -15,6 +15,9 @@ from .host import Key, Spec
 
 SUDO = ("/usr/bin/sudo", "--preserve-env", "--set-home")
 FAILED = "failed"
+# In the environment of every process of an attempt: tells them from all others of the host, those
+# of other agents and servers with runs of the same ids among them.
+COOKIE = "CALLSHEET_CLAIM"
 # What the shell does. The trap is not run when the program takes the shell's place; after a step
 # that failed it is, and `step` says which. (bash needs to be told to go on after a failed exec.)
 SHELL = """\
@@ -34,14 +37,21 @@ exit 127
 
 
 def spec_of(
-    key: Key, program: BoundProcess, *, folder: str, stop_us: int | None, job_id: str
+    key: Key,
+    program: BoundProcess,
+    *,
+    folder: str,
+    cookie: str,
+    stop_us: int | None,
+    job_id: str,
 ) -> Spec:
-    """Return the spec of a claim. `folder` is the claim's directory."""
+    """Return the spec of a claim. `folder` is the claim's directory, `cookie` names it to all."""
     env = {
         **program.env,
         "APSIS_RUN_ID": key.run_id,
         "CALLSHEET_RUN_ID": key.run_id,
         "CALLSHEET_ATTEMPT": str(key.attempt),
+        COOKIE: cookie,
     }
     argv = program.argv
     if program.sudo_user is not None:

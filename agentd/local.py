@@ -21,7 +21,7 @@ from .held import signal_name
 from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
 from .keepers import Keepers, Kept
 from .launch import failure_of, needs_shell
-from .spool import BadRecord, Claimed, Spool, cookie, parse_exit
+from .spool import BadRecord, Claimed, Spool, parse_exit
 
 log = logging.getLogger("callsheet.agentd")
 
@@ -108,13 +108,17 @@ class LocalHost:
     def signal(self, key: Key, number: int, *, whole: bool) -> None:
         """See `Host`."""
         log.info("claim %s: %s", key, signal_name(number))
-        if not self._keepers.signal(key, number, whole=whole) and key in self._unkept_pids:
+        if self._keepers.signal(key, number, whole=whole):
+            # Its strays come after it, when its end is known: were they gone before, it could say
+            # of itself how it ended.
+            return
+        if key in self._unkept_pids:
             fd = next(fd for fd, unkept in self._unkept.items() if unkept == key)
             signal.pidfd_send_signal(fd, number)
         if whole and number == signal.SIGKILL:
-            for pid in procs.carriers(cookie(key)):
+            for pid in self._spool.carriers(key):
                 ticks = procs.start_ticks(pid)
-                if ticks is not None and pid != self._keepers_pid(key):
+                if ticks is not None:
                     procs.signal_exactly(pid, number, ticks, ticks)
 
     def forget(self, key: Key) -> None:
@@ -310,10 +314,3 @@ class LocalHost:
                 self.start_again(found.key, found.spec)
             case _:
                 self._facts.append(Gone(found.key, now_us, found.sentence))
-
-    def _keepers_pid(self, key: Key) -> int:
-        """Return the pid a keeper has for the key: it is signalled by the keeper, its parent."""
-        for kept in self._keepers.kept.values():
-            if str(key) in kept.live:
-                return kept.live[str(key)]
-        return 0

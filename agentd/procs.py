@@ -38,9 +38,8 @@ def is_same(pid: int, low: int, high: int) -> bool:
     return ticks is not None and low - TICK_SLACK <= ticks <= high + TICK_SLACK
 
 
-def carriers(cookie: dict[bytes, bytes], not_before_ticks: int = 0) -> list[int]:
-    """Return the processes whose environment holds all of `cookie`, oldest first."""
-    wanted = {name + b"=" + value for name, value in cookie.items()}
+def carriers(variable: bytes, not_before_ticks: int = 0) -> list[int]:
+    """Return the processes whose environment holds `variable` (`NAME=value`), oldest first."""
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -50,7 +49,7 @@ def carriers(cookie: dict[bytes, bytes], not_before_ticks: int = 0) -> list[int]
                 environ = file.read()
         except OSError:
             continue
-        if next(iter(wanted)) in environ and wanted <= set(environ.split(b"\0")):
+        if variable in environ and variable in environ.split(b"\0"):
             ticks = start_ticks(int(entry))
             if ticks is not None and ticks + TICK_SLACK >= not_before_ticks:
                 found.append((ticks, int(entry)))

@@ -17,6 +17,7 @@ import fcntl
 import logging
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -25,7 +26,7 @@ from ..jobs.errors import CallsheetError, UserError
 from . import procs
 from .host import Exit, Found, Key, Spec
 from .keeper import EXIT, PID, SPEC_OFFSET, STARTED
-from .launch import FAILED
+from .launch import COOKIE, FAILED
 
 log = logging.getLogger("callsheet.agentd")
 
@@ -93,6 +94,7 @@ class Spool:
         except BlockingIOError:
             os.close(self._lock)
             raise SpoolTaken(self.path) from None
+        self._id = self._identity()
         self.boot_id = procs.boot_id()
         self._journal = os.open(
             f"{self.path}/exits", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
@@ -108,6 +110,16 @@ class Spool:
         """Give the spool back."""
         os.close(self._journal)
         os.close(self._lock)
+
+    def _identity(self) -> str:
+        """Return the id of this spool, made with it."""
+        path = f"{self.path}/id"
+        try:
+            with open(path, encoding="ascii") as file:
+                return file.read().strip()
+        except FileNotFoundError:
+            _put(path, secrets.token_hex(8))
+            return self._identity()
 
     # --- claims ---------------------------------------------------------------------------------
 
@@ -254,8 +266,16 @@ class Spool:
         if text:
             pid, high = (int(word) for word in text.split()[:2])
             return pid if procs.is_same(pid, ticks, high) else 0
-        found = procs.carriers(cookie(key), ticks)
+        found = self.carriers(key, ticks)
         return found[0] if found else 0
+
+    def cookie(self, key: Key) -> str:
+        """Return what names an attempt among all of this host, whatever servers it works for."""
+        return f"{self._id}.{key}"
+
+    def carriers(self, key: Key, not_before_ticks: int = 0) -> list[int]:
+        """Return the living processes of an attempt, strays included, oldest first."""
+        return procs.carriers(f"{COOKIE}={self.cookie(key)}".encode(), not_before_ticks)
 
     def _done(self, key: Key, record: Record, text: str) -> Found:
         exit_ = parse_exit(key, text)
@@ -305,20 +325,7 @@ class Spool:
 
     def remember_epoch(self, epoch: int) -> None:
         """Keep the highest epoch seen."""
-        part = f"{self.path}/epoch.part"
-        with open(part, "w", encoding="ascii") as file:
-            file.write(f"{epoch}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(part, f"{self.path}/epoch")
-
-
-def cookie(key: Key) -> dict[bytes, bytes]:
-    """Return what the environment of every process of an attempt holds."""
-    return {
-        b"CALLSHEET_RUN_ID": key.run_id.encode(),
-        b"CALLSHEET_ATTEMPT": str(key.attempt).encode(),
-    }
+        _put(f"{self.path}/epoch", str(epoch))
 
 
 def parse_exit(key: object, text: str) -> Exit:
@@ -356,6 +363,16 @@ def _slot(data: bytes, slot: tuple[int, int]) -> str:
     """Return a slot's text; one without its newline was never finished."""
     text, newline, _ = data[slot[0] : sum(slot)].partition(b"\n")
     return text.decode("utf-8", "replace") if newline and text.strip(b"\0") else ""
+
+
+def _put(path: str, text: str) -> None:
+    """Write a small file, whole or not at all."""
+    part = f"{path}.part"
+    with open(part, "w", encoding="ascii") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(part, path)
 
 
 def _remove(folder: str) -> None:

@@ -246,19 +246,39 @@ def test_stop_sends_its_signal_and_kills_the_whole_tree_after_the_grace(stand, t
     ended = stand.ended("r1")
     assert ended.status == -9
     assert ended.stop_signals == ["SIGTERM", "SIGKILL"]
-    marker = b"CALLSHEET_RUN_ID=r1\0"
-    until(lambda: not carriers(marker), "the strays to be killed")
+    until(lambda: not lives(int((tmp_path / "pid").read_text())), "the stray to be killed")
 
 
-def carriers(marker):
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and marker in (entry / "environ").read_bytes():
-                found.append(entry.name)
-        except OSError:
-            continue
-    return found
+def test_who_waits_for_a_killed_child_does_not_outlive_it_to_tell_an_exit_code(stand, tmp_path):
+    stand.start()
+    for n in range(10):
+        stand.run(f"r{n}", a_shell(f"setsid sleep 600 & touch {tmp_path}/r{n}; wait $!"))
+    for n in range(10):
+        stand.started(f"r{n}")
+        until((tmp_path / f"r{n}").exists, "the child")
+        stand.send(StopProcess(epoch=1, run_id=f"r{n}", attempt=1, kill=True))
+    assert [stand.ended(f"r{n}").status for n in range(10)] == [-9] * 10
+
+
+def test_a_kill_spares_the_processes_of_other_agents_with_the_same_run(stand, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = AgentStand(tmp_path / "other")
+    try:
+        for agent in (stand, other):
+            agent.start()
+            agent.run("r1", a_process("sleep", "600"))
+        pids = [agent.started("r1").pid for agent in (stand, other)]
+        stand.send(StopProcess(epoch=1, run_id="r1", attempt=1, kill=True))
+        assert stand.ended("r1").status == -9
+        assert [lives(pid) for pid in pids] == [False, True]
+        # Nor is it taken for this agent's own after a keeper died.
+        for pid in stand.keepers():
+            os.kill(pid, signal.SIGKILL)
+        stand.kill()
+        hello = stand.start()
+        assert [claim.state for claim in hello.claims] == ["done"]
+    finally:
+        other.close()
 
 
 def test_a_stop_that_a_process_obeys_is_not_followed_by_a_kill(stand):
