@@ -50,11 +50,18 @@ class Missing(Exception):
 
 
 class OutputsStore:
-    """See the module. `tell` takes what there is to say, on threads of ours."""
+    """See the module. `tell` takes what there is to say, on threads of ours; `fail` the error that
+    has ended one of them, after which nothing more may be expected."""
 
-    def __init__(self, root: str, tell: Callable[[list[Any]], None]) -> None:
+    def __init__(
+        self,
+        root: str,
+        tell: Callable[[list[Any]], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
         self._root = root
         self._tell = tell
+        self._fail = fail
         self._small: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._large: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._threads = [
@@ -81,6 +88,12 @@ class OutputsStore:
     # --- the threads ----------------------------------------------------------------------------
 
     def _work(self, line: queue.SimpleQueue[Any]) -> None:
+        try:
+            self._work_off(line)
+        except BaseException as error:  # noqa: BLE001 - the stage ends the role with it
+            self._fail(error)
+
+    def _work_off(self, line: queue.SimpleQueue[Any]) -> None:
         over = False
         while not over:
             batch = [line.get()]

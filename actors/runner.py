@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..jobs.programs import BoundNoOp
-from ..jobs.run import Run
+from ..jobs.run import Run, run_number
 from ..jobs.states import State
 from ..messages.agents import (
     AgentBeat,
@@ -182,7 +182,7 @@ class Runner:
         if len(self._parts) != self._part_count:
             return []
         self._asking.answered(HELLO)
-        runs = [run for part in self._parts.values() for run in part]
+        runs = [run for _, part in sorted(self._parts.items()) for run in part]
         self._parts = {}
         new = not self._book.epoch
         self._book.epoch, self._seq = as_of
@@ -205,7 +205,7 @@ class Runner:
                 welcome = AgentWelcome(epoch=self._book.epoch, server_id=self._server_id)
                 posts.append(Post(agent.address, welcome))
                 if new:
-                    posts += self._placing.met(agent, agent.hello, now_us)
+                    posts += self._placing.compare(agent, agent.hello, now_us)
         return posts
 
     def _take_up_noop(self, run: Run, key: Key, now_us: int) -> list[Post]:
@@ -288,7 +288,7 @@ class Runner:
         """Take what an agent reports; one that has not introduced itself is asked to."""
         role, _, agent_id = sender.partition("/")
         handler = self._agent_handlers.get(type(message))
-        if role != "agent" or handler is None:
+        if role != "agent" or handler is None or not _names_a_run(message):
             return []
         agent = self._agents.by_id.get(agent_id)
         if agent is None or agent.hello is None:
@@ -345,6 +345,13 @@ class Runner:
         agents = [a.info() for a in self._agents.by_id.values() if a.hello is not None]
         answer = AgentsAnswer(request=listing.request, agents=agents, processes=listing.processes)
         return Post(listing.sender, answer)
+
+
+def _names_a_run(message: Any) -> bool:
+    """Whether a message of a process is of one there can be: files are named by it."""
+    if isinstance(message, AgentBeat | ProcessList | Fenced):
+        return True
+    return run_number(message.run_id) is not None and message.attempt > 0
 
 
 class _Listing:

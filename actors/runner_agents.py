@@ -21,6 +21,7 @@ class Agent:
 
     __slots__ = (
         "agent_id",
+        "claims",
         "connections",
         "doubt",
         "first_us",
@@ -37,6 +38,8 @@ class Agent:
     def __init__(self, agent_id: str, now_us: int) -> None:
         self.agent_id = agent_id
         self.hello: AgentHello | None = None
+        # What its last introduction named: (run id, attempt) → state.
+        self.claims: dict[tuple[str, int], str] = {}
         self.first_us = now_us
         self.heard_us = now_us
         self.silent = False
@@ -101,6 +104,7 @@ class Agents:
         if agent.hello is None or agent.hello.incarnation != hello.incarnation:
             agent.connections += 1
         agent.hello = hello
+        agent.claims = {(claim.run_id, claim.attempt): claim.state for claim in hello.claims}
         agent.meta = {
             "procstar_conn": {
                 "conn_id": hello.agent_id,
@@ -116,6 +120,10 @@ class Agents:
             },
         }
         return agent
+
+    def that_has(self, key: tuple[str, int]) -> Agent | None:
+        """Return the agent that named an attempt when it introduced itself, None for none."""
+        return next((agent for agent in self.by_id.values() if key in agent.claims), None)
 
     def choose(self, group_id: str) -> Agent | None:
         """Return the least loaded connected agent of a group, in turn among equals."""

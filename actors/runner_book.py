@@ -78,6 +78,12 @@ class Attempt:
         """Whether its process is known to be over."""
         return self.phase in (Phase.FINISHING, Phase.REPORTED)
 
+    @property
+    def is_reported_running(self) -> bool:
+        """Whether the ledger was told that its process runs, and may want to hear more of it."""
+        running = self.phase is Phase.RUNNING and not self.stranger
+        return running and self.started_us is not None
+
 
 class Book:
     """See the module. `epoch` is the ledger's; 0 until it has welcomed the runner."""

@@ -40,9 +40,13 @@ class Ends:
     def chunk(self, agent: Agent, message: OutputChunk, now_us: int) -> list[Post]:
         """Bytes of an output have come."""
         key = (message.run_id, message.attempt)
-        if key in self._book.over and key not in self._book.attempts:
-            return []
-        attempt = self._book.attempts.get(key) or self._book.stranger(agent, key, now_us)
+        attempt = self._book.attempts.get(key)
+        if attempt is None:
+            if self._book.over.get(key, State.LOST) is not State.LOST:
+                agent.sent += 1
+                return [Post(agent.address, self._book.forget_command(key))]
+            # Its end is still to come, also that of one that was lost: it will settle it.
+            attempt = self._book.stranger(agent, key, now_us)
         if attempt.agent_id != agent.agent_id or attempt.is_over:
             return []
         append = AppendOutput(
@@ -60,7 +64,11 @@ class Ends:
         attempt = self._book.attempts.get((message.run_id, message.attempt))
         if attempt is None:
             return []
-        return [self._taken(attempt, message.length), _grew(message, message.length)]
+        posts = [_grew(message, message.length)]
+        if not attempt.is_over:
+            # Of one that is over the agent would take it for a wish to have the rest sent.
+            posts.insert(0, self._taken(attempt, message.length))
+        return posts
 
     def kept(self, message: OutputFinished, now_us: int) -> list[Post]:
         """An output is kept, or is not."""
@@ -74,7 +82,10 @@ class Ends:
         self._again.pop(key, None)
         if message.record is None:
             # Not all of it is here: the agent sends the rest, and then the end again.
-            attempt.phase, attempt.ended = Phase.RUNNING, None
+            ended, attempt.ended = attempt.ended, None
+            attempt.phase = Phase.RUNNING
+            if attempt.started_us is None and ended is not None:
+                attempt.started_us = ended.started_us or None
             return [self._taken(attempt, message.length)]
         posts = [_grew(message, message.record.length, ended=True)]
         return posts + self._report(attempt, [message.record], now_us)

@@ -75,15 +75,19 @@ class Placing:
     def adopt(self, run: Run, now_us: int) -> list[Post]:
         """Take a run that the ledger has as running or stopping."""
         key = (run.run_id, run.attempt)
+        posts: list[Post] = []
         attempt = self._book.attempts.get(key)
         if attempt is None:
             attempt = self._book.attempts[key] = Attempt(key, run, Phase.RUNNING)
             attempt.started_us = run.times.get("running", now_us)
             attempt.flagged = run.unreachable
             self._book.give(attempt, run.agent_id or self._placed.get(key, ""), now_us)
+        elif attempt.flagged and not run.unreachable:
+            # The ledger that was told so is gone, and has not put it on record.
+            posts.append(_unreachable(attempt))
         if run.state is State.STOPPING:
-            return self.stop(key, now_us, kill=False)
-        return []
+            posts += self.stop(key, now_us, kill=False)
+        return posts
 
     def stop(self, key: Key, now_us: int, *, kill: bool) -> list[Post]:
         """Stop a process, repeated until it is over."""
@@ -137,32 +141,40 @@ class Placing:
     # --- agents ---------------------------------------------------------------------------------
 
     def met(self, agent: Agent, hello: AgentHello, now_us: int) -> list[Post]:
-        """An agent has introduced itself: compare what it has with what it should have."""
+        """An agent has introduced itself: give it what it is to start, and compare."""
         posts: list[Post] = []
-        states = {(claim.run_id, claim.attempt): claim.state for claim in hello.claims}
+        for attempt in list(self._book.attempts.values()):
+            if attempt.phase is Phase.PLACING:
+                posts += self._place(attempt, now_us)
+            elif attempt.phase is Phase.ASKED and attempt.agent_id == agent.agent_id:
+                posts += self._ask(attempt, now_us)
+        return posts + self.compare(agent, hello, now_us)
+
+    def compare(self, agent: Agent, hello: AgentHello, now_us: int) -> list[Post]:
+        """Compare what an agent has with what it should have."""
+        posts: list[Post] = []
         doubted: frozenset[Key] = frozenset()
         if agent.doubt is not None and agent.doubt[0] == hello.answers:
             doubted, agent.doubt = agent.doubt[1], None
         missing = set()
         for key, attempt in list(self._book.attempts.items()):
-            if attempt.phase is Phase.PLACING:
-                posts += self._place(attempt, now_us)
-            elif attempt.agent_id != agent.agent_id:
+            if attempt.phase is not Phase.RUNNING:
                 continue
-            elif attempt.phase is Phase.ASKED:
-                posts += self._ask(attempt, now_us)
-            elif attempt.phase is Phase.RUNNING and key not in states:
-                if key in doubted:
-                    posts += self._ends.over(attempt, _not_there(attempt, now_us), now_us)
-                else:
-                    missing.add(key)
+            if not attempt.agent_id and key in agent.claims:
+                self._book.give(attempt, agent.agent_id, now_us)
+            if attempt.agent_id != agent.agent_id or key in agent.claims:
+                continue
+            if key in doubted:
+                posts += self._ends.over(attempt, _not_there(attempt, now_us), now_us)
+            else:
+                missing.add(key)
         if missing:
             # It may have said so before it was told to start them: ask once more.
             self._doubts += 1
             agent.doubt = (f"doubt {self._doubts}", frozenset(missing))
             ask = AskHello(epoch=self._book.epoch, request=agent.doubt[0])
             posts.append(Post(agent.address, ask))
-        for key, state in states.items():
+        for key, state in agent.claims.items():
             if state == "not_started" and key not in self._book.attempts:
                 posts.append(Post(agent.address, self._book.forget_command(key)))
         return posts
@@ -171,11 +183,9 @@ class Placing:
         """Flag the runs of an agent that is not heard of."""
         posts = []
         for attempt in self._book.attempts.values():
-            if attempt.agent_id == agent.agent_id and attempt.phase is Phase.RUNNING:
+            if attempt.agent_id == agent.agent_id and attempt.is_reported_running:
                 attempt.flagged = True
-                run_id, number = attempt.key
-                update = AttemptUpdated(run_id=run_id, attempt=number, unreachable=True)
-                posts.append(Post(LEDGER, update))
+                posts.append(_unreachable(attempt))
         return posts
 
     def heard_again(self, agent: Agent, now_us: int) -> list[Post]:
@@ -184,7 +194,7 @@ class Placing:
         for attempt in self._book.attempts.values():
             if attempt.agent_id == agent.agent_id and attempt.flagged:
                 attempt.flagged = False
-                if attempt.phase is Phase.RUNNING and not attempt.stranger:
+                if attempt.is_reported_running:
                     posts.append(self._book.report(_running(attempt), now_us))
         return posts
 
@@ -197,7 +207,11 @@ class Placing:
         attempt.started_us = message.at_us
         self._due.pop(attempt.key, None)
         report = _running(attempt, running_meta(message.pid, message.at_us, agent.meta))
-        return [self._book.report(report, now_us)]
+        posts = [self._book.report(report, now_us)]
+        if attempt.stopping:
+            # An agent that has nothing to stop yet lets the command pass.
+            posts += self.stop(attempt.key, now_us, kill=False)
+        return posts
 
     def refused(self, agent: Agent, message: ProcessRefused, now_us: int) -> list[Post]:
         """A process was not started."""
@@ -249,7 +263,9 @@ class Placing:
         posts: list[Post] = []
         agent_id = self._placed.get(attempt.key)
         if agent_id is None:
-            agent = self._book.agents.choose(attempt.program.group_id)
+            # The journal may be lost with its host, and an agent have the attempt nevertheless.
+            agents = self._book.agents
+            agent = agents.that_has(attempt.key) or agents.choose(attempt.program.group_id)
             if agent is None:
                 if now_us >= attempt.wait_until_us:
                     return [self._error(attempt, now_us, _no_agent(attempt))]
@@ -337,6 +353,12 @@ def _running(attempt: Attempt, meta: dict[str, object] | None = None) -> Attempt
         agent_id=attempt.agent_id,
         meta=meta or {},
     )
+
+
+def _unreachable(attempt: Attempt) -> Post:
+    """Return the report that the agent of a process is not heard of."""
+    run_id, number = attempt.key
+    return Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, unreachable=True))
 
 
 def _not_there(attempt: Attempt, now_us: int) -> ProcessLost:

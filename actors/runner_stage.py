@@ -96,7 +96,7 @@ class RunnerStage(Stage):
     def open(self) -> None:
         """Open the journal and the store before the core is built."""
         journal = self._journal = PlacementJournal(self._root)
-        store = self._store = OutputsStore(self._root, self._tell)
+        store = self._store = OutputsStore(self._root, self._tell, self._tell)
         self.script = msgspec.structs.replace(
             self.script,
             make_core=lambda: self._make_runner(journal.placed),
@@ -105,7 +105,9 @@ class RunnerStage(Stage):
         super().open()
 
     def hear(self, message: Any) -> None:
-        """Play what the output store says."""
+        """Play what the output store says; an error that ended it ends the role."""
+        if isinstance(message, BaseException):
+            raise message
         self.turn([Letter("local", "local", message)])
 
     def shut(self) -> None:
@@ -116,7 +118,7 @@ class RunnerStage(Stage):
             self._journal.close()
         super().shut()
 
-    def _tell(self, answers: list[Any]) -> None:
+    def _tell(self, answers: list[Any] | BaseException) -> None:
         """Tell the core, from the store's threads."""
         with contextlib.suppress(pykka.ActorDeadError):
             self.actor_ref.tell(answers)

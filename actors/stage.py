@@ -113,18 +113,21 @@ class Stage(MailboxActor):
         return next(port for port in self._ports if port.name == name)
 
     def send(self, posts: Iterable[Post]) -> None:
-        """Send posts: to each address in the order given, addresses by their first post."""
+        """Send posts: to each address in the order given, addresses by their first post.
+
+        Those of this process come before all others: what a core has written down is written
+        before anybody hears of it.
+        """
         by_address: dict[str, list[Any]] = {}
         for to, message in posts:
             if to in by_address:
                 by_address[to].append(message)
             else:
                 by_address[to] = [message]
+        for to, take in self.script.local.items():
+            if to in by_address:
+                take(by_address.pop(to))
         for to, messages in by_address.items():
-            take = self.script.local.get(to)
-            if take is not None:
-                take(messages)
-                continue
             port = self._routes.get(to) or self._router
             assert port is not None, f"{self.script.address}: post to {to}: no port leads there"
             port.send(to, messages)

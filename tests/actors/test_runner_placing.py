@@ -1,0 +1,293 @@
+"""Placing: one agent for each attempt, written down first; commands repeated until answered."""
+
+from __future__ import annotations
+
+import pytest
+from runner_driver import SECOND, SLEEP, START_US, RunnerDriver, a_run, starts
+
+from callsheet.actors import runner_placing
+from callsheet.actors.outputs_seam import PLACEMENTS, KeepPlaced, Placed
+from callsheet.jobs.programs import BoundProcess
+from callsheet.jobs.states import State
+from callsheet.messages.agents import (
+    ForgetProcess,
+    ProcessEnded,
+    ProcessRefused,
+    ProcessStarted,
+    SignalProcess,
+    StartProcess,
+    StopProcess,
+)
+from callsheet.messages.commands import SignalAttempt, StopAttempt
+from callsheet.messages.instructions import AttemptEnded, AttemptStarted
+from callsheet.messages.post import LEDGER, Post
+
+AGENT = "agent/x"
+STARTED = ProcessStarted(run_id="r1", attempt=1, pid=7, at_us=START_US + 5)
+PLACED = Post(PLACEMENTS, Placed(run_id="r1", attempt=1, agent_id="x"))
+
+
+def fresh(run_id="r1", **fields):
+    return a_run(run_id, version=101, **fields)
+
+
+def command(at_us=START_US, **fields):
+    fields = {"job_id": "a", "incarnation": "x1", "program": SLEEP} | fields
+    message = StartProcess(
+        epoch=1, run_id="r1", attempt=1, not_after_us=at_us + 20 * SECOND, **fields
+    )
+    return Post(AGENT, message)
+
+
+def error(sentence, at_us=START_US, agent_id=None):
+    ended = AttemptEnded(
+        run_id="r1", attempt=1, at_us=at_us, state=State.ERROR, message=sentence, agent_id=agent_id
+    )
+    return Post(LEDGER, ended)
+
+
+def running(driver):
+    """The run is running as far as ledger and runner know."""
+    driver.start(fresh())
+    driver.from_agent(STARTED)
+    driver.recorded()
+
+
+@pytest.fixture
+def driver():
+    """A runner with one agent."""
+    return RunnerDriver(agents=("x",))
+
+
+# --- starting -------------------------------------------------------------------------------------
+
+
+def test_a_placement_is_written_before_its_agent_is_told(driver):
+    assert driver.start(fresh(stop_us=START_US + 9)) == [PLACED, command(stop_us=START_US + 9)]
+
+
+def test_a_start_sent_again_by_the_ledger_is_sent_again_to_the_same_agent(driver):
+    driver.start(fresh())
+    driver.hello("y")
+    assert driver.start(fresh()) == [command()]
+
+
+def test_a_start_is_repeated_every_two_seconds_until_it_is_answered(driver):
+    driver.start(fresh())
+    assert driver.later(4.5) == [command(START_US + 2 * SECOND), command(START_US + 4 * SECOND)]
+    driver.from_agent(STARTED)
+    driver.recorded()
+    assert driver.later(4) == []
+
+
+def test_a_clock_that_is_set_back_does_not_silence_the_repeats(driver):
+    driver.start(fresh())
+    driver.now_us -= 3_600 * SECOND
+    assert driver.runner.settle(driver.now_us) == [command(driver.now_us)]
+
+
+def test_an_attempt_never_goes_to_a_second_agent(driver):
+    driver.start(fresh())
+    driver.hello("y")
+    posts = []
+    for _ in range(20):
+        posts += driver.later(3)
+        driver.hello("y")
+    assert starts(posts) == [(AGENT, "r1")] * len(starts(posts))
+    # Neither does it when a new runner has only the journal to go by.
+    after = RunnerDriver(a_run(), placed={("r1", 1): "x"}, agents=("y",))
+    assert starts(after.later(60)) == []
+    assert starts(after.hello("x")) == [(AGENT, "r1")]
+
+
+def test_the_next_attempt_may_go_to_another_agent(driver):
+    driver.start(fresh())
+    driver.hello("y")
+    assert starts(driver.start(fresh(attempt=2))) == [("agent/y", "r1")]
+
+
+def test_runs_go_to_the_least_loaded_agent_of_their_group_in_turn():
+    driver = RunnerDriver(agents=("x", "y"))
+    driver.hello("z", group_id="other")
+    told = [starts(driver.start(fresh(f"r{n}")))[0][0] for n in range(1, 5)]
+    assert sorted(told) == ["agent/x", "agent/x", "agent/y", "agent/y"]
+    other = BoundProcess(argv=("true",), group_id="other")
+    assert starts(driver.start(fresh("r9", program=other))) == [("agent/z", "r9")]
+
+
+def test_a_silent_agent_gets_no_new_runs():
+    driver = RunnerDriver(agents=("x",))
+    driver.later(12)
+    driver.hello("y")
+    assert starts(driver.start(fresh())) == [("agent/y", "r1")]
+
+
+def test_the_journal_begins_anew_with_the_placements_that_count(driver, monkeypatch):
+    monkeypatch.setattr(runner_placing, "JOURNAL_AFTER", 2)
+    driver.start(fresh())
+    driver.from_agent(ProcessEnded(run_id="r1", attempt=1, status=0, at_us=9, started_us=8))
+    driver.recorded(state=State.SUCCESS, ended=True)
+    posts = driver.start(fresh("r2"))
+    second = Placed(run_id="r2", attempt=1, agent_id="x")
+    assert posts[:2] == [Post(PLACEMENTS, second), Post(PLACEMENTS, KeepPlaced(placed=[second]))]
+
+
+# --- no agent -------------------------------------------------------------------------------------
+
+
+def test_a_run_without_an_agent_is_an_error_after_the_grace_of_a_new_runner():
+    driver = RunnerDriver(a_run())
+    assert driver.later(9.5) == []
+    sentence = "start failed: r1: no connected agent in group: default"
+    assert driver.later(1) == [error(sentence, START_US + 10 * SECOND)]
+
+
+def test_later_a_run_without_an_agent_is_an_error_at_once():
+    driver = RunnerDriver()
+    driver.later(11)
+    sentence = "start failed: r1: no connected agent in group: default"
+    assert driver.start(fresh()) == [error(sentence, driver.now_us)]
+
+
+def test_the_start_timeout_is_how_long_a_run_waits_for_an_agent():
+    driver = RunnerDriver(start_timeout_us=30 * SECOND)
+    driver.later(20)
+    assert driver.start(fresh()) == []
+    assert driver.later(29) == []
+    assert starts(driver.hello()) == [(AGENT, "r1")]
+    driver.start(fresh("r2", program=BoundProcess(argv=("x",), group_id="none")))
+    [post] = [p for p in driver.later(31) if isinstance(p.message, AttemptEnded)]
+    assert post.message.message == "start failed: r2: no connected agent in group: none"
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def test_a_started_process_is_reported_with_what_is_known_of_it(driver):
+    driver.hello(hostname="h", username="u", pid=3, uid=4, gid=5)
+    driver.start(fresh())
+    [post] = driver.from_agent(STARTED)
+    assert post == Post(
+        LEDGER,
+        AttemptStarted(
+            run_id="r1",
+            attempt=1,
+            at_us=START_US + 5,
+            agent_id="x",
+            meta={
+                "program": {
+                    "status": None,
+                    "times": {
+                        "start": "2027-01-15T08:00:00.000005+00:00", "stop": None, "elapsed": None,
+                    },
+                    "proc_stat": {"pid": 7},
+                    "errors": [],
+                    "procstar_conn": {
+                        "conn_id": "x", "group_id": "default", "restricted_exe": None,
+                    },
+                    "procstar_agent": {
+                        "pid": 3, "uid": 4, "gid": 5, "username": "u", "hostname": "h",
+                    },
+                }
+            },
+        ),
+    )  # fmt: skip
+
+
+def test_a_start_is_reported_until_it_is_recorded(driver):
+    driver.start(fresh())
+    report = driver.from_agent(STARTED)
+    assert driver.from_agent(STARTED) == []
+    assert driver.later(2.5) == report
+    driver.recorded()
+    assert driver.later(5) == []
+
+
+def test_another_agent_cannot_say_that_the_process_runs(driver):
+    driver.hello("y")
+    driver.start(fresh())
+    driver.hello("z")
+    told = starts(driver.start(fresh()))[0][0].removeprefix("agent/")
+    [other] = {"x", "y"} - {told}
+    assert driver.from_agent(STARTED, agent_id=other) == []
+
+
+def test_a_refusal_for_now_is_tried_again_by_the_same_agent(driver):
+    driver.start(fresh())
+    driver.hello("y")
+    refused = ProcessRefused(run_id="r1", attempt=1, sentence="no space", retry=True)
+    assert driver.from_agent(refused) == []
+    assert driver.later(1.5) == [command(START_US + SECOND)]
+
+
+def test_a_refusal_for_good_is_an_error_with_the_agents_words(driver):
+    driver.start(fresh())
+    refused = ProcessRefused(run_id="r1", attempt=1, sentence="user not allowed")
+    assert driver.from_agent(refused) == [error("user not allowed", agent_id="x")]
+    forget = ForgetProcess(epoch=1, run_id="r1", attempt=1)
+    assert driver.recorded(state=State.ERROR, ended=True) == [Post(AGENT, forget)]
+
+
+# --- stopping and signalling ----------------------------------------------------------------------
+
+
+def test_a_stop_is_repeated_until_the_process_is_over(driver):
+    running(driver)
+    stop = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1))
+    assert driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r1", attempt=1)) == [stop]
+    assert driver.later(4.5) == [stop, stop]
+    driver.from_agent(ProcessEnded(run_id="r1", attempt=1, status=-15, at_us=9, started_us=8))
+    driver.recorded(state=State.FAILURE, ended=True)
+    assert driver.later(5) == []
+
+
+def test_a_kill_stays_a_kill_when_it_is_repeated(driver):
+    running(driver)
+    driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r1", attempt=1))
+    kill = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1, kill=True))
+    message = StopAttempt(epoch=1, run_id="r1", attempt=1, kill=True)
+    assert driver.tell(LEDGER, message) == [kill]
+    assert driver.later(2.5) == [kill]
+    assert driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r1", attempt=1)) == [kill]
+
+
+def test_a_run_found_stopping_is_stopped_again():
+    run = a_run(state=State.STOPPING, agent_id="x")
+    stop = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1))
+    driver = RunnerDriver(welcomed=False, agents=("x",))
+    assert stop in driver.welcome(run)
+
+
+def test_a_stop_that_overtakes_the_start_is_not_forgotten(driver):
+    driver.start(fresh())
+    stop = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1))
+    assert driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r1", attempt=1)) == [stop]
+    assert stop in driver.from_agent(STARTED)
+    assert stop in driver.later(2.5)
+
+
+def test_what_is_not_there_is_not_stopped(driver):
+    assert driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r9", attempt=1)) == []
+
+
+def test_a_signal_is_sent_thrice_under_one_id_since_it_has_no_answer(driver):
+    running(driver)
+    message = SignalAttempt(epoch=1, run_id="r1", attempt=1, signal=10, command_id="c1")
+    signal = Post(AGENT, SignalProcess(epoch=1, run_id="r1", attempt=1, signal=10, command_id="c1"))
+    assert driver.tell(LEDGER, message) == [signal]
+    assert driver.later(9) == [signal, signal]
+
+
+def test_a_signal_is_not_repeated_to_a_process_that_is_over(driver):
+    running(driver)
+    message = SignalAttempt(epoch=1, run_id="r1", attempt=1, signal=10, command_id="c1")
+    driver.tell(LEDGER, message)
+    driver.from_agent(ProcessEnded(run_id="r1", attempt=1, status=0, at_us=9, started_us=8))
+    driver.recorded(state=State.SUCCESS, ended=True)
+    assert driver.later(9) == []
+
+
+def test_a_process_that_does_not_run_yet_is_not_signalled(driver):
+    driver.start(fresh())
+    message = SignalAttempt(epoch=1, run_id="r1", attempt=1, signal=10, command_id="c1")
+    assert driver.tell(LEDGER, message) == []
