@@ -1,14 +1,14 @@
 """Templates: Jinja2 in a sandbox, strict about names.
 
 A name that is not there raises at once, even under `default` (as in Apsis). The sandbox keeps code
-in; size and time it bounds only in part (operators, ranges, formats), which is why templates of job
-files are rendered in the binder, a process with limits of its own.
+in; what one step of a template makes is bounded here, time and memory as a whole are not, which is
+why templates of job files are rendered in the binder, a process with limits of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
 import jinja2
@@ -16,13 +16,19 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .calendars import Calendar
 from .errors import UserError
+from .template_bounds import (
+    FILTERS,
+    MAX_CHARS,
+    check_call,
+    check_filter,
+    check_format,
+    check_operator,
+    check_result,
+)
 from .template_values import names
 
 T = TypeVar("T")
 
-# A rendered text, and any text an operator makes, is at most so long.
-MAX_CHARS = 1_000_000
-MAX_EXPONENT = 1_000
 MARKS = ("{{", "{%", "{#")
 
 
@@ -48,28 +54,34 @@ class _Raises(jinja2.Undefined):
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Bounds what operators can make, at run time and when constants are folded."""
+    """Bounds what operators and methods can make, at run time and when constants are folded."""
 
     intercepted_binops = frozenset({"**", "*", "%", "+", "<<"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Compute a binary operator, unless its result would be too large."""
-        match operator:
-            case "**":
-                if not _small(left, 10**6) or not _small(right, MAX_EXPONENT):
-                    raise TemplateError(f"operator **: expected numbers up to {MAX_EXPONENT}")
-            case "*":
-                if _sized(left) * _count(right) > MAX_CHARS:
-                    raise TemplateError(f"operator *: expected at most {MAX_CHARS} characters")
-                if _sized(right) * _count(left) > MAX_CHARS:
-                    raise TemplateError(f"operator *: expected at most {MAX_CHARS} characters")
-            case "%":
-                if isinstance(left, str):
-                    raise TemplateError("operator % on text: expected format() or the filter")
+        check_operator(operator, left, right)
         result = super().call_binop(context, operator, left, right)
-        if isinstance(result, int) and result.bit_length() > 4096:
-            raise TemplateError("a number became too large: expected fewer than 1,234 digits")
+        check_result(result)
         return result
+
+    def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call what a template names, unless its result would be too large."""
+        check_call(function, args, kwargs)
+        return super().call(context, function, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Bound the widths of `str.format`."""
+        formatted = super().wrap_str_format(value)
+        if formatted is None:
+            return None
+        pattern = value.__self__
+
+        def bounded(*args: Any, **kwargs: Any) -> str:
+            check_format(pattern, (*args, *kwargs.values()))
+            return formatted(*args, **kwargs)
+
+        return bounded
 
 
 def is_template(text: str) -> bool:
@@ -93,7 +105,19 @@ def expand(
 
 def builtins(calendars: Mapping[str, Calendar]) -> dict[str, Any]:
     """Return the names every template of a job may use."""
-    return names(calendars)
+    return {**names(calendars), **_FUNCTIONS}
+
+
+def use(functions: Mapping[str, Callable[..., Any]], filters: Mapping[str, Any]) -> None:
+    """Give all templates of this process the functions and filters that its settings name.
+
+    Called once, before anything is rendered; called again, it replaces what was given before.
+    """
+    _FUNCTIONS.clear()
+    _FUNCTIONS.update(functions)
+    _ENVIRONMENT.filters.clear()
+    _ENVIRONMENT.filters.update({**_environment().filters, **filters})
+    _compiled.cache_clear()
 
 
 def check_syntax(text: str) -> None:
@@ -107,13 +131,30 @@ def check_syntax(text: str) -> None:
 
 def _environment() -> _Sandbox:
     environment = _Sandbox(undefined=_Raises, autoescape=False)
-    for name in ("lipsum", "cycler"):
-        environment.globals.pop(name, None)
-    for name in ("center", "indent", "format", "pprint", "wordwrap"):
-        environment.filters.pop(name, None)
+    environment.globals.pop("lipsum")  # Nobody's job is random text.
+    for name in (*FILTERS, "format"):
+        environment.filters[name] = _bounded(name, environment.filters[name])
     return environment
 
 
+def _bounded(name: str, act: Any) -> Any:
+    """Return a filter that is not called when its result would be too large."""
+    takes_context = hasattr(act, "jinja_pass_arg")
+
+    @wraps(act)
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        value, rest = (args[1], args[2:]) if takes_context else (args[0], args[1:])
+        check_filter(name, value, rest, kwargs)
+        return act(*args, **kwargs)
+
+    return bounded
+
+
+# Names that settings cannot give: those of job files written for Apsis keep their meaning.
+RESERVED = frozenset(names({})) | {"run_id", "job_id"} | frozenset(_environment().globals)
+FILTER_NAMES = frozenset(_environment().filters)
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {}
 _ENVIRONMENT = _environment()
 
 
@@ -138,15 +179,3 @@ def _guarded(act: Callable[[], T]) -> T:
     if isinstance(result, str) and len(result) > MAX_CHARS:
         raise TemplateError(f"template: expected at most {MAX_CHARS} characters of text")
     return result
-
-
-def _small(value: Any, most: int) -> bool:
-    return isinstance(value, int | float) and abs(value) <= most
-
-
-def _sized(value: Any) -> int:
-    return len(value) if isinstance(value, str | bytes | list | tuple) else 0
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0

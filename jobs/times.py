@@ -149,13 +149,15 @@ def format_daytime(daytime_s: float) -> str:
 
 
 def parse_date(value: Any) -> date:
-    """Return the date of `2024-01-06`, `20240106` (text or number) or a date.
+    """Return the date of `2024-01-06`, `20240106` (text or number), `MIN`, `MAX` or a date.
 
     Raises:
         UserError: it is none.
     """
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
+    if value in ("MIN", "MAX"):
+        return date.min if value == "MIN" else date.max
     match = _DATE.match(str(value)) if isinstance(value, str | int) else None
     if match is not None:
         try:
