@@ -17,7 +17,10 @@ from ..jobs.programs import NoOp, TimeoutSpec
 from ..jobs.run import NewRun
 from ..messages.binding import BindOne
 
-TOO_MUCH = "binding: took longer than 1 s or more memory than allowed"
+
+def too_much(job_id: str) -> str:
+    """Return what is said of a run whose binding had to be ended."""
+    return f"binding job {job_id}: took longer than 1 s or more memory than allowed"
 
 
 def bind_one(

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..jobs.errors import OutOfLimits
 from ..jobs.run import NewRun
 from ..messages.binding import (
     Bind,
@@ -25,7 +26,7 @@ from ..messages.binding import (
 )
 from ..messages.codec import encode
 from ..messages.post import BINDER, SCHEDULER, Post
-from .bind_one import TOO_MUCH, failed_run
+from .bind_one import failed_run, too_much
 from .requests import OpenRequests
 
 JOBS_A_PART = 500
@@ -50,7 +51,8 @@ class FolderReading(Protocol):
 
 
 class Limits(Protocol):
-    """What guards one piece of work: the process dies when it takes too much."""
+    """What guards one piece of work: it ends with OutOfLimits, or its process does, when it takes
+    too much."""
 
     def __enter__(self) -> Any:
         """The work begins."""
@@ -142,8 +144,8 @@ class Binder:
         try:
             with self._limits():
                 return self._bind(item)
-        except (MemoryError, RecursionError):
-            return failed_run(item, TOO_MUCH)
+        except (MemoryError, RecursionError, OutOfLimits):
+            return failed_run(item, too_much(item.job.job_id))
 
     def _folder(self, ask: LoadFolder, known: dict[str, str]) -> list[FolderLoaded]:
         """Load the folder and cut it into parts; of jobs the scheduler has only the hash goes."""

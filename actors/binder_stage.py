@@ -5,24 +5,28 @@ The core (`binder.py`) is hosted by the common stage. Called by `roles.py`; noth
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from ..conf.check import check_loaded
 from ..conf.folder import FileProblem, FolderCache, LoadedFolder, load_folder
+from ..conf.folder_cache import CACHE_FORMAT
+from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs.actions import Action
 from ..jobs.calendars import Calendar
+from ..jobs.condition_rules import ConditionRules
 from ..jobs.programs import TimeoutSpec
 from ..jobs.run import NewRun
 from ..messages.binding import BindOne, FolderProblem, LoadedJob
 from .bind_one import bind_one
 from .binder import Binder, Folder, Limits
-from .limits import WorkLimit
+from .limits import Interrupting, Together, WorkLimit
+from .template_functions import load_templates
 
-# Of processor time, for a whole folder: a template in it may be one that never ends.
+# Of processor time, for a whole folder; a job whose templates never end is found out long before.
 FOLDER_S = 60.0
 
 
@@ -38,9 +42,27 @@ class FolderOnDisk:
         cache_file: str | os.PathLike[str] | None,
         calendars: Mapping[str, Calendar],
         limits: Callable[[], Limits],
+        *,
+        job_limits: Limits | None = None,
+        rules: ConditionRules | None = None,
+        templates: TemplateSettings = NO_TEMPLATES,
     ) -> None:
+        """Read what was found well before.
+
+        Args:
+            cache_file: where what was read is kept; None: nowhere.
+            calendars: those of files, by name.
+            limits: entered around the whole of a load.
+            job_limits: entered around the check of each job that has templates.
+            rules: what the settings say of conditions. They and the next, what templates have
+                besides their own names, are a part of what was found well.
+            templates: see `rules`.
+        """
         self._calendars = calendars
         self._limits = limits
+        self._job_limits = job_limits if job_limits is not None else nullcontext()
+        self._rules = rules
+        self._templates = templates
         self._cache: FolderCache | None = None
         self._good_file: Path | None = None
         self._good = ""
@@ -48,7 +70,7 @@ class FolderOnDisk:
             self._cache = FolderCache(cache_file)
             self._cache.load()
             self._good_file = Path(f"{os.fspath(cache_file)}.good")
-            with contextlib.suppress(OSError, ValueError):
+            with suppress(OSError, ValueError):
                 self._good = self._good_file.read_text("ascii")
 
     def __call__(self, path: str, now_us: int) -> Folder:
@@ -68,18 +90,20 @@ class FolderOnDisk:
         digest = self._digest(folder)
         if not folder.problems and digest == self._good:
             return []
-        problems = check_loaded(path, folder, now_us, self._calendars)
+        calendars = self._calendars
+        problems = check_loaded(path, folder, now_us, calendars, self._rules, self._job_limits)
         if not problems:
             self._good = digest
             # It spares work and no more: where it cannot be written the set is checked again.
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 if self._good_file is not None:
                     self._good_file.write_text(digest, "ascii")
         return [_problem(problem) for problem in problems]
 
     def _digest(self, folder: LoadedFolder) -> str:
         """Return the name of a set of jobs with the calendars they may use."""
-        digest = hashlib.sha256(repr(sorted(folder.hashes.items())).encode())
+        known = (CACHE_FORMAT, self._rules, self._templates, sorted(folder.hashes.items()))
+        digest = hashlib.sha256(repr(known).encode())
         for name in sorted(self._calendars):
             calendar = self._calendars[name]
             digest.update(repr((name, sorted(vars(calendar).items(), key=str))).encode())
@@ -93,6 +117,8 @@ def make_binder(
     incarnation: str,
     default_timeout: TimeoutSpec | None = None,
     actions: tuple[Action, ...] = (),
+    rules: ConditionRules | None = None,
+    templates: TemplateSettings = NO_TEMPLATES,
     limited: bool = True,
 ) -> Binder:
     """Return the binder's core for this process.
@@ -101,19 +127,33 @@ def make_binder(
         cache_file: where what was read of folders is kept; None: nowhere.
         default_timeout: for programs that name none; the scheduler is given the same.
         actions: those of every run besides its job's own; the scheduler is given the same.
+        rules: what the settings say of conditions; the scheduler is given the same.
+        templates: the functions and filters that templates have besides their own.
         limited: end the process when a run or the folder takes too much processor time; False
             where the process is shared with other roles. Its memory is bounded by who starts it.
+
+    Raises:
+        UserError: a function or filter cannot be had.
     """
+    load_templates(templates)
 
     def bind(item: BindOne) -> NewRun:
-        return bind_one(item, calendars, default_timeout, actions)
+        return bind_one(item, calendars, default_timeout, actions, rules)
 
     def folder_limit() -> Limits:
         return WorkLimit(FOLDER_S)
 
-    load = FolderOnDisk(cache_file, calendars, folder_limit if limited else contextlib.nullcontext)
-    limits = WorkLimit if limited else contextlib.nullcontext
-    return Binder(load, bind, limits, incarnation=incarnation)
+    interrupting = Interrupting() if limited else None
+    load = FolderOnDisk(
+        cache_file,
+        calendars,
+        folder_limit if limited else nullcontext,
+        job_limits=interrupting,
+        rules=rules,
+        templates=templates,
+    )
+    limits: Limits = Together(interrupting) if interrupting is not None else nullcontext()
+    return Binder(load, bind, lambda: limits, incarnation=incarnation)
 
 
 def _problem(problem: FileProblem) -> FolderProblem:

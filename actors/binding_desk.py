@@ -19,7 +19,7 @@ from ..jobs.programs import TimeoutSpec
 from ..jobs.run import NewRun
 from ..messages.binding import Bind, BindOne, BoundRuns
 from ..messages.post import BINDER, Post
-from .bind_one import TOO_MUCH, bind_one, failed_run
+from .bind_one import bind_one, failed_run, too_much
 from .definitions import Definitions
 from .requests import OpenRequests
 
@@ -155,7 +155,8 @@ class BindingDesk:
             asked[0].deaths += 1
             if asked[0].deaths >= DEATHS:
                 one = asked.pop()
-                one.task.fill(one.place, failed_run(one.item, TOO_MUCH))
+                sentence = too_much(one.item.job.job_id)
+                one.task.fill(one.place, failed_run(one.item, sentence))
         self._one_by_one = max(self._one_by_one, len(asked))
         self._queue.extendleft(reversed(asked))
 

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 import pykka
 
-from ..conf.check import check_loaded
-from ..conf.folder import FolderCache, load_folder
+from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs.actions import Action
-from ..jobs.calendars import Calendar
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.programs import TimeoutSpec
-from ..jobs.run import NewRun
 from ..jobs.templates import expand
-from ..messages.binding import BindOne, FolderProblem, LoadedJob
 from ..messages.post import (
     BINDER,
     CHECKER,
@@ -38,14 +33,12 @@ from ..store.sqlite import BUSY_MS, SqliteReader, SqliteWriter
 from ..wire.place import Place
 from ..wire.ports import Context
 from . import clock
-from .bind_one import bind_one
-from .binder import Binder, Folder
+from .binder_stage import make_binder
 from .checker import Checker
 from .core import Core
 from .housekeeping import CHECKS
 from .ledger import Ledger
 from .ledger_stage import LedgerStage
-from .limits import WorkLimit
 from .link import Link
 from .ports import PORTS
 from .rescans import Watch
@@ -105,6 +98,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     default_timeout: TimeoutSpec | None = None
     actions: tuple[Action, ...] = ()
     rules: ConditionRules = ConditionRules()
+    templates: TemplateSettings = NO_TEMPLATES
     job_watch: Watch = "off"
 
 
@@ -218,14 +212,16 @@ def _scheduler(props: Props) -> Core:
 
 def _binder(props: Props) -> Core:
     terms = props.terms
-    folders = JobFolders(terms.cache, terms.window.calendars, terms.rules)
-
-    def bind(item: BindOne) -> NewRun:
-        calendars, timeout = terms.window.calendars, terms.default_timeout
-        return bind_one(item, calendars, timeout, terms.actions, terms.rules)
-
-    limit = WorkLimit if props.alone else nullcontext
-    return Binder(folders.load, bind, limit, incarnation=props.incarnation)
+    return make_binder(
+        terms.cache,
+        terms.window.calendars,
+        incarnation=props.incarnation,
+        default_timeout=terms.default_timeout,
+        actions=terms.actions,
+        rules=terms.rules,
+        templates=terms.templates,
+        limited=props.alone,
+    )
 
 
 def _responder(props: Props) -> Core:
@@ -242,37 +238,3 @@ CORES: dict[str, Callable[[Props], Core]] = {
     RESPONDER: _responder,
     CHECKER: _checker,
 }
-
-
-class JobFolders:
-    """Reads and checks the job folder for the binder, remembering files that have not changed."""
-
-    def __init__(
-        self, cache: str, calendars: Mapping[str, Calendar], rules: ConditionRules
-    ) -> None:
-        self._cache = FolderCache(cache)
-        self._cache.load()
-        self._calendars = calendars
-        self._rules = rules
-
-    def load(self, path: str, now_us: int) -> Folder:
-        """Return the folder as it is; see `binder.FolderReading`."""
-        found = load_folder(path, self._cache)
-        self._cache.save()
-        problems = check_loaded(path, found, now_us, self._calendars, self._rules)
-        return Folder(
-            jobs=[
-                LoadedJob(job_id=job_id, hash=found.hashes[job_id], job=job)
-                for job_id, job in found.jobs.items()
-            ],
-            problems=[
-                FolderProblem(
-                    path=problem.path,
-                    line=problem.line,
-                    column=problem.column,
-                    sentence=problem.sentence,
-                    job_id=problem.job_id,
-                )
-                for problem in problems
-            ],
-        )

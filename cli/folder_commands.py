@@ -43,6 +43,8 @@ def check(
     clocks leap over, calendars that end, schedules that make the same run, dependencies nothing
     makes runs of. Without FOLDER the one of the settings is checked.
     """
+    from ..actors.limits import Interrupting
+    from ..actors.template_functions import load_templates
     from ..conf.check import lint_folder
     from .offline import calendars_of, now_us, read_settings
 
@@ -51,12 +53,15 @@ def check(
         folder = settings.job_dir
     if folder is None:
         raise click.UsageError("missing argument FOLDER: expected a folder of jobs, or --config")
+    if settings is not None:
+        load_templates(settings.templates)
     problems = lint_folder(
         folder,
         now_us(),
         calendars_of(settings),
         dependencies_scheduled=scheduled,
         rules=None if settings is None else settings.conditions.rules,
+        limits=Interrupting(),
     )
     if as_json:
         print_json(

@@ -88,6 +88,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         default_timeout=settings.program.timeout,
         actions=settings.actions,
         rules=settings.conditions.rules,
+        templates=settings.templates,
         job_watch=settings.job_watch,
     )
     return ServerTerms(

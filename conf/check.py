@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 from msgspec.structs import replace
 
 from ..jobs.calendars import Calendar
-from ..jobs.checks import Problem, check_jobs
+from ..jobs.checks import NO_LIMITS, Problem, check_jobs
 from ..jobs.checks_scheduled import check_dependencies_scheduled
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.lint import lint_jobs
@@ -22,6 +24,7 @@ def check_folder(
     now_us: int,
     calendars: Mapping[str, Calendar] = NO_CALENDARS,
     cache: FolderCache | None = None,
+    limits: AbstractContextManager[Any] = NO_LIMITS,
 ) -> list[FileProblem]:
     """Return all problems of a job folder, sorted by place; empty when it may be used.
 
@@ -30,8 +33,9 @@ def check_folder(
         now_us: the time after which schedules are tried.
         calendars: the calendars that files hold, by name.
         cache: as for `load_folder`.
+        limits: as for `check_jobs`.
     """
-    return check_loaded(path, load_folder(path, cache), now_us, calendars)
+    return check_loaded(path, load_folder(path, cache), now_us, calendars, limits=limits)
 
 
 def check_loaded(
@@ -40,6 +44,7 @@ def check_loaded(
     now_us: int,
     calendars: Mapping[str, Calendar] = NO_CALENDARS,
     rules: ConditionRules | None = None,
+    limits: AbstractContextManager[Any] = NO_LIMITS,
 ) -> list[FileProblem]:
     """Return the problems of a folder that was loaded, those of the load included.
 
@@ -48,7 +53,7 @@ def check_loaded(
     broken = {problem.job_id for problem in loaded.problems if problem.job_id is not None}
     broken |= loaded.unread
     found = list(loaded.problems)
-    for problem in check_jobs(loaded.jobs, calendars, now_us, broken, rules):
+    for problem in check_jobs(loaded.jobs, calendars, now_us, broken, rules, limits):
         found.append(_placed(path, problem))
     return _sorted(found)
 
@@ -60,6 +65,7 @@ def lint_folder(
     *,
     dependencies_scheduled: bool = False,
     rules: ConditionRules | None = None,
+    limits: AbstractContextManager[Any] = NO_LIMITS,
 ) -> list[FileProblem]:
     """Return errors and warnings of a job folder, sorted by place.
 
@@ -72,9 +78,10 @@ def lint_folder(
         dependencies_scheduled: it is also an error when what a run of the coming day depends on is
             not scheduled itself.
         rules: as for `check_loaded`.
+        limits: as for `check_jobs`.
     """
     loaded = load_folder(path)
-    found = check_loaded(path, loaded, now_us, calendars, rules)
+    found = check_loaded(path, loaded, now_us, calendars, rules, limits)
     bad = {problem.job_id for problem in found}
     jobs = {job_id: job for job_id, job in loaded.jobs.items() if job_id not in bad}
     more = lint_jobs(jobs, calendars, now_us)

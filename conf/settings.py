@@ -25,6 +25,7 @@ from ..jobs.reading import At, Fields, KeyPath, Told, filled, many, shown
 from ..jobs.schedule_types import CatchUp
 from ..jobs.times import SECOND_US, parse_duration
 from .condition_settings import ConditionSettings, take_conditions
+from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
 from .yaml_reader import Document, YamlError, read_yaml
 
 DAY_US = 86_400 * SECOND_US
@@ -104,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checks: ChecksSettings = ChecksSettings()
     job_watch: Literal["off", "notify", "auto"] = "off"
     conditions: ConditionSettings = ConditionSettings()
+    templates: TemplateSettings = NO_TEMPLATES
 
 
 def load_settings(
@@ -204,6 +206,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     checks = fields.take("checks", _checks, ChecksSettings())
     conditions = take_conditions(fields)
     job_watch = fields.take("job_watch", _watch, "off")
+    templates = take_templates(fields, base)
     _told(fields.at)
     if runs.lookback_us is None:
         runs = RunsSettings(lookback_us=old_lookback_us)
@@ -220,6 +223,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         checks=checks,
         job_watch=job_watch,
         conditions=conditions,
+        templates=templates,
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -19,17 +20,17 @@ from .binding import bind, check_args, schedule_args
 from .calendars import Calendar
 from .condition_rules import ConditionRules
 from .conditions import AllOf, Condition, Dependency, MaxRunning, leaves
-from .errors import UserError
+from .errors import OutOfLimits, UserError
 from .job import Job
 from .params import why_not
 from .programs import Process, Shell
 from .reading import KeyPath
 from .schedules import next_fire
-from .template_values import names
-from .templates import check_syntax, is_template
+from .templates import builtins, check_syntax, is_template
 
 # What a job is called while it is only checked.
 NO_RUN = "None"
+NO_LIMITS: AbstractContextManager[Any] = nullcontext()
 _NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 
@@ -53,6 +54,7 @@ def check_jobs(
     now_us: int,
     broken: Iterable[str] = (),
     rules: ConditionRules | None = None,
+    limits: AbstractContextManager[Any] = NO_LIMITS,
 ) -> list[Problem]:
     """Return the problems of jobs, in the order of job IDs; empty when there are none.
 
@@ -62,8 +64,10 @@ def check_jobs(
         now_us: the time after which schedules are tried.
         broken: IDs of jobs that exist but could not be read; what depends on them is left alone.
         rules: what the settings say of conditions; None: they are not known.
+        limits: entered around the check of each job whose templates are rendered: it may end that
+            work with OutOfLimits or MemoryError, which is a problem of the job.
     """
-    checker = _Checker(jobs, calendars, now_us, frozenset(broken), rules)
+    checker = _Checker(jobs, calendars, now_us, frozenset(broken), rules, limits)
     found = [problem for job_id in sorted(jobs) for problem in checker.job(jobs[job_id])]
     found += _cycles(jobs)
     found.sort(key=lambda problem: problem.job_id)
@@ -80,14 +84,26 @@ class _Checker:
         now_us: int,
         broken: frozenset[str],
         rules: ConditionRules | None,
+        limits: AbstractContextManager[Any],
     ) -> None:
         self._jobs, self._calendars, self._now_us = jobs, calendars, now_us
         self._broken = broken
         self._rules = rules
-        self._builtins = frozenset(names(calendars)) | {"run_id", "job_id", "range"}
+        self._limits = limits
+        self._builtins = frozenset(builtins(calendars)) | {"run_id", "job_id", "range"}
 
-    def job(self, job: Job) -> Iterator[Problem]:
-        """Yield the problems of a job."""
+    def job(self, job: Job) -> list[Problem]:
+        """Return the problems of a job."""
+        if not binding.needs_templates(job):
+            return list(self._problems(job))
+        try:
+            with self._limits:
+                return list(self._problems(job))
+        except (OutOfLimits, MemoryError):
+            said = "templates: took longer or more memory than allowed: expected less work"
+            return [Problem(job_id=job.job_id, sentence=said)]
+
+    def _problems(self, job: Job) -> Iterator[Problem]:
         yield from self._defaults(job)
         broken_rules = list(self._rules_of_conditions(job))
         yield from broken_rules

@@ -9,3 +9,11 @@ class CallsheetError(Exception):
 
 class UserError(CallsheetError):
     """The user's fault: shown as its sentence alone, never with a traceback."""
+
+
+class OutOfLimits(BaseException):
+    """Work on other people's templates took more time than it may have.
+
+    Raised into the work from outside, wherever it is. It is no Exception: neither a template nor
+    the code that renders one may take it for an error of theirs and go on.
+    """

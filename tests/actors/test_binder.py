@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.actors.bind_one import TOO_MUCH, bind_one
+from callsheet.actors.bind_one import bind_one, too_much
 from callsheet.actors.binder import Binder, Folder
 from callsheet.actors.binder_stage import FolderOnDisk, make_binder
 from callsheet.jobs.job import Job
@@ -138,7 +138,7 @@ def test_a_run_that_takes_too_much_memory_gets_the_error() -> None:
         raise MemoryError
 
     [answer] = ask(a_binder(bind=bind), Bind(request=1, items=[an_item(a_job("a"))]))
-    assert answer.runs[0].error == TOO_MUCH
+    assert answer.runs[0].error == too_much("a")
 
 
 def test_what_cannot_be_bound_carries_its_error() -> None:
@@ -181,12 +181,22 @@ def test_what_is_wrong_between_jobs_is_found_even_after_a_good_load(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_template_bomb_ends_the_process_by_the_limit() -> None:
+def test_a_template_without_end_is_an_error_run_and_the_binder_goes_on() -> None:
+    binder = make_binder(None, {}, incarnation="b")
+    items = [an_item(a_job("a", BOMB)), an_item(a_job("b"), "r2")]
+    first, second = ask(binder, Bind(request=1, items=items))[0].runs
+    assert first.error == too_much("a")
+    assert second.error is None
+
+
+@pytest.mark.slow
+def test_a_template_that_cannot_be_interrupted_ends_the_process() -> None:
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(BaseException):
             binder = make_binder(None, {}, incarnation="b")
-            binder.receive(SCHEDULER, Bind(request=1, items=[an_item(a_job("a", BOMB))]), 0)
+            job = a_job("a", "{{ [[0] * 100000] * 100000 }}")
+            binder.receive(SCHEDULER, Bind(request=1, items=[an_item(job)]), 0)
         os._exit(0)
     _, status = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(status)

@@ -15,7 +15,8 @@ def run(work: str) -> subprocess.CompletedProcess[str]:
     """Run Python code beside a stage's usual thread and return what became of it."""
     code = f"""
 import threading
-from callsheet.actors.limits import WorkLimit, limit_memory
+from callsheet.actors.limits import Interrupting, Together, WorkLimit, limit_memory
+from callsheet.jobs.errors import OutOfLimits
 def work():
     {work}
 thread = threading.Thread(target=work)
@@ -42,3 +43,54 @@ def test_work_in_time_goes_on_and_what_follows_is_not_limited() -> None:
 def test_memory_beyond_the_limit_is_not_had() -> None:
     done = run("limit_memory(500 * 2**20); x = bytearray(2**30)")
     assert "MemoryError" in done.stderr
+
+
+def test_work_without_end_is_interrupted_and_the_process_goes_on() -> None:
+    done = run("""
+    limits = Interrupting(0.2)
+    for _ in range(2):
+        try:
+            with limits: [None for _ in iter(int, 1)]
+        except OutOfLimits:
+            print("interrupted")
+    with limits: print("next")""")
+    assert (done.stdout, done.stderr) == ("interrupted\ninterrupted\nnext\nalive\n", "")
+
+
+def test_nothing_is_raised_into_what_comes_after_the_work() -> None:
+    done = run("""
+    import time
+    limits = Interrupting(0.1)
+    for _ in range(20):
+        try:
+            with limits:
+                while time.thread_time() - limits._until_s + 0.1 < 0.2: pass
+        except OutOfLimits:
+            pass
+        try:
+            sum(range(200_000))
+        except OutOfLimits:
+            print("too late")""")
+    assert (done.stdout, done.stderr) == ("alive\n", "")
+
+
+def test_waiting_is_not_counted_as_work() -> None:
+    done = run("with Interrupting(0.1): threading.Event().wait(0.5); print('waited')")
+    assert (done.stdout, done.stderr) == ("waited\nalive\n", "")
+
+
+def test_work_may_make_the_process_grow_only_so_far() -> None:
+    done = run("""
+    limits = Interrupting(5, grow_bytes=50 * 2**20)
+    try:
+        with limits: bytearray(100 * 2**20)
+    except MemoryError:
+        print("refused")
+    bytearray(100 * 2**20)""")
+    assert (done.stdout, done.stderr) == ("refused\nalive\n", "")
+
+
+def test_work_that_cannot_be_interrupted_ends_the_process() -> None:
+    done = run("with Together(Interrupting(0.1), 0.5): str([[0] * 10**5] * 10**5)")
+    assert done.returncode == -signal.SIGPROF
+    assert done.stdout == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scheduler_world import MINUTE, SECOND, SchedulerWorld, a_job, every
 
-from callsheet.actors.bind_one import TOO_MUCH
+from callsheet.actors.bind_one import too_much
 from callsheet.actors.scheduler_wishes import ad_hoc_id
 from callsheet.jobs.conditions import Dependency
 from callsheet.jobs.programs import Shell
@@ -150,7 +150,7 @@ def test_a_run_that_kills_the_binder_gets_the_error_and_no_other(seed: int) -> N
         world.web.wish(_wish("fine", f"f{n}"))
     world.wait_until(lambda: len(world.web.answers) == 6, 300)
     for n in range(3):
-        assert world.web.answers[f"b{n}"].runs[0].message == TOO_MUCH
+        assert world.web.answers[f"b{n}"].runs[0].message == too_much("bomb")
         assert world.web.answers[f"f{n}"].runs[0].message is None
     # Thrice for each: in company, and twice alone; the wire doubles some of the requests.
     assert world.kills[BINDER] <= 18
