@@ -11,6 +11,7 @@ TABLE = {
     "check-jobs": ("folder_commands:check", "The same, by Apsis's name."),
     "create": ("folder_commands:create", "Create a database."),
     "doctor": ("doctor:doctor", "Say what this installation is made of, and what is wrong."),
+    "import": ("import_commands:group", "Take over crontabs and Apsis installations."),
     "reload-jobs": ("folder_commands:reload_jobs", "Read the job folder again."),
     "restart": ("server_commands:restart", "Restart the server."),
     "serve": ("serve_command:serve_command", "Run a server in the foreground."),

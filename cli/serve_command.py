@@ -53,6 +53,10 @@ def run(
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
     settings = load_settings(config, override)
+    for key, near in settings.unknown:
+        if near:
+            log = logging.getLogger("callsheet.serve")
+            log.warning("settings: unknown key %s is ignored: did you mean %s?", key, near)
     if bind:
         settings = replace(settings, bind=bind)
     return serve(settings, inline=inline)

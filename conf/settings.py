@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from ..jobs.actions import Action
 from ..jobs.errors import UserError
@@ -24,6 +25,7 @@ from ..jobs.programs import TimeoutSpec
 from ..jobs.reading import At, Fields, KeyPath, Told, filled, many, shown
 from ..jobs.schedule_types import CatchUp
 from ..jobs.times import SECOND_US, parse_duration
+from .apsis_settings import check_apsis_keys, unknown_keys
 from .condition_settings import ConditionSettings, take_conditions
 from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
 from .yaml_reader import Document, YamlError, read_yaml
@@ -90,6 +92,7 @@ class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. Paths are absolute; `state_dir` holds sockets, spools and outputs.
 
+    `unknown` are keys that are ignored, each with the known one it is much like, or empty.
     `job_watch`: what happens when the job folder changes: nothing, it is said, or it is loaded.
     """
 
@@ -104,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind: tuple[str, ...] = DEFAULT_BIND
     checks: ChecksSettings = ChecksSettings()
     job_watch: Literal["off", "notify", "auto"] = "off"
+    unknown: tuple[tuple[str, str], ...] = ()
     conditions: ConditionSettings = ConditionSettings()
     templates: TemplateSettings = NO_TEMPLATES
 
@@ -128,8 +132,10 @@ def load_settings(
     overridden = [_override(data, text) for text in overrides]
     base = Path.cwd() if path is None else Path(path).absolute().parent
     problems: list[tuple[KeyPath, str]] = []
+    read: list[Fields] = []
     try:
-        return _settings(Fields(data, At((), problems)), base)
+        settings = _settings(Fields(data, At((), problems, read)), base)
+        return replace(settings, unknown=unknown_keys(read))
     except Told:
         pass
     lines = []
@@ -204,6 +210,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     program = fields.take("program", _program, ProgramSettings())
     bind = fields.take("bind", many(_address), DEFAULT_BIND)
     checks = fields.take("checks", _checks, ChecksSettings())
+    check_apsis_keys(fields)
     conditions = take_conditions(fields)
     job_watch = fields.take("job_watch", _watch, "off")
     templates = take_templates(fields, base)

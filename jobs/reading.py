@@ -29,17 +29,24 @@ class Told(UserError):
 
 
 class At:
-    """A place in nested data: its key path, and the list its problems go to."""
+    """A place in nested data: its key path, and the list its problems go to. `read`, if given,
+    gets every mapping that is read there or below."""
 
-    __slots__ = ("path", "problems")
+    __slots__ = ("path", "problems", "read")
 
-    def __init__(self, path: KeyPath, problems: list[tuple[KeyPath, str]]) -> None:
+    def __init__(
+        self,
+        path: KeyPath,
+        problems: list[tuple[KeyPath, str]],
+        read: list[Fields] | None = None,
+    ) -> None:
         self.path = path
         self.problems = problems
+        self.read = read
 
     def key(self, key: str | int) -> At:
         """Return the place of an entry."""
-        return At((*self.path, key), self.problems)
+        return At((*self.path, key), self.problems, self.read)
 
     def fail(self, sentence: str, *, key: str | int | None = None) -> None:
         """Record a problem; `key` moves its position, not its words, to an entry."""
@@ -57,6 +64,8 @@ class Fields:
         self.at = at
         self._taken: set[str] = set(known)
         self._before = len(at.problems)
+        if at.read is not None:
+            at.read.append(self)
 
     @overload
     def take(self, key: str, read: Reader[T], default: None, *, null: bool = ...) -> T | None: ...
@@ -97,6 +106,15 @@ class Fields:
                 self.at.fail(f"unexpected keys: {key}{self._hint(key)}", key=key)
         if len(self.at.problems) > self._before:
             raise Told
+
+    def unknown(self) -> dict[str, str]:
+        """Return the keys that nobody took, each with the known one it is much like, or empty."""
+        known = sorted(self._taken)
+        return {
+            str(key): "".join(difflib.get_close_matches(str(key), known, n=1, cutoff=0.75))
+            for key in self.data
+            if key not in self._taken
+        }
 
     def _hint(self, key: Any) -> str:
         near = difflib.get_close_matches(str(key), sorted(self._taken), n=1)

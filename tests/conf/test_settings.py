@@ -104,6 +104,26 @@ def test_other_forms_are_read(tmp_path, text, read, expected):
         ("database: {timeout: -30s}", "1:12: database.timeout has negative duration: -30s"),
         ("database: {timeout: 0}", "1:12: database.timeout: is 0: expected a duration of more"),
         ("database: [x]", "1:1: database: a list: expected a string"),
+        (
+            "procstar: {agent: {connection: {start_timeout: -1}}}",
+            "1:33: procstar.agent.connection.start_timeout has negative duration: -1",
+        ),
+        (
+            "procstar: {agent: {run: {output_interval: soon}}}",
+            "1:26: procstar.agent.run.output_interval: duration 'soon'",
+        ),
+        (
+            "procstar: {agent: {resource_defaults: {mem_max_gb: 0}}}",
+            "1:40: procstar.agent.resource_defaults.mem_max_gb: 0: expected more than 0",
+        ),
+        ("procstar: {agent: {server: {port: x}}}", "1:29: procstar.agent.server.port: 'x'"),
+        (
+            "procstar: {agent: {ecs: {region: x}}}",
+            "1:20: procstar.agent.ecs: missing keys: cluster",
+        ),
+        ("python: {gc: {enabled: 3}}", "1:15: python.gc.enabled: 3: expected true or false"),
+        ("host_groups: [a]", "1:1: host_groups: a list: expected a mapping"),
+        ("host_groups: {a: {type: single}}", "1:15: host_groups.a: null: expected a string"),
         ("job_watch: yes", "1:1: job_watch: 'yes': expected off, notify or auto"),
         ("job_dir: 3", "1:1: job_dir: 3: expected a string; write '3'"),
         ("runs: {lookback: 1h}", "1:8: runs.lookback: '1h': expected a number of seconds"),
@@ -199,3 +219,50 @@ def test_a_wrong_override_is_told_without_a_place_in_the_file(tmp_path, override
 def test_pools_have_names_and_sizes(tmp_path, text, said):
     with pytest.raises(SettingsError, match=said):
         load_settings(a_file(tmp_path, text))
+
+
+FROM_APSIS = """
+job_dir: jobs
+database: {path: apsis.db, timeout: 10}
+runs_lookback: 86400
+schedule: {horizon: 86400, since: now, max_age: 1h}
+waiting: {max_time: 1h}
+action: []
+program: {timeout: {duration: 1h, signal: SIGINT}}
+procstar:
+  agent:
+    enable: true
+    server:
+      host: "*"
+      port: 59789
+      access_token: secret
+      tls: {cert_path: a.cert, key_path: a.key}
+    connection: {start_timeout: 10s, reconnect_timeout: 1h}
+    run: {update_interval: 10, output_interval: 5s}
+    sudo: {argv: [/usr/bin/sudo, --preserve-env]}
+    resource_defaults: {mem_max_gb: 1.5}
+    ecs:
+      {cluster_name: a, container_name: a, default_task_definition: a, region: a,
+       aws_account_id: 1, ebs_volume_role: a, log_group: a, log_stream_prefix: a,
+       default_mem_gb: 1, default_vcpu: 1, default_disk_gb: 1, max_mem_gb: 2, retain_ebs: false}
+python: {gc: {enabled: true, threshold: [700, 10, 10]}}
+host_groups: {a: host1, b: [host1, host2], c: {type: round-robin, hosts: [host1]}}
+smtp: {host: localhost}
+"""
+
+
+def test_every_key_of_apsis_is_accepted_and_known(tmp_path):
+    found = load_settings(a_file(tmp_path, FROM_APSIS))
+    assert found.unknown == ()
+    assert found.runs.lookback_us == 86_400 * S
+    assert found.database.path == tmp_path / "apsis.db"
+
+
+def test_keys_that_mean_nothing_are_kept_with_what_they_are_much_like(tmp_path):
+    text = "jobdir: x\nschedule: {horizn: 1d, ahead: 3}\nprocstar: {agent: {sever: {}}}\nzebra: 1\n"
+    assert dict(load_settings(a_file(tmp_path, text)).unknown) == {
+        "jobdir": "job_dir",
+        "schedule.horizn": "schedule.horizon",
+        "procstar.agent.sever": "procstar.agent.server",
+        "zebra": "",
+    }
