@@ -9,6 +9,7 @@ import pytest
 from scheduler_world import HOUR, MINUTE, SECOND, SchedulerWorld, a_job, every
 
 from callsheet.actors.window import Window
+from callsheet.jobs.misfire import Misfire
 from callsheet.jobs.programs import NoOp
 from callsheet.jobs.states import State
 from callsheet.jobs.times import format_time
@@ -95,7 +96,7 @@ def test_a_job_that_was_removed_is_said_with_the_reload():
 
 
 def test_times_left_out_after_a_long_downtime_are_said():
-    world = a_world(a_job("a", every(60)), window=Window(max_age_us=2 * HOUR))
+    world = a_world(a_job("a", every(60)), window=Window(misfire=Misfire(max_age_us=2 * HOUR)))
     at_us = next_hour(world, 30)
     for address in (SCHEDULER, LEDGER):
         world.kill(address, 48 * HOUR)
