@@ -10,6 +10,7 @@ from ..jobs.actions import Action
 from ..jobs.binding import full_args, new_run
 from ..jobs.calendars import Calendar
 from ..jobs.condition_rules import ConditionRules
+from ..jobs.deadlines import due_of
 from ..jobs.errors import UserError
 from ..jobs.job import Job
 from ..jobs.params import ParamSpec
@@ -77,6 +78,8 @@ def failed_run(item: BindOne, sentence: str) -> NewRun:
         definition=item.definition,
         stop_us=item.stop_us,
         labels=item.job.labels,
+        actions=item.job.actions,
+        due=due_of(item.job.deadline, item.schedule_us),
         rerun_of=item.rerun_of,
         ad_hoc=item.job.ad_hoc,
         priority=item.job.priority,

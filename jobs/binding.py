@@ -16,6 +16,7 @@ from .bind_conditions import ConditionBinder, condition_texts, needs_calendar
 from .bound_conditions import BoundCondition
 from .calendars import Calendar
 from .condition_rules import ConditionRules
+from .deadlines import due_of
 from .errors import UserError
 from .job import Job
 from .params import needs_limits, why_not, with_defaults
@@ -178,6 +179,7 @@ def new_run(
         "ad_hoc": job.ad_hoc,
         "priority": job.priority,
         "waiting_max_us": job.waiting_max_us,
+        "due": due_of(job.deadline, schedule_us),
     } | extra
     try:
         bound = bind(
@@ -191,7 +193,8 @@ def new_run(
             rules=rules,
         )
     except BindingError as error:
-        return NewRun(**fields, error=str(error))
+        # Somebody may wait to hear of just this.
+        return NewRun(**fields, actions=job.actions, error=str(error))
     return NewRun(**fields, program=bound.program, conds=bound.conds, actions=bound.actions)
 
 

@@ -16,6 +16,8 @@ import msgspec
 from msgspec.structs import replace
 
 from . import binding
+from .action_texts import texts_of
+from .actions import ScheduleAction
 from .binding import bind, check_args, schedule_args
 from .calendars import Calendar
 from .condition_rules import ConditionRules
@@ -214,7 +216,14 @@ class _Checker:
 
     def _actions(self, job: Job) -> Iterator[Problem]:
         for index, action in enumerate(job.actions):
-            yield from self._reference(job, "action", action.job_id, action.args, ("action", index))
+            where: KeyPath = ("action", index)
+            if isinstance(action, ScheduleAction):
+                yield from self._reference(job, "action", action.job_id, action.args, where)
+            for text in texts_of(action):
+                try:
+                    check_syntax(text)
+                except UserError as error:
+                    yield Problem(job_id=job.job_id, sentence=f"action: {error}", key_path=where)
 
     def _reference(
         self, job: Job, what: str, job_id: str, args: Mapping[str, str] | None, where: KeyPath

@@ -8,6 +8,7 @@ import msgspec
 
 from .actions import Action
 from .conditions import Condition
+from .deadlines import Deadline
 from .params import ParamSpec
 from .programs import Program
 from .schedules import Schedule
@@ -32,6 +33,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     param_specs: dict[str, ParamSpec] = {}
     priority: int = 0
     waiting_max_us: int | None = None
+    deadline: Deadline | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:

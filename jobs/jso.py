@@ -27,6 +27,7 @@ from .bound_conditions import (
     dependencies,
 )
 from .conditions import Condition
+from .deadlines import deadline_words
 from .job import Job
 from .params import spec_data
 from .programs import BoundNoOp, BoundProcess, BoundProgram, Program
@@ -36,7 +37,7 @@ from .schedule_types import Schedule
 from .schedule_words import describe
 from .states import State, api_state
 from .times import SECOND_US, format_daytime, format_time, format_time_ms
-from .unparse import action_data, condition_data, program_data, schedule_data
+from .unparse import action_data, condition_data, deadline_data, program_data, schedule_data
 from .words import action_words, condition_words, program_words
 
 BYTES_PER_GB = 10**9
@@ -108,6 +109,9 @@ def job_jso(job: Job, find_job: Callable[[str], Job | None] | None = None) -> di
     own: dict[str, Any] = {"priority": job.priority} if job.priority else {}
     if job.waiting_max_us is not None:
         own["waiting"] = {"max_time": job.waiting_max_us / SECOND_US}
+    if job.deadline is not None:
+        words = {"str": deadline_words(job.deadline)}
+        own["deadline"] = deadline_data(job.deadline) | words
     return own | {
         "job_id": job.job_id,
         "params": list(job.params),

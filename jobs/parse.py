@@ -19,12 +19,19 @@ from .job import Job
 from .params import Params, ParamSpec, check_given, params_data, read_params
 from .parse_actions import read_action, read_successor
 from .parse_conditions import read_condition, read_priority, read_waiting
+from .parse_deadlines import read_deadline
 from .parse_programs import read_program
 from .parse_schedules import read_schedule
 from .reading import At, Fields, KeyPath, Told, filled, flag, many, shown, text, word
 from .schedules import Schedule
 from .times import SECOND_US
-from .unparse import action_data, condition_data, program_data, schedule_data
+from .unparse import (
+    action_data,
+    condition_data,
+    deadline_data,
+    program_data,
+    schedule_data,
+)
 
 DEEPEST_METADATA = 32
 HASH_CHARACTERS = 32
@@ -81,6 +88,7 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
     priority = fields.take("priority", read_priority, 0)
     actions = fields.take("action", many(read_action), ())
     successors = fields.take("successors", many(read_successor), ())
+    deadline = fields.take("deadline", read_deadline, None)
     metadata = fields.take("metadata", read_metadata, {})
     ad_hoc = fields.take("ad_hoc", flag, False)
     _check_args(schedules or (), specs, at, data.get("schedule"))
@@ -97,6 +105,7 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
         param_specs=specs,
         priority=priority,
         waiting_max_us=waiting_max_us,
+        deadline=deadline,
     )
 
 
@@ -166,6 +175,8 @@ def job_to_data(job: Job) -> dict[str, Any]:
         found["priority"] = job.priority
     if job.actions:
         found["action"] = [action_data(action) for action in job.actions]
+    if job.deadline is not None:
+        found["deadline"] = deadline_data(job.deadline)
     if job.metadata:
         found["metadata"] = job.metadata
     if job.ad_hoc:

@@ -8,6 +8,7 @@ import msgspec
 
 from .actions import Action
 from .conditions import BoundCondition
+from .deadlines import Due
 from .programs import BoundProgram
 from .states import FINISHED, State
 
@@ -22,6 +23,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     while such a run is still scheduled. `attempt` is 0 until the first start. `agent_id` is the
     agent of the current attempt. `waiting_max_us`: it may wait so long, None: as the settings say.
     `version` is the seq of the last event that changed the run.
+    `due` are its deadlines; those missed are in `meta["deadlines"]`.
     """
 
     run_id: str
@@ -52,6 +54,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     waiting_max_us: int | None = None
     cause: str | None = None
+    due: Due | None = None
 
     @property
     def number(self) -> int:
@@ -73,7 +76,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run as the scheduler hands it to the ledger: bound, or with the error that binding met.
 
     `run_id` comes from the block of numbers the ledger leased. `error` not None: the run is created
-    in state error with this sentence as its output.
+    in state error with this sentence as its output. `skipped` not None: it is created skipped, by a
+    policy, for this reason.
     """
 
     run_id: str
@@ -93,6 +97,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waiting_max_us: int | None = None
     error: str | None = None
     note: str | None = None
+    due: Due | None = None
+    skipped: str | None = None
 
 
 def args_key(args: dict[str, str]) -> str:

@@ -231,7 +231,7 @@ def _fire(schedule: Schedule, calendar: Calendar | None, moment: Moment, at_us: 
     args.setdefault("time", time)
     args["schedule_time"] = time
     stop = schedule.stop
-    return Fire(at_us=at_us, args=args, stop_us=None if stop is None else _stop_us(stop, at_us))
+    return Fire(at_us=at_us, args=args, stop_us=None if stop is None else stop_instant(stop, at_us))
 
 
 def _automatic(schedule: Schedule, calendar: Calendar | None, moment: Moment) -> dict[str, str]:
@@ -251,7 +251,7 @@ def _automatic(schedule: Schedule, calendar: Calendar | None, moment: Moment) ->
     return found | {"daytime": format_daytime(moment.daytime_s)}
 
 
-def _stop_us(stop: Stop, at_us: int) -> int:
+def stop_instant(stop: Stop, at_us: int) -> int:
     """Return when a run is to be stopped. A stop that the clocks leap over comes at the leap."""
     if isinstance(stop, StopAfter):
         return at_us + stop.duration_us

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from .actions import Action
+from .actions import (
+    Action,
+    CommandAction,
+    EmailAction,
+    NotifyAction,
+    ScheduleAction,
+    WebhookAction,
+    trigger_of,
+)
 from .conditions import (
     AllOf,
     AnyOf,
@@ -23,6 +31,7 @@ from .conditions import (
     SkipDuplicate,
     TimeWindow,
 )
+from .deadlines import Deadline
 from .programs import NoOp, Program, Shell, StopSpec
 from .schedule_types import (
     Cron,
@@ -33,6 +42,7 @@ from .schedule_types import (
     Interval,
     Options,
     Schedule,
+    Stop,
     StopAfter,
     options_of,
 )
@@ -197,10 +207,63 @@ def _moment_data(moment: Moment) -> dict[str, Any]:
 
 def action_data(action: Action) -> dict[str, Any]:
     """Return an action."""
-    states = None if action.states is None else [state.value for state in action.states]
-    return {
-        "type": "schedule",
-        "if": {"states": states},
-        "job_id": action.job_id,
-        "args": dict(action.args),
+    found = {"type": type(action).__struct_config__.tag, "if": _if_data(action)}
+    match action:
+        case ScheduleAction():
+            own: dict[str, Any] = {"job_id": action.job_id, "args": dict(action.args)}
+        case EmailAction():
+            own = {
+                "to": list(action.to),
+                "cc": list(action.cc) or None,
+                "from": action.sender,
+                "subject": action.subject,
+                "body": action.body,
+            }
+        case WebhookAction():
+            own = {
+                "url": action.url,
+                "method": action.method,
+                "headers": dict(action.headers) or None,
+                "body": action.body,
+                "secret": action.secret,
+            }
+        case CommandAction():
+            own = {
+                "argv": list(action.argv) or None,
+                "command": action.command,
+                "timeout": None if action.timeout_us is None else action.timeout_us / SECOND_US,
+            }
+        case NotifyAction():
+            own = {"service": action.service, "title": action.title, "body": action.body}
+    return found | {name: value for name, value in own.items() if value is not None}
+
+
+def _if_data(action: Action) -> dict[str, Any]:
+    """Return what an action waits for; `states` in any case, since readers of Apsis ask for it."""
+    found: dict[str, Any] = {
+        "states": None if action.states is None else [state.value for state in action.states]
     }
+    trigger = trigger_of(action)
+    if trigger.consecutive != 1:
+        found["consecutive"] = trigger.consecutive
+    if trigger.recovery:
+        found["recovery"] = True
+    if trigger.per != "job":
+        found["per"] = trigger.per
+    if trigger.deadlines:
+        found["deadline"] = list(trigger.deadlines)
+    return found
+
+
+def deadline_data(deadline: Deadline) -> dict[str, Any]:
+    """Return a job's deadlines as written in a job."""
+    found: dict[str, Any] = {}
+    for name in ("start_by", "finish_by"):
+        point: Stop | None = getattr(deadline, name)
+        if isinstance(point, StopAfter):
+            found[name] = point.duration_us / SECOND_US
+        elif point is not None:
+            found[name] = {"daytime": format_daytime(point.daytime_s), "tz": point.tz}
+    if deadline.max_duration_us is not None:
+        found["max_duration"] = deadline.max_duration_us / SECOND_US
+    return found

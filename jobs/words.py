@@ -5,7 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from .actions import Action
+from .actions import (
+    Action,
+    CommandAction,
+    EmailAction,
+    NotifyAction,
+    ScheduleAction,
+    WebhookAction,
+    trigger_of,
+)
 from .bound_conditions import (
     BoundAll,
     BoundAny,
@@ -97,8 +105,32 @@ def _window_words(start: str, end: str, tz: str, calendar: str) -> str:
 
 def action_words(action: Action) -> str:
     """Return an action in words."""
-    when = "every transition" if action.states is None else state_words(action.states)
-    return f"schedule {instance_words(action.job_id, action.args)} on {when}"
+    match action:
+        case ScheduleAction():
+            what = f"schedule {instance_words(action.job_id, action.args)}"
+        case EmailAction():
+            what = f"mail to {', '.join(action.to)}"
+        case WebhookAction():
+            what = f"{action.method} {action.url}"
+        case CommandAction():
+            what = f"run {action.command or shlex.join(action.argv)}"
+        case NotifyAction():
+            what = f"notify {action.service}"
+    return f"{what} on {_when(action)}"
+
+
+def _when(action: Action) -> str:
+    trigger = trigger_of(action)
+    if trigger.deadlines:
+        return f"a missed {' or '.join(trigger.deadlines)}"
+    if trigger.recovery:
+        return f"recovery of the {trigger.per}"
+    if action.states is None:
+        return "every transition"
+    states = state_words(action.states)
+    if trigger.consecutive > 1:
+        return f"{trigger.consecutive} runs of the {trigger.per} in a row: {states}"
+    return states
 
 
 def program_words(program: Program | BoundProgram) -> str:

@@ -386,7 +386,7 @@ MISTAKES = [
         ("condition", "target_state"),
         "expected a finished state",
     ),
-    ({"action": {"type": "email", "to": "x"}}, ("action", "type"), "bad type: 'email'"),
+    ({"action": {"type": "mail", "to": "x"}}, ("action", "type"), "bad type: 'mail'"),
     ({"successors": [{"job": "x"}]}, ("successors", 0, "job"), "did you mean job_id?"),
     ({"metadata": "x"}, ("metadata",), "expected a mapping"),
     ({"metadata": {"x": float("nan")}}, ("metadata", "x"), "that JSON can hold"),
