@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..jobs.deadlines import missed_words
 from ..jobs.run import Run, args_key
 from ..jobs.states import ACTIVE, State
-from ..messages.commands import ClearRefused, DueTaken, IdsLeased
+from ..jobs.times import SECOND_US, format_time
+from ..messages.commands import ClearRefused, DueTaken, IdsLeased, OutboxItem
 from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome, Welcome
 from ..messages.instructions import (
     ActionSettled,
+    ActionTried,
     ApplyJobs,
     AttemptEnded,
     AttemptStarted,
@@ -40,10 +43,12 @@ from ..messages.wishes import AddRuns, LedgerWish
 from ..store.interface import Changes, Opening
 from .ledger_attempts import Attempts
 from .ledger_book import Book, Misfit
+from .ledger_deadlines import open_of
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs
 from .ledger_sending import Outgoing, parts
 from .ledger_wishes import Wishes
+from .requests import earliest
 
 # Runs of one part of the runner's welcome.
 WELCOME_RUNS = 100
@@ -77,6 +82,7 @@ class Ledger:
             AttemptEnded: self._attempts.ended,
             AttemptUpdated: self._attempts.updated,
             ActionSettled: self._action_settled,
+            ActionTried: self._action_tried,
             CheckReport: self._check_report,
             LedgerWish: Wishes(self.book, self._outgoing, self._attempts).wish,
         }
@@ -97,9 +103,11 @@ class Ledger:
         """Return nothing: the ledger waits to be greeted."""
         return []
 
-    def needs(self, batch: list[tuple[str, Any]]) -> Needs:
-        """Return what of the store this batch of (sender, message) cannot be decided without."""
+    def needs(self, batch: list[tuple[str, Any]], now_us: int) -> Needs:
+        """Return what of the store this batch of (sender, message) cannot be decided without, and
+        what is due at this time."""
         needs = Needs()
+        needs.run_ids.update(self.book.deadlines.ripen(now_us))
         for _, message in batch:
             match message:
                 case RunsDue() | RunsLate():
@@ -146,6 +154,7 @@ class Ledger:
 
     def settle(self, now_us: int) -> list[Post]:
         """Return all that is to be sent once the batch is durable: the feed, answers, commands."""
+        self._judge(now_us)
         for sender in self._hellos:
             self._welcome(sender, now_us)
         self._hellos = {}
@@ -156,8 +165,8 @@ class Ledger:
         return self.book.take_changes()
 
     def wakes_at(self) -> int | None:
-        """Return when the oldest unanswered command is to be repeated."""
-        return self._outgoing.wakes_at()
+        """Return when a command is to be repeated or a deadline judged."""
+        return earliest(self._outgoing.wakes_at(), self.book.deadlines.wakes_at())
 
     # --- meeting --------------------------------------------------------------------------------
 
@@ -294,21 +303,53 @@ class Ledger:
     # --- responder, checker ---------------------------------------------------------------------
 
     def _action_settled(self, sender: str, message: ActionSettled, now_us: int) -> None:
-        item = self.book.outbox.pop(message.action_id, None)
+        item = self.book.acts.settled(message.action_id, self.book.changes)
         if item is None:
             return
         self._outgoing.act_settled(message.action_id)
-        self.book.changes.outbox[message.action_id] = None
+        line = f"error: {message.error}" if message.error else message.message
+        self._note_action(item, line, "failed" if message.error else "done", sender, now_us)
+
+    def _action_tried(self, sender: str, message: ActionTried, now_us: int) -> None:
+        item = self.book.acts.tried(message, self.book.changes)
+        if item is None:
+            return
+        self._outgoing.act_tried(message.action_id, message.next_us)
+        wait_s = max(0, message.next_us - now_us) / SECOND_US
+        line = f"error: {message.error}: attempt {message.attempts}, the next in {wait_s:.0f} s"
+        self._note_action(item, line, "again", sender, now_us)
+
+    def _note_action(
+        self, item: OutboxItem, line: str, outcome: str, sender: str, now_us: int
+    ) -> None:
         self.book.log(
             ActionNoted(
                 seq=0,
                 at_us=now_us,
                 cause=sender,
                 run_id=item.run.run_id,
-                action_id=message.action_id,
-                message=f"error: {message.error}" if message.error else message.message,
+                action_id=item.action_id,
+                message=line,
+                outcome=outcome,
             )
         )
+
+    # --- deadlines ------------------------------------------------------------------------------
+
+    def _judge(self, now_us: int) -> None:
+        """Put on record which of the deadlines that are due were missed."""
+        book = self.book
+        for at_us, key in book.deadlines.take_ripe():
+            run_id, kind = key
+            run = book.get(run_id)
+            book.deadlines.close(key, book.changes)
+            if run is None or run.due is None or open_of(run).get(kind) != at_us:
+                continue
+            known = run.meta.get("deadlines", {})
+            said = {"due": format_time(at_us), "missed": format_time(now_us)}
+            meta = {**run.meta, "deadlines": {**known, kind: said}}
+            run = book.note(run, now_us, missed_words(kind, at_us, run.due), "deadline", meta=meta)
+            book.acts.missed(run, kind, now_us, book.changes)
 
     def _check_report(self, sender: str, message: CheckReport, now_us: int) -> None:
         self.book.changes.findings = message.findings

@@ -16,10 +16,11 @@ from ..jobs.errors import CallsheetError
 from ..jobs.run import NewRun, Run, args_key
 from ..jobs.states import ACTIVE, EDGES, FINISHED, OCCUPYING, SETTLES, State
 from ..jobs.times import format_time
-from ..messages.commands import OutboxItem
 from ..messages.instructions import OutputRecord
 from ..messages.transitions import AnyEvent, RunMoved, RunNoted
 from ..store.interface import Changes, Opening
+from .ledger_acts import Acts
+from .ledger_deadlines import Deadlines
 from .ledger_needs import Found
 
 T = TypeVar("T")
@@ -41,7 +42,8 @@ class Book:
         self.next_number = opening.next_run_number
         self.jobs_version = opening.jobs_version
         self.active: dict[str, Run] = {}
-        self.outbox: dict[str, OutboxItem] = {item.action_id: item for item in opening.outbox}
+        self.acts = Acts(opening)
+        self.deadlines = Deadlines(opening)
         self.found = Found()
         self.changes = Changes()
         self.touched: dict[str, Run] = {}
@@ -80,16 +82,18 @@ class Book:
     # --- changing -------------------------------------------------------------------------------
 
     def create(self, new: NewRun, now_us: int, cause: str, *, expected: bool) -> Run:
-        """Write a new run, scheduled, or in error when its binding failed."""
+        """Write a new run: scheduled, in error when its binding failed, or skipped by a policy."""
         failed = new.error is not None
         state = State.ERROR if failed else State.SCHEDULED
+        if new.skipped is not None:
+            state = State.SKIPPED
         run = Run(
             run_id=new.run_id,
             job_id=new.job_id,
             args=new.args,
             state=state,
             schedule_us=new.schedule_us,
-            expected=expected and not failed,
+            expected=expected and state is State.SCHEDULED,
             fingerprint=new.fingerprint,
             definition=new.definition,
             stop_us=new.stop_us,
@@ -99,14 +103,17 @@ class Book:
             actions=new.actions,
             program=new.program,
             meta={"job": {"labels": list(new.labels)}},
-            message=new.error,
+            message=new.error if new.skipped is None else new.skipped,
             rerun_of=new.rerun_of,
             ad_hoc=new.ad_hoc,
             priority=new.priority,
             waiting_max_us=new.waiting_max_us,
             cause=cause or None,
+            due=new.due,
         )
-        if failed:
+        if new.skipped is not None:
+            line = f"skipped: {new.skipped}"
+        elif failed:
             line = f"error: {new.error}"
             self.changes.outputs.append(_error_output(new.run_id, new.error or ""))
         elif new.schedule_us <= now_us and not expected:
@@ -171,6 +178,7 @@ class Book:
         """Take an expected run's row away; the caller logs why."""
         self.changes.runs[run.run_id] = None
         self.touched.pop(run.run_id, None)
+        self.deadlines.withdrawn(run.run_id, self.changes)
         self.expected_in_batch.discard((run.job_id, run.args_key, run.schedule_us))
 
     def take_changes(self) -> Changes:
@@ -199,12 +207,8 @@ class Book:
             )
         )
         self._put(run)
-        for index, action in enumerate(run.actions):
-            if action.states is None or run.state in action.states:
-                action_id = f"{run.run_id}.{self.seq}.{index}"
-                item = OutboxItem(action_id=action_id, run=run, action=action, at_us=now_us)
-                self.outbox[action_id] = item
-                self.changes.outbox[action_id] = item
+        self.acts.moved(run, before, now_us, self.changes)
+        self.deadlines.moved(run, before, self.changes)
         return run
 
     def _put(self, run: Run) -> None:

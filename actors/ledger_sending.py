@@ -33,7 +33,7 @@ class Outgoing:
         self._starts: dict[str, None] = {}
         self._stops: dict[str, bool] = {}
         self._sent_us: dict[str, int] = {}
-        self._acts_sent_us: dict[str, int] = dict.fromkeys(book.outbox, 0)
+        self._acts_sent_us: dict[str, int] = dict.fromkeys(book.acts.outbox, 0)
 
     def reply(self, to: str, message: Any) -> None:
         """Send a message after the commit."""
@@ -63,13 +63,17 @@ class Outgoing:
         """The responder has settled an action."""
         self._acts_sent_us.pop(action_id, None)
 
+    def act_tried(self, action_id: str, next_us: int) -> None:
+        """The responder tries an action again at that time: no need to repeat it before."""
+        self._acts_sent_us[action_id] = next_us
+
     def runner_told(self, runs: list[Run], now_us: int) -> None:
         """The runner's welcome holds these runs; their commands need not be repeated yet."""
         self._sent_us.update((run.run_id, now_us) for run in runs)
 
     def responder_new(self) -> None:
         """The responder has forgotten everything: all open actions are to be sent again."""
-        self._acts_sent_us = dict.fromkeys(self._book.outbox, 0)
+        self._acts_sent_us = dict.fromkeys(self._book.acts.outbox, 0)
 
     def wakes_at(self) -> int | None:
         """Return when the oldest unanswered command is to be repeated, None when there is none."""
@@ -121,7 +125,8 @@ class Outgoing:
                 posts.append(Post(RUNNER, stop))
                 self._sent_us[run_id] = now_us
         self._starts, self._stops = {}, {}
-        items = [item for item in self._book.changes.outbox.values() if item is not None]
+        owed = self._book.changes.outbox.values()
+        items = [item for item in owed if item is not None and item.attempts == 0]
         self._acts_sent_us.update((item.action_id, now_us) for item in items)
         posts.extend(Post(RESPONDER, ActOn(items=some)) for some in parts(items, ACTIONS_AT_ONCE))
         return posts
@@ -140,7 +145,7 @@ class Outgoing:
         late = [a for a, sent in self._acts_sent_us.items() if sent <= overdue][:REPEATS_AT_ONCE]
         items = []
         for action_id in late:
-            item = self._book.outbox.get(action_id)
+            item = self._book.acts.outbox.get(action_id)
             if item is None:
                 del self._acts_sent_us[action_id]
             elif action_id not in self._book.changes.outbox:

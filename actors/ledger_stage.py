@@ -97,10 +97,10 @@ class LedgerStage(Stage):
         core = self.core
         if batch:
             self._idle = False
-            needs = core.needs(batch)
-            core.admit(find(needs, self._writer, now_us) if needs else Found())
-            for sender, message in batch:
-                core.receive(sender, message, now_us)
+        needs = core.needs(batch, now_us)
+        core.admit(find(needs, self._writer, now_us) if needs else Found())
+        for sender, message in batch:
+            core.receive(sender, message, now_us)
         posts = core.settle(now_us)
         changes = core.take_changes()
         if not changes:

@@ -51,7 +51,7 @@ def due_of(deadline: Deadline | None, schedule_us: int) -> Due | None:
 
 def open_deadlines(
     due: Due, state: State, times: dict[str, int], missed: frozenset[str]
-) -> dict[DeadlineKind, int]:
+) -> dict[str, int]:
     """Return the deadlines a run may still miss, with their instants.
 
     A run that started, or ended in success or failure, in time has met that deadline. One that
@@ -62,7 +62,7 @@ def open_deadlines(
         times: when it entered which state.
         missed: the kinds that are on record as missed.
     """
-    found: dict[DeadlineKind, int] = {}
+    found: dict[str, int] = {}
     running_us = times.get(State.RUNNING)
     if due.start_by_us is not None and (running_us is None or running_us > due.start_by_us):
         found["start_by"] = due.start_by_us

@@ -123,12 +123,20 @@ class Recorded(FromLedger, frozen=True, kw_only=True, tag="Recorded"):
 
 
 class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An action owed: `action_id` is `<run>.<seq>.<index>`, its key everywhere."""
+    """An action owed: `action_id` is `<run>.<seq>.<index>`, its key everywhere.
+
+    `run` is the run as it then was. `deadline`: the kind that was missed, empty when the run moved.
+    `attempts` have failed, the last one by `error`; the next is due at `next_us`.
+    """
 
     action_id: str
     run: Run
     action: Action
     at_us: int
+    deadline: str = ""
+    attempts: int = 0
+    next_us: int = 0
+    error: str = ""
 
 
 class ActOn(FromLedger, frozen=True, kw_only=True, tag="ActOn"):

@@ -241,6 +241,16 @@ class ActionSettled(ToLedger, frozen=True, kw_only=True, tag="ActionSettled"):
     error: str = ""
 
 
+class ActionTried(ToLedger, frozen=True, kw_only=True, tag="ActionTried"):
+    """An outbox action has failed `attempts` times, the last time by `error`; it will be tried
+    again at `next_us`."""
+
+    action_id: str
+    attempts: int
+    next_us: int
+    error: str
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing the checker found: `key` names it over time; evidence is plain data."""
 
@@ -275,6 +285,7 @@ AnyToLedger = (
     | AttemptEnded
     | AttemptUpdated
     | ActionSettled
+    | ActionTried
     | CheckReport
     | LedgerWish
     | Replay

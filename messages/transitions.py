@@ -69,11 +69,15 @@ class SkipsRecorded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="s
 
 
 class ActionNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="action"):
-    """An action of a run's outbox was carried out, failed, or will be tried again."""
+    """An action of a run's outbox was carried out, failed for good, or will be tried again.
+
+    `outcome`: done, failed or again; empty in logs of older versions.
+    """
 
     run_id: str
     action_id: str
     message: str
+    outcome: str = ""
 
 
 AnyEvent = RunMoved | RunNoted | RunWithdrawn | JobsChanged | SkipsRecorded | ActionNoted

@@ -176,6 +176,7 @@ class ChangeRows:
         _put(connection, "DELETE FROM outbox WHERE action_id = ?", settled)
         owed = [(key, encode(item)) for key, item in changes.outbox.items() if item is not None]
         _put(connection, _PUT_OUTBOX, owed)
+        self._write_watches(connection)
         _put(
             connection,
             "INSERT INTO answers (command_id, at_us, body) VALUES (?, ?, ?)"
@@ -189,6 +190,31 @@ class ChangeRows:
             connection.execute("DELETE FROM findings")
             findings = [(encode(finding),) for finding in changes.findings]
             _put(connection, "INSERT INTO findings (body) VALUES (?)", findings)
+
+    def _write_watches(self, connection: sqlite3.Connection) -> None:
+        """Write deadlines and streaks."""
+        deadlines = self._changes.deadlines.items()
+        gone = [(int(run_id[1:]), kind) for (run_id, kind), at_us in deadlines if at_us is None]
+        _put(connection, "DELETE FROM deadlines WHERE n = ? AND kind = ?", gone)
+        _put(
+            connection,
+            "INSERT INTO deadlines (n, kind, at_us) VALUES (?, ?, ?)"
+            " ON CONFLICT (n, kind) DO UPDATE SET at_us = excluded.at_us",
+            (
+                (int(run_id[1:]), kind, at_us)
+                for (run_id, kind), at_us in deadlines
+                if at_us is not None
+            ),
+        )
+        streaks = self._changes.streaks.items()
+        forgotten = [key for key, streak in streaks if streak is None]
+        _put(connection, "DELETE FROM streaks WHERE job_id = ? AND args = ?", forgotten)
+        _put(
+            connection,
+            "INSERT INTO streaks (job_id, args, body) VALUES (?, ?, ?)"
+            " ON CONFLICT (job_id, args) DO UPDATE SET body = excluded.body",
+            ((*key, encode(streak)) for key, streak in streaks if streak is not None),
+        )
 
     def _write_head(self, connection: sqlite3.Connection, epoch: int) -> None:
         changes = self._changes

@@ -14,6 +14,7 @@ from ..jobs.errors import CallsheetError, UserError
 from ..jobs.job import Job
 from ..jobs.run import Run
 from ..jobs.states import State
+from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
@@ -39,7 +40,9 @@ class Changes(msgspec.Struct, kw_only=True):
 
     `runs` maps id to the run as it now is, None when its row goes (withdrawn). `jobs` maps job id
     to definition hash, None when the job is no longer in force. `outbox` maps action id to the item
-    owed, None when it is settled. `next_run_number` None: unchanged.
+    owed, None when it is settled. `deadlines` maps (run id, kind) to its instant, None when it is
+    met or missed; `streaks` maps (job id, args key or empty) to the latest ends, None to forget
+    them. `next_run_number` None: unchanged.
     """
 
     events: list[AnyEvent] = []
@@ -51,6 +54,8 @@ class Changes(msgspec.Struct, kw_only=True):
     schedules: list[ScheduleRow] = []
     outputs: list[OutputRecord] = []
     outbox: dict[str, OutboxItem | None] = {}
+    deadlines: dict[tuple[str, str], int | None] = {}
+    streaks: dict[tuple[str, str], Streak | None] = {}
     answers: dict[str, Done | Refused] = {}
     answers_at_us: int = 0
     findings: list[Finding] | None = None
@@ -69,6 +74,8 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.schedules
             or self.outputs
             or self.outbox
+            or self.deadlines
+            or self.streaks
             or self.answers
             or self.findings is not None
             or self.next_run_number is not None
@@ -90,6 +97,8 @@ class Opening(msgspec.Struct, kw_only=True):
     jobs: dict[str, str]
     ad_hoc_jobs: dict[str, str]
     outbox: list[OutboxItem]
+    deadlines: dict[tuple[str, str], int] = {}
+    streaks: dict[tuple[str, str], Streak] = {}
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +179,9 @@ class Reader(Protocol):
 
     def outputs(self, run_id: str) -> list[OutputRecord]:
         """Return the index of a run's outputs."""
+
+    def outbox(self, run_id: str) -> list[OutboxItem]:
+        """Return the actions that a run's moves still owe, in order."""
 
     def last_runs(self, job_ids: list[str], per_job: int) -> dict[str, list[Run]]:
         """Return the newest finished or active runs of each job, newest first."""

@@ -13,6 +13,7 @@ from typing import Any
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
 from ..jobs.states import ACTIVE, State
+from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord
 from ..messages.transitions import AnyEvent, SkipsRecorded
@@ -176,6 +177,11 @@ class MemoryReader:
                 found[job_id] = runs[:per_job]
         return found
 
+    def outbox(self, run_id: str) -> list[OutboxItem]:
+        """Return the actions that a run's moves still owe, in order."""
+        owed = self._tables.outbox.items()
+        return [item for key, item in owed if key.startswith(f"{run_id}.")]
+
     def findings(self) -> tuple[int | None, list[Finding]]:
         """Return when the checker last reported, and its open findings."""
         return self._tables.checked_at_us, list(self._tables.findings)
@@ -233,6 +239,8 @@ class MemoryWriter:
             jobs=self.reader.jobs(),
             ad_hoc_jobs=self.reader.ad_hoc_jobs(),
             outbox=list(tables.outbox.values()),
+            deadlines=dict(tables.deadlines),
+            streaks=dict(tables.streaks),
         )
 
     def existing_expected(self, keys: list[ExpectedKey]) -> set[ExpectedKey]:

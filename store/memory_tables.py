@@ -10,6 +10,7 @@ from typing import Any
 
 from ..jobs.run import Run
 from ..jobs.states import ACTIVE, State
+from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
 from ..messages.hello import ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
@@ -48,6 +49,8 @@ class Tables:
         self.schedules: dict[tuple[str, str, int], ScheduleRow] = {}
         self.outputs: dict[int, dict[tuple[int, str], OutputRecord]] = {}
         self.outbox: dict[str, OutboxItem] = {}
+        self.deadlines: dict[tuple[str, str], int] = {}
+        self.streaks: dict[tuple[str, str], Streak] = {}
         self.answers: dict[str, tuple[int, Done | Refused]] = {}
         self.findings: list[Finding] = []
 
@@ -98,6 +101,8 @@ class Tables:
             self.definitions.setdefault(stored.hash, stored)
         _merge(self.jobs, changes.jobs)
         _merge(self.outbox, changes.outbox)
+        _merge(self.deadlines, changes.deadlines)
+        _merge(self.streaks, changes.streaks)
         self.ad_hoc_jobs.update(changes.ad_hoc_jobs)
         for row in changes.schedules:
             self.schedules[row.job_id, row.fingerprint, row.valid_from_us] = row
@@ -159,7 +164,7 @@ def _keep(table: dict[int, Run], number: int, run: Run, *, wanted: bool) -> None
         table.pop(number, None)
 
 
-def _merge(table: dict[str, Any], changes: dict[str, Any]) -> None:
+def _merge(table: dict[Any, Any], changes: dict[Any, Any]) -> None:
     """Set what is not None, remove what is."""
     for key, value in changes.items():
         if value is None:

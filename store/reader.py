@@ -16,6 +16,7 @@ from typing import Any
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
 from ..jobs.states import State
+from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord
 from ..messages.transitions import AnyEvent, SkipsRecorded
@@ -31,6 +32,7 @@ from .rows import (
     decode_events,
     decode_finding,
     decode_job,
+    decode_outbox_item,
     decode_output,
     decode_plain,
     decode_run,
@@ -263,6 +265,19 @@ class SqliteReader:
             "SELECT body FROM outputs WHERE n = ? ORDER BY attempt, output_id", run_number(run_id)
         )
         return [decode_output(row[0]) for row in rows]
+
+    def outbox(self, run_id: str) -> list[OutboxItem]:
+        """Return the actions that a run's moves still owe, in order."""
+        number = run_number(run_id)
+        if number is None:
+            return []
+        # "." and the character after it: the ids of just this run's actions.
+        rows = self._all(
+            "SELECT body FROM outbox WHERE action_id > ? AND action_id < ? ORDER BY id",
+            f"r{number}.",
+            f"r{number}/",
+        )
+        return [decode_outbox_item(row[0]) for row in rows]
 
     def findings(self) -> tuple[int | None, list[Finding]]:
         """Return when the checker last reported, and its open findings."""

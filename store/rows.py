@@ -13,6 +13,7 @@ import msgspec
 from ..jobs.job import Job
 from ..jobs.run import Run
 from ..jobs.states import State
+from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
 from ..messages.instructions import Finding, OutputRecord
 from ..messages.transitions import AnyEvent, SkipsRecorded
@@ -49,6 +50,7 @@ decode_skips = msgspec.msgpack.Decoder(SkipsRecorded).decode
 decode_job = msgspec.msgpack.Decoder(Job).decode
 decode_output = msgspec.msgpack.Decoder(OutputRecord).decode
 decode_outbox_item = msgspec.msgpack.Decoder(OutboxItem).decode
+decode_streak = msgspec.msgpack.Decoder(Streak).decode
 decode_answer = msgspec.msgpack.Decoder(Done | Refused).decode
 decode_finding = msgspec.msgpack.Decoder(Finding).decode
 decode_plain = msgspec.msgpack.Decoder().decode

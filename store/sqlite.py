@@ -16,7 +16,7 @@ from .interface import Changes, Opening, StoreBroken, StoreError, StoreUnusable
 from .lock import WriterLock
 from .migrate import create_database, migrate_database, open_checked
 from .reader import SqliteReader
-from .rows import ANSWER_AGE_US, decode_outbox_item, decode_run
+from .rows import ANSWER_AGE_US, decode_outbox_item, decode_run, decode_streak
 from .wal import wal_pages
 
 __all__ = ["SqliteReader", "SqliteWriter", "create_database", "migrate_database"]
@@ -196,6 +196,16 @@ class SqliteWriter:
             jobs=self.reader.jobs(),
             ad_hoc_jobs=self.reader.ad_hoc_jobs(),
             outbox=[decode_outbox_item(row[0]) for row in owed],
+            deadlines={
+                (f"r{n}", kind): at_us
+                for n, kind, at_us in connection.execute("SELECT n, kind, at_us FROM deadlines")
+            },
+            streaks={
+                (job_id, args): decode_streak(body)
+                for job_id, args, body in connection.execute(
+                    "SELECT job_id, args, body FROM streaks"
+                )
+            },
         )
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:

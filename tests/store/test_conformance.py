@@ -19,6 +19,7 @@ from store_records import (
 from callsheet.jobs.actions import ScheduleAction
 from callsheet.jobs.run import args_key
 from callsheet.jobs.states import State
+from callsheet.jobs.streaks import End
 from callsheet.messages.commands import OutboxItem
 from callsheet.messages.hello import DueRow
 from callsheet.messages.instructions import Finding, OutputRecord
@@ -653,6 +654,37 @@ def test_outbox_keeps_what_is_owed_in_order(store, writer):
     writer.close()
     owed = store.new_writer().open(0).outbox
     assert owed == [an_item("r2.1.0", 5), an_item("r1.10.0")]
+
+
+def test_outbox_of_a_run_is_found_with_its_attempts(writer, reader):
+    def an_item(key, **fields):
+        action = ScheduleAction(job_id="b")
+        return OutboxItem(action_id=key, run=a_run(), action=action, at_us=1, **fields)
+
+    first, other = an_item("r1.9.0"), an_item("r11.9.0")
+    second = an_item("r1.10.0", deadline="start_by", attempts=2, next_us=7, error="no")
+    writer.commit(Changes(outbox={one.action_id: one for one in (first, other, second)}))
+    assert reader.outbox("r1") == [first, second]
+    assert reader.outbox("r2") == []
+    assert reader.outbox("nonsense") == []
+
+
+def test_deadlines_are_there_until_they_are_taken_away(store, writer):
+    late, early = ("r1", "finish_by"), ("r20", "start_by")
+    writer.commit(Changes(deadlines={late: T0_US, early: 5, ("r3", "start_by"): 1}))
+    writer.commit(Changes(deadlines={late: T0_US + 1, ("r3", "start_by"): None, ("r4", "x"): None}))
+    writer.close()
+    assert store.new_writer().open(0).deadlines == {late: T0_US + 1, early: 5}
+
+
+def test_streaks_are_kept_by_job_and_instance(store, writer):
+    job, instance = ("a", ""), ("a", '{"x":"1"}')
+    one = (End("r1", State.FAILURE),)
+    writer.commit(Changes(streaks={job: one, instance: one, ("b", ""): one}))
+    two = (*one, End("r2", State.ERROR))
+    writer.commit(Changes(streaks={job: two, ("b", ""): None, ("c", ""): None}))
+    writer.close()
+    assert store.new_writer().open(0).streaks == {job: two, instance: one}
 
 
 def test_findings_are_replaced_as_a_whole(writer, reader):

@@ -132,7 +132,7 @@ def test_failing_migration_changes_nothing(path):
     change_file(path, "PRAGMA user_version = 0")
     with pytest.raises(StoreUnusable, match="already exists"):
         migrate_database(path)
-    change_file(path, "PRAGMA user_version = 1")
+    change_file(path, f"PRAGMA user_version = {newest_version()}")
     writer = SqliteWriter(path)
     assert writer.open(0).epoch == 1
     writer.close()
@@ -178,7 +178,7 @@ def test_refused_opening_frees_the_lock(path):
     change_file(path, "PRAGMA user_version = 99")
     with pytest.raises(StoreUnusable):
         SqliteWriter(path).open(0)
-    change_file(path, "PRAGMA user_version = 1")
+    change_file(path, f"PRAGMA user_version = {newest_version()}")
     writer = SqliteWriter(path)
     assert writer.open(0).epoch == 1
     writer.close()

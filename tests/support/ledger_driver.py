@@ -39,7 +39,7 @@ class LedgerDriver:
     def tell(self, *messages: Any, sender: str = SCHEDULER) -> list[Any]:
         """Give one batch to the ledger; return the messages it sent, the feed's left out."""
         batch = [(sender, message) for message in messages]
-        self.ledger.admit(find(self.ledger.needs(batch), self.writer, self.now_us))
+        self.ledger.admit(find(self.ledger.needs(batch, self.now_us), self.writer, self.now_us))
         for who, message in batch:
             assert self.ledger.receive(who, message, self.now_us) == []
         posts = self.ledger.settle(self.now_us)

@@ -286,7 +286,7 @@ class WebStand:
     def _ledger(self, message: Any, sender: str) -> None:
         ledger = self.ledger
         batch = [(sender, message)]
-        needs = ledger.needs(batch)
+        needs = ledger.needs(batch, now_us())
         ledger.admit(find(needs, self.writer, now_us()) if needs else Found())
         ledger.receive(sender, message, now_us())
         posts = ledger.settle(now_us())
