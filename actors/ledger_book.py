@@ -120,7 +120,7 @@ class Book:
             line = "scheduled: now"
         else:
             line = f"scheduled: {format_time(new.schedule_us)}"
-        run = self._moved(run, None, now_us, line, cause)
+        run = self._moved(run, None, now_us, line, cause, by_policy=True)
         if new.note:
             run = self.note(run, now_us, new.note, cause)
         if new.stop_us is not None:
@@ -134,7 +134,8 @@ class Book:
 
         Args:
             line: what its log says of the move.
-            fields: other fields of the run to set. `at_us` dates the entry of the state.
+            fields: other fields of the run to set. `at_us` dates the entry of the state;
+                `by_policy`: nobody decided this, so deadlines hold on.
         Raises:
             Misfit: the table has no such move.
         """
@@ -147,6 +148,7 @@ class Book:
     ) -> Run:
         """Move a run whatever the table says: for `mark` alone."""
         at_us = fields.pop("at_us", now_us)
+        by_policy = fields.pop("by_policy", False)
         times = dict(run.times)
         times[after.value] = at_us
         moved = replace(
@@ -157,7 +159,7 @@ class Book:
             unreachable=False if after in FINISHED else run.unreachable,
             **fields,
         )
-        return self._moved(moved, run.state, now_us, line, cause)
+        return self._moved(moved, run.state, now_us, line, cause, by_policy=by_policy)
 
     def note(self, run: Run, now_us: int, line: str, cause: str, **fields: Any) -> Run:
         """Change fields of a run without moving it, with a line for its log (may be empty)."""
@@ -192,7 +194,16 @@ class Book:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _moved(self, run: Run, before: State | None, now_us: int, line: str, cause: str) -> Run:
+    def _moved(
+        self,
+        run: Run,
+        before: State | None,
+        now_us: int,
+        line: str,
+        cause: str,
+        *,
+        by_policy: bool,
+    ) -> Run:
         self.seq += 1
         run = replace(run, version=self.seq)
         self.changes.events.append(
@@ -208,7 +219,7 @@ class Book:
         )
         self._put(run)
         self.acts.moved(run, before, now_us, self.changes)
-        self.deadlines.moved(run, before, self.changes)
+        self.deadlines.moved(run, before, self.changes, by_policy=by_policy)
         return run
 
     def _put(self, run: Run) -> None:

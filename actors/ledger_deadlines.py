@@ -39,13 +39,20 @@ class Deadlines:
 
     # --- as runs come and go --------------------------------------------------------------------
 
-    def moved(self, run: Run, before: State | None, changes: Changes) -> None:
-        """Note what a run's move means for its deadlines; `before` None: it is new."""
+    def moved(
+        self, run: Run, before: State | None, changes: Changes, *, by_policy: bool = False
+    ) -> None:
+        """Note what a run's move means for its deadlines.
+
+        Args:
+            before: None when the run is new.
+            by_policy: nobody decided that it is skipped.
+        """
         if run.due is None:
             return
         still = open_of(run)
-        if run.state is State.SKIPPED and before is not None:
-            # Somebody or something decided that it is not to run; nobody is to be alarmed.
+        if run.state is State.SKIPPED and not by_policy:
+            # A person or a condition decided that it is not to run; nobody is to be alarmed.
             still = {}
         for kind in self._kinds.get(run.run_id, set()) - still.keys():
             self.close((run.run_id, kind), changes)

@@ -190,13 +190,21 @@ class Horizon:
         self._outgoing.reply(sender, answer)
 
     def runs_late(self, sender: str, message: RunsLate, now_us: int) -> None:
-        """Withdraw expected runs that came too late, and record them as skipped."""
+        """Withdraw expected runs that came too late, and record them as skipped.
+
+        Those that have deadlines stay, skipped: only a run can miss one.
+        """
         book = self._book
         spans: dict[tuple[str, str], list[int]] = {}
         for run_id in message.run_ids:
             run = book.get(run_id)
             # What a person has touched is a person's to decide.
             if run is None or run.state is not State.SCHEDULED or not run.expected or run.held:
+                continue
+            if run.due is not None:
+                line = f"skipped: {message.reason}"
+                reason, skipped = message.reason, State.SKIPPED
+                book.move(run, skipped, now_us, line, SCHEDULER, message=reason, by_policy=True)
                 continue
             book.withdraw(run)
             book.log(_withdrawal(run, message.reason, now_us))

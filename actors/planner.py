@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from ..jobs.binding import schedule_args
 from ..jobs.misfire import left_out, misfire_of
@@ -28,7 +29,7 @@ from .definitions import Definitions
 from .job_set import schedules_of
 from .requests import OpenRequests, earliest
 from .run_numbers import RunNumbers
-from .window import Portion, Window, portion
+from .window import Portion, Window, portion, with_witness
 
 # Bounds of one turn, and of what is under way.
 FIRES_A_TURN = 1_000
@@ -191,7 +192,7 @@ class Planner:
                 due += [
                     DueRow(run.run_id, run.schedule_us, run.job_id)
                     for run in expectation.runs
-                    if run.run_id not in duplicates and run.error is None
+                    if run.run_id not in duplicates and run.error is None and run.skipped is None
                 ]
             else:
                 self._correct(plan, expectation, stored_us, now_us)
@@ -244,6 +245,8 @@ class Planner:
             return 0
         assert plan.schedule is not None, f"schedule of {plan.job_id}: not found"
         some = portion(plan.schedule, plan.written_us, now_us, self._since_us, self.window)
+        if some.skip is not None and self._has_deadline(plan):
+            some = with_witness(some, plan.schedule, self._since_us, self.window)
         plan.look_us = some.look_us
         if not some.writes:
             if some.look_us is not None:
@@ -271,6 +274,10 @@ class Planner:
         plan.schedule = found
         return True
 
+    def _has_deadline(self, plan: Plan) -> bool:
+        job = self._definitions.body(plan.definition)
+        return job is not None and job.deadline is not None
+
     def _bind(self, plan: Plan, some: Portion, run_ids: list[str]) -> None:
         job = self._definitions.body(plan.definition)
         assert job is not None, f"job {plan.job_id}: its definition is gone"
@@ -290,6 +297,8 @@ class Planner:
 
         def bound(runs: list[NewRun]) -> None:
             self._binding -= len(some.fires)
+            if some.skipped is not None:
+                runs = [replace(run, skipped=some.skipped, error=None) for run in runs]
             if self.plans.get(plan.key) is plan:
                 self._collect(plan, some, runs)
 

@@ -45,13 +45,15 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 class Portion(msgspec.Struct, frozen=True, kw_only=True):
     """What to write for a schedule: all its fires in [written, upto_us), as fires or as a skip.
 
-    `look_us`: when to look at it again, None: never, it has ended.
+    `look_us`: when to look at it again, None: never, it has ended. `skipped`: the fires become runs
+    that are skipped, for this reason.
     """
 
     fires: list[Fire]
     upto_us: int
     look_us: int | None
     skip: SkipSpan | None = None
+    skipped: str | None = None
 
     @property
     def writes(self) -> bool:
@@ -81,6 +83,23 @@ def portion(
         if left_out is not None:
             return left_out
     return _ahead(schedule, written_us, from_us, now_us, window)
+
+
+def with_witness(some: Portion, schedule: Schedule, since_us: int, window: Window) -> Portion:
+    """Have the last of the fires that a portion leaves out become a run that is skipped.
+
+    For jobs with deadlines: somebody waits for what does not come, and only a run can miss one. What
+    lies before `since_us` nobody waits for.
+    """
+    skip = some.skip
+    if skip is None or skip.to_us < since_us:
+        return some
+    *rest, last = fires(schedule, skip.from_us, skip.to_us + 1, window.calendars)
+    shorter = None
+    if rest:
+        shorter = msgspec.structs.replace(skip, to_us=rest[-1].at_us, count=len(rest))
+    said = f"{skip.count} runs: {skip.reason}" if rest else skip.reason
+    return msgspec.structs.replace(some, fires=[last], skip=shorter, skipped=said)
 
 
 def _left_out(

@@ -116,10 +116,10 @@ def action_words(action: Action) -> str:
             what = f"run {action.command or shlex.join(action.argv)}"
         case NotifyAction():
             what = f"notify {action.service}"
-    return f"{what} on {_when(action)}"
+    return f"{what} on {_trigger_words(action)}"
 
 
-def _when(action: Action) -> str:
+def _trigger_words(action: Action) -> str:
     trigger = trigger_of(action)
     if trigger.deadlines:
         return f"a missed {' or '.join(trigger.deadlines)}"

@@ -20,6 +20,7 @@ from callsheet.messages.instructions import (
     Expectation,
     ExpectRuns,
     RunsDue,
+    RunsLate,
 )
 from callsheet.messages.post import RUNNER
 from callsheet.messages.transitions import RunNoted
@@ -274,3 +275,16 @@ def test_skips_of_a_schedule_may_come_with_one_run_that_stands_for_them(ledger):
     assert ledger.run("r900").message == "3 runs: older than catch_up allows"
     pass_to(ledger, LATER + 2 * HOUR * SECOND)
     assert missed(ledger, "r900") == BOTH
+
+
+def test_an_expected_run_that_came_too_late_is_skipped_and_misses_what_it_has_to(ledger):
+    ledger.open_schedule()
+    times = [ledger.now_us + n * SECOND for n in (1, 2)]
+    ledger.expect(ledger.now_us, times[-1] + 1, times, due=DUE, actions=(ALERT,))
+    first, second = ledger.disk.tables.runs.values()
+    pass_to(ledger, LATER - HOUR * SECOND // 2)
+    ledger.tell(RunsLate(run_ids=[first.run_id, second.run_id], reason="too late"))
+    assert ledger.run(first.run_id).state is S.SKIPPED
+    assert ledger.run(first.run_id).message == "too late"
+    pass_to(ledger, LATER + 2 * HOUR * SECOND)
+    assert missed(ledger, first.run_id) == missed(ledger, second.run_id) == BOTH

@@ -7,8 +7,10 @@ from scheduler_world import HOUR, MINUTE, SECOND, SchedulerWorld, a_job, every
 from waiter_world import wish
 
 from callsheet.actors.window import SKIPS_A_PORTION, Window, portion
+from callsheet.jobs.actions import NotifyAction, Trigger
+from callsheet.jobs.deadlines import Deadline
 from callsheet.jobs.misfire import Misfire, left_out
-from callsheet.jobs.schedules import Daily, Interval, Options, fires, next_fire
+from callsheet.jobs.schedules import Daily, Interval, Options, StopAfter, fires, next_fire
 from callsheet.jobs.states import State
 from callsheet.messages.post import LEDGER, SCHEDULER
 from callsheet.messages.wishes import HoldRun
@@ -181,3 +183,29 @@ def test_a_held_run_is_not_left_out_however_late_it_is_released() -> None:
     wish(world, HoldRun(run_id=run.run_id))
     world.run_until(run.schedule_us + 3 * HOUR)
     assert world.states(run.run_id) == [State.SCHEDULED]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("catch_up", ["last", "none"])
+def test_the_deadlines_of_what_is_left_out_are_missed_after_a_weekend_off(catch_up) -> None:
+    options = Options(catch_up=catch_up)
+    alert = NotifyAction(service="x", trigger=Trigger(deadlines=("start_by",)))
+    deadline = Deadline(start_by=StopAfter(duration_us=5 * MINUTE))
+    job = a_job("often", every(60, options=options), deadline=deadline, actions=(alert,))
+    world = SchedulerWorld(job)
+    after_downtime(world, 3 * DAY)
+    world.run_until(world.now_us + MINUTE)
+    skipped = [run for run in world.runs if run.state is State.SKIPPED]
+    assert skipped
+    for run in skipped:
+        assert list(run.meta["deadlines"]) == ["start_by"]
+        assert "catch_up" in (run.message or "")
+    # Each of those that were written ahead, and one for all that were not.
+    [row] = world.reader.schedules()
+    spans = world.reader.skips("often", row.fingerprint)
+    assert len(skipped) < 3 * 24
+    there = {run.schedule_us for run in world.runs if run.schedule_us < world.now_us}
+    nominal = {f.at_us for f in fires(job.schedules[0], min(there), world.now_us)}
+    assert len(nominal) == len(nominal & there) + sum(span.count for span in spans)
+    owed = [item for item in world.ledger.driver.disk.tables.outbox.values() if item.deadline]
+    assert sorted(item.run.run_id for item in owed) == sorted(run.run_id for run in skipped)
