@@ -54,7 +54,11 @@ def packages():
     return ["callsheet", *(f"callsheet.{name}" for name in sorted(inside))]
 
 
+NOTIFY = ["apprise>=1.9,<3"]
+
 TEST = [
+    *NOTIFY,
+    "aiosmtpd>=1.4.6,<2",  # a mail server for the tests
     "pytest>=8.3,<10",
     "hypothesis>=6.100,<7",
     "playwright>=1.48,<2",
@@ -106,6 +110,7 @@ setup(
         "holidays>=0.60",
     ],
     extras_require={
+        "notify": NOTIFY,
         "ssh": SSH,
         "test": TEST,
         "dev": [

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import pykka
 
+from ..conf.action_settings import ActionSettings
 from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs.actions import Action
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.programs import TimeoutSpec
-from ..jobs.templates import expand
 from ..messages.post import (
     BINDER,
     CHECKER,
@@ -36,6 +36,7 @@ from . import clock
 from .binder_stage import make_binder
 from .checker import Checker
 from .core import Core
+from .deliveries import Deliveries
 from .housekeeping import CHECKS
 from .ledger import Ledger
 from .ledger_stage import LedgerStage
@@ -43,6 +44,7 @@ from .link import Link
 from .ports import PORTS
 from .rescans import Watch
 from .responder import Responder
+from .responder_stage import ResponderStage
 from .runner import Runner
 from .runner_book import Key
 from .runner_stage import RunnerStage
@@ -81,9 +83,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     `outputs` is the folder of the output store, `cache` the file in which the binder remembers what
     it read of the job folder. `since_us`: never schedule for before this, whatever the database
-    says. `actions` are those of every run, after its job's own, `rules`
-    those of conditions. `job_watch`: whether the scheduler
-    looks at the job folder by itself, and whether it then loads what it finds.
+    says. `actions` are those of every run, after its job's own; `acting` is what actions may do,
+    `rules` are those of conditions. `job_watch`: whether the scheduler looks at the job folder by
+    itself, and whether it then loads what it finds.
     """
 
     database: str
@@ -99,6 +101,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[Action, ...] = ()
     rules: ConditionRules = ConditionRules()
     templates: TemplateSettings = NO_TEMPLATES
+    acting: ActionSettings = ActionSettings()
     job_watch: Watch = "off"
 
 
@@ -155,6 +158,9 @@ class Stagehand:
         if role == RUNNER:
             script = self.script(role, _runner)
             return RunnerStage.start(script, link, self._terms.outputs, _make_runner)
+        if role == RESPONDER:
+            deliveries = Deliveries(self._terms.acting)
+            return ResponderStage.start(self.script(role, _responder), link, deliveries)
         script = self.script(role, CORES[role])
         if role == SCHEDULER:
             watched = None if self._terms.job_watch == "off" else self._terms.job_dir
@@ -225,16 +231,12 @@ def _binder(props: Props) -> Core:
 
 
 def _responder(props: Props) -> Core:
-    def render(args: dict[str, str], of_run: dict[str, str]) -> dict[str, str]:
-        return {name: expand(text, of_run, {}, {}) for name, text in args.items()}
-
-    return Responder(render, incarnation=props.incarnation)
+    return Responder(attempts=props.terms.acting.attempts, incarnation=props.incarnation)
 
 
 CORES: dict[str, Callable[[Props], Core]] = {
     SCHEDULER: _scheduler,
     BINDER: _binder,
     WAITER: _waiter,
-    RESPONDER: _responder,
     CHECKER: _checker,
 }

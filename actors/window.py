@@ -88,8 +88,8 @@ def portion(
 def with_witness(some: Portion, schedule: Schedule, since_us: int, window: Window) -> Portion:
     """Have the last of the fires that a portion leaves out become a run that is skipped.
 
-    For jobs with deadlines: somebody waits for what does not come, and only a run can miss one. What
-    lies before `since_us` nobody waits for.
+    For jobs with deadlines: somebody waits for what does not come, and only a run can miss one.
+    For what lies before `since_us` nobody waits.
     """
     skip = some.skip
     if skip is None or skip.to_us < since_us:

@@ -89,6 +89,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         actions=settings.actions,
         rules=settings.conditions.rules,
         templates=settings.templates,
+        acting=settings.acting,
         job_watch=settings.job_watch,
     )
     return ServerTerms(

@@ -35,7 +35,6 @@ def check_apsis_keys(fields: Fields) -> None:
     fields.take("procstar", _section(agent=_section(**_AGENT)), None)
     fields.take("python", _section(gc=_section(enabled=flag, threshold=many(_number))), None)
     fields.take("host_groups", _host_groups, None)
-    fields.take("smtp", _anything, None)
 
 
 def unknown_keys(read: Sequence[Fields]) -> tuple[tuple[str, str], ...]:

@@ -25,6 +25,7 @@ from ..jobs.programs import TimeoutSpec
 from ..jobs.reading import At, Fields, KeyPath, Told, filled, many, shown
 from ..jobs.schedule_types import CatchUp
 from ..jobs.times import SECOND_US, parse_duration
+from .action_settings import ActionSettings, read_action_settings
 from .apsis_settings import check_apsis_keys, unknown_keys
 from .condition_settings import ConditionSettings, take_conditions
 from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
@@ -103,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     schedule: ScheduleSettings = ScheduleSettings()
     waiting: WaitingSettings = WaitingSettings()
     actions: tuple[Action, ...] = ()
+    acting: ActionSettings = ActionSettings()
     program: ProgramSettings = ProgramSettings()
     bind: tuple[str, ...] = DEFAULT_BIND
     checks: ChecksSettings = ChecksSettings()
@@ -207,6 +209,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     schedule = fields.take("schedule", _schedule, ScheduleSettings())
     waiting = fields.take("waiting", _waiting, WaitingSettings())
     actions = fields.take("action", many(read_action), ())
+    acting = read_action_settings(fields, absolute)
     program = fields.take("program", _program, ProgramSettings())
     bind = fields.take("bind", many(_address), DEFAULT_BIND)
     checks = fields.take("checks", _checks, ChecksSettings())
@@ -225,6 +228,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         schedule=schedule,
         waiting=waiting,
         actions=actions,
+        acting=acting,
         program=program,
         bind=bind or DEFAULT_BIND,
         checks=checks,
