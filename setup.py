@@ -64,6 +64,7 @@ TEST = [
     "playwright>=1.48,<2",
     "requests>=2.32,<3",  # what Apsis's own client speaks, for the tests of the contract
     "websockets>=13",
+    "jsonschema>=4.20,<5",  # judges jobs by the schema that is shipped for editors
     "setuptools>=77",  # builds the wheel that the packaging tests open
 ]
 
@@ -85,7 +86,7 @@ setup(
         # The demo's jobs travel with the package: `callsheet demo` runs from a wheel too.
         "callsheet": ["py.typed", "examples/jobs/**/*"],
         "callsheet.store": ["migrations/*.sql"],
-        "callsheet.conf": ["*.yaml"],
+        "callsheet.conf": ["*.yaml", "*.json"],
         "callsheet.webui": ["static/**/*"],
     },
     install_requires=[

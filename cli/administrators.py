@@ -14,6 +14,7 @@ TABLE = {
     "import": ("import_commands:group", "Take over crontabs and Apsis installations."),
     "reload-jobs": ("folder_commands:reload_jobs", "Read the job folder again."),
     "restart": ("server_commands:restart", "Restart the server."),
+    "schema": ("folder_commands:schema", "Print the JSON Schema of job files."),
     "serve": ("serve_command:serve_command", "Run a server in the foreground."),
     "shut-down": ("server_commands:shut_down", "Stop the server in order."),
     "version": ("server_commands:version", "Show the versions of server and client."),

@@ -106,3 +106,11 @@ def print_changes(found: dict[str, list[str]]) -> None:
                 click.echo(f"  {job_id}")
     if not any(found[word] for word in ("removed", "added", "changed")):
         click.echo("no changes")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of job files, for editors."""
+    from ..jobs.job_schema import schema_text
+
+    click.echo(schema_text(), nl=False)

@@ -20,6 +20,7 @@ TABLE = {
     "jobs": ("look_commands:jobs", "List the jobs."),
     "kill": ("run_commands:kill", "Kill the processes of runs at once."),
     "mark": ("run_commands:mark", "Force finished runs into another finished state."),
+    "new-job": ("new_job:new_job", "Write a job file to begin with."),
     "output": ("follow_commands:output", "Print the output of a run."),
     "plan": ("planning_commands:plan", "Say what a changed job folder would change."),
     "release": ("run_commands:release", "Release held runs."),

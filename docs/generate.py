@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from callsheet.jobs.job_schema import schema_text
 from callsheet.jobs.states import EDGES, FINISHED, MARKABLE, SETTLES, State, api_state
 
 DOCS = Path(__file__).parent
@@ -62,7 +63,8 @@ def _or(names: list[str]) -> str:
     return ", ".join(names[:-1]) + f" or {names[-1]}"
 
 
-GENERATED = {"lifecycle.md": lifecycle}
+# By path relative to docs/.
+GENERATED = {"lifecycle.md": lifecycle, "../conf/job_schema.json": schema_text}
 
 
 def main() -> int:
@@ -72,7 +74,7 @@ def main() -> int:
         new = text()
         if not path.exists() or path.read_text(encoding="utf-8") != new:
             path.write_text(new, encoding="utf-8")
-            print(f"docs/{name}: written")
+            print(f"{path.resolve().relative_to(DOCS.parent)}: written")
     return 0
 
 

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from .errors import UserError
-from .job_keys import PARTS, job_keys, keys_of, kind_of, problems_within
+from .job_keys import PARTS, job_keys, keys_of, kind_of, name_of, problems_within
 from .parse import read_metadata
 from .parse_actions import read_action
 from .parse_programs import LEGACY, legacy_kind
@@ -116,7 +116,7 @@ def _keyed(value: Any, at: At, part: str, kinds: tuple[str, ...]) -> None:
     """Read keys each of which some of the kinds take; the first that does says what it may be."""
     takers: dict[str, str] = {}
     for kind in kinds:
-        name = next(name for name, found in PARTS[part].kinds.items() if found == kind)
+        name = name_of(part, kind)
         for key in keys_of(part, kind).taken:
             takers.setdefault(key, name)
     del takers["type"]

@@ -40,12 +40,22 @@ PARTS = {
 }
 
 
+# Kinds that take other keys by what else they hold: entries that make them show these.
+VARIANTS: dict[tuple[str, str], tuple[dict[str, Any], ...]] = {
+    ("program", LEGACY): ({}, {"argv": ["x"]}),
+    ("schedule", "cron"): ({}, {"cron": "0 0 * * *"}),
+    ("condition", "not_before"): ({"time": "2024-01-01T00:00:00Z"}, {"daytime": "09:00"}),
+    ("condition", "not_after"): ({"time": "2024-01-01T00:00:00Z"}, {"daytime": "09:00"}),
+}
+
+
 class Keys(NamedTuple):
-    """The keys a reader takes, in its order, and those of them that it misses when they are not
-    there."""
+    """The keys a reader takes, in its order; those it misses when they are not there; and, where
+    it takes one or another, each set of keys one of which has to be whole."""
 
     taken: tuple[str, ...]
     required: tuple[str, ...]
+    ways: tuple[tuple[str, ...], ...] = ()
 
 
 class _Asked(dict[str, Any]):
@@ -73,15 +83,33 @@ def kind_of(part: str, name: Any) -> str | None:
 
 @lru_cache(maxsize=256)
 def keys_of(part: str, kind: str) -> Keys:
-    """Return the keys of a kind of a part."""
-    name = next(name for name, found in PARTS[part].kinds.items() if found == kind)
-    keys = _keys(PARTS[part].read, {"type": name})
-    if (part, kind) == ("program", LEGACY):
-        # One kind of two forms: either key makes it what it is.
-        argv = _keys(PARTS[part].read, {"type": name, "argv": ["x"]})
-        taken = dict.fromkeys((*keys.taken, *argv.taken))
-        return Keys(tuple(taken), tuple(set(keys.required) & set(argv.required)))
-    return keys
+    """Return the keys of a kind of a part; of what is required only what every variant requires."""
+    taken: dict[str, None] = {}
+    ways = []
+    for entries in VARIANTS.get((part, kind), ({},)):
+        keys = _keys(PARTS[part].read, {"type": name_of(part, kind), **entries})
+        taken.update(dict.fromkeys(keys.taken))
+        ways.append((*entries, *keys.required))
+    required = set(ways[0]).intersection(*ways)
+    in_order = tuple(key for key in taken if key in required)
+    return Keys(tuple(taken), in_order, tuple(ways) if len(ways) > 1 else ())
+
+
+def name_of(part: str, kind: str) -> str:
+    """Return the first `type` that means a kind."""
+    return next(name for name, found in PARTS[part].kinds.items() if found == kind)
+
+
+def keys_within(part: str | None, data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return the keys that are asked for of the mapping at a key; none where any may stand there.
+
+    Args:
+        part, data: as for `problems_within`.
+        key: an entry whose value may be a mapping.
+    """
+    inner = _Asked()
+    problems_within(part, {**data, key: inner})
+    return tuple(inner.keys_asked)
 
 
 @lru_cache(maxsize=1)

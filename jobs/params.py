@@ -273,4 +273,6 @@ def params_data(params: Iterable[str], specs: Mapping[str, ParamSpec]) -> Any:
 def spec_data(spec: ParamSpec) -> dict[str, Any]:
     """Return a spec as job files and the API have it: its type, and what else it says."""
     said: dict[str, Any] = msgspec.to_builtins(spec)
+    if spec.choices:
+        said["choices"] = list(spec.choices)
     return {"type": spec.type} | said

@@ -25,7 +25,7 @@ from tornado.web import Application
 
 from ..jobs.errors import UserError
 from ..store.interface import Reader
-from . import output_api, v1_jobs, v1_runs, v2_planning, v2_runs, v2_server, v2_why
+from . import output_api, v1_jobs, v1_runs, v2_definitions, v2_planning, v2_runs, v2_server, v2_why
 from .bridge import BridgedCore
 from .core import WebCore
 from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
@@ -63,6 +63,7 @@ TABLE = Table(
         *v2_server.ROUTES,
         *v2_planning.ROUTES,
         *v2_why.ROUTES,
+        *v2_definitions.ROUTES,
     ]
 )
 # The console's own addresses; the document finds its page by itself.

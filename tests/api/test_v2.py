@@ -317,3 +317,11 @@ def test_running_waits_until_all_are_there(tmp_path, monkeypatch):
         assert stand.ask("GET", "/api/v1/running") == (200, {})
     finally:
         stand.close()
+
+
+def test_the_schema_of_job_files_is_there_for_editors(stand):
+    status, schema = stand.ask("GET", "/api/v2/schema/job")
+    assert status == 200
+    assert schema["title"] == "A job of callsheet"
+    assert schema["required"] == ["program"]
+    assert {"interval", "phase"} <= set(schema["$defs"]["schedule interval"]["properties"])

@@ -1,0 +1,211 @@
+"""What the values of a job file's keys look like, as JSON Schema: one table per part.
+
+Which keys a part has is not said here: `job_schema.py` asks the readers. A key without a row may
+hold anything, so the schema never refuses what the reader takes; `tests/jobs/test_job_schema.py`
+names the keys that lack their row. **A new key gets its row in the table of its part below; a new
+part its table here and its row in `job_keys.PARTS`.** A row may be wider than the reader, never
+narrower: what is beyond a pattern (zones that exist, states that fit) is the reader's to say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .params import TYPES
+from .states import FINISHED, State
+
+Shape = dict[str, Any]
+
+# --- values -------------------------------------------------------------------------------------
+
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+_UNIT = "s|sec|second|seconds|m|min|minute|minutes|h|hour|hours|d|day|days"
+_TEMPLATE: Shape = {"type": "string", "pattern": r"\{[{%#]"}
+
+TEXT: Shape = {"type": "string"}
+FILLED: Shape = {"type": "string", "minLength": 1}
+FLAG: Shape = {"type": "boolean"}
+WHOLE: Shape = {"type": "integer"}
+WORD: Shape = {"type": ["string", "number", "boolean"]}
+ARGS: Shape = {"type": "object", "additionalProperties": WORD}
+DURATION: Shape = {
+    "type": ["number", "string"],
+    "pattern": rf"^\s*({_NUMBER}\s*({_UNIT})?|(\d+(\.\d*)?[dhms])+)\s*$",
+}
+DAYTIME: Shape = {"type": ["number", "string"], "pattern": r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"}
+DATE: Shape = {"type": ["integer", "string"], "pattern": r"^(\d{4}-?\d{2}-?\d{2}|MIN|MAX)$"}
+TIME: Shape = {"type": "string", "pattern": r"^\d{4}-?\d{2}-?\d{2}[T ]\d{2}:?\d{2}.*(Z|\d)$"}
+ENABLED: Shape = {"type": ["boolean", "string"]}
+COUNT: Shape = {"type": ["integer", "string"]}
+SIGNAL: Shape = {"type": ["string", "integer"]}
+STATE: Shape = {"enum": [state.value for state in State if state is not State.LOST]}
+END_STATE: Shape = {
+    "enum": [state.value for state in State if state in FINISHED and state is not State.LOST]
+}
+
+
+def any_of(*shapes: Shape) -> Shape:
+    """Return the shape of what has one of the shapes."""
+    return {"anyOf": list(shapes)}
+
+
+def many(shape: Shape) -> Shape:
+    """Return the shape of one item or a list of items."""
+    return any_of(shape, {"type": "array", "items": shape})
+
+
+def some(shape: Shape) -> Shape:
+    """Return the shape of one item or a list of at least one."""
+    return any_of(shape, {"type": "array", "items": shape, "minItems": 1})
+
+
+def template_or(shape: Shape) -> Shape:
+    """Return the shape of a value that may also be made by a template."""
+    return any_of(shape, _TEMPLATE)
+
+
+def ref(name: str) -> Shape:
+    """Return the shape that is defined under a name."""
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def mapping(**shapes: Shape) -> Shape:
+    """Return the shape of a mapping of these keys; those its reader takes besides are added."""
+    return {"type": "object", "properties": shapes, "additionalProperties": False}
+
+
+def said(shape: Shape, description: str) -> Shape:
+    """Return a shape with what it is for, which editors show."""
+    return {**shape, "description": description}
+
+
+ZONE = said(FILLED, "The IANA name of a time zone, such as Europe/Berlin.")
+CALENDAR = said(FILLED, "all, none, weekdays like Mon-Fri, or the name of a calendar.")
+JOB_ID = said(FILLED, "The ID of a job: its path in the job folder without .yaml.")
+_DAY_POINT = any_of(DAYTIME, mapping(daytime=DAYTIME, date_shift=WHOLE, cal_shift=WHOLE))
+_LIMIT = any_of(template_or(DURATION), mapping(duration=template_or(DURATION), signal=SIGNAL))
+_ENTRIES = said(ARGS, "Args by name; they win over the automatic ones.")
+_CHOICE = {"type": "array", "items": WORD, "minItems": 1}
+
+# --- parts --------------------------------------------------------------------------------------
+
+PARAM: Shape = any_of(
+    {"type": "null"},
+    {"enum": [name for name in TYPES if name not in ("choice", "regex")]},
+    _CHOICE,
+    mapping(
+        type={"enum": list(TYPES)},
+        default=said(WORD, "What the arg is when none is given."),
+        description=TEXT,
+        choices=some(WORD),
+        pattern=said(FILLED, "A regular expression the whole arg has to match."),
+        min=WORD,
+        max=WORD,
+    ),
+)
+
+JOB: dict[str, Shape] = {
+    "job_id": said(FILLED, "The ID the job has by its place; it need not be given."),
+    "params": said(
+        any_of(many(FILLED), {"type": "object", "additionalProperties": ref("param")}),
+        "The names of the args a run has, with what each takes.",
+    ),
+    "schedule": said(many(ref("schedule entry")), "When runs are made."),
+    "program": said(ref("program"), "What a run does."),
+    "condition": said(many(ref("condition")), "What a run waits for before it starts."),
+    "action": said(many(ref("action")), "What follows when a run enters a state."),
+    "successors": said(
+        many(any_of(FILLED, mapping(job_id=JOB_ID, args=ARGS))),
+        "Jobs of which a run is made after a success.",
+    ),
+    "metadata": said(
+        {"type": "object", "properties": {"description": {}, "labels": many(WORD)}},
+        "description (Markdown), labels, and whatever else you like.",
+    ),
+    "ad_hoc": FLAG,
+    "waiting": mapping(max_time=DURATION),
+    "priority": said(WHOLE, "The higher, the sooner among runs that may start."),
+}
+
+SCHEDULE: dict[str, Shape] = {
+    "enabled": FLAG,
+    "args": _ENTRIES,
+    "tz": ZONE,
+    "calendar": CALENDAR,
+    "daytime": said(some(DAYTIME), "Local times of day, such as 09:30."),
+    "date_shift": said(WHOLE, "Days between the nominal day and the actual one."),
+    "cal_shift": said(WHOLE, "Days of the calendar between the nominal day and the actual one."),
+    "interval": DURATION,
+    "phase": DURATION,
+    "start": said(_DAY_POINT, "The local time from which runs are made."),
+    "stop": said(_DAY_POINT, "The local time before which runs are made."),
+    "times": said(some(TIME), "Instants, such as 2030-01-01T00:00:00Z."),
+    "expression": said(FILLED, "Five fields: minute, hour, day, month, weekday; or @daily."),
+    "cron": said(FILLED, "The same as expression."),
+    "start_date": DATE,
+    "end_date": DATE,
+    "on_gap": {"enum": ["skip", "before", "after"]},
+    "on_fold": {"enum": ["first", "second", "both"]},
+    "jitter": DURATION,
+    "misfire_after": DURATION,
+    "catch_up": {"enum": ["all", "last", "none"]},
+    "max_age": DURATION,
+}
+
+STOP: dict[str, Shape] = {"duration": DURATION, "daytime": DAYTIME, "tz": ZONE}
+
+PROGRAM: dict[str, Shape] = {
+    "duration": template_or(DURATION),
+    "success": {"type": ["boolean", "null"]},
+    "argv": said({"type": "array", "items": TEXT, "minItems": 1}, "A program and its arguments."),
+    "command": said(FILLED, "A command for bash; it may have many lines."),
+    "group_id": said(FILLED, "The group of agents that may run it."),
+    "sudo_user": said(WORD, "The user it runs as, by sudo."),
+    "stop": mapping(signal=SIGNAL, grace_period=any_of(template_or(DURATION), {"type": "null"})),
+    "timeout": _LIMIT,
+    "resources": mapping(mem_max_gb={"type": "number", "exclusiveMinimum": 0}),
+    "cwd": FILLED,
+    "env": said(ARGS, "Variables of its environment."),
+    "umask": said({"type": ["string", "integer"]}, "Octal digits in quotes, such as '027'."),
+    "host": WORD,
+    "user": WORD,
+}
+
+CONDITION: dict[str, Shape] = {
+    "enabled": said(ENABLED, "true, false, or a template of one."),
+    "value": FLAG,
+    "job_id": JOB_ID,
+    "args": ARGS,
+    "states": some(STATE),
+    "exist": any_of(FLAG, some(STATE)),
+    "count": COUNT,
+    "check_states": many(STATE),
+    "target_state": END_STATE,
+    "name": FILLED,
+    "weight": COUNT,
+    "time": template_or(TIME),
+    "daytime": template_or(DAYTIME),
+    "from": template_or(DAYTIME),
+    "to": template_or(DAYTIME),
+    "tz": ZONE,
+    "date_shift": WHOLE,
+    "calendar": CALENDAR,
+    "else_state": END_STATE,
+    "conditions": some(ref("condition")),
+    "condition": ref("condition"),
+}
+
+ACTION: dict[str, Shape] = {
+    "if": mapping(states=many(STATE)),
+    "job_id": JOB_ID,
+    "args": ARGS,
+}
+
+# By the names of `job_keys.PARTS`.
+SHAPES: dict[str, dict[str, Shape]] = {
+    "schedule": SCHEDULE,
+    "stop": STOP,
+    "program": PROGRAM,
+    "condition": CONDITION,
+    "action": ACTION,
+}
