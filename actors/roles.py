@@ -53,6 +53,7 @@ from .scheduler_stage import SchedulerStage
 from .stage import Script, Stage
 from .supervisor import RoleSpec
 from .waiter import Waiter
+from .waiter_stage import WaiterStage
 from .window import Window
 
 AGENT = "agent"
@@ -155,6 +156,8 @@ class Stagehand:
             writer = SqliteWriter(self._terms.database, busy_ms=self._terms.busy_ms)
             script = self.script(role, _ledger)
             return LedgerStage.start(script, link, self._make_ledger, writer)
+        if role == WAITER:
+            return WaiterStage.start(self.script(role, _waiter), link, self._terms.rules)
         if role == RUNNER:
             script = self.script(role, _runner)
             return RunnerStage.start(script, link, self._terms.outputs, _make_runner)
@@ -237,6 +240,5 @@ def _responder(props: Props) -> Core:
 CORES: dict[str, Callable[[Props], Core]] = {
     SCHEDULER: _scheduler,
     BINDER: _binder,
-    WAITER: _waiter,
     CHECKER: _checker,
 }

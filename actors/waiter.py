@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from ..jobs.bound_conditions import BoundCondition, BoundDependency, dependencies
-from ..jobs.judging import Verdict, judge
-from ..jobs.run import Run, args_key
+from ..jobs.bound_conditions import polled_of
+from ..jobs.judging import Verdict
+from ..jobs.run import Run
 from ..jobs.states import OCCUPYING, State
 from ..messages.commands import ClearRefused
 from ..messages.hello import Hello, Welcome
@@ -24,15 +24,19 @@ from ..messages.post import LEDGER, WAITER, Post
 from ..messages.transitions import Beat, FeedFrame, RunMoved, RunWithdrawn
 from ..store.interface import Reader
 from ..wire.feed import FeedFollower, Then
+from .gates import Gates
 from .guard_lines import GuardLine, GuardLines
+from .probe_seam import Probed
 from .requests import OpenRequests, earliest
-from .waiting import Instance, Interests, Wait
-from .waiting_words import deadline_text, timeout_text, until_line
+from .waiting import Wait
+from .waiting_words import deadline_text, not_yet_line, timeout_text, until_line
 
 # Runs looked at in one turn; the rest are next, so that what comes meanwhile is not kept waiting.
 LOOKS_A_TURN = 500
 # Each line is also tried this often without a reason, in case an answer was crossed and lost.
 TRY_LINES_US = 30_000_000
+# A check that finds something else each time must not fill the run's log.
+LACKING_NOTED = 50
 HELLO = ("hello",)
 
 
@@ -62,14 +66,13 @@ class Waiter:
         self._read_again = False
         self._read_seq = -1
         self._waits: dict[str, Wait] = {}
-        self._interests = Interests()
+        self._gates = Gates(reader)
         self._lines = GuardLines()
         self._look: dict[str, None] = {}
         self._timers: list[tuple[int, str]] = []
         self._try_lines_us = 0
         self._requests = OpenRequests()
         self._notes = OpenRequests()
-        self._found: dict[Instance, dict[State, int]] = {}
         self._posts: list[tuple[tuple[int, ...], Post]] = []
 
     def __len__(self) -> int:
@@ -89,6 +92,8 @@ class Waiter:
                 return self._follow(message, now_us)
             case ClearRefused():
                 self._refused(message)
+            case Probed():
+                self._look.update(dict.fromkeys(self._gates.polls.probed(message, now_us)))
             case Welcome():
                 self._welcome(message)
         return []
@@ -102,7 +107,8 @@ class Waiter:
             self._try_lines_us = now_us + TRY_LINES_US
             for line in self._lines:
                 self._next(line)
-        self._found = {}
+        self._look.update(dict.fromkeys(self._gates.polls.settle(now_us)))
+        self._gates.new_turn()
         some = list(islice(self._look, LOOKS_A_TURN))
         for run_id in some:
             del self._look[run_id]
@@ -111,6 +117,9 @@ class Waiter:
             self._advance(wait, now_us)
         posts = [post for _, post in sorted(self._posts, key=lambda item: item[0])]
         self._posts = []
+        # What was looked at may be checked now, and what is passed need not be.
+        self._look.update(dict.fromkeys(self._gates.polls.settle(now_us)))
+        posts += self._gates.polls.take_posts()
         return posts + self._notes.repeat(now_us) + self._requests.repeat(now_us)
 
     def wakes_at(self) -> int | None:
@@ -119,7 +128,9 @@ class Waiter:
             return 0
         timer_us = self._timers[0][0] if self._timers else None
         lines_us = self._try_lines_us if self._lines else None
-        return earliest(timer_us, lines_us, self._requests.wakes_at(), self._notes.wakes_at())
+        polls_us = self._gates.polls.wakes_at()
+        requests_us = earliest(self._requests.wakes_at(), self._notes.wakes_at())
+        return earliest(timer_us, lines_us, polls_us, requests_us)
 
     # --- feed and store -------------------------------------------------------------------------
 
@@ -172,22 +183,12 @@ class Waiter:
                 if record is not None:
                     self._moved(event, record)
             elif isinstance(event, RunWithdrawn):
-                self._look.update(dict.fromkeys(self._interests.of(event.job_id, event.args)))
+                self._look.update(dict.fromkeys(self._gates.withdrawn(event)))
 
     def _moved(self, event: RunMoved, run: Run) -> None:
         """Wake those whom this move of another run may concern."""
-        after = State.ERROR if event.after is State.LOST else event.after
-        for run_id in self._interests.of(run.job_id, run.args):
-            wait = self._waits[run_id]
-            cond = wait.gates[wait.gate]
-            if not isinstance(cond, BoundDependency):
-                self._look[run_id] = None
-            elif after in cond.states:
-                # Also when it leaves that state before it is looked at: it has been there.
-                self._pass_gate(wait, cond)
-                self._look[run_id] = None
-            elif cond.exist and after not in cond.exist:
-                self._look[run_id] = None
+        woken = self._gates.moved(event, run.job_id, run.args, self._waits)
+        self._look.update(dict.fromkeys(woken))
         if event.before in OCCUPYING and event.after not in OCCUPYING:
             for line in self._lines.of_places(run):
                 line.freed_seq = event.seq
@@ -220,8 +221,7 @@ class Waiter:
         wait = self._waits.pop(run_id, None)
         if wait is None:
             return
-        if wait.gate < len(wait.gates):
-            self._forget_interest(wait, wait.gates[wait.gate])
+        self._gates.leave(wait)
         self._requests.answered(run_id)
         self._notes.answered(run_id)
         for line in self._lines.part(run_id, wait.guards):
@@ -231,17 +231,10 @@ class Waiter:
         """Take back a proposal, since the run is held now, its time has changed or has run out."""
         if not wait.concluded:
             self._requests.answered(wait.run_id)
+        self._gates.leave(wait)
         for line in self._lines.of_run(wait.guards):
             if line.withdraw(wait.run_id):
                 self._next(line)
-
-    def _forget_interest(self, wait: Wait, cond: BoundCondition) -> None:
-        for needed in dependencies((cond,)):
-            self._interests.discard((needed.job_id, args_key(needed.args)), wait.run_id)
-
-    def _pass_gate(self, wait: Wait, cond: BoundCondition) -> None:
-        self._forget_interest(wait, cond)
-        wait.gate += 1
 
     def _advance(self, wait: Wait, now_us: int) -> None:
         """Take a run through its gates as far as it gets, and propose it when it is through."""
@@ -270,29 +263,19 @@ class Waiter:
     def _pass_gates(self, wait: Wait, now_us: int) -> Verdict | None:
         """Pass the gates that are open; return the verdict on the one that is not, if any."""
         while wait.gate < len(wait.gates):
-            cond = wait.gates[wait.gate]
             self._note(wait, wait.gate + 1, now_us)
-            for needed in dependencies((cond,)):
-                self._interests.add((needed.job_id, args_key(needed.args)), wait.run_id)
-            verdict = judge(cond, self, now_us)
+            verdict = self._gates.present(wait, now_us)
             if not verdict.met:
+                self._note_lacking(wait, verdict, now_us)
                 return verdict
-            self._pass_gate(wait, cond)
-        for window in wait.windows:
-            verdict = judge(window, self, now_us)
-            if not verdict.met:
-                # Whoever stands behind it in a line may go first.
-                for line in self._lines.of_run(wait.guards):
-                    self._next(line)
-                return verdict
-        return None
-
-    def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
-        """Return what the store says of an instance, read once a turn; see `jobs.judging.Facts`."""
-        states = self._found.get((job_id, key))
-        if states is None:
-            states = self._found[job_id, key] = self._reader.instance_states(job_id, key)
-        return states
+            self._gates.leave(wait)
+            wait.gate += 1
+        closed = self._gates.closed_window(wait, now_us)
+        if closed is not None:
+            # Whoever stands behind it in a line may go first.
+            for line in self._lines.of_run(wait.guards):
+                self._next(line)
+        return closed
 
     # --- proposing ------------------------------------------------------------------------------
 
@@ -350,6 +333,16 @@ class Waiter:
         for cond in wait.noted_conds[wait.seen : upto]:
             wait.seen += 1
             self._say_line(wait, until_line(cond), now_us)
+
+    def _note_lacking(self, wait: Wait, verdict: Verdict, now_us: int) -> None:
+        """Note what a check found lacking, when it is not what the one before found."""
+        if verdict.met is None or not any(polled_of(wait.gates[wait.gate])):
+            return
+        line = not_yet_line(verdict.reason)
+        if line != wait.lacking and wait.lacking_count < LACKING_NOTED:
+            wait.lacking = line
+            wait.lacking_count += 1
+            self._say_line(wait, line, now_us)
 
     def _say_line(self, wait: Wait, line: str, now_us: int) -> None:
         wait.noted = line

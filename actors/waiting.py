@@ -34,7 +34,8 @@ class Wait:
     Gates are passed one by one and never looked at again, but for `windows`, which must be open
     at the end; `deadline` is in force all the time; guards are decided all together at the end.
     `seen` counts the conditions whose beginning has been noted in the run's log. `noted` is the
-    line asked for last. `concluded`: the ledger has been asked to end the run.
+    line asked for last, `lacking` the last one that says what a check found. `concluded`: the
+    ledger has been asked to end the run.
     """
 
     __slots__ = (
@@ -46,6 +47,8 @@ class Wait:
         "guard_conds",
         "guards",
         "held",
+        "lacking",
+        "lacking_count",
         "max_time_us",
         "not_before_us",
         "noted",
@@ -72,6 +75,8 @@ class Wait:
         self.gate = 0
         self.seen = self._seen(run.message)
         self.noted: str | None = None
+        self.lacking = ""
+        self.lacking_count = 0
         self.blocked_by: int | None = None
         self.concluded = False
         self.timer_us: int | None = None

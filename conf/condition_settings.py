@@ -1,4 +1,4 @@
-"""The settings of conditions: the pools. Called by `settings.py`."""
+"""The settings of conditions: pools, and the checks that are allowed. Called by `settings.py`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 import msgspec
 
-from ..jobs.condition_rules import ConditionRules
+from ..jobs.condition_rules import POLLED_KINDS, ConditionRules
 from ..jobs.errors import UserError
-from ..jobs.reading import At, Fields, filled, shown
+from ..jobs.reading import At, Fields, Told, filled, many, shown, words
 
 MOST_IN_A_POOL = 1_000_000
+# An absolute path follows.
+SQLITE_URL = "sqlite:////"
 
 
 class ConditionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,9 +22,36 @@ class ConditionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def take_conditions(fields: Fields) -> ConditionSettings:
-    """Return what the whole file says of conditions (`pools`)."""
+    """Return what the whole file says of conditions (`pools` and `conditions`)."""
     pools = fields.take("pools", _pools, {})
-    return ConditionSettings(rules=ConditionRules(pools=pools or {}))
+    # None where something is wrong, which was recorded.
+    rules: ConditionRules | None = fields.take("conditions", _rules, ConditionRules())
+    if rules is None:
+        return ConditionSettings()
+    return ConditionSettings(rules=msgspec.structs.replace(rules, pools=pools))
+
+
+def _rules(value: Any, at: At) -> ConditionRules:
+    fields = Fields(value, at)
+    allow = fields.take("allow", many(_kind), ConditionRules().allow)
+    databases = fields.take("databases", _databases, {})
+    fields.finish()
+    return ConditionRules(allow=allow, databases=databases)
+
+
+def _kind(value: Any, _at: At) -> str:
+    if value not in POLLED_KINDS:
+        raise UserError(f"{shown(value)}: expected one of {', '.join(POLLED_KINDS)}")
+    return str(value)
+
+
+def _databases(value: Any, at: At) -> dict[str, str]:
+    found = words(value, at)
+    for name, url in found.items():
+        if not url.startswith(SQLITE_URL) or name.startswith("/"):
+            at.key(name).fail(f"{shown(url)}: expected a URL like {SQLITE_URL}path/file.db")
+            raise Told
+    return found
 
 
 def _pools(value: Any, at: At) -> dict[str, int]:

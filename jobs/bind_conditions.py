@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 
+from .bind_polled import bind_polled, polled_texts
 from .bound_conditions import (
     BoundAll,
     BoundAny,
@@ -44,6 +45,7 @@ from .conditions import (
 )
 from .errors import UserError
 from .job import Job
+from .polled import CommandCheck, FileCheck, HttpCheck, SqlCheck
 from .states import State, reachable_from
 from .times import parse_daytime, parse_time, us_to_local, zone
 from .windows import DAY, listed_days, moment_us
@@ -117,6 +119,11 @@ class ConditionBinder:
                 return BoundNotAfter(at_us=at_us, else_state=cond.else_state)
             case TimeWindow():
                 return self._window(cond)
+            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck():
+                bound = bind_polled(cond, self._expand)
+                if self._rules is not None:
+                    self._rules.check_polled(bound)
+                return bound
             case AllOf():
                 members = self._members(cond.conditions)
                 return BoundAll(conditions=members) if members else None
@@ -237,6 +244,8 @@ def condition_texts(conditions: Iterable[Condition]) -> Iterator[str]:
                 yield from (moment.time or "", moment.daytime or "", moment.tz or "")
             case TimeWindow():
                 yield from (cond.start, cond.end, cond.tz)
+            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck():
+                yield from polled_texts(cond)
             case AllOf() | AnyOf():
                 yield from condition_texts(cond.conditions)
             case Not():

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from .polled import BoundPolled
 from .states import State
 
 
@@ -116,6 +117,7 @@ BoundCondition = (
     | BoundNotBefore
     | BoundNotAfter
     | BoundTimeWindow
+    | BoundPolled
     | BoundAll
     | BoundAny
     | BoundNot
@@ -139,6 +141,13 @@ def dependencies(conditions: tuple[BoundCondition, ...]) -> Iterator[BoundDepend
     for cond in bound_leaves(conditions):
         if isinstance(cond, BoundDependency):
             yield cond
+
+
+def polled_of(cond: BoundCondition) -> Iterator[BoundPolled]:
+    """Yield the polled conditions in a condition, however deep they are."""
+    for leaf in bound_leaves((cond,)):
+        if isinstance(leaf, BoundPolled):
+            yield leaf
 
 
 def pools_of(conditions: tuple[BoundCondition, ...]) -> Iterator[BoundPool]:

@@ -1,6 +1,6 @@
 """What the settings say of conditions: the pools there are, and what checks may be made.
 
-The same rules go to whoever binds or checks a job. Pure; `conf/` reads them.
+The same rules go to whoever binds, checks or carries out. Pure; `conf/` reads them.
 """
 
 from __future__ import annotations
@@ -9,19 +9,40 @@ import msgspec
 
 from .conditions import Condition, Pool
 from .errors import UserError
+from .polled import (
+    BoundPolled,
+    BoundSqlCheck,
+    CommandCheck,
+    FileCheck,
+    HttpCheck,
+    Polled,
+    SqlCheck,
+    kind_of,
+)
 from .templates import is_template
+
+POLLED_KINDS = ("file", "http", "command", "sql")
 
 
 class ConditionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """`pools` has the size of each pool, by name."""
+    """`pools` has the size of each pool, by name.
+
+    `allow` names the kinds of checks that the server may make: a command runs as the server's user
+    on the server's host, and a query reads any file of that user, so that neither is without
+    someone's having said so. `databases` has the URL of each database that jobs may name.
+    """
 
     pools: dict[str, int] = {}
+    allow: tuple[str, ...] = ("file", "http")
+    databases: dict[str, str] = {}
 
     def check(self, cond: Condition) -> None:
         """Raise UserError when a condition as written breaks the rules; templates are let pass."""
         match cond:
             case Pool() if not is_template(cond.name + cond.weight):
                 self.check_pool(cond.name, int(cond.weight))
+            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck():
+                self.check_polled(cond)
 
     def check_pool(self, name: str, weight: int) -> None:
         """Raise UserError unless a run of this weight can have a place in the pool."""
@@ -31,3 +52,20 @@ class ConditionRules(msgspec.Struct, frozen=True, kw_only=True):
             raise UserError(f"unknown pool: {name}: expected one of the settings' pools ({known})")
         if weight > size:
             raise UserError(f"pool {name}: weight {weight}: expected at most its size, {size}")
+
+    def check_polled(self, cond: Polled | BoundPolled) -> None:
+        """Raise UserError unless the server may make this check."""
+        kind = kind_of(cond)
+        if kind not in self.allow:
+            raise UserError(
+                f"{kind} conditions are switched off on this server: expected {kind} to be among "
+                "the settings' conditions.allow"
+            )
+        if isinstance(cond, SqlCheck | BoundSqlCheck) and not is_template(cond.database):
+            name = cond.database
+            if not name.startswith("/") and name not in self.databases:
+                known = ", ".join(sorted(self.databases)) or "none is there"
+                raise UserError(
+                    f"unknown database: {name}: expected an absolute path, or one of the "
+                    f"settings' conditions.databases ({known})"
+                )

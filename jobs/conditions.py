@@ -19,6 +19,7 @@ from .bound_conditions import (
     BoundMaxRunning,
     BoundSkipDuplicate,
 )
+from .polled import Polled
 from .states import State
 
 __all__ = [
@@ -185,6 +186,7 @@ Condition = (
     | NotBefore
     | NotAfter
     | TimeWindow
+    | Polled
     | AllOf
     | AnyOf
     | Not

@@ -10,6 +10,8 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from .actions import Action
 from .bound_conditions import (
     BoundAll,
@@ -30,6 +32,13 @@ from .conditions import Condition
 from .deadlines import deadline_words
 from .job import Job
 from .params import spec_data
+from .polled import (
+    BoundCommandCheck,
+    BoundFileCheck,
+    BoundHttpCheck,
+    BoundPolled,
+    BoundSqlCheck,
+)
 from .programs import BoundNoOp, BoundProcess, BoundProgram, Program
 from .resolving import split_conditions
 from .run import Run
@@ -219,6 +228,8 @@ def condition_jso(cond: Condition | BoundCondition, run: Run | None = None) -> d
                 found["run_id"] = run.run_id
         case BoundPool():
             found = {"type": "pool", "name": cond.name, "weight": cond.weight}
+        case BoundFileCheck() | BoundHttpCheck() | BoundCommandCheck() | BoundSqlCheck():
+            found = _polled(cond)
         case BoundAll() | BoundAny():
             kind = "all" if isinstance(cond, BoundAll) else "any"
             found = {"type": kind, "conditions": [condition_jso(c, run) for c in cond.conditions]}
@@ -234,6 +245,18 @@ def condition_jso(cond: Condition | BoundCondition, run: Run | None = None) -> d
         case _:
             found = condition_data(cond)
     return found | {"str": condition_words(cond)}
+
+
+def _polled(cond: BoundPolled) -> dict[str, Any]:
+    """Return a polled condition, its durations in seconds."""
+    found: dict[str, Any] = {}
+    for name, value in msgspec.to_builtins(cond).items():
+        if name.endswith("_us"):
+            plain = {"poll_us": "poll_interval"}.get(name, name.removesuffix("_us"))
+            found[plain] = value / SECOND_US
+        else:
+            found[{"min_bytes": "min_size"}.get(name, name)] = value
+    return found
 
 
 def _window(cond: BoundTimeWindow) -> dict[str, Any]:

@@ -26,6 +26,13 @@ from .bound_conditions import (
     BoundSkipDuplicate,
     BoundTimeWindow,
 )
+from .polled import (
+    BoundCommandCheck,
+    BoundFileCheck,
+    BoundHttpCheck,
+    BoundPolled,
+    BoundSqlCheck,
+)
 from .run import Run, args_key
 from .states import OCCUPYING, State
 from .times import format_time
@@ -54,6 +61,9 @@ class Facts(Protocol):
     def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
         """Return how many runs of exactly this instance are in each state (absent: none)."""
 
+    def checked(self, cond: BoundPolled) -> Verdict | None:
+        """Return what the last check of a polled condition found, None before the first."""
+
 
 class TellingFacts(Facts, Protocol):
     """What is known besides, where it is only told."""
@@ -77,6 +87,8 @@ def judge(cond: BoundCondition, facts: Facts, now_us: int) -> Verdict:
             return _not_after(cond, now_us)
         case BoundTimeWindow():
             return _window(cond, now_us)
+        case BoundFileCheck() | BoundHttpCheck() | BoundCommandCheck() | BoundSqlCheck():
+            return facts.checked(cond) or Verdict(met=None, reason="is being checked")
         case BoundAll():
             return _all([judge(member, facts, now_us) for member in cond.conditions])
         case BoundAny():

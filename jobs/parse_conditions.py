@@ -21,6 +21,7 @@ from .conditions import (
     TimeWindow,
 )
 from .errors import UserError
+from .parse_polled import read_command, read_file, read_http, read_sql
 from .parse_programs import has_template
 from .parse_schedules import daytime, duration, instant, read_type, time_zone
 from .reading import At, Fields, Told, filled, flag, is_plain, many, shown, text, whole, words
@@ -36,6 +37,10 @@ CONDITION_TYPES = {
     "not_before": "not_before",
     "not_after": "not_after",
     "time_window": "time_window",
+    "file": "file",
+    "http": "http",
+    "command": "command",
+    "sql": "sql",
     "all": "all",
     "any": "any",
     "not": "not",
@@ -216,6 +221,10 @@ _READERS: dict[str, Callable[[Fields, bool | str], Condition]] = {
     "not_before": _not_before,
     "not_after": _not_after,
     "time_window": _time_window,
+    "file": read_file,
+    "http": read_http,
+    "command": read_command,
+    "sql": read_sql,
 }
 
 

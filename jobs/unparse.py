@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from .actions import (
     Action,
     CommandAction,
@@ -32,6 +34,7 @@ from .conditions import (
     TimeWindow,
 )
 from .deadlines import Deadline
+from .polled import CommandCheck, FileCheck, HttpCheck, SqlCheck
 from .programs import NoOp, Program, Shell, StopSpec
 from .schedule_types import (
     Cron,
@@ -181,6 +184,8 @@ def condition_data(condition: Condition) -> dict[str, Any]:
             found["target_state"] = condition.target_state.value
         case Pool():
             found |= {"name": condition.name, "weight": condition.weight}
+        case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck():
+            found |= msgspec.to_builtins(condition)
         case AllOf() | AnyOf():
             found["conditions"] = [condition_data(member) for member in condition.conditions]
         case Not():

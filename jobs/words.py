@@ -41,6 +41,16 @@ from .conditions import (
     Pool,
     TimeWindow,
 )
+from .polled import (
+    BoundCommandCheck,
+    BoundFileCheck,
+    BoundHttpCheck,
+    BoundSqlCheck,
+    CommandCheck,
+    FileCheck,
+    HttpCheck,
+    SqlCheck,
+)
 from .programs import BoundNoOp, BoundProcess, BoundProgram, NoOp, Process, Program
 from .states import State
 from .times import SECOND_US, format_daytime, format_time
@@ -67,6 +77,17 @@ def condition_words(cond: Condition | BoundCondition) -> str:
             return f"fewer than {cond.count} runs of {instance} running"
         case Pool() | BoundPool():
             return f"pool {cond.name} has room for {cond.weight}"
+        case FileCheck() | BoundFileCheck():
+            return _file_words(cond)
+        case HttpCheck() | BoundHttpCheck():
+            status = "|".join(map(str, cond.status)) or "2xx"
+            more = f" and contains {cond.contains!r}" if cond.contains is not None else ""
+            return f"{cond.method} {cond.url} answers {status}{more}"
+        case CommandCheck() | BoundCommandCheck():
+            argv = shlex.join(cond.argv)
+            return f"command {argv or getattr(cond, 'command', '')} succeeds"
+        case SqlCheck() | BoundSqlCheck():
+            return f"database {cond.database} says yes to {cond.query}"
         case AllOf() | BoundAll():
             return f"all of ({'; '.join(map(condition_words, cond.conditions))})"
         case AnyOf() | BoundAny():
@@ -82,6 +103,25 @@ def condition_words(cond: Condition | BoundCondition) -> str:
             return _window_words(start, end, cond.tz, cond.calendar)
         case _:
             return f"no other run of the instance is {state_words(cond.check_states)}"
+
+
+def _file_words(cond: FileCheck | BoundFileCheck) -> str:
+    if not cond.exists:
+        return f"file {cond.path} is absent"
+    if isinstance(cond, FileCheck):
+        size, within, older = cond.min_size, cond.changed_within, cond.older_than
+    else:
+        size = None if cond.min_bytes is None else str(cond.min_bytes)
+        within, older = _duration(cond.changed_within_us), _duration(cond.older_than_us)
+    said = [f"file {cond.path} exists"]
+    said += [f"has at least {size} bytes"] if size is not None else []
+    said += [f"was changed within {within}"] if within is not None else []
+    said += [f"is older than {older}"] if older is not None else []
+    return " and ".join(said)
+
+
+def _duration(duration_us: int | None) -> str | None:
+    return None if duration_us is None else f"{duration_us / SECOND_US:g} s"
 
 
 def _moment_words(cond: NotBefore | NotAfter | BoundNotBefore | BoundNotAfter) -> str:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ..jobs.bound_conditions import BoundGuard, BoundNotAfter, pools_of
 from ..jobs.judging import Wanted, wanted
+from ..jobs.polled import BoundPolled
 from ..jobs.programs import BoundProcess
 from ..jobs.run import Run
 from ..jobs.states import OCCUPYING, State
@@ -32,6 +33,9 @@ class StoreFacts:
     def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
         """Return how many runs of an instance are in each state."""
         return self._reader.instance_states(job_id, key)
+
+    def checked(self, cond: BoundPolled) -> None:
+        """Return None: checks are the waiter's, and what they find is in the run's log."""
 
     def pool(self, name: str) -> tuple[int, int | None]:
         """Return how much of a pool is taken, and its size."""

@@ -56,6 +56,7 @@ bind: ["127.0.0.1:1", "[::1]:2"]
 checks: {interval: 30}
 job_watch: auto
 pools: {db: 4, mail: 1}
+conditions: {allow: [file, sql], databases: {main: 'sqlite:////srv/a.db'}}
 procstar: {agent: {enable: true}}
 """,
         )
@@ -77,6 +78,8 @@ procstar: {agent: {enable: true}}
     assert found.checks.interval_us == 30 * S
     assert found.job_watch == "auto"
     assert found.conditions.rules.pools == {"db": 4, "mail": 1}
+    assert found.conditions.rules.allow == ("file", "sql")
+    assert found.conditions.rules.databases == {"main": "sqlite:////srv/a.db"}
 
 
 @pytest.mark.parametrize(
@@ -214,9 +217,12 @@ def test_a_wrong_override_is_told_without_a_place_in_the_file(tmp_path, override
         ("pools: {db: two}", "pools.db: 'two': expected a whole number"),
         ("pools: [db]", "pools: a list: expected a mapping"),
         ("pools: {'': 1}", "pools: is empty: expected a string"),
+        ("conditions: {allow: [mail]}", "'mail': expected one of file, http, command, sql"),
+        ("conditions: {allowed: file}", "unexpected keys: allowed"),
+        ("conditions: {databases: {a: a.db}}", "'a.db': expected a URL like sqlite:////path"),
     ],
 )
-def test_pools_have_names_and_sizes(tmp_path, text, said):
+def test_what_the_settings_say_of_conditions_is_checked(tmp_path, text, said):
     with pytest.raises(SettingsError, match=said):
         load_settings(a_file(tmp_path, text))
 

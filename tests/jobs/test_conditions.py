@@ -22,11 +22,18 @@ from callsheet.jobs.bound_conditions import (
     dependencies,
 )
 from callsheet.jobs.calendars import FileCalendar
-from callsheet.jobs.condition_rules import ConditionRules
+from callsheet.jobs.condition_rules import POLLED_KINDS, ConditionRules
 from callsheet.jobs.conditions import AllOf, AnyOf, Not
+from callsheet.jobs.errors import UserError
 from callsheet.jobs.jso import condition_jso, job_jso, run_full_jso
-from callsheet.jobs.judging import judge, wanted
+from callsheet.jobs.judging import Verdict, judge, wanted
 from callsheet.jobs.parse import BadJob, job_from_data, job_to_data
+from callsheet.jobs.polled import (
+    BoundCommandCheck,
+    BoundFileCheck,
+    BoundHttpCheck,
+    BoundSqlCheck,
+)
 from callsheet.jobs.run import Run
 from callsheet.jobs.states import State, reachable_from
 from callsheet.jobs.times import parse_time
@@ -71,10 +78,14 @@ class World:
 
     def __init__(self, pools=None, **states):
         self.pools = pools or {}
+        self.found = {}
         self.states = {job_id: dict(found) for job_id, found in states.items()}
 
     def states_of(self, job_id, key):
         return self.states.get(job_id, {})
+
+    def checked(self, cond):
+        return self.found.get(cond)
 
     def pool(self, name):
         return self.pools.get(name, (0, None))
@@ -91,6 +102,12 @@ def verdict(cond, now_us=NOON_US, **states):
 FORMS = [
     {"type": "const", "value": False},
     {"type": "pool", "name": "db", "weight": "2"},
+    {"type": "file", "path": "/data/{{ date }}", "min_size": 5, "older_than": "5m"},
+    {"type": "file", "path": "/data/lock", "exists": False, "poll_interval": "5s"},
+    {"type": "http", "url": "https://host/x", "status": [200, 204], "contains": "ok"},
+    {"type": "command", "argv": ["/bin/test", "-e", "{{ date }}"], "timeout": 5},
+    {"type": "command", "command": "test -e /data"},
+    {"type": "sql", "database": "/data/a.db", "query": "SELECT 1"},
     {"type": "all", "conditions": [DEP, {"type": "max_running", "count": 2}]},
     {"type": "any", "conditions": [DEP, {"type": "const", "value": True}], "enabled": "{{ x }}"},
     {"type": "not", "condition": DEP},
@@ -168,6 +185,25 @@ MISTAKES = [
     ({"type": "const", "value": True, "enabled": 1}, "expected true, false, or a template"),
     ({"type": "const"}, "missing key: value"),
     ({"type": "pool"}, "missing key: name"),
+    ({"type": "file", "path": "data"}, "'data': expected an absolute path"),
+    ({"type": "file", "path": "/x", "min_size": "1k"}, "'1k': expected a number of bytes"),
+    ({"type": "file", "path": "/x", "min_size": 1, "exists": False}, "expected exists: true"),
+    ({"type": "file", "path": "/x", "timeout": "soon"}, "expected seconds, or a form"),
+    ({"type": "http", "url": "ftp://x/y"}, "expected a URL like https://host/path"),
+    ({"type": "http", "url": "http:///y"}, "expected a URL like https://host/path"),
+    ({"type": "http", "url": "http://me:pw@x/"}, "holds a user or password"),
+    ({"type": "http", "url": "http://x/a b"}, "percent-encoded"),
+    ({"type": "http", "url": "http://x/", "status": 99}, "expected an HTTP status"),
+    ({"type": "http", "url": "http://x/", "method": "PUT"}, "expected one of GET, HEAD, POST"),
+    (
+        {"type": "http", "url": "http://x/", "method": "HEAD", "contains": "y"},
+        "is asked of an answer without a body",
+    ),
+    ({"type": "command"}, "has neither argv nor command: expected one of them"),
+    ({"type": "command", "argv": ["x"], "command": "x"}, "has both argv and command"),
+    ({"type": "command", "argv": "x"}, "expected a list of strings"),
+    ({"type": "command", "argv": []}, "is empty: expected at least the program to run"),
+    ({"type": "sql", "database": "x"}, "missing key: query"),
     ({"type": "pool", "name": "db", "weight": 0}, "expected 1 or more"),
     ({"type": "weather"}, "bad type: 'weather': expected one of const, dependency"),
     ({}, "missing type"),
@@ -288,6 +324,114 @@ def test_a_pool_is_bound_by_the_rules_of_the_settings():
         conds(p="db", w="5")
     with pytest.raises(BindingError, match=r"unknown pool: x: .* \(db\)"):
         conds(p="x", w="1")
+
+
+def test_polled_conditions_are_bound_with_their_templates_filled():
+    conds = bound(
+        {"type": "file", "path": "/d/{{ date }}", "min_size": "{{ 2 + 3 }}", "older_than": "1m"},
+        {"type": "http", "url": "http://h/{{ date }}", "timeout": "{{ 5 }}", "status": 204},
+        {"type": "command", "command": "test {{ date }}", "poll_interval": 0},
+        {"type": "command", "argv": ["test", "{{ date }}"], "timeout": "2h"},
+        {"type": "sql", "database": "{{ 'main' }}", "query": "SELECT '{{ date }}'"},
+        {"type": "file", "path": "/d", "changed_within": "1h"},
+        date="2024-01-02",
+    )
+    second = 1_000_000
+    usual = {"timeout_us": 10 * second, "poll_us": 60 * second}
+    assert conds == (
+        BoundFileCheck(path="/d/2024-01-02", min_bytes=5, older_than_us=60 * second, **usual),
+        BoundHttpCheck(
+            url="http://h/2024-01-02", status=(204,), timeout_us=5 * second, poll_us=60 * second
+        ),
+        BoundCommandCheck(
+            argv=("/bin/sh", "-c", "test 2024-01-02"), timeout_us=10 * second, poll_us=second
+        ),
+        BoundCommandCheck(
+            argv=("test", "2024-01-02"), timeout_us=600 * second, poll_us=60 * second
+        ),
+        BoundSqlCheck(database="main", query="SELECT '2024-01-02'", **usual),
+        BoundFileCheck(path="/d", changed_within_us=3600 * second, **usual),
+    )
+    shown = [condition_jso(cond) for cond in conds]
+    assert [one["str"] for one in shown] == [
+        "file /d/2024-01-02 exists and has at least 5 bytes and is older than 60 s",
+        "GET http://h/2024-01-02 answers 204",
+        "command /bin/sh -c 'test 2024-01-02' succeeds",
+        "command test 2024-01-02 succeeds",
+        "database main says yes to SELECT '2024-01-02'",
+        "file /d exists and was changed within 3600 s",
+    ]
+    assert shown[0]["min_size"] == 5
+    assert (shown[1]["timeout"], shown[1]["poll_interval"]) == (5.0, 60.0)
+    assert len(set(conds)) == 6  # they can be keys
+
+
+@pytest.mark.parametrize(
+    ("cond", "said"),
+    [
+        ({"type": "file", "path": "{{ 'x' }}"}, "expected an absolute path"),
+        ({"type": "file", "path": "/x", "min_size": "{{ 'x' }}"}, "expected a number of bytes"),
+        ({"type": "file", "path": "/x", "older_than": "{{ -1 }}"}, "older_than -1: is negative"),
+        ({"type": "http", "url": "{{ 'file:///etc' }}"}, "expected a URL like"),
+    ],
+)
+def test_what_a_template_makes_of_a_polled_condition_is_checked(cond, said):
+    with pytest.raises(BindingError, match=said):
+        bound(cond)
+
+
+@pytest.mark.parametrize(
+    ("cond", "said"),
+    [
+        ({"type": "command", "command": "x"}, "command conditions are switched off"),
+        ({"type": "sql", "database": "/x", "query": "x"}, "sql conditions are switched off"),
+        ({"type": "file", "path": "/x"}, None),
+        ({"type": "http", "url": "http://x/"}, None),
+    ],
+)
+def test_commands_and_queries_are_off_unless_the_settings_allow_them(cond, said):
+    job = a_job(cond)
+
+    def conds(rules):
+        return bind(job, {}, "r7", OTHERS.get, {}, schedule_us=NOON_US, rules=rules).conds
+
+    if said is None:
+        assert len(conds(ConditionRules())) == 1
+    else:
+        with pytest.raises(BindingError, match=f"{said} .*: expected .* conditions.allow"):
+            conds(ConditionRules())
+        assert len(conds(ConditionRules(allow=POLLED_KINDS))) == 1
+
+
+def test_a_database_is_a_path_or_one_of_the_settings():
+    rules = ConditionRules(allow=("sql",), databases={"main": "sqlite:////a.db"})
+    for name in ("/a.db", "main"):
+        rules.check(a_job({"type": "sql", "database": name, "query": "x"}).conditions[0])
+    with pytest.raises(UserError, match=r"unknown database: other: .* \(main\)"):
+        rules.check(a_job({"type": "sql", "database": "other", "query": "x"}).conditions[0])
+
+
+def test_a_polled_condition_is_judged_by_its_last_check():
+    world = World()
+    [cond] = bound({"type": "file", "path": "/x"})
+    unknown = judge(cond, world, NOON_US)
+    assert (unknown.met, unknown.reason) == (None, "is being checked")
+    for composed in ({"any": [FALSE]}, {"all": [TRUE]}, {"not": {"type": "file", "path": "/x"}}):
+        members = next(iter(composed.values()))
+        if isinstance(members, list):
+            members.append({"type": "file", "path": "/x"})
+        [one] = bound(composed)
+        assert judge(one, world, NOON_US).met is None
+    world.found[cond] = Verdict(met=False, reason="/x: does not exist")
+    assert judge(cond, world, NOON_US).reason == "/x: does not exist"
+    [told] = wanted(a_run(cond), world, NOON_US)
+    assert (told.condition, told.met) == ("file /x exists", False)
+
+
+def test_an_absent_file_is_told_as_such():
+    form = {"type": "file", "path": "/x", "exists": False}
+    assert condition_words(a_job(form).conditions[0]) == "file /x is absent"
+    assert condition_words(bound(form)[0]) == "file /x is absent"
 
 
 def test_guards_and_deadlines_come_out_of_all_and_stand_beside_it():
