@@ -48,6 +48,8 @@ CLEAN_AT_ONCE = 50
 CLEAN_BACKLOG = 2_000
 # Exit status of a daemon that cannot work as things are.
 UNUSABLE = 78
+# Exit status of a daemon that cannot work yet.
+NOT_NOW = 75
 NAME = re.compile(r"[A-Za-z0-9._@:-]{1,200}")
 
 
@@ -299,7 +301,13 @@ def main(arguments: list[str] | None = None) -> int:
             level=options.log_level.upper(),
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
-        spool = Spool(options.spool)
+        try:
+            spool = Spool(options.spool)
+        except OSError as error:
+            # A full disk passes; whoever keeps agentd running tries again.
+            said = f"spool {options.spool}: {error.strerror}: expected a folder to write into"
+            print(f"callsheet-agentd: {said}", file=sys.stderr, flush=True)
+            return NOT_NOW
         Daemon(options.server, spool, _identity(options.agent_id, options.group), fd).run()
     except (UserError, KeeperFailed) as error:
         print(f"callsheet-agentd: {error}", file=sys.stderr, flush=True)

@@ -36,6 +36,8 @@ MAGIC = b"callsheet run, format 1\n"
 FREE_AT_MOST = 4_096
 # The journal of exits begins anew above this size, when nothing in it is needed any more.
 JOURNAL_BYTES = 4 * 2**20
+# Any epoch fits, so that one takes the very bytes of another.
+EPOCH_BYTES = 21
 KEY = re.compile(r"(r[0-9]{1,19})\.([0-9]{1,9})")
 USAGE = (
     "utime", "stime", "maxrss", "minflt", "majflt", "nswap", "inblock", "oublock", "nvcsw",
@@ -99,6 +101,9 @@ class Spool:
         self._journal = os.open(
             f"{self.path}/exits", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
+        self._epoch = os.open(f"{self.path}/epoch", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not os.fstat(self._epoch).st_size:
+            self.remember_epoch(0)  # its room on the disk is taken now, while there is some
         names = os.listdir(self.runs)
         self._free = [name for name in names if name.startswith(".free-")]
         self._made = max((int(n[6:]) for n in self._free if n[6:].isdigit()), default=0)
@@ -108,6 +113,7 @@ class Spool:
 
     def close(self) -> None:
         """Give the spool back."""
+        os.close(self._epoch)
         os.close(self._journal)
         os.close(self._lock)
 
@@ -318,14 +324,18 @@ class Spool:
     def epoch(self) -> int:
         """Return the highest epoch seen, 0 for none."""
         try:
-            with open(f"{self.path}/epoch", encoding="ascii") as file:
-                return int(file.read())
-        except (OSError, ValueError):
+            return int(os.pread(self._epoch, EPOCH_BYTES, 0))
+        except ValueError:
             return 0
 
     def remember_epoch(self, epoch: int) -> None:
-        """Keep the highest epoch seen."""
-        _put(f"{self.path}/epoch", str(epoch))
+        """Keep the highest epoch seen, in the place of the one before: a full disk is no matter.
+
+        Raises:
+            OSError: the disk has failed.
+        """
+        os.pwrite(self._epoch, f"{epoch:0{EPOCH_BYTES - 1}}\n".encode(), 0)
+        os.fsync(self._epoch)
 
 
 def parse_exit(key: object, text: str) -> Exit:

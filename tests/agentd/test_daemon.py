@@ -407,6 +407,16 @@ def test_a_second_agentd_on_a_spool_is_refused(stand):
     assert "another agentd uses this spool" in second.stderr
 
 
+def test_a_spool_that_cannot_be_written_is_one_sentence_and_no_end_for_good(tmp_path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "callsheet.agentd.daemon", "--server", "ipc:///nowhere",
+               "--spool", str(tmp_path / "file" / "spool")]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 75
+    assert "expected a folder to write into" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_an_agent_over_tcp_is_refused_with_the_reason(tmp_path):
     command = [sys.executable, "-m", "callsheet.agentd.daemon", "--server", "tcp://host:1",
                "--spool", str(tmp_path)]  # fmt: skip
