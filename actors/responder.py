@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from ..jobs.action_texts import fill_plain
 from ..jobs.actions import ScheduleAction
 from ..jobs.errors import UserError
+from ..jobs.words import instance_words
 from ..messages.commands import ActOn, OutboxItem
 from ..messages.hello import Hello, Welcome
 from ..messages.instructions import ActionSettled, ActionTried
@@ -27,7 +28,6 @@ from ..messages.wishes import Done, Refused, ScheduleRun, SchedulerWish
 from .delivery_seam import DELIVERY, ArgsFilled, Deliver, Delivered
 from .requests import OpenRequests, earliest
 from .responder_lines import Lines, target_of
-from .waiting_words import instance_text
 
 HELLO = ("hello",)
 # Settled actions are remembered, in case the ledger asks again before it hears of it.
@@ -181,7 +181,7 @@ class Responder:
         if not self._requests.answered(message.command_id):
             return []
         action_id = message.command_id.removeprefix(PREFIX)
-        made = [f"{instance_text(run.job_id, run.args)} as {run.run_id}" for run in message.runs]
+        made = [f"{instance_words(run.job_id, run.args)} as {run.run_id}" for run in message.runs]
         what = ", ".join(made) or "nothing"
         return [self._settle_action(action_id, message=f"action scheduling {what}")]
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from ..jobs.bound_conditions import BoundCondition
-from ..jobs.words import condition_words, instance_words
+from ..jobs.words import condition_words
 
 UNTIL = "waiting until: "
 NOT_YET = "not yet: "
-# The responder's name of it.
-instance_text = instance_words
 
 
 def until_line(cond: BoundCondition) -> str:

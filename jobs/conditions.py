@@ -10,39 +10,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-# The bound forms go by this module's name too: a caller that knows only the plain kinds needs no
-# other.
-from .bound_conditions import (
-    BoundCondition,
-    BoundConst,
-    BoundDependency,
-    BoundMaxRunning,
-    BoundSkipDuplicate,
-)
 from .polled import Polled
 from .states import State
-
-__all__ = [
-    "AllOf",
-    "AnyOf",
-    "BoundCondition",
-    "BoundConst",
-    "BoundDependency",
-    "BoundMaxRunning",
-    "BoundSkipDuplicate",
-    "Condition",
-    "Const",
-    "Dependency",
-    "MaxRunning",
-    "Moment",
-    "Not",
-    "NotAfter",
-    "NotBefore",
-    "Pool",
-    "SkipDuplicate",
-    "TimeWindow",
-    "leaves",
-]
 
 
 class Const(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="const"):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .actions import Action
-from .conditions import BoundCondition
+from .bound_conditions import BoundCondition
 from .deadlines import Due
 from .programs import BoundProgram
 from .states import FINISHED, State

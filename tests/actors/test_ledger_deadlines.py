@@ -9,7 +9,7 @@ from ledger_driver import SECOND, START_US, LedgerDriver
 
 from callsheet.actors.ledger_deadlines import JUDGED_A_TURN, SETTLE_US
 from callsheet.jobs.actions import NotifyAction, Trigger
-from callsheet.jobs.conditions import BoundConst
+from callsheet.jobs.bound_conditions import BoundConst
 from callsheet.jobs.deadlines import Due
 from callsheet.jobs.run import NewRun, Run
 from callsheet.jobs.states import State

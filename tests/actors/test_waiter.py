@@ -8,7 +8,7 @@ from waiter_world import SEEDS, a_world, lines, on_success, wish
 from world import GOOD
 
 from callsheet.actors.waiter import Waiter
-from callsheet.jobs.conditions import (
+from callsheet.jobs.bound_conditions import (
     BoundConst,
     BoundDependency,
     BoundMaxRunning,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from callsheet.jobs.conditions import BoundDependency
+from callsheet.jobs.bound_conditions import BoundDependency
 from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.states import State
 from callsheet.messages.instructions import OutputRecord

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsheet.jobs.conditions import (
+from callsheet.jobs.bound_conditions import (
     BoundConst,
     BoundDependency,
     BoundMaxRunning,

@@ -11,8 +11,8 @@ from callsheet.jobs.binding import (
     new_run,
     schedule_args,
 )
+from callsheet.jobs.bound_conditions import BoundDependency
 from callsheet.jobs.checks import check_jobs
-from callsheet.jobs.conditions import BoundDependency
 from callsheet.jobs.jso import job_jso
 from callsheet.jobs.params import ParamSpec, why_not
 from callsheet.jobs.parse import BadJob, definition_hash, job_from_data, job_to_data

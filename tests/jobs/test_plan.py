@@ -118,7 +118,7 @@ def test_waiting_runs_of_jobs_that_change_or_that_wait_for_them_are_named():
 
 
 def test_a_run_is_about_its_job_and_those_it_waits_for():
-    from callsheet.jobs.conditions import BoundConst, BoundDependency
+    from callsheet.jobs.bound_conditions import BoundConst, BoundDependency
 
     conds = (BoundConst(value=True), BoundDependency(job_id="z", args={}))
     run = Run(run_id="r1", job_id="a", args={}, state=State.WAITING, schedule_us=1, conds=conds)
