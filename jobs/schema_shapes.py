@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from .params import TYPES
+from .parse_polled import METHODS
 from .states import FINISHED, State
 
 Shape = dict[str, Any]
@@ -191,6 +192,21 @@ CONDITION: dict[str, Shape] = {
     "date_shift": WHOLE,
     "calendar": CALENDAR,
     "else_state": END_STATE,
+    "path": said(FILLED, "An absolute path on the server's host."),
+    "exists": said(FLAG, "Whether it is to be there, or absent."),
+    "min_size": said(COUNT, "At least so many bytes."),
+    "changed_within": template_or(DURATION),
+    "older_than": template_or(DURATION),
+    "url": said(FILLED, "Of http or https."),
+    "method": {"enum": list(METHODS)},
+    "status": many({"type": "integer", "minimum": 100, "maximum": 599}),
+    "contains": said(FILLED, "A text that is to be in the answer."),
+    "argv": {"type": "array", "items": TEXT},
+    "command": said(FILLED, "A command for /bin/sh on the server's host."),
+    "database": said(FILLED, "An absolute path of a file of SQLite, or a name of the settings."),
+    "query": FILLED,
+    "timeout": said(template_or(DURATION), "So long one check may take."),
+    "poll_interval": said(template_or(DURATION), "So long after a check is the next."),
     "conditions": some(ref("condition")),
     "condition": ref("condition"),
 }
