@@ -42,7 +42,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style: str | None = "'"
+    # What cannot be seen is written with backslashes.
+    style: str | None = "'" if value.isprintable() else '"'
     if "\n" in value and value.isprintable() is False and _block_fits(value):
         style = "|"
     elif _PLAIN.match(value) and value.lower() not in _WORDS:
