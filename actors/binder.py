@@ -37,10 +37,12 @@ READY = ("ready",)
 
 
 class Folder(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder as read: its jobs by id with their hashes, or the mistakes found in it."""
+    """A folder as read: its jobs by id with their hashes, or the mistakes found in it, and the git
+    commit it is checked out at."""
 
     jobs: list[LoadedJob]
     problems: list[FolderProblem]
+    commit: str | None = None
 
 
 class FolderReading(Protocol):
@@ -156,7 +158,7 @@ class Binder:
             cut.job(loaded if unsent else msgspec.structs.replace(loaded, job=None))
         for problem in folder.problems:
             cut.problem(problem)
-        return cut.parts()
+        return cut.parts(folder.commit)
 
 
 class _Cut:
@@ -182,7 +184,7 @@ class _Cut:
             self._parts.append(([], []))
         self._parts[-1][1].append(problem)
 
-    def parts(self) -> list[FolderLoaded]:
+    def parts(self, commit: str | None) -> list[FolderLoaded]:
         last = len(self._parts) - 1
         return [
             FolderLoaded(
@@ -191,6 +193,7 @@ class _Cut:
                 last=number == last,
                 jobs=jobs,
                 problems=problems,
+                commit=commit,
             )
             for number, (jobs, problems) in enumerate(self._parts)
         ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..conf.check import check_loaded
 from ..conf.folder import FileProblem, FolderCache, LoadedFolder, load_folder
 from ..conf.folder_cache import CACHE_FORMAT
+from ..conf.git_head import head_commit
 from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs.actions import Action
 from ..jobs.calendars import Calendar
@@ -75,6 +76,7 @@ class FolderOnDisk:
 
     def __call__(self, path: str, now_us: int) -> Folder:
         """Return the folder at `path` with every mistake that is found in it."""
+        commit = head_commit(path)
         with self._limits():
             folder = load_folder(path, self._cache)
             if self._cache is not None:
@@ -84,7 +86,7 @@ class FolderOnDisk:
             LoadedJob(job_id=job_id, hash=folder.hashes[job_id], job=job)
             for job_id, job in folder.jobs.items()
         ]
-        return Folder(jobs=[] if problems else jobs, problems=problems)
+        return Folder(jobs=[] if problems else jobs, problems=problems, commit=commit)
 
     def _check(self, path: str, folder: LoadedFolder, now_us: int) -> list[FolderProblem]:
         digest = self._digest(folder)

@@ -57,6 +57,8 @@ def portions(
     rows: Mapping[str, Mapping[str, int]],
     calendars: Mapping[str, Calendar],
     now_us: int,
+    *,
+    commit: str | None = None,
 ) -> Iterator[ApplyJobs]:
     """Yield the instructions that put a difference in force, in order.
 
@@ -67,6 +69,7 @@ def portions(
         rows: the open schedules: written_upto_us by fingerprint by job id.
         calendars: those of files, by name.
         now_us: the instant of the change.
+        commit: the git commit the new set is checked out at.
     Yields:
         Portions with `based_on` 0; the caller sets it as each is sent.
     """
@@ -76,7 +79,9 @@ def portions(
         definition = None
         if job_id in wanted:
             job = body(wanted[job_id])
-            definition = StoredDefinition(hash=wanted[job_id], job_id=job_id, body=encode(job))
+            definition = StoredDefinition(
+                hash=wanted[job_id], job_id=job_id, body=encode(job), commit=commit
+            )
             bytes_ = 2 * len(definition.body)
         else:
             job, bytes_ = None, 100
@@ -103,6 +108,16 @@ def schedules_of(job: Job, calendars: Mapping[str, Calendar]) -> dict[str, Sched
     return {
         fingerprint(schedule, calendars): schedule for schedule in job.schedules if schedule.enabled
     }
+
+
+def rows_of(
+    job: Job, definition: str, calendars: Mapping[str, Calendar], begin_us: int
+) -> list[ScheduleRow]:
+    """Return the rows that open all schedules of a job at an instant."""
+    return [
+        _row(job.job_id, print_, definition, schedule, begin_us)
+        for print_, schedule in schedules_of(job, calendars).items()
+    ]
 
 
 def _empty(now_us: int) -> ApplyJobs:
@@ -158,13 +173,17 @@ def _add(
         # A schedule that goes on under a new definition goes on where it was written up to: what
         # was missed while the server was down is made up for. A new one begins now.
         begin_us = min(rows.get(print_, part.at_us), part.at_us)
-        part.opened.append(
-            ScheduleRow(
-                job_id=job_id,
-                fingerprint=print_,
-                definition=definition.hash,
-                valid_from_us=begin_us,
-                written_upto_us=begin_us,
-                spec=msgspec.to_builtins(schedule),
-            )
-        )
+        part.opened.append(_row(job_id, print_, definition.hash, schedule, begin_us))
+
+
+def _row(
+    job_id: str, print_: str, definition: str, schedule: Schedule, begin_us: int
+) -> ScheduleRow:
+    return ScheduleRow(
+        job_id=job_id,
+        fingerprint=print_,
+        definition=definition,
+        valid_from_us=begin_us,
+        written_upto_us=begin_us,
+        spec=msgspec.to_builtins(schedule),
+    )

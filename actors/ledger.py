@@ -84,7 +84,7 @@ class Ledger:
             ActionSettled: self._action_settled,
             ActionTried: self._action_tried,
             CheckReport: self._check_report,
-            LedgerWish: Wishes(self.book, self._outgoing, self._attempts).wish,
+            LedgerWish: Wishes(self.book, self._outgoing, self._attempts, self._horizon.open).wish,
         }
 
     @property

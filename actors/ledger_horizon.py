@@ -172,6 +172,12 @@ class Horizon:
                 found.append(run)
         return found
 
+    def open(self, rows: list[ScheduleRow]) -> None:
+        """Put schedules in force besides those of the set of jobs: an ad hoc job's."""
+        for row in rows:
+            self._schedules[row.job_id, row.fingerprint] = row
+        self._book.changes.schedules.extend(rows)
+
     # --- expected runs --------------------------------------------------------------------------
 
     def expect_runs(self, sender: str, message: ExpectRuns, now_us: int) -> None:

@@ -7,6 +7,7 @@ the same answer and has no further effect. A refused wish changes nothing.
 from __future__ import annotations
 
 import signal as signals
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from ..jobs.errors import CallsheetError
 from ..jobs.run import Run
 from ..jobs.states import MARKABLE, State
 from ..messages.commands import RunsDocketed, SignalAttempt
-from ..messages.hello import DueRow
+from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import StoredDefinition
 from ..messages.post import RUNNER, SCHEDULER, Post
 from ..messages.wishes import (
@@ -48,8 +49,15 @@ class Unwilling(CallsheetError):
 class Wishes:
     """Carries out wishes on the book, and answers them."""
 
-    def __init__(self, book: Book, outgoing: Outgoing, attempts: Attempts) -> None:
+    def __init__(
+        self,
+        book: Book,
+        outgoing: Outgoing,
+        attempts: Attempts,
+        open_schedules: Callable[[list[ScheduleRow]], None],
+    ) -> None:
         self._book = book
+        self._open_schedules = open_schedules
         self._outgoing = outgoing
         self._attempts = attempts
 
@@ -117,6 +125,7 @@ class Wishes:
                 body=instruction.ad_hoc_job,
             )
             book.changes.definitions.append(definition)
+            self._open_schedules(instruction.ad_hoc_schedules)
         later = []
         for new in instruction.runs:
             run = book.create(new, now_us, who, expected=False)

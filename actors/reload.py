@@ -71,6 +71,7 @@ class Reload:
         self._parts: dict[int, FolderLoaded] = {}
         self._deaths = 0
         self._looked_us: int | None = None
+        self._commit: str | None = None
         self._auto = False
         self._load_posts: list[Post] = []
         # Wishes: for the load after this one, for this load, for what is being applied.
@@ -240,6 +241,7 @@ class Reload:
         if self.problems:
             self._refuse()
             return
+        self._commit = parts[-1].commit
         wanted = {}
         for part in parts:
             for loaded in part.jobs:
@@ -316,7 +318,16 @@ class Reload:
                 rows.setdefault(one.job_id, {})[one.fingerprint] = one.written_us
             wanted = dict(self._definitions.in_force) if self._wanted is None else self._wanted
             calendars = self._planner.window.calendars
-            self._rest = portions(diff, wanted, self._body, self._before, rows, calendars, now_us)
+            self._rest = portions(
+                diff,
+                wanted,
+                self._body,
+                self._before,
+                rows,
+                calendars,
+                now_us,
+                commit=self._commit,
+            )
         self._next_portion()
 
     def _next_portion(self) -> None:

@@ -32,6 +32,7 @@ from ..store.interface import Reader
 from .binding_desk import BindingDesk
 from .definitions import Definitions
 from .docket import Docket
+from .job_set import rows_of
 from .planner import Planner
 from .reload import Reload
 from .requests import OpenRequests, earliest
@@ -82,7 +83,6 @@ class Scheduler:
         self._definitions = Definitions(reader)
         self._numbers = RunNumbers(began_us)
         self._desk = BindingDesk(self._definitions, began_us, default_timeout, actions, rules)
-        self._wishes = WishDesk(self._definitions, self._numbers, self._desk)
         self._docket = Docket(reader)
         self._planner = Planner(
             self._definitions,
@@ -91,6 +91,13 @@ class Scheduler:
             self._docket.add,
             window if window is not None else Window(),
             began_us,
+        )
+        self._wishes = WishDesk(
+            self._definitions,
+            self._numbers,
+            self._desk,
+            lambda job, hash_, now_us: rows_of(job, hash_, self._planner.window.calendars, now_us),
+            self._planner.put,
         )
         self._reload = Reload(
             folder,

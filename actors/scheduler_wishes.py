@@ -7,6 +7,7 @@ once; repeats while it is under way add only a reader of its answer.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import msgspec
 
@@ -17,6 +18,7 @@ from ..jobs.parse import definition_hash, job_from_data
 from ..jobs.run import NewRun
 from ..messages.binding import BindOne
 from ..messages.codec import encode
+from ..messages.hello import ScheduleRow
 from ..messages.post import LEDGER, Post
 from ..messages.wishes import (
     AddRuns,
@@ -49,18 +51,33 @@ class _Refusal(CallsheetError):
 
 
 class _Wish(msgspec.Struct):
-    """A wish under way, and who is to hear of it. `begun`: it has its run numbers."""
+    """A wish under way, and who is to hear of it. `begun`: it has its run numbers. `schedules` are
+    those of the ad hoc job it brings."""
 
     wish: SchedulerWish
     askers: dict[str, None]
     begun: bool = False
+    schedules: list[ScheduleRow] = []
 
 
 class WishDesk:
-    """Takes wishes from web and responder; `answer` is called by whatever settles one."""
+    """Takes wishes from web and responder; `answer` is called by whatever settles one.
 
-    def __init__(self, definitions: Definitions, numbers: RunNumbers, desk: BindingDesk) -> None:
+    `schedules_of` gives the rows that open the schedules of a job by its hash from an instant on;
+    `opened` takes them once they are durable.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        numbers: RunNumbers,
+        desk: BindingDesk,
+        schedules_of: Callable[[Job, str, int], list[ScheduleRow]],
+        opened: Callable[[ScheduleRow], None],
+    ) -> None:
         self._definitions = definitions
+        self._schedules_of = schedules_of
+        self._opened = opened
         self._numbers = numbers
         self._desk = desk
         self._open: dict[str, _Wish] = {}
@@ -89,6 +106,9 @@ class WishDesk:
         if wish is None:
             return
         self._posts.extend(Post(asker, message) for asker in wish.askers)
+        if isinstance(message, Done):
+            for row in wish.schedules:
+                self._opened(row)
         if isinstance(message, Refused) and message.reason == "busy":
             return
         if isinstance(message, Done) and message.result and message.result.get("jobs"):
@@ -139,7 +159,14 @@ class WishDesk:
         add = AddRuns(runs=[])
         if instruction.job is not None:
             hash_, job = _ad_hoc(wish.wish.command_id, instruction.job)
-            add = AddRuns(runs=[], ad_hoc_id=job.job_id, ad_hoc_hash=hash_, ad_hoc_job=encode(job))
+            wish.schedules = self._schedules_of(job, hash_, now_us)
+            add = AddRuns(
+                runs=[],
+                ad_hoc_id=job.job_id,
+                ad_hoc_hash=hash_,
+                ad_hoc_job=encode(job),
+                ad_hoc_schedules=wish.schedules,
+            )
         else:
             hash_, job = self._job(instruction.job_id)
         run_ids = self._numbers.take(count)
@@ -172,7 +199,7 @@ class WishDesk:
         self._bind(wish, items, add)
 
     def _rerun(self, wish: _Wish, instruction: RerunRun, now_us: int) -> None:
-        found = self._definitions.find(instruction.job_id)
+        found = self._to_rerun(instruction)
         run_ids = self._numbers.take(1)
         if run_ids is None:
             return
@@ -204,6 +231,16 @@ class WishDesk:
             note=note,
         )
         self._bind(wish, [item], AddRuns(runs=[]))
+
+    def _to_rerun(self, instruction: RerunRun) -> tuple[str, Job] | None:
+        """Return the job of a rerun: the one in force, or as it was if that is asked for."""
+        hash_ = instruction.definition
+        if hash_ is None:
+            return self._definitions.find(instruction.job_id)
+        job = self._definitions.body(hash_)
+        if job is None or job.job_id != instruction.job_id:
+            raise _Refusal("not_found", f"unknown definition {hash_} of job {instruction.job_id}")
+        return hash_, job
 
     def _job(self, job_id: str | None) -> tuple[str, Job]:
         if not job_id:

@@ -77,13 +77,15 @@ class FolderProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class FolderLoaded(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="FolderLoaded"):
-    """Binder → scheduler, in parts of up to 500 jobs; problems come with the last part."""
+    """Binder → scheduler, in parts of up to 500 jobs; problems come with the last part. `commit` is
+    the git commit the folder is checked out at, None when it is in no checkout."""
 
     request: int
     part: int
     last: bool
     jobs: list[LoadedJob] = []
     problems: list[FolderProblem] = []
+    commit: str | None = None
 
 
 class BinderReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="BinderReady"):

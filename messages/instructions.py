@@ -20,12 +20,16 @@ class ToLedger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 # --- scheduler ----------------------------------------------------------------------------------
 
 
-class StoredDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """A job definition by content: `body` is the job as MessagePack."""
+class StoredDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job definition by content: `body` is the job as MessagePack.
+
+    `commit` is the git commit that was checked out when it first came into force, if that is known.
+    """
 
     hash: str
     job_id: str
     body: bytes
+    commit: str | None = None
 
 
 class KeptSchedule(msgspec.Struct, frozen=True, kw_only=True):

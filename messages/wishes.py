@@ -11,6 +11,7 @@ import msgspec
 
 from ..jobs.run import NewRun, Run
 from ..jobs.states import State
+from .hello import ScheduleRow
 
 
 class Instruction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -71,13 +72,14 @@ class MarkRun(Instruction, frozen=True, kw_only=True, tag="MarkRun"):
 
 
 class AddRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="AddRuns"):
-    """Scheduler → ledger: runs asked for by a person or an action, bound. `job` None or the
-    encoded ad hoc job to be stored with its hash."""
+    """Scheduler → ledger: runs asked for by a person or an action, bound. `ad_hoc_job` None or the
+    encoded ad hoc job to be stored with its hash, and its schedules to be opened."""
 
     runs: list[NewRun]
     ad_hoc_id: str | None = None
     ad_hoc_hash: str | None = None
     ad_hoc_job: bytes | None = None
+    ad_hoc_schedules: list[ScheduleRow] = []
 
 
 # --- to the scheduler ---------------------------------------------------------------------------
@@ -102,13 +104,18 @@ class ScheduleRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, ta
     source_args: dict[str, str] = {}
 
 
-class RerunRun(Instruction, frozen=True, kw_only=True, tag="RerunRun"):
-    """Make a new run of an earlier run's job and args, for now. web gives what the store says."""
+class RerunRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="RerunRun"):
+    """Make a new run of an earlier run's job and args, for now. web gives what the store says.
+
+    `definition`: the hash of that by which to run, whatever is in force and whether the job is
+    there still; None: the one in force.
+    """
 
     run_id: str
     job_id: str
     args: dict[str, str]
     stop_us: int | None = None
+    definition: str | None = None
 
 
 class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ReloadJobs"):

@@ -123,8 +123,9 @@ class ChangeRows:
         changes = self._changes
         _put(
             connection,
-            "INSERT INTO definitions (hash, job_id, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            ((one.hash, one.job_id, one.body) for one in changes.definitions),
+            "INSERT INTO definitions (hash, job_id, body, git_commit) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            ((one.hash, one.job_id, one.body, one.commit) for one in changes.definitions),
         )
         for table, jobs in (("jobs", changes.jobs), ("ad_hoc_jobs", changes.ad_hoc_jobs)):
             gone = [(job_id,) for job_id, hash_ in jobs.items() if hash_ is None]

@@ -162,6 +162,9 @@ class Reader(Protocol):
     def definition(self, hash_: str) -> Job | None:
         """Return a stored job definition."""
 
+    def definition_commit(self, hash_: str) -> str | None:
+        """Return the git commit at which a definition first came into force, as far as known."""
+
     def jobs(self) -> dict[str, str]:
         """Return the jobs in force from the folder: id to definition hash."""
 

@@ -134,6 +134,11 @@ class MemoryReader:
         stored = self._tables.definitions.get(hash_)
         return None if stored is None else decode_job(stored.body)
 
+    def definition_commit(self, hash_: str) -> str | None:
+        """Return the git commit at which a definition first came into force, as far as known."""
+        stored = self._tables.definitions.get(hash_)
+        return None if stored is None else stored.commit
+
     def jobs(self) -> dict[str, str]:
         """Return the jobs in force from the folder: id to definition hash."""
         return dict(sorted(self._tables.jobs.items()))

@@ -223,6 +223,11 @@ class SqliteReader:
             job = self._definitions[hash_] = decode_job(row[0])
         return job
 
+    def definition_commit(self, hash_: str) -> str | None:
+        """Return the git commit at which a definition first came into force, as far as known."""
+        row = self._one("SELECT git_commit FROM definitions WHERE hash = ?", hash_)
+        return None if row is None else row[0]
+
     def jobs(self) -> dict[str, str]:
         """Return the jobs in force from the folder: id to definition hash."""
         return dict(self._all("SELECT job_id, definition FROM jobs ORDER BY job_id"))

@@ -203,10 +203,24 @@ async def rerun(request: Request) -> Any:
     return answer | {"show_run_id": next(iter(answer["runs"]), None)}
 
 
-async def rerun_wish(request: Request) -> RerunRun:
-    """Return the wish for a new run like an earlier one."""
+async def rerun_wish(request: Request, *, as_it_was: bool = False) -> RerunRun:
+    """Return the wish for a new run like an earlier one.
+
+    `as_it_was`: by the definition that run was bound to, not by the one in force.
+
+    Raises:
+        Problem: 404, there is no such run; 400, it was bound to none.
+    """
     run = await request.services.run(_id(request))
-    return RerunRun(run_id=run.run_id, job_id=run.job_id, args=run.args, stop_us=run.stop_us)
+    if as_it_was and run.definition is None:
+        raise Problem(400, f"run {run.run_id} was bound to no definition: expected `current`")
+    return RerunRun(
+        run_id=run.run_id,
+        job_id=run.job_id,
+        args=run.args,
+        stop_us=run.stop_us,
+        definition=run.definition if as_it_was else None,
+    )
 
 
 async def stop(request: Request) -> Any:

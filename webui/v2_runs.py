@@ -88,7 +88,9 @@ async def get_run(request: Request) -> Any:
         epoch, seq = reader.head()
         log = log_lines(reader.log(run_id))
         waited = waits_for(run, log, StoreFacts(reader, pools), now_us)
+        bound_to = run.definition
         page = run_page(run) | {
+            "commit": None if bound_to is None else reader.definition_commit(bound_to),
             "log": log,
             "outputs": [output_record(output) for output in reader.outputs(run_id)],
             "why": why(run, log, waited, now_us),
@@ -132,7 +134,8 @@ async def operate(request: Request) -> Any:
     if run_number(run_id) is None:
         known(None, run_id)
     if verb == "rerun":
-        return _runs(await request.services.wish(request, await rerun_wish(request)))
+        wish = await rerun_wish(request, as_it_was=_as_it_was(body))
+        return _runs(await request.services.wish(request, wish))
     done = await request.services.wish(request, _wish(run_id, verb, body))
     return {"run": run_record(done.runs[0]) if done.runs else None, "seq": done.seq}
 
@@ -162,6 +165,13 @@ def _wish(run_id: str, verb: str, body: dict[str, Any]) -> ToLedgerWish | ToSche
             raise Problem(
                 404, f"no such operation: {verb[:100]}: expected one of {', '.join(VERBS)}"
             )
+
+
+def _as_it_was(body: dict[str, Any]) -> bool:
+    which = body.get("definition", "current")
+    if which not in ("current", "stored"):
+        raise Problem(400, "definition: expected current (the job's) or stored (the run's)")
+    return bool(which == "stored")
 
 
 def _reason(body: dict[str, Any]) -> str:

@@ -66,6 +66,8 @@ async def get_job(request: Request) -> Any:
         return {
             "job": shape,
             "hash": hash_,
+            "definition": hash_,
+            "commit": reader.definition_commit(hash_),
             "params": job.params,
             "labels": job.labels,
             "ad_hoc": job.ad_hoc,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from scheduler_world import MINUTE, SECOND, SchedulerWorld, a_job, every
 
 from callsheet.actors.bind_one import too_much
 from callsheet.actors.scheduler_wishes import ad_hoc_id
 from callsheet.jobs.conditions import Dependency
+from callsheet.jobs.parse import job_from_data
 from callsheet.jobs.programs import Shell
 from callsheet.jobs.states import State
 from callsheet.messages.post import BINDER, LEDGER, SCHEDULER, Post
-from callsheet.messages.wishes import RerunRun, ScheduleRun, SchedulerWish
+from callsheet.messages.wishes import ReloadJobs, RerunRun, ScheduleRun, SchedulerWish
 
 SEEDS = [1, 2, 3]
 
@@ -91,6 +93,42 @@ def test_an_ad_hoc_job_is_stored_and_can_be_scheduled_again() -> None:
     assert again.args == {"x": "2"}
     world.run_until(world.now_us + 30 * SECOND)
     assert {run.state for run in world.runs} == {State.SUCCESS}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_ad_hoc_jobs_own_schedule_is_honoured(seed: int) -> None:
+    world = SchedulerWorld(a_job("a"), seed=seed)
+    data = {
+        "params": ["x"],
+        "program": {"type": "no-op"},
+        "schedule": {"type": "interval", "interval": 60, "args": {"x": "2"}},
+    }
+    [run] = world.wish(ScheduleRun(job=data, args={"x": "1"}), "w1").runs
+    begun_us = run.schedule_us
+    world.at(world.now_us + 3 * MINUTE, lambda: world.kill(SCHEDULER, SECOND))
+    world.folder["b"] = a_job("b")
+    world.wish(ReloadJobs(), "w2")
+    world.run_until(world.now_us + 10 * MINUTE)
+    job = msgspec.structs.replace(job_from_data(data, run.job_id), ad_hoc=True)
+    world.assert_exact(job, begun_us, world.now_us - SECOND)
+    made = [run for run in world.runs if run.fingerprint is not None]
+    assert all(run.ad_hoc and run.args == {"x": "2"} for run in made)
+    world.assert_ids_used_once()
+
+
+def test_a_rerun_by_the_stored_definition_is_what_the_run_was() -> None:
+    world = SchedulerWorld(a_job("a", metadata={"labels": ["old"]}))
+    [run] = world.wish(ScheduleRun(job_id="a"), "w1").runs
+    world.folder = {"c": a_job("c")}
+    world.wish(ReloadJobs(), "w2")
+    rerun = RerunRun(run_id=run.run_id, job_id="a", args={}, definition=run.definition)
+    [again] = world.wish(rerun, "w3").runs
+    assert (again.definition, again.labels) == (run.definition, ("old",))
+    assert again.state is not State.ERROR
+    other = RerunRun(run_id=run.run_id, job_id="c", args={}, definition=run.definition)
+    assert world.wish(other, "w4").reason == "not_found"
+    unknown = RerunRun(run_id=run.run_id, job_id="a", args={}, definition="nope")
+    assert world.wish(unknown, "w5").reason == "not_found"
 
 
 def test_a_rerun_says_of_what_and_of_a_job_that_is_gone_is_an_error() -> None:

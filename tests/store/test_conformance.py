@@ -621,6 +621,17 @@ def test_definition_is_kept_by_its_content(writer, reader):
     assert reader.definition("d") == job
 
 
+def test_definition_keeps_the_commit_at_which_it_came_first(writer, reader):
+    definition, _ = a_definition("d", "a")
+    assert reader.definition_commit("d") is None
+    writer.commit(Changes(definitions=[replace(definition, commit="c1")]))
+    writer.commit(Changes(definitions=[replace(definition, commit="c2")]))
+    assert reader.definition_commit("d") == "c1"
+    bare, _ = a_definition("e", "a")
+    writer.commit(Changes(definitions=[bare]))
+    assert reader.definition_commit("e") is None
+
+
 def test_schedule_closed_and_opened_again_has_two_times_in_force(writer, reader):
     first = a_schedule(valid_from_us=T0_US)
     again = a_schedule(valid_from_us=T0_US + 10)
