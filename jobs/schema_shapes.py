@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .deadlines import KINDS
 from .params import TYPES
+from .parse_actions import SCOPES
 from .parse_polled import METHODS
 from .states import FINISHED, State
 
@@ -85,6 +87,7 @@ CALENDAR = said(FILLED, "all, none, weekdays like Mon-Fri, or the name of a cale
 JOB_ID = said(FILLED, "The ID of a job: its path in the job folder without .yaml.")
 _DAY_POINT = any_of(DAYTIME, mapping(daytime=DAYTIME, date_shift=WHOLE, cal_shift=WHOLE))
 _LIMIT = any_of(template_or(DURATION), mapping(duration=template_or(DURATION), signal=SIGNAL))
+_MOMENT = any_of(DURATION, DAYTIME, mapping(daytime=DAYTIME, tz=ZONE))
 _ENTRIES = said(ARGS, "Args by name; they win over the automatic ones.")
 _CHOICE = {"type": "array", "items": WORD, "minItems": 1}
 
@@ -125,6 +128,10 @@ JOB: dict[str, Shape] = {
     ),
     "ad_hoc": FLAG,
     "waiting": mapping(max_time=DURATION),
+    "deadline": said(
+        mapping(start_by=_MOMENT, finish_by=_MOMENT, max_duration=DURATION, tz=ZONE),
+        "By when a run is to start and to end, and how long it may take.",
+    ),
     "priority": said(WHOLE, "The higher, the sooner among runs that may start."),
 }
 
@@ -212,9 +219,32 @@ CONDITION: dict[str, Shape] = {
 }
 
 ACTION: dict[str, Shape] = {
-    "if": mapping(states=many(STATE)),
+    "if": said(
+        mapping(
+            states=many(STATE),
+            consecutive={"type": "integer", "minimum": 1},
+            per={"enum": list(SCOPES)},
+            recovery=FLAG,
+            deadline=some({"enum": list(KINDS)}),
+        ),
+        "The states a run has to come to, a recovery, or deadlines it misses.",
+    ),
     "job_id": JOB_ID,
     "args": ARGS,
+    "to": said(some(FILLED), "Addresses."),
+    "cc": many(FILLED),
+    "from": FILLED,
+    "subject": TEXT,
+    "body": {},
+    "url": said(FILLED, "The address, by http or https."),
+    "method": said(TEXT, "POST, PUT, PATCH, GET or DELETE."),
+    "headers": ARGS,
+    "secret": said(FILLED, "The name of the secret by which requests are signed."),
+    "argv": said({"type": "array", "items": TEXT, "minItems": 1}, "A program and its arguments."),
+    "command": said(FILLED, "A command for the shell; no template."),
+    "timeout": DURATION,
+    "service": said(FILLED, "The name of a service of the settings."),
+    "title": TEXT,
 }
 
 # By the names of `job_keys.PARTS`.

@@ -56,6 +56,12 @@ TAKEN = [
     "program: x\ncondition: {all: {type: not_before, daytime: '{{ d }}', tz: UTC}, enabled: 'no'}",
     "program: x\ncondition: {type: not_after, time: 2030-01-01T00:00:00Z, else_state: failure}",
     "program: x\naction: {type: schedule, job_id: y, if: ~}",
+    "program: x\naction: {type: email, to: [a@b, '{{ x }}'], if: {states: error, consecutive: 3}}",
+    "program: x\naction: {type: webhook, url: 'http://x.y', method: put, body: {a: [1, ~]}}",
+    "program: x\naction: [{type: command, argv: [x], timeout: 5}, {type: notify, service: s}]",
+    "program: x\ndeadline: {start_by: 9:00, tz: UTC, finish_by: 2h, max_duration: 1h}",
+    "program: x\ndeadline: {finish_by: {daytime: 9:00, tz: UTC}}",
+    "program: x\naction: {type: notify, service: s, if: {deadline: [finish_by]}}",
     "program: x\nsuccessors: [y, {job_id: z, args: {n: 1}}]",
     "job_id: x\nprogram: &p {type: no-op}\nmetadata: {<<: *p}",
 ]  # fmt: skip
