@@ -282,7 +282,7 @@ QUERY = "SELECT done FROM loads WHERE day = "
         ("SELECT count(*) > 2 FROM loads", True, "the query finds something true"),
         ("SELECT nonsense", False, "no such column: nonsense"),
         ("DELETE FROM loads", False, "not authorized"),
-        ("ATTACH '/tmp/other.db' AS other", False, "not authorized"),
+        ("ATTACH 'other.db' AS other", False, "not authorized"),
         ("PRAGMA query_only = 0", False, "not authorized"),
         ("SELECT 1; SELECT 2", False, "You can only execute one statement at a time."),
     ],

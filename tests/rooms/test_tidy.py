@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SKIPPED_FOLDERS = {
+SKIPPED = {
     ".git", ".venv", ".typing", ".bench", ".mypy_cache", ".ruff_cache", ".pytest_cache",
     ".hypothesis", "__pycache__", "build", "dist", "callsheet.egg-info", "callsheet-demo",
     "vendor",
@@ -28,8 +28,8 @@ MODULE_LINES = 400
 
 def texts():
     for path in sorted(ROOT.rglob("*")):
-        folders = path.relative_to(ROOT).parts[:-1]
-        if path.is_symlink() or not path.is_file() or SKIPPED_FOLDERS & set(folders):
+        names = set(path.relative_to(ROOT).parts)
+        if path.is_symlink() or not path.is_file() or SKIPPED & names:
             continue
         if path.suffix in SUFFIXES:
             yield path, path.read_text(encoding="utf-8")
