@@ -19,15 +19,16 @@ from . import binding
 from .action_texts import texts_of
 from .actions import ScheduleAction
 from .binding import bind, check_args, schedule_args
-from .calendars import Calendar
+from .calendars import Calendar, NoSuchCalendar
 from .condition_rules import ConditionRules
 from .conditions import AllOf, Condition, Dependency, MaxRunning, leaves
 from .errors import OutOfLimits, UserError
 from .job import Job
 from .params import why_not
 from .programs import Process, Shell
-from .reading import KeyPath
+from .reading import KeyPath, dotted
 from .schedules import next_fire
+from .template_places import wrong_syntax, wrong_template
 from .templates import builtins, check_syntax, is_template
 
 # What a job is called while it is only checked.
@@ -111,24 +112,42 @@ class _Checker:
         yield from broken_rules
         rules = None if broken_rules else self._rules
         tried = False
+        told: set[Problem] = set()
         for index, schedule in enumerate(job.schedules):
-            where = ("schedule", index) if len(job.schedules) > 1 else ("schedule",)
+            args: dict[str, str] = {}
             try:
                 fire = next_fire(schedule, self._now_us, self._calendars)
                 if fire is None:
                     continue
                 tried = True
-                self._bind(job, schedule_args(job, fire), fire.at_us, rules)
+                args = schedule_args(job, fire)
+                self._bind(job, args, fire.at_us, rules)
             except UserError as error:
                 tried = True
-                label = f"schedule[{index}]" if len(job.schedules) > 1 else "schedule"
-                yield Problem(job_id=job.job_id, sentence=f"{label}: {error}", key_path=where)
+                problem = self._placed(job, index, args, error)
+                if problem not in told:
+                    yield problem
+                told.add(problem)
             except _Unknowable:
                 tried = True
         if not tried:
             yield from self._syntax(job)
             yield from self._conditions(job)
         yield from self._actions(job)
+
+    def _placed(self, job: Job, index: int, args: Mapping[str, str], error: UserError) -> Problem:
+        """Return what went wrong with a schedule's run, at the template or else at the schedule."""
+        names = {**builtins(self._calendars), "run_id": NO_RUN, "job_id": job.job_id}
+        where = wrong_template(job, str(error), args, names)
+        if where is not None:
+            sentence = f"{dotted(where)}: {error}"
+            return Problem(job_id=job.job_id, sentence=sentence, key_path=where)
+        several = len(job.schedules) > 1
+        at: KeyPath = ("schedule", index) if several else ("schedule",)
+        sentence = f"{dotted(at)}: {error}"
+        if isinstance(error, NoSuchCalendar):
+            at = (*at, "calendar")
+        return Problem(job_id=job.job_id, sentence=sentence, key_path=at)
 
     def _defaults(self, job: Job) -> Iterator[Problem]:
         """Match defaults with patterns; all else about them was checked when they were read."""
@@ -186,13 +205,9 @@ class _Checker:
     # --- as far as can be seen without a schedule -----------------------------------------------
 
     def _syntax(self, job: Job) -> Iterator[Problem]:
-        for text in binding._texts(job):
-            if not is_template(text) or not is_template(_NAME.sub("", text)):
-                continue
-            try:
-                check_syntax(text)
-            except UserError as error:
-                yield Problem(job_id=job.job_id, sentence=f"template: {error}")
+        for where, said in wrong_syntax(job):
+            sentence = f"{dotted(where)}: {said}"
+            yield Problem(job_id=job.job_id, sentence=sentence, key_path=where)
 
     def _conditions(self, job: Job) -> Iterator[Problem]:
         for index, entry in enumerate(job.conditions):

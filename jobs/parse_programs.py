@@ -14,7 +14,7 @@ from .programs import NoOp, Process, Program, Shell, StopSpec, TimeoutSpec
 from .reading import At, Fields, Told, filled, is_plain, shown, text, word, words
 from .times import parse_duration
 
-KNOWN = "no-op, procstar, procstar-shell"
+KNOWN = "no-op, process, shell"
 # Programs of the agent that Apsis had before: processes, or shell commands by what they hold.
 LEGACY = "legacy"
 PROGRAM_TYPES = {

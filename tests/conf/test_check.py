@@ -33,7 +33,7 @@ def test_problems_between_jobs_have_the_place_of_their_part(tmp_path):
         "condition:\n- type: max_running\n- type: dependency\n  job_id: yy\nprogram: x\n"
     )
     assert [problem.text for problem in check_folder(tmp_path, NOW_US)] == [
-        "a.yaml:2:1: schedule: name 'x' is not defined",
+        "a.yaml:1:1: program.command: name 'x' is not defined",
         "a.yaml:5:3: unknown job ID in action: zz",
         "b.yaml:3:3: unknown job ID in condition: yy",
     ]

@@ -55,7 +55,7 @@ def test_sound_jobs_have_no_problems(jobs):
         ({"a": {"schedule": EVERY, "program": "{{ name }}"}}, "name 'name' is not defined"),
         ({"a": {"schedule": EVERY, "program": ["x", "{{ name }}"]}}, "name 'name' is not defined"),
         ({"a": {"schedule": EVERY, "program": "{{ name + 1 }}"}}, "name 'name' is not defined"),
-        ({"a": {"schedule": EVERY, "program": "{{ ("}}, "schedule: "),
+        ({"a": {"schedule": EVERY, "program": "{{ ("}}, "program.command: template: line 1: "),
         ({"a": {"program": "{% if %}"}}, "template: "),
         (
             {
