@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
@@ -35,6 +34,9 @@ LONGEST_US = 3600 * SECOND_US
 # A body is nested no deeper than a person can read.
 DEEPEST_BODY = 16
 
+_HTTP = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/?#\[\]:]+)(:(?P<port>\d{1,5}))?([/?#]\S*)?\Z"
+)
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 # Set by the request itself; a job file must not contradict it.
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect"})
@@ -192,17 +194,12 @@ def _url(value: Any, at: At) -> str:
     found = filled(value, at)
     if is_template(found):
         return found
-    try:
-        parts = urlsplit(found)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UserError(f"{shown(found)}: expected an address like https://example.com/hook")
-    if parts.username is not None or parts.password is not None:
+    if "@" in found.partition("://")[2].partition("/")[0]:
         # Not shown: it may be a secret.
         raise UserError("holds a user name or password: expected none; use a header or a secret")
+    match = _HTTP.match(found)
+    if match is None or int(match["port"] or 0) > 65_535:
+        raise UserError(f"{shown(found)}: expected an address like https://example.com/hook")
     return found
 
 
