@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..jobs.deadlines import Due
 from ..jobs.jso import condition_jso, program_jso
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
+from ..jobs.words import action_words
 from ..messages.agents import AgentInfo, AgentsAnswer, ProcessInfo
+from ..messages.commands import OutboxItem
 from ..messages.instructions import Finding, OutputRecord
 from ..messages.transitions import ActionNoted, AnyEvent, RunMoved, RunNoted, RunWithdrawn
 
@@ -64,6 +67,8 @@ def run_record(run: Run) -> dict[str, Any]:
         record["stop_asked"] = True
     if run.priority:
         record["priority"] = run.priority
+    if "deadlines" in run.meta:
+        record["missed"] = list(run.meta["deadlines"])
     return record
 
 
@@ -77,6 +82,30 @@ def run_page(run: Run) -> dict[str, Any]:
         "definition": run.definition,
         "cause": run.cause,
         "stop_time": instant(run.stop_us),
+        "deadlines": None if run.due is None else _deadlines(run.due),
+    }
+
+
+def _deadlines(due: Due) -> dict[str, Any]:
+    """Return a run's deadlines: instants, and for the last a number of seconds."""
+    length_us = due.max_duration_us
+    return {
+        "start_by": instant(due.start_by_us),
+        "finish_by": instant(due.finish_by_us),
+        "max_duration": None if length_us is None else length_us / 1e6,
+    }
+
+
+def owed_record(item: OutboxItem) -> dict[str, Any]:
+    """Return an action that is not over: how often it was tried, and when it is tried next."""
+    return {
+        "action_id": item.action_id,
+        "action": action_words(item.action),
+        "since": format_time_ms(item.at_us),
+        "deadline": item.deadline or None,
+        "attempts": item.attempts,
+        "next_attempt": instant(item.next_us or None),
+        "error": item.error or None,
     }
 
 
@@ -88,8 +117,9 @@ def log_line(event: AnyEvent) -> dict[str, Any] | None:
             kind, state, message = "moved", event.after.value, event.message or event.after.value
         case RunNoted():
             kind, state, message = "noted", None, event.message
-        case ActionNoted():
-            kind, state, message = "action", None, event.message
+        case ActionNoted() if event.message:
+            said = line(event.seq, event.at_us, "action", None, event.message, event.cause)
+            return said | {"action_id": event.action_id, "outcome": event.outcome}
         case RunWithdrawn():
             kind, state, message = "withdrawn", None, event.reason
         case _:

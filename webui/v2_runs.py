@@ -24,7 +24,7 @@ from ..messages.wishes import (
 from ..store.interface import Reader
 from .listing import MAX_PAGE, count_states, find_page
 from .query import BadQuery, RunFilter, parse_filter
-from .records import log_lines, output_record, run_page, run_record
+from .records import log_lines, output_record, owed_record, run_page, run_record
 from .routing import Problem, Request, Route
 from .scheduling import schedule_wish
 from .services import known
@@ -93,6 +93,7 @@ async def get_run(request: Request) -> Any:
             "commit": None if bound_to is None else reader.definition_commit(bound_to),
             "log": log,
             "outputs": [output_record(output) for output in reader.outputs(run_id)],
+            "owed": [owed_record(item) for item in reader.outbox(run_id)],
             "why": why(run, log, waited, now_us),
             "waits_for": [msgspec.structs.asdict(one) for one in waited],
             "operations": operations(run),

@@ -88,6 +88,8 @@ def why(run: Run, log: list[dict[str, Any]], waited: list[Wanted], now_us: int) 
         )
     if run.stop_asked and run.state is State.STARTING:
         said.append("A stop was asked for; it will be carried out as soon as the run runs.")
+    for kind, when in run.meta.get("deadlines", {}).items():
+        said.append(f"It missed its deadline {kind}, which was {when['due']}.")
     if run.attempt > 1:
         said.append(f"This is attempt {run.attempt}.")
     return said
