@@ -64,11 +64,14 @@ def bind_one(
         )
         return replace(run, actions=(*run.actions, *actions)) if actions else run
     except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        return failed_run(item, f"{type(error).__name__}: {error}")
+        return failed_run(item, f"{type(error).__name__}: {error}", actions)
 
 
-def failed_run(item: BindOne, sentence: str) -> NewRun:
-    """Return a run that could not be bound: it will be created in error with this sentence."""
+def failed_run(item: BindOne, sentence: str, actions: tuple[Action, ...] = ()) -> NewRun:
+    """Return a run that could not be bound: it will be created in error with this sentence.
+
+    `actions` are those every run has besides its job's own: somebody may wait for just this.
+    """
     return NewRun(
         run_id=item.run_id,
         job_id=item.job.job_id,
@@ -78,7 +81,7 @@ def failed_run(item: BindOne, sentence: str) -> NewRun:
         definition=item.definition,
         stop_us=item.stop_us,
         labels=item.job.labels,
-        actions=item.job.actions,
+        actions=(*item.job.actions, *actions),
         due=due_of(item.job.deadline, item.schedule_us),
         rerun_of=item.rerun_of,
         ad_hoc=item.job.ad_hoc,

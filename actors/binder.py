@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..jobs.actions import Action
 from ..jobs.errors import OutOfLimits
 from ..jobs.run import NewRun
 from ..messages.binding import (
@@ -64,7 +65,10 @@ class Limits(Protocol):
 
 
 class Binder:
-    """`load` reads a folder, `bind` renders one run; `limits` is entered around each `bind`."""
+    """`load` reads a folder, `bind` renders one run; `limits` is entered around each `bind`.
+
+    `actions` are those of every run, also of one whose binding took too much.
+    """
 
     def __init__(
         self,
@@ -73,9 +77,11 @@ class Binder:
         limits: Callable[[], Limits],
         *,
         incarnation: str,
+        actions: tuple[Action, ...] = (),
         address: str = BINDER,
     ) -> None:
         self.address = address
+        self._actions = actions
         self._load = load
         self._bind = bind
         self._limits = limits
@@ -147,7 +153,7 @@ class Binder:
             with self._limits():
                 return self._bind(item)
         except (MemoryError, RecursionError, OutOfLimits):
-            return failed_run(item, too_much(item.job.job_id))
+            return failed_run(item, too_much(item.job.job_id), self._actions)
 
     def _folder(self, ask: LoadFolder, known: dict[str, str]) -> list[FolderLoaded]:
         """Load the folder and cut it into parts; of jobs the scheduler has only the hash goes."""

@@ -155,7 +155,7 @@ def make_binder(
         templates=templates,
     )
     limits: Limits = Together(interrupting) if interrupting is not None else nullcontext()
-    return Binder(load, bind, lambda: limits, incarnation=incarnation)
+    return Binder(load, bind, lambda: limits, incarnation=incarnation, actions=actions)
 
 
 def _problem(problem: FileProblem) -> FolderProblem:

@@ -108,7 +108,7 @@ class BindingDesk:
         for one in asked:
             run = by_id.get(one.item.run_id)
             if run is None:
-                run = failed_run(one.item, "binding: the binder gave no answer")
+                run = failed_run(one.item, "binding: the binder gave no answer", self._actions)
             if not self._named_later(one, run):
                 one.task.fill(one.place, run)
 
@@ -156,7 +156,8 @@ class BindingDesk:
             if asked[0].deaths >= DEATHS:
                 one = asked.pop()
                 sentence = too_much(one.item.job.job_id)
-                one.task.fill(one.place, failed_run(one.item, sentence))
+                run = failed_run(one.item, sentence, self._actions)
+                one.task.fill(one.place, run)
         self._one_by_one = max(self._one_by_one, len(asked))
         self._queue.extendleft(reversed(asked))
 

@@ -44,6 +44,7 @@ PARTS = {
 VARIANTS: dict[tuple[str, str], tuple[dict[str, Any], ...]] = {
     ("program", LEGACY): ({}, {"argv": ["x"]}),
     ("schedule", "cron"): ({}, {"cron": "0 0 * * *"}),
+    ("action", "command"): ({"argv": ["x"]}, {"command": "x"}),
     ("condition", "not_before"): ({"time": "2024-01-01T00:00:00Z"}, {"daytime": "09:00"}),
     ("condition", "not_after"): ({"time": "2024-01-01T00:00:00Z"}, {"daytime": "09:00"}),
 }

@@ -12,9 +12,11 @@ import pytest
 from callsheet.actors.bind_one import bind_one, too_much
 from callsheet.actors.binder import Binder, Folder
 from callsheet.actors.binder_stage import FolderOnDisk, make_binder
+from callsheet.jobs.actions import NotifyAction, ScheduleAction
 from callsheet.jobs.job import Job
 from callsheet.jobs.programs import NoOp, Shell
 from callsheet.jobs.run import NewRun
+from callsheet.jobs.states import State
 from callsheet.messages.binding import (
     Bind,
     BinderReady,
@@ -201,3 +203,32 @@ def test_a_template_that_cannot_be_interrupted_ends_the_process() -> None:
     _, status = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(status)
     assert os.WTERMSIG(status) == signal.SIGPROF
+
+
+EVERYWHERE = NotifyAction(service="ops", states=(State.ERROR,))
+
+
+@pytest.mark.parametrize("duration", ["1s", "{{ nobody }}", "{{ 'x' | int / 0 }}"])
+def test_the_actions_of_the_settings_follow_the_jobs_own_also_when_binding_fails(duration):
+    own = ScheduleAction(job_id="b")
+    job = Job(job_id="a", program=NoOp(duration=duration), actions=(own,))
+    item = BindOne(run_id="r1", job=job, definition="d", args={}, schedule_us=0)
+    run = bind_one(item, {}, actions=(EVERYWHERE,))
+    assert (run.error is None) is (duration == "1s")
+    assert run.actions == (own, EVERYWHERE)
+
+
+def test_a_run_whose_binding_took_too_much_has_its_actions_still():
+    def bind(item: BindOne) -> NewRun:
+        raise MemoryError
+
+    def load(path: str, now_us: int) -> Folder:
+        return Folder(jobs=[], problems=[])
+
+    binder = Binder(load, bind, contextlib.nullcontext, incarnation="b", actions=(EVERYWHERE,))
+    job = Job(job_id="a", program=NoOp())
+    item = BindOne(run_id="r1", job=job, definition="d", args={}, schedule_us=0)
+    [post] = binder.receive(SCHEDULER, Bind(request=1, items=[item]), 0)
+    [run] = post.message.runs
+    assert run.error
+    assert run.actions == (EVERYWHERE,)
