@@ -22,6 +22,7 @@ class Agent:
     __slots__ = (
         "agent_id",
         "claims",
+        "connected_us",
         "connections",
         "doubt",
         "first_us",
@@ -41,6 +42,7 @@ class Agent:
         # What its last introduction named: (run id, attempt) → state.
         self.claims: dict[tuple[str, int], str] = {}
         self.first_us = now_us
+        self.connected_us = now_us
         self.heard_us = now_us
         self.silent = False
         self.connections = 0
@@ -80,6 +82,8 @@ class Agent:
             pid=hello.pid,
             uid=hello.uid,
             software=hello.software,
+            gid=hello.gid,
+            connected_us=self.connected_us,
         )
 
 
@@ -103,6 +107,7 @@ class Agents:
         agent = self.known(hello.agent_id, now_us)
         if agent.hello is None or agent.hello.incarnation != hello.incarnation:
             agent.connections += 1
+            agent.connected_us = now_us
         agent.hello = hello
         agent.claims = {(claim.run_id, claim.attempt): claim.state for claim in hello.claims}
         agent.meta = {

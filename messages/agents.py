@@ -242,7 +242,8 @@ AnyToAgent = (
 
 
 class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An agent as people see it. `connected` false: silent since `last_seen_us`."""
+    """An agent as people see it. `connected` false: silent since `last_seen_us`. `connected_us` is
+    when its newest life introduced itself."""
 
     agent_id: str
     group_id: str
@@ -258,6 +259,8 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pid: int = 0
     uid: int = 0
     software: str = ""
+    gid: int = 0
+    connected_us: int = 0
 
 
 class AskAgents(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="AskAgents"):

@@ -192,6 +192,9 @@ class Reader(Protocol):
     def findings(self) -> tuple[int | None, list[Finding]]:
         """Return when the checker last reported, and its open findings."""
 
+    def owed_actions(self) -> int:
+        """Return how many actions of the outbox are not carried out yet."""
+
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""
 

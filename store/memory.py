@@ -191,6 +191,10 @@ class MemoryReader:
         """Return when the checker last reported, and its open findings."""
         return self._tables.checked_at_us, list(self._tables.findings)
 
+    def owed_actions(self) -> int:
+        """Return how many actions of the outbox are not carried out yet."""
+        return len(self._tables.outbox)
+
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""
         return self._tables.answers.get(command_id, (0, None))[1]

@@ -292,6 +292,12 @@ class SqliteReader:
             rows = self._all("SELECT body FROM findings ORDER BY place")
         return row[0], [decode_finding(row[0]) for row in rows]
 
+    def owed_actions(self) -> int:
+        """Return how many actions of the outbox are not carried out yet."""
+        row = self._one("SELECT count(*) FROM outbox")
+        assert row is not None
+        return int(row[0])
+
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""
         row = self._one("SELECT body FROM answers WHERE command_id = ?", command_id)

@@ -103,6 +103,10 @@ class ApiHandler(Guarded):
             length = self.request.headers.get("Content-Length", "0")
             if length.isdigit() and int(length) > MAX_BODY_BYTES:
                 raise _too_large()
+            encoding = self.request.headers.get("Content-Encoding", "identity")
+            if encoding.strip().lower() != "identity":
+                sentence = f"request body: encoded as {encoding[:50]!r}: expected plain JSON"
+                raise Problem(415, sentence, headers={"Accept-Encoding": "identity"})
             self._found = self._table.find(self.request.method or "", self.request.path)
         except Problem as problem:
             self.send_problem(problem)

@@ -61,7 +61,7 @@ class Outbox:
         """Send what waits, then close the socket."""
         await self.room()
         if not self._closed:
-            self._socket.close()
+            self._socket.close(1000)
 
     def stop(self) -> None:
         """The socket is closed: forget everything."""

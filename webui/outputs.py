@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..jobs.run import Run
     from .services import Services
 
+# What a process writes to stdout and stderr.
+PROCESS_OUTPUT = "output"
+
 
 class Outputs:
     """See the module."""
@@ -75,6 +78,21 @@ class Outputs:
         begin = place(start, live.length)
         data = await self._services.pool.run(lambda: live.read(begin, limit))
         return Span(start=begin, data=data, length=live.length, ended=False, attempt=attempt)
+
+    async def of(self, run_id: str) -> list[OutputRecord]:
+        """Return the outputs of a run as they are now, growing ones included; none of no run."""
+        if run_number(run_id) is None:
+            return []
+        run, records = await self._services.read(lambda r: (r.run(run_id), r.outputs(run_id)))
+        if run is None:
+            return []
+        ids = dict.fromkeys(record.output_id for record in records)
+        found = [record for one in ids if (record := newest(records, one, run)) is not None]
+        if not run.finished and all(record.output_id != PROCESS_OUTPUT for record in found):
+            live = await self.live(run, PROCESS_OUTPUT)
+            if live is not None:
+                found.append(OutputRecord(run_id=run_id, attempt=run.attempt, length=live.length))
+        return found
 
     async def live(self, run: Run, output_id: str) -> LiveOutput | None:
         """Return the growing file of a run's output, None when there is none."""

@@ -221,12 +221,13 @@ class RunSocket(V1Socket):
         super().initialize(services)
         self._run_id = ""
         self._stands = asyncio.Event()
-        self._held: list[tuple[int, RunTick]] | None = []
+        self._stood = False
+        self._ticks: asyncio.Queue[tuple[int, RunTick]] = asyncio.Queue(MAX_HELD)
         self._meta: dict[str, Any] | None = None
         self._lengths: dict[str, int] = {}
 
     async def serve(self, *parts: str, query: dict[str, list[str]]) -> None:
-        """Follow, then read, then pass on."""
+        """Follow, then read, then pass on, one change after the other."""
         run_id = parts[0]
         if run_number(run_id) is None:
             raise Problem(404, "unknown run")
@@ -237,20 +238,23 @@ class RunSocket(V1Socket):
 
         def read(reader: Reader) -> Any:
             _, seq = reader.head()
-            return seq, reader.run(run_id), reader.log(run_id), reader.outputs(run_id)
+            return seq, reader.run(run_id), reader.log(run_id)
 
-        seq, run, log, outputs = await self.services.read(read)
+        seq, run, log = await self.services.read(read)
         if run is None:
             raise Problem(404, "unknown run")
         self._meta = run_full_jso(run)["meta"]
         if "init" in query:
             lines = [{"timestamp": x["time"], "message": x["message"]} for x in log_lines(log)]
+            outputs = _outputs_jso(await self.services.outputs.of(run_id))
+            self._lengths = {name: one["length"] for name, one in outputs.items()}
             first = {"run": run_summary_jso(run), "meta": self._meta, "run_log": lines}
-            self.outbox.push(encode({**first, "outputs": _outputs_jso(outputs)}))
-        held, self._held = self._held or [], None
-        for tick_seq, tick in held:
+            self.outbox.push(encode({**first, "outputs": outputs}))
+        self._stood = True
+        while True:
+            tick_seq, tick = await self._ticks.get()
             if tick_seq > seq:
-                await self._say(tick)
+                await self._say(tick, seq)
 
     def leave(self) -> None:
         """See `V1Socket`."""
@@ -265,17 +269,16 @@ class RunSocket(V1Socket):
         """See `Follower`."""
         for run in tick.runs:
             if run.run_id == self._run_id:
-                if self._held is not None:
-                    self._held.append((tick.seq, run))
+                if self._ticks.full():
+                    self.overflowed()
                 else:
-                    task = asyncio.get_running_loop().create_task(self._say(run))
-                    task.add_done_callback(_quiet)
+                    self._ticks.put_nowait((tick.seq, run))
 
-    async def _say(self, tick: RunTick) -> None:
+    async def _say(self, tick: RunTick, after_seq: int) -> None:
         """Say a change: log lines, then outputs of a finished run, then run and meta."""
-        for _seq, at_us, _kind, state, message, _cause in tick.lines:
+        for seq, at_us, _kind, state, message, _cause in tick.lines:
             text = message or state
-            if text:
+            if text and seq > after_seq:
                 line = {"timestamp": format_time_ms(at_us), "message": text}
                 self.outbox.push(encode({"run_log_append": line}))
         run = tick.run
@@ -287,7 +290,7 @@ class RunSocket(V1Socket):
         if meta != self._meta:
             value["meta"] = self._meta = meta
         if run.finished:
-            outputs = await self.services.read(lambda reader: reader.outputs(run.run_id))
+            outputs = await self.services.outputs.of(run.run_id)
             if outputs:
                 self.outbox.push(encode({"outputs": _outputs_jso(outputs)}))
         self.outbox.push(encode(value))
@@ -295,7 +298,7 @@ class RunSocket(V1Socket):
     def output(self, message: OutputCame) -> None:
         """See `Follower`."""
         grew = message.grew
-        if self._held is None and self._lengths.get(grew.output_id) != grew.length:
+        if self._stood and self._lengths.get(grew.output_id) != grew.length:
             self._lengths[grew.output_id] = grew.length
             shape = {
                 "name": "combined stdout & stderr",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import resource
 from typing import Any
@@ -18,6 +19,7 @@ from .v1_runs import LIST_LIMIT, runs_jso
 
 # How long GET /running waits for the server.
 RUNNING_S = 30.0
+LIVE = (State.SCHEDULED, State.WAITING, State.STARTING, State.RUNNING, State.STOPPING)
 
 
 async def alive(_request: Request) -> Any:
@@ -84,19 +86,11 @@ async def get_job_runs(request: Request) -> Any:
 async def get_stats(request: Request) -> Any:
     """Figures about the server; their set may change."""
     services = request.services
-    counts = await services.read(
-        lambda reader: reader.count_by_state(
-            RunQuery(
-                states=(
-                    State.SCHEDULED,
-                    State.WAITING,
-                    State.STARTING,
-                    State.RUNNING,
-                    State.STOPPING,
-                )
-            )
-        )
+    query = RunQuery(states=LIVE)
+    counts, owed = await services.read(
+        lambda reader: (reader.count_by_state(query), reader.owed_actions())
     )
+    size, resident = await services.pool.run(_memory_bytes)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     scheduled = counts.get(State.SCHEDULED, 0)
     active = sum(counts.values()) - scheduled
@@ -108,18 +102,28 @@ async def get_stats(request: Request) -> Any:
             "num_waiting": counts.get(State.WAITING, 0),
             "num_running": counts.get(State.STARTING, 0) + counts.get(State.RUNNING, 0),
             "num_stopping": counts.get(State.STOPPING, 0),
-            "num_action": 0,
+            "num_action": owed,
         },
         "scheduled": {"num_entries": scheduled, "num_heap": scheduled},
         "run_store": {"num_expected_runs": scheduled, "num_active_runs": active},
+        "async": {"num_tasks": len(asyncio.all_tasks())},
         "summary_publisher": {"num_subs": services.sockets},
         "rusage_maxrss": usage.ru_maxrss * 1024,
         "rusage_utime": usage.ru_utime,
         "rusage_stime": usage.ru_stime,
+        "statm_size": size,
+        "statm_resident": resident,
         "gc": [{"collections": one["collections"]} for one in gc.get_stats()],
         "epoch": status.epoch,
         "seq": status.seq,
     }
+
+
+def _memory_bytes() -> tuple[int, int]:
+    """Return the size and the resident part of this process's memory."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        pages = file.read().split()
+    return int(pages[0]) * resource.getpagesize(), int(pages[1]) * resource.getpagesize()
 
 
 async def reload_jobs(request: Request) -> Any:
@@ -179,15 +183,15 @@ def connection_jso(agent: AgentInfo) -> dict[str, Any]:
                 "uid": agent.uid,
                 "euid": agent.uid,
                 "username": agent.username,
-                "gid": None,
-                "egid": None,
+                "gid": agent.gid,
+                "egid": agent.gid,
                 "groupname": None,
                 "hostname": agent.hostname,
             },
             "stats": {
                 "connected": agent.connected,
                 "first_connect_time": format_time_ms(agent.first_seen_us),
-                "last_connect_time": format_time_ms(agent.last_seen_us),
+                "last_connect_time": format_time_ms(agent.connected_us or agent.first_seen_us),
                 "last_disconnect_time": (
                     None if agent.connected else format_time_ms(agent.last_seen_us)
                 ),

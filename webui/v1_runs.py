@@ -104,12 +104,8 @@ async def get_log(request: Request) -> Any:
 
 async def get_outputs(request: Request) -> Any:
     """The outputs of a run; of an unknown one, none."""
-    run_id = request.params["run_id"]
-    if run_number(run_id) is None:
-        return []
-    outputs = await request.services.read(lambda reader: reader.outputs(run_id))
-    newest = {output.output_id: output for output in outputs}
-    return [{"output_id": o.output_id, "output_len": o.length} for o in newest.values()]
+    outputs = await request.services.outputs.of(request.params["run_id"])
+    return [{"output_id": output.output_id, "output_len": output.length} for output in outputs]
 
 
 async def get_state(request: Request) -> Any:

@@ -17,7 +17,7 @@ from .markdown import first_line, render
 from .records import agents_list, elapsed_s, finding_record, instant, run_record
 from .routing import Problem, Reply, Request, Route
 from .services import definition_of, job_shape
-from .v1_jobs import reload_jso
+from .v1_jobs import LIVE, reload_jso
 
 # Last runs shown per job in the list, and on its page; next runs on its page.
 LAST_RUNS = 30
@@ -201,9 +201,6 @@ async def reload_jobs(request: Request) -> Any:
     done = await request.services.wish(request, wish)
     result = done.result if isinstance(done.result, dict) else {}
     return reload_jso(result, dry_run=wish.dry_run) | {"plan": result.get("plan", "")}
-
-
-LIVE = (State.SCHEDULED, State.WAITING, State.STARTING, State.RUNNING, State.STOPPING)
 
 
 async def metrics(request: Request) -> Any:

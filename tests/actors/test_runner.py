@@ -329,11 +329,11 @@ def test_agents_are_listed_as_they_are_known():
             agents=[
                 AgentInfo(
                     agent_id="x", group_id="default", connected=True, first_seen_us=START_US,
-                    last_seen_us=START_US, received=1,
+                    last_seen_us=START_US, received=1, connected_us=START_US,
                 ),
                 AgentInfo(
                     agent_id="y", group_id="g", connected=True, first_seen_us=START_US,
-                    last_seen_us=START_US, received=1, hostname="h", pid=5,
+                    last_seen_us=START_US, received=1, hostname="h", pid=5, connected_us=START_US,
                 ),
             ],
         ),

@@ -19,8 +19,8 @@ class SlowSocket:
         await self.gate.wait()
         self.taken.append(frame)
 
-    def close(self):
-        self.closed = True
+    def close(self, code):
+        self.closed = code == 1000
 
 
 def run(test):

@@ -662,6 +662,7 @@ def test_outbox_keeps_what_is_owed_in_order(store, writer):
 
     writer.commit(Changes(outbox={key: an_item(key) for key in ("r2.1.0", "r1.9.0", "r1.10.0")}))
     writer.commit(Changes(outbox={"r1.9.0": None, "unknown": None, "r2.1.0": an_item("r2.1.0", 5)}))
+    assert writer.reader.owed_actions() == 2
     writer.close()
     owed = store.new_writer().open(0).outbox
     assert owed == [an_item("r2.1.0", 5), an_item("r1.10.0")]
