@@ -226,3 +226,10 @@ def test_origins_are_compared_whole():
         "http://localhost:5000/x",
     ):
         assert not is_same_origin(origin, "localhost:5000")
+
+
+def test_an_encoded_body_is_refused_as_such(stand):
+    headers = {"Content-Encoding": "gzip"}
+    status, sent, body = stand.request("POST", "/api/v1/runs", b"\x1f\x8b", headers=headers)
+    assert (status, sent["accept-encoding"]) == (415, "identity")
+    assert json.loads(body)["error"] == "request body: encoded as 'gzip': expected plain JSON"
