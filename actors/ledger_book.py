@@ -206,6 +206,7 @@ class Book:
     ) -> Run:
         self.seq += 1
         run = replace(run, version=self.seq)
+        entered_us = run.times.get(run.state.value, now_us)
         self.changes.events.append(
             RunMoved(
                 seq=self.seq,
@@ -215,6 +216,7 @@ class Book:
                 before=before,
                 after=run.state,
                 message=line,
+                entered_us=None if entered_us == now_us else entered_us,
             )
         )
         self._put(run)

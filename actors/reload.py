@@ -367,12 +367,14 @@ class Reload:
             [p.job_id or p.path, f"{p.path}:{p.line}:{p.column}: {p.sentence}"]
             for p in self.problems
         ]
+        # Where the folder lies is nothing for those who ask over the network.
+        folder = self._path.rstrip("/").rpartition("/")[2]
         loading, self._loading = self._loading, {}
         for command_id in loading:
             refused = Refused(
                 command_id=command_id,
                 reason="bad_request",
-                sentence=f"errors loading jobs in {self._path}",
+                sentence=f"errors loading jobs in {folder}",
                 details=details,
             )
             self._answer(command_id, refused)

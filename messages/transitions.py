@@ -21,12 +21,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
 
 class RunMoved(Event, frozen=True, kw_only=True, omit_defaults=True, tag="moved"):
-    """A run entered `after`; `before` is None for a run just created. `message` is its log line."""
+    """A run entered `after`; `before` is None for a run just created. `message` is its log line.
+
+    `entered_us` is when it did so, None for `at_us`: what an agent saw is heard of a little later.
+    """
 
     run_id: str
     after: State
     before: State | None = None
     message: str = ""
+    entered_us: int | None = None
 
 
 class RunNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="noted"):

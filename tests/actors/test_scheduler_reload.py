@@ -91,7 +91,7 @@ def test_a_folder_with_mistakes_changes_nothing_and_names_them() -> None:
     world.problems = [MISTAKE]
     answer = world.wish(ReloadJobs(), "w1")
     assert answer.reason == "bad_request"
-    assert answer.sentence == "errors loading jobs in /jobs"
+    assert answer.sentence == "errors loading jobs in jobs"
     assert answer.details == [["a", "a.yaml:3:5: unexpected keys: x"]]
     assert world.event_count() == events
     assert world.scheduler.core.health == "jobs: a.yaml:3:5: unexpected keys: x"

@@ -48,10 +48,14 @@ HEADERS = [
 SPARED = ("shut_down",)
 
 
-def a_target(rng: random.Random) -> str:
-    """A path of a route with odd parts, or an odd path; with an odd query."""
+def a_request_line(rng: random.Random) -> tuple[str, str]:
+    """Method and target: a route with odd parts, or an odd path; maybe with an odd query."""
+    method = rng.choice(METHODS)
     if rng.random() < 0.8:
-        path = rng.choice(TABLE.routes).path
+        route = rng.choice(TABLE.routes)
+        path = route.path
+        if rng.random() < 0.8:
+            method = rng.choice(route.methods.split())
         while "{" in path:
             head, _, rest = path.partition("{")
             path = head + rng.choice(PARTS) + rest.partition("}")[2]
@@ -63,7 +67,7 @@ def a_target(rng: random.Random) -> str:
         names = ("%25", "job_id", *filter(str.isidentifier, NAMES))
         pairs = [f"{rng.choice(names)}={rng.choice(PARTS)}" for _ in range(rng.randrange(1, 6))]
         path += "?" + rng.choice("&;").join(pairs)
-    return path
+    return method, path
 
 
 def a_body(rng: random.Random) -> bytes | None:
@@ -90,7 +94,7 @@ def test_odd_requests_are_answered_in_json_and_never_by_a_fault(stand, seed, cap
     stand.a_run()
     connection = Connection("127.0.0.1", stand.port, WAIT_S)
     for number in range(REQUESTS):
-        method, target = rng.choice(METHODS), a_target(rng)
+        method, target = a_request_line(rng)
         body, headers = a_body(rng), rng.choice(HEADERS)
         what = f"seed {seed}, request {number}: {method} {target[:200]} {body!r:.200} {headers}"
         try:

@@ -546,7 +546,8 @@ def test_jobs_are_reloaded_dry_or_for_good_and_errors_refused(server, client):
     with pytest.raises(APIError) as refused:
         client.reload_jobs()
     assert refused.value.status == 400
-    assert refused.value.error.startswith("errors loading jobs in ")
+    assert refused.value.error == "errors loading jobs in jobs"
+    assert str(server.folder) not in str(refused.value.jso)
     [(job_id, error)] = refused.value.jso["job_errors"]
     assert job_id == "bad"
     assert "found duplicate key" in error

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsheet.jobs.conditions import BoundConst
+from callsheet.jobs.bound_conditions import BoundConst
 from callsheet.jobs.states import State
 
 UNFINISHED = ("scheduled", "waiting", "starting", "running", "stopping")
