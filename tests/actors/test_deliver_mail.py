@@ -168,3 +168,13 @@ def test_a_password_goes_over_tls_alone_and_is_never_told(a_server, tls, monkeyp
     assert "wr0ng" not in str(error)
     send(port, password=good, **fields)
     assert len(server.mails) == 1
+
+
+@pytest.mark.slow
+def test_a_server_that_speaks_tls_from_the_start_is_spoken_to_so(a_server, tls, monkeypatch):
+    context, path = tls
+    monkeypatch.setenv("SSL_CERT_FILE", path)
+    server, port = a_server(ssl_context=context)
+    send(port, host="localhost", tls="tls")
+    assert len(server.mails) == 1
+    assert "certificate" in str(refusal(port, host="127.0.0.1", tls="tls")).lower()
