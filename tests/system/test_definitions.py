@@ -1,6 +1,7 @@
 """A run keeps the definition it was bound to, and its commit; ad hoc jobs are jobs."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -98,3 +99,33 @@ def test_an_ad_hoc_job_with_a_schedule_runs_by_it_until_the_server_stops_and_aft
     server.stop()
     before = server.start() and done()
     until(lambda: done() > before + 1, "more runs of the ad hoc job after a restart")
+
+
+@pytest.mark.slow
+def test_an_ad_hoc_job_is_found_by_its_id_alone_and_marked_wherever_it_shows(a_server):
+    server = a_server({"a": "program: {type: no-op}\n"}).start()
+    job = {
+        "params": ["x"],
+        "program": "echo {{ x }}",
+        "condition": {"type": "max_running"},
+        "schedule": {"type": "daily", "tz": "UTC", "daytime": "09:30:00", "enabled": False},
+    }
+    answer = server.insist("/api/v1/runs", {"job": job, "args": {"x": 1}})
+    [run_id] = answer.json["runs"]
+    job_id = answer.json["runs"][run_id]["job_id"]
+    assert re.fullmatch("adhoc-[A-Za-z]{12}", job_id)
+    assert server.finished(run_id)["state"] == "success"
+    again = server.schedule(job_id, x="2")
+    assert server.finished(again)["state"] == "success"
+    assert output(server, again) == "2\n"
+    assert server.get(f"/api/v2/runs/{run_id}").json["run"]["ad_hoc"] is True
+    assert server.get("/api/v2/runs?q=adhoc:yes").json["counts"]["success"] == 2
+    shown = server.get(f"/api/v1/jobs/{job_id}").json
+    assert (shown["ad_hoc"], shown["params"]) == (True, ["x"])
+    assert shown["schedule"][0]["calendar"] == "all days"
+    assert server.get("/api/v1/jobs/adhoc").status == 404, "words of it do not find it"
+    assert [one["job_id"] for one in server.get("/api/v1/jobs").json] == ["a"]
+    assert [one["job_id"] for one in server.get("/api/v2/jobs").json["jobs"]] == ["a"]
+    wrong = server.insist("/api/v1/runs", {"job": {"progam": "x"}})
+    assert wrong.status == 400
+    assert "unexpected keys: progam: did you mean program?" in wrong.json["error"]
