@@ -7,12 +7,14 @@ request, in the order asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
 from ..jobs.actions import Action
+from ..jobs.calendar_days import CalendarDays, calendars_by_name
+from ..jobs.calendars import Calendar
 from ..jobs.errors import OutOfLimits
 from ..jobs.run import NewRun
 from ..messages.binding import (
@@ -44,6 +46,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[LoadedJob]
     problems: list[FolderProblem]
     commit: str | None = None
+    calendars: list[CalendarDays] = []
 
 
 class FolderReading(Protocol):
@@ -65,15 +68,14 @@ class Limits(Protocol):
 
 
 class Binder:
-    """`load` reads a folder, `bind` renders one run; `limits` is entered around each `bind`.
-
-    `actions` are those of every run, also of one whose binding took too much.
+    """`load` reads a folder, `bind` renders one run by the calendars in force; `limits` is entered
+    around each `bind`. `actions` are those of every run, also of one whose binding took too much.
     """
 
     def __init__(
         self,
         load: FolderReading,
-        bind: Callable[[BindOne], NewRun],
+        bind: Callable[[BindOne, Mapping[str, Calendar]], NewRun],
         limits: Callable[[], Limits],
         *,
         incarnation: str,
@@ -142,16 +144,18 @@ class Binder:
     def _bind_all(self, message: Bind) -> BoundRuns:
         answer = self._bound.get(message.request)
         if answer is None:
-            answer = BoundRuns(request=message.request, runs=list(map(self._one, message.items)))
+            calendars = calendars_by_name(message.calendars)
+            runs = [self._one(item, calendars) for item in message.items]
+            answer = BoundRuns(request=message.request, runs=runs)
             self._bound[message.request] = answer
             if len(self._bound) > ANSWERS_KEPT:
                 del self._bound[next(iter(self._bound))]
         return answer
 
-    def _one(self, item: BindOne) -> NewRun:
+    def _one(self, item: BindOne, calendars: Mapping[str, Calendar]) -> NewRun:
         try:
             with self._limits():
-                return self._bind(item)
+                return self._bind(item, calendars)
         except (MemoryError, RecursionError, OutOfLimits):
             return failed_run(item, too_much(item.job.job_id), self._actions)
 
@@ -164,7 +168,7 @@ class Binder:
             cut.job(loaded if unsent else msgspec.structs.replace(loaded, job=None))
         for problem in folder.problems:
             cut.problem(problem)
-        return cut.parts(folder.commit)
+        return cut.parts(folder.commit, folder.calendars)
 
 
 class _Cut:
@@ -190,7 +194,7 @@ class _Cut:
             self._parts.append(([], []))
         self._parts[-1][1].append(problem)
 
-    def parts(self, commit: str | None) -> list[FolderLoaded]:
+    def parts(self, commit: str | None, calendars: list[CalendarDays]) -> list[FolderLoaded]:
         last = len(self._parts) - 1
         return [
             FolderLoaded(
@@ -200,6 +204,7 @@ class _Cut:
                 jobs=jobs,
                 problems=problems,
                 commit=commit,
+                calendars=calendars if number == last else [],
             )
             for number, (jobs, problems) in enumerate(self._parts)
         ]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from ..conf.calendars import LoadedCalendars, load_calendars
 from ..conf.check import check_loaded
 from ..conf.folder import FileProblem, FolderCache, LoadedFolder, load_folder
 from ..conf.folder_cache import CACHE_FORMAT
@@ -19,6 +20,7 @@ from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs.actions import Action
 from ..jobs.calendars import Calendar
 from ..jobs.condition_rules import ConditionRules
+from ..jobs.named_calendars import named_calendars
 from ..jobs.programs import TimeoutSpec
 from ..jobs.run import NewRun
 from ..messages.binding import BindOne, FolderProblem, LoadedJob
@@ -41,7 +43,7 @@ class FolderOnDisk:
     def __init__(
         self,
         cache_file: str | os.PathLike[str] | None,
-        calendars: Mapping[str, Calendar],
+        calendars: str | os.PathLike[str] | None,
         limits: Callable[[], Limits],
         *,
         job_limits: Limits | None = None,
@@ -52,14 +54,14 @@ class FolderOnDisk:
 
         Args:
             cache_file: where what was read is kept; None: nowhere.
-            calendars: those of files, by name.
+            calendars: the folder of calendars, None: there is none.
             limits: entered around the whole of a load.
             job_limits: entered around the check of each job that has templates.
             rules: what the settings say of conditions. They and the next, what templates have
                 besides their own names, are a part of what was found well.
             templates: see `rules`.
         """
-        self._calendars = calendars
+        self._calendars_folder = calendars
         self._limits = limits
         self._job_limits = job_limits if job_limits is not None else nullcontext()
         self._rules = rules
@@ -81,18 +83,23 @@ class FolderOnDisk:
             folder = load_folder(path, self._cache)
             if self._cache is not None:
                 self._cache.save()
-            problems = self._check(path, folder, now_us)
+            wanted = named_calendars(folder.jobs.values())
+            calendars = load_calendars(self._calendars_folder, wanted)
+            problems = self._check(path, folder, calendars, now_us)
         jobs = [
             LoadedJob(job_id=job_id, hash=folder.hashes[job_id], job=job)
             for job_id, job in folder.jobs.items()
         ]
-        return Folder(jobs=[] if problems else jobs, problems=problems, commit=commit)
+        if problems:
+            return Folder(jobs=[], problems=problems, commit=commit)
+        return Folder(jobs=jobs, problems=[], commit=commit, calendars=calendars.days)
 
-    def _check(self, path: str, folder: LoadedFolder, now_us: int) -> list[FolderProblem]:
-        digest = self._digest(folder)
-        if not folder.problems and digest == self._good:
+    def _check(
+        self, path: str, folder: LoadedFolder, calendars: LoadedCalendars, now_us: int
+    ) -> list[FolderProblem]:
+        digest = self._digest(folder, calendars)
+        if not folder.problems and not calendars.problems and digest == self._good:
             return []
-        calendars = self._calendars
         problems = check_loaded(path, folder, now_us, calendars, self._rules, self._job_limits)
         if not problems:
             self._good = digest
@@ -102,19 +109,16 @@ class FolderOnDisk:
                     self._good_file.write_text(digest, "ascii")
         return [_problem(problem) for problem in problems]
 
-    def _digest(self, folder: LoadedFolder) -> str:
+    def _digest(self, folder: LoadedFolder, calendars: LoadedCalendars) -> str:
         """Return the name of a set of jobs with the calendars they may use."""
-        known = (CACHE_FORMAT, self._rules, self._templates, sorted(folder.hashes.items()))
-        digest = hashlib.sha256(repr(known).encode())
-        for name in sorted(self._calendars):
-            calendar = self._calendars[name]
-            digest.update(repr((name, sorted(vars(calendar).items(), key=str))).encode())
-        return digest.hexdigest()
+        hashes = sorted(folder.hashes.items())
+        known = (CACHE_FORMAT, self._rules, self._templates, hashes, calendars.days)
+        return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
 def make_binder(
     cache_file: str | os.PathLike[str] | None,
-    calendars: Mapping[str, Calendar],
+    calendars: str | os.PathLike[str] | None,
     *,
     incarnation: str,
     default_timeout: TimeoutSpec | None = None,
@@ -127,6 +131,7 @@ def make_binder(
 
     Args:
         cache_file: where what was read of folders is kept; None: nowhere.
+        calendars: the folder of calendars, None: there is none.
         default_timeout: for programs that name none; the scheduler is given the same.
         actions: those of every run besides its job's own; the scheduler is given the same.
         rules: what the settings say of conditions; the scheduler is given the same.
@@ -139,7 +144,7 @@ def make_binder(
     """
     load_templates(templates)
 
-    def bind(item: BindOne) -> NewRun:
+    def bind(item: BindOne, calendars: Mapping[str, Calendar]) -> NewRun:
         return bind_one(item, calendars, default_timeout, actions, rules)
 
     def folder_limit() -> Limits:

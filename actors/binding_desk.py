@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ..jobs.actions import Action
+from ..jobs.bind_conditions import needs_calendar
 from ..jobs.binding import needs_templates
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.job import Job
+from ..jobs.named_calendars import in_templates
 from ..jobs.programs import TimeoutSpec
 from ..jobs.run import NewRun
 from ..messages.binding import Bind, BindOne, BoundRuns
@@ -67,6 +70,8 @@ class BindingDesk:
         actions: tuple[Action, ...] = (),
         rules: ConditionRules | None = None,
     ) -> None:
+        # Those in force, which the binder is given with what uses them.
+        self.calendars: list[CalendarDays] = []
         self._definitions = definitions
         self._default_timeout = default_timeout
         self._actions = actions
@@ -169,7 +174,10 @@ class BindingDesk:
         self._one_by_one = max(0, self._one_by_one - 1)
         self._with_binder = [self._queue.popleft() for _ in range(min(count, len(self._queue)))]
         self._request += 1
-        bind = Bind(request=self._request, items=[one.item for one in self._with_binder])
+        items = [one.item for one in self._with_binder]
+        uses = any(needs_calendar(item.job) or in_templates(item.job) for item in items)
+        calendars = self.calendars if uses else []
+        bind = Bind(request=self._request, items=items, calendars=calendars)
         return [self._requests.send(self._request, Post(BINDER, bind), now_us)]
 
     def wakes_at(self) -> int | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from ..jobs.conditions import leaves
 from ..jobs.job import Job
+from ..jobs.named_calendars import ANY, calendars_of
 from ..store.interface import Reader
 
 KEPT_BODIES = 20_000
@@ -69,6 +70,15 @@ class Definitions:
             if given:
                 defaults[job_id] = given
         return defaults
+
+    def using(self, calendars: set[str]) -> set[str]:
+        """Return the jobs in force that use one of these calendars, or may."""
+        found: set[str] = set()
+        for job_id, hash_ in self.in_force.items() if calendars else ():
+            job = self.body(hash_)
+            if job is not None and calendars_of(job) & {*calendars, ANY}:
+                found.add(job_id)
+        return found
 
     def certain_body(self, hash_: str) -> Job:
         """Return the body of a definition that was loaded or stored.

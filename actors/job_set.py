@@ -7,11 +7,12 @@ those of a job of which only the metadata changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace
 
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.calendars import Calendar
 from ..jobs.job import Job
 from ..jobs.schedules import Schedule, fingerprint
@@ -25,20 +26,27 @@ PORTION_BYTES = 2**20
 
 
 class JobDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """Job ids, each list sorted. `again`: unchanged jobs whose schedules are to be opened anew."""
+    """Job ids, each list sorted. `again`: unchanged jobs whose schedules are to be opened anew, as
+    a calendar of theirs is among `calendars`, those that changed, came or went."""
 
     added: list[str] = []
     changed: list[str] = []
     removed: list[str] = []
     again: list[str] = []
+    calendars: list[str] = []
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
-        return bool(self.added or self.changed or self.removed or self.again)
+        return bool(self.added or self.changed or self.removed or self.again or self.calendars)
 
 
-def compare(in_force: Mapping[str, str], wanted: Mapping[str, str], again: set[str]) -> JobDiff:
-    """Compare two sets of definition hashes by job id."""
+def compare(
+    in_force: Mapping[str, str],
+    wanted: Mapping[str, str],
+    again: set[str],
+    calendars: Iterable[str] = (),
+) -> JobDiff:
+    """Compare two sets of definition hashes by job id; `calendars` are the names that changed."""
     common = in_force.keys() & wanted.keys()
     changed = {job_id for job_id in common if in_force[job_id] != wanted[job_id]}
     return JobDiff(
@@ -46,6 +54,7 @@ def compare(in_force: Mapping[str, str], wanted: Mapping[str, str], again: set[s
         changed=sorted(changed),
         removed=sorted(in_force.keys() - wanted.keys()),
         again=sorted((again & common) - changed),
+        calendars=sorted(calendars),
     )
 
 
@@ -94,13 +103,44 @@ def portions(
             part.added.append(job_id)
         elif job_id in changed:
             part.changed.append(job_id)
-        if job is not None and job_id in changed and _same_runs(before(job_id), job):
-            _keep(part, job, definition, rows.get(job_id, {}))
-            continue
         schedules = {} if job is None else schedules_of(job, calendars)
-        _add(part, job_id, schedules, definition, rows.get(job_id, {}))
+        its_rows = rows.get(job_id, {})
+        same = its_rows.keys() == schedules.keys() and job_id in changed
+        if same and job is not None and _same_runs(before(job_id), job):
+            _keep(part, job, definition, its_rows)
+        else:
+            _add(part, job_id, schedules, definition, its_rows)
     if part.set_jobs or part.removed_jobs:
         yield part
+
+
+def changed_calendars(
+    before: Mapping[str, CalendarDays], after: Mapping[str, CalendarDays] | None
+) -> set[str]:
+    """Return the names of calendars that changed, came or went; None: nobody says so."""
+    if after is None:
+        return set()
+    names = before.keys() | after.keys()
+    return {name for name in names if before.get(name) != after.get(name)}
+
+
+def with_calendars(
+    parts: Iterator[ApplyJobs], calendars: Mapping[str, CalendarDays] | None, now_us: int
+) -> Iterator[ApplyJobs]:
+    """Yield portions of which the last one puts these calendars, if any are given, in force.
+
+    Until then the old ones are: when all comes to a halt between two portions, the folder's
+    calendars differ still, and everything that names them is applied anew.
+    """
+    last = None
+    for part in parts:
+        if last is not None:
+            yield last
+        last = part
+    if calendars is not None:
+        yield replace(last or _empty(now_us), calendars=list(calendars.values()))
+    elif last is not None:
+        yield last
 
 
 def schedules_of(job: Job, calendars: Mapping[str, Calendar]) -> dict[str, Schedule]:

@@ -38,6 +38,7 @@ class Horizon:
         self._outgoing = outgoing
         self._since_us = opening.since_us
         self._jobs = dict(opening.jobs)
+        self._calendars = opening.calendars
         self._schedules = {(row.job_id, row.fingerprint): row for row in opening.schedules}
 
     def welcome(self) -> list[Post]:
@@ -82,6 +83,7 @@ class Horizon:
         """Whether this set of jobs is the one in force, so that the message is a repeat."""
         return all(self._jobs.get(job) == hash_ for job, hash_ in message.set_jobs.items()) and (
             not any(job in self._jobs for job in message.removed_jobs)
+            and message.calendars in (None, self._calendars)
         )
 
     def _put_in_force(self, sender: str, message: ApplyJobs, now_us: int) -> None:
@@ -98,6 +100,8 @@ class Horizon:
         changes.schedules.extend(message.opened)
         changes.definitions.extend(message.definitions)
         changes.jobs_version = book.jobs_version
+        if message.calendars is not None:
+            self._calendars = changes.calendars = message.calendars
         for job_id, hash_ in message.set_jobs.items():
             self._jobs[job_id] = hash_
             changes.jobs[job_id] = hash_

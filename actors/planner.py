@@ -8,6 +8,7 @@ ledger moves a horizon in the transaction that writes its runs (rule I5), and it
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ import msgspec
 from msgspec.structs import replace
 
 from ..jobs.binding import schedule_args
+from ..jobs.calendar_days import CalendarDays, calendars_by_name
+from ..jobs.errors import UserError
 from ..jobs.misfire import left_out, misfire_of
 from ..jobs.run import NewRun, Run
 from ..jobs.schedules import Fire, Schedule
@@ -91,6 +94,9 @@ class Planner:
         self._since_us = 0
         self.jobs_version = -1
         self.plans: dict[Key, Plan] = {}
+        self.calendars: dict[str, CalendarDays] = {}
+        # Schedules that cannot be computed, with why: a calendar or a zone is gone.
+        self.stuck: dict[Key, str] = {}
         self.misplaced: set[str] = set()
         # Whether a schedule in force has a rule of its own for missed runs.
         self._ruled = False
@@ -109,6 +115,7 @@ class Planner:
     def begin(self, rows: list[ScheduleRow], jobs_version: int, since_us: int) -> None:
         """Begin anew with the open schedules of a welcome."""
         self.plans = {}
+        self.stuck = {}
         self.misplaced = set()
         self._ruled = False
         self._later, self._ready, self._collected = [], [], []
@@ -122,6 +129,7 @@ class Planner:
     def put(self, row: ScheduleRow) -> None:
         """A schedule is open."""
         plan = self.plans[row.job_id, row.fingerprint] = Plan(row)
+        self.stuck.pop(plan.key, None)
         self._ruled |= isinstance(row.spec, dict) and "options" in row.spec
         # All before `written` is written, so that its next fire is at `written` or later.
         self._look_at(plan, plan.written_us - self.window.reach_us)
@@ -141,6 +149,15 @@ class Planner:
                 )
             )
 
+    def use_calendars(self, found: list[CalendarDays]) -> None:
+        """These calendars are in force from now on."""
+        self.calendars = {days.name: days for days in found}
+        self._desk.calendars = found
+        self.window = msgspec.structs.replace(self.window, calendars=calendars_by_name(found))
+        for plan in self.plans.values():
+            # Its fingerprint may not be that of its schedule any more.
+            plan.schedule = None
+
     def left_out(self, runs: Callable[[], list[Run]], now_us: int) -> dict[str, str]:
         """Return which of some late runs are not to start any more, and why, by their ids.
 
@@ -157,14 +174,16 @@ class Planner:
             assert plan.schedule is not None, f"schedule of {plan.job_id}: not found"
             rule = misfire_of(plan.schedule, default)
             calendars = self.window.calendars
-            reason = left_out(plan.schedule, run.schedule_us, now_us, rule, calendars)
-            if reason:
-                found[run.run_id] = reason
+            with contextlib.suppress(UserError):  # Then it is stuck; what is written runs.
+                reason = left_out(plan.schedule, run.schedule_us, now_us, rule, calendars)
+                if reason:
+                    found[run.run_id] = reason
         return found
 
     def remove(self, key: Key) -> None:
         """A schedule is closed."""
         self.plans.pop(key, None)
+        self.stuck.pop(key, None)
 
     # --- turns ----------------------------------------------------------------------------------
 
@@ -244,9 +263,14 @@ class Planner:
         if not self._has_schedule(plan):
             return 0
         assert plan.schedule is not None, f"schedule of {plan.job_id}: not found"
-        some = portion(plan.schedule, plan.written_us, now_us, self._since_us, self.window)
-        if some.skip is not None and self._has_deadline(plan):
-            some = with_witness(some, plan.schedule, self._since_us, self.window)
+        try:
+            some = portion(plan.schedule, plan.written_us, now_us, self._since_us, self.window)
+            if some.skip is not None and self._has_deadline(plan):
+                some = with_witness(some, plan.schedule, self._since_us, self.window)
+        except UserError as error:
+            self.stuck[plan.key] = str(error)
+            plan.look_us = None
+            return 0
         plan.look_us = some.look_us
         if not some.writes:
             if some.look_us is not None:

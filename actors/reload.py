@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
+from ..jobs.calendar_days import CalendarDays, calendars_by_name
 from ..jobs.job import Job
 from ..jobs.plan import plan_id, staleness
 from ..messages.binding import FolderLoaded, FolderProblem, LoadFolder
@@ -22,7 +23,7 @@ from ..messages.post import BINDER, LEDGER, Post
 from ..messages.standing import MOST_NAMED, FolderStanding
 from ..messages.wishes import Done, Refused, ReloadJobs
 from .definitions import Definitions
-from .job_set import JobDiff, compare, portions
+from .job_set import JobDiff, changed_calendars, compare, portions, with_calendars
 from .planner import Planner
 from .requests import OpenRequests, earliest
 from .rescans import Rescans, Watch
@@ -68,6 +69,7 @@ class Reload:
         self._request = first_request
         self._welcomed = False
         self._wanted: dict[str, str] | None = None
+        self._wanted_calendars: dict[str, CalendarDays] | None = None
         self._parts: dict[int, FolderLoaded] = {}
         self._deaths = 0
         self._looked_us: int | None = None
@@ -115,7 +117,7 @@ class Reload:
         self._portion = None
         self._applies.clear()
         if self._wanted is not None:
-            self._apply(self._difference(self._wanted), now_us)
+            self._apply(self._difference(self._wanted, self._wanted_calendars), now_us)
 
     def part(self, message: FolderLoaded, now_us: int) -> None:
         """Take one part of the folder; with the last missing one the load is over."""
@@ -157,6 +159,8 @@ class Reload:
         for job_id in portion.removed_jobs:
             in_force.pop(job_id, None)
         self._planner.jobs_version = message.jobs_version
+        if portion.calendars is not None:
+            self._planner.use_calendars(portion.calendars)
         for key in portion.closed:
             self._planner.remove(key)
         for kept in portion.kept:
@@ -248,15 +252,16 @@ class Reload:
                 wanted[loaded.job_id] = loaded.hash
                 if loaded.job is not None:
                     self._fresh[loaded.hash] = loaded.job
+        calendars = {days.name: days for days in parts[-1].calendars}
         if not self._welcomed:
-            self._wanted = wanted
+            self._wanted, self._wanted_calendars = wanted, calendars
             return
-        diff = self._difference(wanted)
+        diff = self._difference(wanted, calendars)
         plan = plan_id(self._definitions.in_force, wanted) if self._loading else ""
         self._answer_loading(diff, wanted, plan)
         self._stands(diff)
         if self._asking or self._auto:
-            self._wanted = wanted
+            self._wanted, self._wanted_calendars = wanted, calendars
             self._apply(diff, now_us, plan)
         else:
             self._fresh = {}
@@ -293,7 +298,6 @@ class Reload:
 
     def _stands(self, diff: JobDiff) -> None:
         """Say how the folder was found."""
-        different = len(diff.added) + len(diff.changed) + len(diff.removed)
         self.standing = FolderStanding(
             watch=self._rescans.watch,
             looked_us=self._looked_us,
@@ -302,11 +306,16 @@ class Reload:
             added=diff.added[:MOST_NAMED],
             changed=diff.changed[:MOST_NAMED],
             removed=diff.removed[:MOST_NAMED],
-            different=different,
+            different=len(diff.added) + len(diff.changed) + len(diff.removed),
         )
 
-    def _difference(self, wanted: dict[str, str]) -> JobDiff:
-        return compare(self._definitions.in_force, wanted, self._planner.misplaced)
+    def _difference(
+        self, wanted: dict[str, str], calendars: dict[str, CalendarDays] | None = None
+    ) -> JobDiff:
+        """Compare a set of jobs, and calendars if any are given, with what is in force."""
+        changed = changed_calendars(self._planner.calendars, calendars)
+        again = self._planner.misplaced | self._definitions.using(changed)
+        return compare(self._definitions.in_force, wanted, again, changed)
 
     def _apply(self, diff: JobDiff, now_us: int, plan: str = "") -> None:
         for command_id in self._asking:
@@ -317,17 +326,19 @@ class Reload:
             for one in self._planner.plans.values():
                 rows.setdefault(one.job_id, {})[one.fingerprint] = one.written_us
             wanted = dict(self._definitions.in_force) if self._wanted is None else self._wanted
-            calendars = self._planner.window.calendars
-            self._rest = portions(
+            asked = self._wanted_calendars if diff.calendars else None
+            calendars = self._planner.calendars if asked is None else asked
+            rest = portions(
                 diff,
                 wanted,
                 self._body,
                 self._before,
                 rows,
-                calendars,
+                calendars_by_name(calendars.values()),
                 now_us,
                 commit=self._commit,
             )
+            self._rest = with_calendars(rest, asked, now_us)
         self._next_portion()
 
     def _next_portion(self) -> None:

@@ -84,9 +84,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     `outputs` is the folder of the output store, `cache` the file in which the binder remembers what
     it read of the job folder. `since_us`: never schedule for before this, whatever the database
-    says. `actions` are those of every run, after its job's own; `acting` is what actions may do,
-    `rules` are those of conditions. `job_watch`: whether the scheduler looks at the job folder by
-    itself, and whether it then loads what it finds.
+    says. `calendars` is the folder of calendars, if there is one. `actions` are those of every run,
+    after its job's own; `acting` is what actions may do, `rules` are those of conditions.
+    `job_watch`: whether the scheduler looks at the job folder by itself, and whether it then loads
+    what it finds.
     """
 
     database: str
@@ -95,6 +96,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     cache: str
     busy_ms: int = BUSY_MS
     window: Window = Window()
+    calendars: str | None = None
     since_us: int | None = None
     waiting_max_us: int | None = None
     checks_every_s: float = CHECKS.every_s
@@ -223,7 +225,7 @@ def _binder(props: Props) -> Core:
     terms = props.terms
     return make_binder(
         terms.cache,
-        terms.window.calendars,
+        terms.calendars,
         incarnation=props.incarnation,
         default_timeout=terms.default_timeout,
         actions=terms.actions,

@@ -157,7 +157,8 @@ class Scheduler:
         if self.refused:
             return self.refused
         if not self.problems:
-            return ""
+            (job_id, _), sentence = next(iter(self._planner.stuck.items()), (("", ""), ""))
+            return f"job {job_id}: its schedule makes no runs: {sentence}" if sentence else ""
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
         return f"jobs: {first.path}:{first.line}:{first.column}: {first.sentence}{more}"
@@ -246,6 +247,7 @@ class Scheduler:
         for part in parts:
             self._definitions.in_force.update(part.jobs)
         rows = [row for part in parts for row in part.schedules]
+        self._planner.use_calendars(self._reader.calendars())
         self._planner.begin(rows, parts[0].jobs_version, parts[0].since_us)
         self._docket.begin([row for part in parts for row in part.due])
         self._welcomed = True

@@ -46,7 +46,7 @@ def check(
     from ..actors.limits import Interrupting
     from ..actors.template_functions import load_templates
     from ..conf.check import lint_folder
-    from .offline import calendars_of, now_us, read_settings
+    from .offline import now_us, read_settings
 
     settings = read_settings(config)
     if settings is not None and folder is None:
@@ -58,7 +58,7 @@ def check(
     problems = lint_folder(
         folder,
         now_us(),
-        calendars_of(settings),
+        None if settings is None else settings.calendars,
         dependencies_scheduled=scheduled,
         rules=None if settings is None else settings.conditions.rules,
         limits=Interrupting(),

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from ..conf.check import NO_CALENDARS
+from ..conf.calendars import calendars_folder, load_calendars
 from ..conf.folder import load_folder
 from ..conf.settings import Settings, load_settings
 from ..jobs.calendars import Calendar
 from ..jobs.errors import UserError
 from ..jobs.forecast import Keep, Nominal
 from ..jobs.job import Job
+from ..jobs.named_calendars import named_calendars
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..webui.query import RunFilter, parse_filter, parse_instant
@@ -52,24 +53,22 @@ def read_settings(config: Path | None) -> Settings | None:
     return None if config is None else load_settings(config)
 
 
-def calendars_of(settings: Settings | None) -> Mapping[str, Calendar]:
-    """Return the calendars of the settings' folder."""
-    del settings
-    return NO_CALENDARS
-
-
 def read_folder(folder: Path, config: Path | None = None) -> Folder:
     """Return the jobs of a folder.
 
     Raises:
-        BadFolder: a file cannot be read.
+        BadFolder: a file, or a calendar, cannot be read.
         UserError: the settings are wrong.
     """
-    calendars = calendars_of(read_settings(config))
+    settings = read_settings(config)
+    named = None if settings is None else settings.calendars
     loaded = load_folder(folder)
-    if loaded.problems:
-        raise BadFolder([problem.text for problem in loaded.problems])
-    return Folder(jobs=loaded.jobs, hashes=loaded.hashes, calendars=calendars)
+    wanted = named_calendars(loaded.jobs.values())
+    calendars = load_calendars(calendars_folder(folder, named), wanted)
+    problems = [*loaded.problems, *calendars.problems]
+    if problems:
+        raise BadFolder([problem.text for problem in problems])
+    return Folder(jobs=loaded.jobs, hashes=loaded.hashes, calendars=calendars.by_name)
 
 
 def instant_of(text: str) -> int:

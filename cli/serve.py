@@ -26,6 +26,7 @@ from ..actors.play import play
 from ..actors.roles import AGENT, ROLES, SPECS, Stagehand, Terms
 from ..actors.supervise import PROCESSES, RESTART, Program, supervise
 from ..actors.window import Window
+from ..conf.calendars import calendars_folder
 from ..jobs.errors import UserError
 from ..jobs.misfire import Misfire
 from ..messages.post import BINDER, WEB
@@ -70,6 +71,7 @@ def serve(settings: Settings, *, inline: bool = False) -> int:
 def terms_of(settings: Settings, now_us: int) -> ServerTerms:
     """Return what the settings say, in terms of the roles."""
     state_dir = settings.state_dir
+    calendars = calendars_folder(settings.job_dir, settings.calendars)
     schedule, timeout_us = settings.schedule, settings.database.timeout_us
     roles = Terms(
         database=str(settings.database.path),
@@ -82,6 +84,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
             ahead=schedule.ahead,
             misfire=Misfire(catch_up=schedule.catch_up, max_age_us=schedule.max_age_us),
         ),
+        calendars=None if calendars is None else str(calendars),
         since_us=now_us if schedule.since == "now" else schedule.since,
         waiting_max_us=settings.waiting.max_time_us,
         checks_every_s=settings.checks.interval_us / 1e6,
@@ -197,7 +200,6 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
         database=terms.roles.database,
         outputs_root=terms.roles.outputs,
         job_folder=terms.roles.job_dir,
-        calendars=terms.roles.window.calendars,
         pools=terms.roles.rules.pools,
         lookback_us=terms.lookback_us,
         allowed_hosts=terms.allowed_hosts,

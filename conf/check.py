@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 from msgspec.structs import replace
 
-from ..jobs.calendars import Calendar
 from ..jobs.checks import NO_LIMITS, Problem, check_jobs
 from ..jobs.checks_scheduled import check_dependencies_scheduled
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.lint import lint_jobs
+from ..jobs.named_calendars import named_calendars
+from .calendars import NO_CALENDARS, LoadedCalendars, calendars_folder, load_calendars
 from .folder import FileProblem, FolderCache, LoadedFolder, load_folder, problem_at
 
-NO_CALENDARS: Mapping[str, Calendar] = {}
+# How `jobs.calendars` words it.
+NO_SUCH_CALENDAR = "no such calendar: "
 
 
 def check_folder(
     path: str | os.PathLike[str],
     now_us: int,
-    calendars: Mapping[str, Calendar] = NO_CALENDARS,
+    calendars: str | os.PathLike[str] | None = None,
     cache: FolderCache | None = None,
     limits: AbstractContextManager[Any] = NO_LIMITS,
 ) -> list[FileProblem]:
@@ -31,37 +32,42 @@ def check_folder(
     Args:
         path: the folder.
         now_us: the time after which schedules are tried.
-        calendars: the calendars that files hold, by name.
+        calendars: the folder of calendars; None: where it is looked for by default.
         cache: as for `load_folder`.
         limits: as for `check_jobs`.
     """
-    return check_loaded(path, load_folder(path, cache), now_us, calendars, limits=limits)
+    loaded = load_folder(path, cache)
+    known = _calendars(path, calendars, loaded)
+    return check_loaded(path, loaded, now_us, known, limits=limits)
 
 
 def check_loaded(
     path: str | os.PathLike[str],
     loaded: LoadedFolder,
     now_us: int,
-    calendars: Mapping[str, Calendar] = NO_CALENDARS,
+    calendars: LoadedCalendars = NO_CALENDARS,
     rules: ConditionRules | None = None,
     limits: AbstractContextManager[Any] = NO_LIMITS,
 ) -> list[FileProblem]:
-    """Return the problems of a folder that was loaded, those of the load included.
+    """Return the problems of a folder that was loaded, those of the load and of the calendars
+    included.
 
     `rules`: what the settings say of conditions; None: they are not known.
     """
     broken = {problem.job_id for problem in loaded.problems if problem.job_id is not None}
     broken |= loaded.unread
-    found = list(loaded.problems)
-    for problem in check_jobs(loaded.jobs, calendars, now_us, broken, rules, limits):
-        found.append(_placed(path, problem))
+    found = [*loaded.problems, *calendars.problems]
+    for problem in check_jobs(loaded.jobs, calendars.by_name, now_us, broken, rules, limits):
+        # Where a calendar has mistakes, that it is not there is no news.
+        if not (calendars.problems and NO_SUCH_CALENDAR in problem.sentence):
+            found.append(_placed(path, problem))
     return _sorted(found)
 
 
 def lint_folder(
     path: str | os.PathLike[str],
     now_us: int,
-    calendars: Mapping[str, Calendar] = NO_CALENDARS,
+    calendars: str | os.PathLike[str] | None = None,
     *,
     dependencies_scheduled: bool = False,
     rules: ConditionRules | None = None,
@@ -74,20 +80,28 @@ def lint_folder(
     Args:
         path: the folder.
         now_us: the time after which schedules are tried; the coming year begins here.
-        calendars: the calendars that files hold, by name.
+        calendars: the folder of calendars; None: where it is looked for by default.
         dependencies_scheduled: it is also an error when what a run of the coming day depends on is
             not scheduled itself.
         rules: as for `check_loaded`.
         limits: as for `check_jobs`.
     """
     loaded = load_folder(path)
-    found = check_loaded(path, loaded, now_us, calendars, rules, limits)
+    known = _calendars(path, calendars, loaded)
+    found = check_loaded(path, loaded, now_us, known, rules, limits)
     bad = {problem.job_id for problem in found}
     jobs = {job_id: job for job_id, job in loaded.jobs.items() if job_id not in bad}
-    more = lint_jobs(jobs, calendars, now_us)
+    more = lint_jobs(jobs, known.by_name, now_us)
     if dependencies_scheduled and not found:
-        more += check_dependencies_scheduled(jobs, calendars, now_us)
+        more += check_dependencies_scheduled(jobs, known.by_name, now_us)
     return _sorted(found + [_placed(path, problem) for problem in more])
+
+
+def _calendars(
+    path: str | os.PathLike[str], folder: str | os.PathLike[str] | None, loaded: LoadedFolder
+) -> LoadedCalendars:
+    wanted = named_calendars(loaded.jobs.values())
+    return load_calendars(calendars_folder(path, folder), wanted)
 
 
 def _placed(path: str | os.PathLike[str], problem: Problem) -> FileProblem:

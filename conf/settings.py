@@ -94,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. Paths are absolute; `state_dir` holds sockets, spools and outputs.
 
     `unknown` are keys that are ignored, each with the known one it is much like, or empty.
+    `calendars`: the folder of calendars, None: as `calendars.calendars_folder` finds it.
     `job_watch`: what happens when the job folder changes: nothing, it is said, or it is loaded.
     """
 
@@ -109,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind: tuple[str, ...] = DEFAULT_BIND
     checks: ChecksSettings = ChecksSettings()
     job_watch: Literal["off", "notify", "auto"] = "off"
+    calendars: Path | None = None
     unknown: tuple[tuple[str, str], ...] = ()
     conditions: ConditionSettings = ConditionSettings()
     templates: TemplateSettings = NO_TEMPLATES
@@ -215,6 +217,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     checks = fields.take("checks", _checks, ChecksSettings())
     check_apsis_keys(fields)
     conditions = take_conditions(fields)
+    calendars = fields.take("calendars", absolute, None)
     job_watch = fields.take("job_watch", _watch, "off")
     templates = take_templates(fields, base)
     _told(fields.at)
@@ -233,6 +236,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         bind=bind or DEFAULT_BIND,
         checks=checks,
         job_watch=job_watch,
+        calendars=calendars,
         conditions=conditions,
         templates=templates,
     )

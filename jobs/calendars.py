@@ -6,10 +6,12 @@ itself (as ora's do); to go strictly back use `shift(day, -1)`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from datetime import MAXYEAR, MINYEAR, date, timedelta
+from functools import cached_property
 from typing import Protocol
 
 from .errors import UserError
@@ -104,13 +106,19 @@ class WeekdayCalendar:
 
 
 class FileCalendar:
-    """Listed days within a half-open range [start, stop)."""
+    """Listed days within a half-open range [start, stop), of a file or a rule."""
 
     def __init__(self, name: str, start: date, stop: date, days: tuple[date, ...]) -> None:
         self.name = name
         self.start = start
         self.stop = stop
         self.days = days
+
+    @cached_property
+    def meaning(self) -> bytes:
+        """What tells it from calendars of other days."""
+        listed = f"{self.start} {self.stop} {' '.join(map(str, self.days))}"
+        return hashlib.sha256(listed.encode()).digest()
 
     def contains(self, day: date) -> bool:
         """See `Calendar`."""
@@ -184,34 +192,53 @@ def parse_weekdays(text: str) -> frozenset[int] | None:
     return frozenset(found)
 
 
+class BadCalendarFile(UserError):
+    """A `.cal` file has mistakes. `problems` holds (line, column, sentence), at least one."""
+
+    def __init__(self, problems: list[tuple[int, int, str]]) -> None:
+        self.problems = problems
+        line, _, sentence = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(f"line {line}: {sentence}{more}")
+
+
 def parse_cal(name: str, text: str) -> FileCalendar:
     """Return the calendar of a `.cal` file: START, STOP, then a date a line; the rest is comment.
 
+    The range is half-open: STOP is the first day that is not known. Without it the calendar ends
+    after its last day.
+
     Raises:
-        UserError: a line is neither; the sentence begins with its number.
+        BadCalendarFile: with every mistake in it.
     """
-    start: date | None = None
-    stop: date | None = None
-    days: list[date] = []
+    ends: dict[str, date] = {}
+    found: list[tuple[date, int, int]] = []
+    problems: list[tuple[int, int, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
+        is_end = words[0] in ("START", "STOP")
+        column = line.index(words[0]) + 1
         try:
-            if words[0] == "START" and len(words) > 1:
-                start = parse_date(words[1])
-            elif words[0] == "STOP" and len(words) > 1:
-                stop = parse_date(words[1])
-            else:
-                days.append(parse_date(words[0]))
+            if is_end and (len(words) < 2 or words[0] in ends):
+                said = "comes twice" if words[0] in ends else "has no date"
+                raise UserError(f"{words[0]} {said}: expected a form like {words[0]} 2024-01-06")
+            day = parse_date(words[1] if is_end else words[0])
         except UserError as error:
-            raise UserError(f"line {number}: {error}") from None
-    days.sort()
-    if start is None:
-        start = days[0] if days else date(MINYEAR, 1, 1)
-    if stop is None:
-        stop = days[-1] + DAY if days else date(MAXYEAR, 12, 31)
-    outside = next((day for day in days if not start <= day < stop), None)
-    if outside is not None:
-        raise UserError(f"date {outside}: expected one from {start} to before {stop}")
-    return FileCalendar(name, start, stop, tuple(dict.fromkeys(days)))
+            problems.append((number, column, str(error)))
+            continue
+        if is_end:
+            ends[words[0]] = day
+        else:
+            found.append((day, number, column))
+    days = sorted({day for day, _, _ in found})
+    start = ends.get("START", days[0] if days else date(MINYEAR, 1, 1))
+    stop = ends.get("STOP", days[-1] + DAY if days else date(MAXYEAR, 12, 31))
+    for day, number, column in found:
+        if not start <= day < stop:
+            sentence = f"date {day}: expected one from {start} to before {stop}"
+            problems.append((number, column, sentence))
+    if problems:
+        raise BadCalendarFile(sorted(problems))
+    return FileCalendar(name, start, stop, tuple(days))

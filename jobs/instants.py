@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from .calendars import ALL, BeyondCalendar, Calendar
+from .calendars import BeyondCalendar, Calendar
 from .schedule_types import (
     Daily,
     DailyInterval,
@@ -157,14 +157,14 @@ def _days(
     """Yield nominal days with the days they are shifted to, in order."""
     point = DayPoint(daytime_s=0, date_shift=schedule.date_shift, cal_shift=schedule.cal_shift)
     last = us_to_local(to_us, tz).date() + DAY
-    try:
-        for nominal in _nominal_days(calendar, point, us_to_local(from_us, tz).date()):
+    for nominal in _nominal_days(calendar, point, us_to_local(from_us, tz).date()):
+        try:
             day = _shifted(calendar, nominal, point)
-            if day > last:
-                return
-            yield nominal, day
-    except BeyondCalendar:
-        return
+        except BeyondCalendar:
+            continue  # At its ends a calendar has no days to shift to.
+        if day > last:
+            return
+        yield nominal, day
 
 
 def _windows(
@@ -183,13 +183,13 @@ def _windows(
         wall = datetime.combine(day, MIDNIGHT) + timedelta(seconds=point.daytime_s)
         return place(wall, tz, on_gap, on_fold)
 
-    try:
-        for nominal in _nominal_days(calendar, late, begun):
+    for nominal in _nominal_days(calendar, late, begun):
+        try:
             starts, stops = bounds(nominal, schedule.start), bounds(nominal, schedule.stop_point)
-            if starts and stops:
-                yield nominal, starts[0], stops[-1]
-    except BeyondCalendar:
-        return
+        except BeyondCalendar:
+            continue  # At its ends a calendar has no days to shift to.
+        if starts and stops:
+            yield nominal, starts[0], stops[-1]
 
 
 def _shifted(calendar: Calendar, nominal: date, point: DayPoint) -> date:
@@ -199,7 +199,8 @@ def _shifted(calendar: Calendar, nominal: date, point: DayPoint) -> date:
 
 
 def _nominal_days(calendar: Calendar, point: DayPoint, actual: date) -> Iterator[date]:
-    """Yield the nominal days whose shifted day is at or after the day before `actual`.
+    """Yield the nominal days whose shifted day is at or after the day before `actual`, as far as
+    the calendar goes.
 
     Shifting keeps the order of days, so its inverse, a day early, is where to begin.
     """
@@ -207,18 +208,23 @@ def _nominal_days(calendar: Calendar, point: DayPoint, actual: date) -> Iterator
     start = getattr(calendar, "start", None)
     if start is not None and nominal < start:
         nominal = start
-    if point.cal_shift:
-        try:
-            nominal = calendar.shift(nominal, -point.cal_shift - (1 if point.cal_shift > 0 else 0))
-        except BeyondCalendar:
-            if start is None or point.cal_shift < 0:
-                raise
-            nominal = start
-    if calendar is ALL:
+    try:
+        if point.cal_shift:
+            nominal = _unshifted(calendar, nominal, point.cal_shift)
         while True:
+            nominal = calendar.after(nominal)
             yield nominal
             nominal += DAY
-    while True:
-        nominal = calendar.after(nominal)
-        yield nominal
-        nominal += DAY
+    except BeyondCalendar:
+        return
+
+
+def _unshifted(calendar: Calendar, day: date, count: int) -> date:
+    """Return a day from which on shifting leads to `day` or later, as near as is easily found."""
+    try:
+        return calendar.shift(day, -count - (1 if count > 0 else 0))
+    except BeyondCalendar:
+        start: date | None = getattr(calendar, "start", None)
+        if start is None or count < 0:
+            raise
+        return start

@@ -108,8 +108,7 @@ def fingerprint(schedule: Schedule, calendars: Mapping[str, Calendar] = NO_CALEN
         except UserError:
             calendar = None
         if isinstance(calendar, FileCalendar):
-            text = f"{calendar.start} {calendar.stop} {' '.join(map(str, calendar.days))}"
-            digest.update(text.encode())
+            digest.update(calendar.meaning)
     return digest.hexdigest()[:24]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import NewRun
 
@@ -32,10 +33,12 @@ class BindOne(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Bind"):
-    """Scheduler → binder. `params_of` (in each item) maps job ids to params, for dependencies."""
+    """Scheduler → binder. `params_of` (in each item) maps job ids to params, for dependencies;
+    `calendars` are those in force, where an item uses any."""
 
     request: int
     items: list[BindOne]
+    calendars: list[CalendarDays] = []
 
 
 class BoundRuns(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="BoundRuns"):
@@ -77,8 +80,9 @@ class FolderProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class FolderLoaded(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="FolderLoaded"):
-    """Binder → scheduler, in parts of up to 500 jobs; problems come with the last part. `commit` is
-    the git commit the folder is checked out at, None when it is in no checkout."""
+    """Binder → scheduler, in parts of up to 500 jobs; problems and calendars come with the last
+    part. `commit` is the git commit the folder is checked out at, None when it is in no
+    checkout."""
 
     request: int
     part: int
@@ -86,6 +90,7 @@ class FolderLoaded(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     jobs: list[LoadedJob] = []
     problems: list[FolderProblem] = []
     commit: str | None = None
+    calendars: list[CalendarDays] = []
 
 
 class BinderReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="BinderReady"):

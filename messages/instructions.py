@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.run import NewRun
 from ..jobs.states import State
 from .hello import Hello, ScheduleRow
@@ -48,7 +49,8 @@ class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):
     `based_on` is the jobs version it was computed against; another one in force: refused by
     `JobsRefused`. `set_jobs` maps job id to definition hash for jobs added or changed; a schedule
     in `opened` begins its horizon at `at_us`; for each (job id, fingerprint) in `closed` the
-    expected runs after `at_us` are withdrawn with `reason`; `kept` ones go on.
+    expected runs after `at_us` are withdrawn with `reason`; `kept` ones go on. `calendars` are all
+    that are in force from now on, None: no change.
     """
 
     based_on: int
@@ -62,6 +64,7 @@ class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):
     added: list[str] = []
     changed: list[str] = []
     reason: str = "jobs reloaded"
+    calendars: list[CalendarDays] | None = None
 
 
 class SkipSpan(msgspec.Struct, frozen=True, kw_only=True):

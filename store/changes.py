@@ -136,6 +136,10 @@ class ChangeRows:
                 " ON CONFLICT (job_id) DO UPDATE SET definition = excluded.definition",
                 ((job_id, hash_) for job_id, hash_ in jobs.items() if hash_ is not None),
             )
+        if changes.calendars is not None:
+            connection.execute("DELETE FROM calendars")
+            rows = ((days.name, encode(days)) for days in changes.calendars)
+            _put(connection, "INSERT INTO calendars (name, body) VALUES (?, ?)", rows)
         _put(
             connection,
             _PUT_SCHEDULE,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.errors import CallsheetError, UserError
 from ..jobs.job import Job
 from ..jobs.run import Run
@@ -39,10 +40,11 @@ class Changes(msgspec.Struct, kw_only=True):
     """What one batch of the ledger changes: written in one transaction, or not at all.
 
     `runs` maps id to the run as it now is, None when its row goes (withdrawn). `jobs` maps job id
-    to definition hash, None when the job is no longer in force. `outbox` maps action id to the item
-    owed, None when it is settled. `deadlines` maps (run id, kind) to its instant, None when it is
-    met or missed; `streaks` maps (job id, args key or empty) to the latest ends, None to forget
-    them. `next_run_number` None: unchanged.
+    to definition hash, None when the job is no longer in force. `calendars` are all that are in
+    force from now on, None: no change. `outbox` maps action id to the item owed, None when it is
+    settled. `deadlines` maps (run id, kind) to its instant, None when it is met or missed;
+    `streaks` maps (job id, args key or empty) to the latest ends, None to forget them.
+    `next_run_number` None: unchanged.
     """
 
     events: list[AnyEvent] = []
@@ -50,6 +52,7 @@ class Changes(msgspec.Struct, kw_only=True):
     definitions: list[StoredDefinition] = []
     jobs: dict[str, str | None] = {}
     ad_hoc_jobs: dict[str, str] = {}
+    calendars: list[CalendarDays] | None = None
     jobs_version: int | None = None
     schedules: list[ScheduleRow] = []
     outputs: list[OutputRecord] = []
@@ -70,6 +73,7 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.definitions
             or self.jobs
             or self.ad_hoc_jobs
+            or self.calendars is not None
             or self.jobs_version is not None
             or self.schedules
             or self.outputs
@@ -99,6 +103,7 @@ class Opening(msgspec.Struct, kw_only=True):
     outbox: list[OutboxItem]
     deadlines: dict[tuple[str, str], int] = {}
     streaks: dict[tuple[str, str], Streak] = {}
+    calendars: list[CalendarDays] = []
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +175,9 @@ class Reader(Protocol):
 
     def ad_hoc_job(self, job_id: str) -> str | None:
         """Return the definition hash of an ad hoc job."""
+
+    def calendars(self) -> list[CalendarDays]:
+        """Return the calendars in force, by name."""
 
     def schedules(self) -> list[ScheduleRow]:
         """Return the open schedules."""

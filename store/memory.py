@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
 from ..jobs.states import ACTIVE, State
@@ -151,6 +152,10 @@ class MemoryReader:
         """Return the definition hash of an ad hoc job."""
         return self._tables.ad_hoc_jobs.get(job_id)
 
+    def calendars(self) -> list[CalendarDays]:
+        """Return the calendars in force, by name."""
+        return sorted(self._tables.calendars, key=lambda days: days.name)
+
     def schedules(self) -> list[ScheduleRow]:
         """Return the open schedules, by job and fingerprint."""
         rows = self._tables.schedules
@@ -250,6 +255,7 @@ class MemoryWriter:
             outbox=list(tables.outbox.values()),
             deadlines=dict(tables.deadlines),
             streaks=dict(tables.streaks),
+            calendars=self.reader.calendars(),
         )
 
     def existing_expected(self, keys: list[ExpectedKey]) -> set[ExpectedKey]:

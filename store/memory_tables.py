@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.run import Run
 from ..jobs.states import ACTIVE, State
 from ..jobs.streaks import Streak
@@ -46,6 +47,7 @@ class Tables:
         self.definitions: dict[str, StoredDefinition] = {}
         self.jobs: dict[str, str] = {}
         self.ad_hoc_jobs: dict[str, str] = {}
+        self.calendars: list[CalendarDays] = []
         self.schedules: dict[tuple[str, str, int], ScheduleRow] = {}
         self.outputs: dict[int, dict[tuple[int, str], OutputRecord]] = {}
         self.outbox: dict[str, OutboxItem] = {}
@@ -104,6 +106,8 @@ class Tables:
         _merge(self.deadlines, changes.deadlines)
         _merge(self.streaks, changes.streaks)
         self.ad_hoc_jobs.update(changes.ad_hoc_jobs)
+        if changes.calendars is not None:
+            self.calendars = list(changes.calendars)
         for row in changes.schedules:
             self.schedules[row.job_id, row.fingerprint, row.valid_from_us] = row
         for output in changes.outputs:

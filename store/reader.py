@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
 from ..jobs.states import State
@@ -29,6 +30,7 @@ from .rows import (
     STATE_CODES,
     STATES,
     decode_answer,
+    decode_calendar,
     decode_events,
     decode_finding,
     decode_job,
@@ -240,6 +242,11 @@ class SqliteReader:
         """Return the definition hash of an ad hoc job."""
         row = self._one("SELECT definition FROM ad_hoc_jobs WHERE job_id = ?", job_id)
         return None if row is None else row[0]
+
+    def calendars(self) -> list[CalendarDays]:
+        """Return the calendars in force, by name."""
+        rows = self._all("SELECT body FROM calendars ORDER BY name")
+        return [decode_calendar(row[0]) for row in rows]
 
     def schedules(self) -> list[ScheduleRow]:
         """Return the open schedules, by job and fingerprint."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run
 from ..jobs.states import State
@@ -51,6 +52,7 @@ decode_job = msgspec.msgpack.Decoder(Job).decode
 decode_output = msgspec.msgpack.Decoder(OutputRecord).decode
 decode_outbox_item = msgspec.msgpack.Decoder(OutboxItem).decode
 decode_streak = msgspec.msgpack.Decoder(Streak).decode
+decode_calendar = msgspec.msgpack.Decoder(CalendarDays).decode
 decode_answer = msgspec.msgpack.Decoder(Done | Refused).decode
 decode_finding = msgspec.msgpack.Decoder(Finding).decode
 decode_plain = msgspec.msgpack.Decoder().decode

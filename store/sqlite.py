@@ -206,6 +206,7 @@ class SqliteWriter:
                     "SELECT job_id, args, body FROM streaks"
                 )
             },
+            calendars=self.reader.calendars(),
         )
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from ..jobs.calendars import Calendar
 from ..jobs.job import Job
 from ..jobs.jso import job_jso
 from ..jobs.names import AmbiguousJob, NoSuchJob, match_job_id
@@ -37,8 +36,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     `bind` are `host:port`, port 0 for any. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP
     for a restart. `lookback_us` bounds lists and the summary socket by schedule time.
     `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
-    comes with the package. `calendars` are those of files, by name, `pools` the sizes of the
-    settings' pools.
+    comes with the package. `pools` are the sizes of the settings' pools.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1:5000",)
@@ -50,7 +48,6 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     version: str = ""
     job_folder: str = ""
-    calendars: Mapping[str, Calendar] = {}
     pools: dict[str, int] = {}
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ..jobs.calendar_days import calendars_by_name
 from ..jobs.errors import UserError
 from ..jobs.forecast import Nominal, forecast
 from ..jobs.job import Job
@@ -52,9 +53,9 @@ async def get_forecast(request: Request) -> Any:
     if not from_us <= to_us <= from_us + FORECAST_DAYS * DAY_US:
         sentence = f"expected a span of at most {FORECAST_DAYS} days that does not end early"
         raise Problem(400, f"from {format_time(from_us)} to {format_time(to_us)}: {sentence}")
-    calendars = services.settings.calendars
 
     def read(reader: Reader) -> list[dict[str, Any]]:
+        calendars = calendars_by_name(reader.calendars())
         jobs = _jobs(reader, wanted)
         found = forecast(
             jobs,
@@ -106,7 +107,7 @@ async def get_plan(request: Request) -> Any:
             if (hash_ := hashes.get(job_id)) and (job := reader.definition(hash_)) is not None
         }
         come = {job_id: decode_job(body) for job_id, body in bodies.items()}
-        calendars = services.settings.calendars
+        calendars = calendars_by_name(reader.calendars())
         plan = make_plan(result["plan"], gone, come, now_us, days, calendars, _waiting(reader))
         return {"complete": True, **plan_data(plan)}
 

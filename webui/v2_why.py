@@ -6,12 +6,11 @@ What the store knows is gathered here and weighed in `jobs.explain`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from ..jobs.calendars import Calendar
+from ..jobs.calendar_days import calendars_by_name
 from ..jobs.explain import (
     Known,
     Period,
@@ -49,7 +48,6 @@ async def get_why(request: Request) -> Any:
     if run_id is not None:
         return await _of_run(request, run_id)
     now_us = request.services.now_us()
-    calendars = request.services.settings.calendars
     job, at = request.text("job"), request.text("at")
     if not job or not at:
         raise Problem(400, "expected run, or job and at")
@@ -76,7 +74,7 @@ async def get_why(request: Request) -> Any:
                 f"{run.run_id}  {instance_words(run.job_id, run.args)}: {run.state}" for run in runs
             ]
             return shown | {"verdict": "runs", "lines": lines}
-        answer = explain(sought, _known(reader, sought, calendars, now_us))
+        answer = explain(sought, _known(reader, sought, now_us))
         return shown | {"verdict": answer.verdict, "lines": answer.lines}
 
     found = await request.services.read(read)
@@ -140,7 +138,7 @@ def _runs(reader: Reader, sought: Sought) -> list[Run]:
     return reader.query(query)
 
 
-def _known(reader: Reader, sought: Sought, calendars: Mapping[str, Calendar], now_us: int) -> Known:
+def _known(reader: Reader, sought: Sought, now_us: int) -> Known:
     hashes = reader.jobs()
     hash_ = hashes.get(sought.job_id) or reader.ad_hoc_job(sought.job_id)
     job = None if hash_ is None else reader.definition(hash_)
@@ -162,7 +160,7 @@ def _known(reader: Reader, sought: Sought, calendars: Mapping[str, Calendar], no
             for skip in reader.skips(sought.job_id, fingerprint)
         ),
         withdrawn=_withdrawal(reader, sought, periods),
-        calendars=calendars,
+        calendars=calendars_by_name(reader.calendars()),
         now_us=now_us,
     )
 

@@ -54,7 +54,7 @@ class Loads:
         return Folder(jobs=jobs, problems=[problem] * self.problems)
 
 
-def a_binder(load=None, bind=lambda item: bind_one(item, {})) -> Binder:
+def a_binder(load=None, bind=bind_one) -> Binder:
     binder = Binder(load or Loads(1), bind, contextlib.nullcontext, incarnation="b1")
     binder.begin(0)
     return binder
@@ -67,7 +67,10 @@ def ask(binder: Binder, *messages) -> list:
 
 def test_a_new_binder_says_so_until_it_is_spoken_to() -> None:
     binder = Binder(
-        Loads(0), lambda item: bind_one(item, {}), contextlib.nullcontext, incarnation="b1"
+        Loads(0),
+        bind_one,
+        contextlib.nullcontext,
+        incarnation="b1",
     )
     ready = BinderReady(incarnation="b1")
     assert [post.message for post in binder.begin(0)] == [ready]
@@ -122,7 +125,7 @@ def test_problems_come_along_and_very_many_in_parts() -> None:
 def test_runs_are_bound_in_order_and_a_repeat_is_answered_from_memory() -> None:
     count = 0
 
-    def bind(item: BindOne) -> NewRun:
+    def bind(item: BindOne, calendars) -> NewRun:
         nonlocal count
         count += 1
         return bind_one(item, {})
@@ -136,7 +139,7 @@ def test_runs_are_bound_in_order_and_a_repeat_is_answered_from_memory() -> None:
 
 
 def test_a_run_that_takes_too_much_memory_gets_the_error() -> None:
-    def bind(item: BindOne) -> NewRun:
+    def bind(item: BindOne, calendars) -> NewRun:
         raise MemoryError
 
     [answer] = ask(a_binder(bind=bind), Bind(request=1, items=[an_item(a_job("a"))]))
@@ -155,7 +158,7 @@ def test_a_folder_on_disk_is_read_and_checked(tmp_path: Path) -> None:
     (folder / "sub").mkdir(parents=True)
     (folder / "a.yaml").write_text("program: {type: no-op}\n")
     (folder / "sub" / "b.yaml").write_text("program: {type: no-op}\n")
-    load = FolderOnDisk(tmp_path / "cache", {}, contextlib.nullcontext)
+    load = FolderOnDisk(tmp_path / "cache", None, contextlib.nullcontext)
     found = load(str(folder), 0)
     assert {job.job_id: job.job.program for job in found.jobs} == {"a": NoOp(), "sub/b": NoOp()}
     assert found.problems == []
@@ -172,9 +175,9 @@ def test_what_is_wrong_between_jobs_is_found_even_after_a_good_load(tmp_path: Pa
         "program: {type: no-op}\ncondition: {type: dependency, job_id: b}\n"
     )
     (folder / "b.yaml").write_text("program: {type: no-op}\n")
-    load = FolderOnDisk(tmp_path / "cache", {}, contextlib.nullcontext)
+    load = FolderOnDisk(tmp_path / "cache", None, contextlib.nullcontext)
     assert load(str(folder), 0).problems == []
-    again = FolderOnDisk(tmp_path / "cache", {}, contextlib.nullcontext)
+    again = FolderOnDisk(tmp_path / "cache", None, contextlib.nullcontext)
     assert len(again(str(folder), 0).jobs) == 2
     (folder / "b.yaml").unlink()
     [problem] = again(str(folder), 0).problems
@@ -184,7 +187,7 @@ def test_what_is_wrong_between_jobs_is_found_even_after_a_good_load(tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_template_without_end_is_an_error_run_and_the_binder_goes_on() -> None:
-    binder = make_binder(None, {}, incarnation="b")
+    binder = make_binder(None, None, incarnation="b")
     items = [an_item(a_job("a", BOMB)), an_item(a_job("b"), "r2")]
     first, second = ask(binder, Bind(request=1, items=items))[0].runs
     assert first.error == too_much("a")
@@ -196,7 +199,7 @@ def test_a_template_that_cannot_be_interrupted_ends_the_process() -> None:
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(BaseException):
-            binder = make_binder(None, {}, incarnation="b")
+            binder = make_binder(None, None, incarnation="b")
             job = a_job("a", "{{ [[0] * 100000] * 100000 }}")
             binder.receive(SCHEDULER, Bind(request=1, items=[an_item(job)]), 0)
         os._exit(0)

@@ -54,10 +54,10 @@ def test_the_binder_has_what_the_settings_name(folder):
         filters={"shout": "our_names:shout"},
         path=folder,
     )
-    binder = make_binder(None, {}, incarnation="b", templates=templates, limited=False)
+    binder = make_binder(None, None, incarnation="b", templates=templates, limited=False)
     run = bound(binder, "{{ fiscal(2024) }} {{ 'x' | shout }}")
     assert run.program.argv[-1] == "FY24 X"
-    binder = make_binder(None, {}, incarnation="b", limited=False)
+    binder = make_binder(None, None, incarnation="b", limited=False)
     assert bound(binder, "{{ fiscal(2024) }}").error == "name 'fiscal' is not defined"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from web_stand import WebStand, a_job, now_us
 
+from callsheet.jobs.calendar_days import days_of
 from callsheet.jobs.calendars import FileCalendar
 from callsheet.jobs.plan import set_digest
 from callsheet.jobs.schedules import Daily, Interval
@@ -86,7 +87,8 @@ def test_calendars_of_files_count(tmp_path):
 
     days = FileCalendar("days", date(2030, 1, 1), date(2031, 1, 1), (date(2030, 1, 3),))
     schedule = Daily(tz="UTC", daytimes_s=(0.0,), calendar="days")
-    stand = WebStand(tmp_path, jobs=(a_job("a", schedules=(schedule,)),), calendars={"days": days})
+    jobs = (a_job("a", schedules=(schedule,)),)
+    stand = WebStand(tmp_path, jobs=jobs, calendars=[days_of(days)])
     try:
         found = forecast(stand, "from=2030-01-01&to=2030-02-01")
         assert [row["schedule_time"] for row in found] == ["2030-01-03T00:00:00+00:00"]

@@ -17,6 +17,7 @@ from store_records import (
 )
 
 from callsheet.jobs.actions import ScheduleAction
+from callsheet.jobs.calendar_days import pack_days
 from callsheet.jobs.run import args_key
 from callsheet.jobs.states import State
 from callsheet.jobs.streaks import End
@@ -189,6 +190,23 @@ def test_active_runs_are_those_between_scheduled_and_over(writer, reader):
         State.RUNNING,
         State.STOPPING,
     ]
+
+
+def test_calendars_in_force_are_replaced_as_a_whole(store, writer, reader):
+    assert reader.calendars() == []
+    one, two = (pack_days(name, 738_000, 738_100, 5, "x.cal") for name in ("b", "a"))
+    writer.commit(Changes(calendars=[one, two]))
+    assert reader.calendars() == [two, one]
+    writer.commit(changes_of(a_run()))
+    assert reader.calendars() == [two, one]
+    writer.close()
+    assert store.new_writer().open(0).calendars == [two, one]
+
+
+def test_no_calendars_are_a_change_too(writer, reader):
+    writer.commit(Changes(calendars=[pack_days("a", 738_000, 738_100, 5)]))
+    writer.commit(Changes(calendars=[]))
+    assert reader.calendars() == []
 
 
 # --- expected runs ------------------------------------------------------------------------------

@@ -138,6 +138,15 @@ def test_failing_migration_changes_nothing(path):
     writer.close()
 
 
+def test_a_database_without_calendars_is_migrated(path):
+    change_file(path, "DROP TABLE calendars")
+    change_file(path, "PRAGMA user_version = 3")
+    assert migrate_database(path) == newest_version() - 3
+    writer = SqliteWriter(path)
+    assert writer.open(0).calendars == []
+    writer.close()
+
+
 @pytest.mark.parametrize("opener", OPENERS)
 def test_another_programs_database_is_refused(tmp_path, opener):
     path = tmp_path / "other.db"
@@ -167,7 +176,7 @@ def test_corrupt_pages_are_refused_by_the_writer(path):
     writer.commit(changes_of(*(a_run(n, labels=("x" * 50,)) for n in range(1, 500))))
     writer.close()
     data = bytearray(path.read_bytes())
-    for page in range(20, len(data) // 4096):
+    for page in range(40, len(data) // 4096):
         data[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
     path.write_bytes(data)
     with pytest.raises(StoreUnusable, match=r"^database .* corrupt: .* restore it from a backup$"):

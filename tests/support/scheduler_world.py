@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from planning_world import BAD, SECOND, START_US, PlanningWorld, WebNode, Wire, a_runner
@@ -14,6 +15,8 @@ from callsheet.actors.binder import Binder, Folder
 from callsheet.actors.scheduler import Scheduler
 from callsheet.actors.waiter import Waiter
 from callsheet.actors.window import Window
+from callsheet.jobs.calendar_days import CalendarDays
+from callsheet.jobs.calendars import Calendar
 from callsheet.jobs.job import Job
 from callsheet.jobs.programs import NoOp
 from callsheet.jobs.run import NewRun
@@ -55,6 +58,7 @@ class SchedulerWorld(PlanningWorld):
         super().__init__(seed, wire, since_us=since_us)
         self.folder = {job.job_id: job for job in jobs}
         self.problems: list[FolderProblem] = []
+        self.calendars: list[CalendarDays] = []
         self.bombs: set[str] = set()
         self.lives = 0
         self.runner = a_runner(self, lasts_us)
@@ -78,12 +82,12 @@ class SchedulerWorld(PlanningWorld):
         jobs = [
             LoadedJob(job_id=job.job_id, hash=hash_of(job), job=job) for job in self.folder.values()
         ]
-        return Folder(jobs=jobs, problems=[])
+        return Folder(jobs=jobs, problems=[], calendars=self.calendars)
 
-    def _bind(self, item: BindOne) -> NewRun:
+    def _bind(self, item: BindOne, calendars: Mapping[str, Calendar]) -> NewRun:
         if item.job.job_id in self.bombs:
             raise Killed
-        return bind_one(item, {})
+        return bind_one(item, calendars)
 
     # --- looking --------------------------------------------------------------------------------
 

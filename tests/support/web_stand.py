@@ -16,6 +16,7 @@ from typing import Any
 
 from callsheet.actors.ledger import Ledger
 from callsheet.actors.ledger_needs import Found, find
+from callsheet.jobs.calendar_days import CalendarDays
 from callsheet.jobs.job import Job
 from callsheet.jobs.programs import BoundNoOp, BoundProcess, NoOp
 from callsheet.jobs.run import NewRun
@@ -63,7 +64,12 @@ class WebStand:
     `lose_next` how many messages to an address are lost next."""
 
     def __init__(
-        self, folder: Any, jobs: tuple[Job, ...] = (), lost: tuple[str, ...] = (), **settings: Any
+        self,
+        folder: Any,
+        jobs: tuple[Job, ...] = (),
+        lost: tuple[str, ...] = (),
+        calendars: list[CalendarDays] | None = None,
+        **settings: Any,
     ) -> None:
         self.database = folder / "callsheet.db"
         self.outputs = folder / "outputs"
@@ -96,12 +102,12 @@ class WebStand:
         self._web = threading.Thread(target=self.server.run, args=(self._start,), daemon=True)
         self._web.start()
         if jobs:
-            self.apply(*jobs)
+            self.apply(*jobs, calendars=calendars)
 
     # --- what tests do ----------------------------------------------------------------------------
 
-    def apply(self, *jobs: Job) -> None:
-        """Put these jobs in force besides those that are."""
+    def apply(self, *jobs: Job, calendars: list[CalendarDays] | None = None) -> None:
+        """Put these jobs in force besides those that are, and calendars if any are given."""
         definitions = [
             StoredDefinition(hash=f"h-{j.job_id}", job_id=j.job_id, body=encode(j)) for j in jobs
         ]
@@ -113,6 +119,7 @@ class WebStand:
                 definitions=definitions,
                 set_jobs={job.job_id: f"h-{job.job_id}" for job in jobs},
                 added=[job.job_id for job in jobs],
+                calendars=calendars,
             )
         )
 

@@ -1,0 +1,40 @@
+"""Which calendars a job names: in its schedules, its conditions, and its templates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .binding import _texts
+from .conditions import TimeWindow, leaves
+from .job import Job
+
+# In a template a name may be computed: then any calendar may be meant.
+ANY = "*"
+_LITERAL = re.compile(r"""get_calendar\(\s*(?:'([^'\\]*)'|"([^"\\]*)")\s*\)""")
+
+
+def calendars_of(job: Job) -> set[str]:
+    """Return the names a job uses, `ANY` among them when a template computes one."""
+    found = {schedule.calendar for schedule in job.schedules if hasattr(schedule, "calendar")}
+    found |= {cond.calendar for cond in leaves(job.conditions) if isinstance(cond, TimeWindow)}
+    for text in _texts(job):
+        if "get_calendar" in text:
+            literal = _LITERAL.findall(text)
+            found |= {one or other for one, other in literal}
+            if len(literal) < text.count("get_calendar"):
+                found.add(ANY)
+    return found
+
+
+def in_templates(job: Job) -> bool:
+    """Whether a template of the job uses a calendar."""
+    return any("get_calendar" in text for text in _texts(job))
+
+
+def named_calendars(jobs: Iterable[Job]) -> set[str]:
+    """Return the names that any of the jobs uses."""
+    found: set[str] = set()
+    for job in jobs:
+        found |= calendars_of(job)
+    return found
