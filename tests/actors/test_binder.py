@@ -222,7 +222,7 @@ def test_the_actions_of_the_settings_follow_the_jobs_own_also_when_binding_fails
 
 
 def test_a_run_whose_binding_took_too_much_has_its_actions_still():
-    def bind(item: BindOne) -> NewRun:
+    def bind(item: BindOne, calendars) -> NewRun:
         raise MemoryError
 
     def load(path: str, now_us: int) -> Folder:
