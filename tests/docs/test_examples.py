@@ -1,15 +1,18 @@
 """Every YAML example of the docs is whole and true: jobs are loaded and bound, settings are read.
 
-The first line of a block may say what it is: `# jobs/NAME.yaml`, `# jobs/…/_defaults.yaml`, or
-`# callsheet.yaml`; without it, it is a job.
+The first line of a block may say what it is: `# jobs/NAME.yaml`, `# jobs/…/_defaults.yaml`,
+`# calendars/NAME.yaml`, or `# callsheet.yaml`; without it, it is a job.
 """
 
+import functools
 import re
+import tempfile
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from callsheet.conf.calendars import load_calendars
 from callsheet.conf.settings import load_settings
 from callsheet.conf.yaml_reader import read_yaml
 from callsheet.jobs.binding import bind, full_args, schedule_args
@@ -50,9 +53,22 @@ def sample(job, param):
     return spec.min or SAMPLES.get(spec.type, "x")
 
 
+@functools.cache
+def calendars():
+    """Return all calendars of the docs, and what comes with the package."""
+    with tempfile.TemporaryDirectory() as folder:
+        for example in examples():
+            name, text = example.values
+            if name.startswith("calendars/"):
+                (Path(folder) / name.removeprefix("calendars/")).write_text(text, encoding="utf-8")
+        found = load_calendars(folder, ["usa-federal-businessdays"])
+    assert found.problems == []
+    return found.by_name
+
+
 def all_args(job):
     """Return the args of a run by each schedule, or of one by hand when there is none."""
-    fires = [next_fire(schedule, NOW_US) for schedule in job.schedules]
+    fires = [next_fire(schedule, NOW_US, calendars()) for schedule in job.schedules]
     found = [schedule_args(job, fire) for fire in fires if fire is not None]
     if not found:
         by_hand = {p: sample(job, p) for p in job.params if job.default_of(p) is None}
@@ -72,6 +88,8 @@ def test_an_example_of_the_docs_is_whole(name, text, tmp_path):
         file = tmp_path / name
         file.write_text(text, encoding="utf-8")
         assert load_settings(file)
+    elif name.startswith("calendars/"):
+        assert calendars()[Path(name).stem].days
     elif name.endswith("_defaults.yaml"):
         assert read_defaults(data) == []
     else:
@@ -79,7 +97,7 @@ def test_an_example_of_the_docs_is_whole(name, text, tmp_path):
         job = job_from_data(data, job_id)
         jsonschema.Draft202012Validator(job_schema()).validate(data)
         for args in all_args(job):
-            assert bind(job, args, "r1", find_job, {}, schedule_us=NOW_US).program
+            assert bind(job, args, "r1", find_job, calendars(), schedule_us=NOW_US).program
 
 
 def test_the_reference_of_job_files_names_every_key():
