@@ -168,7 +168,9 @@ class Stagehand:
             return ResponderStage.start(self.script(role, _responder), link, deliveries)
         script = self.script(role, CORES[role])
         if role == SCHEDULER:
-            watched = None if self._terms.job_watch == "off" else self._terms.job_dir
+            terms = self._terms
+            folders = (terms.job_dir, terms.calendars) if terms.job_watch != "off" else ()
+            watched = tuple(folder for folder in folders if folder is not None)
             return SchedulerStage.start(script, link, watched)
         return Stage.start(script, link)
 

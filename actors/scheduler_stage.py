@@ -1,4 +1,4 @@
-"""The scheduler's stage: its core, and the thread that watches the job folder if that is wished."""
+"""The scheduler's stage: its core, and the threads that watch its folders if that is wished."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from .stage import Script, Stage
 
 
 class SchedulerStage(Stage):
-    """Hosts the scheduler's core. `watched` is the folder to watch, None: none is."""
+    """Hosts the scheduler's core. `watched` are the folders to watch."""
 
-    def __init__(self, script: Script, link: Link, watched: str | None) -> None:
+    def __init__(self, script: Script, link: Link, watched: tuple[str, ...]) -> None:
         super().__init__(script, link)
-        self._watch = None if watched is None else FolderWatch(watched, self._stirred)
+        self._watches = [FolderWatch(folder, self._stirred) for folder in watched]
 
     def open(self) -> None:
         """Open everything, then watch."""
         super().open()
-        if self._watch is not None:
-            self._watch.start()
+        for watch in self._watches:
+            watch.start()
 
     def shut(self) -> None:
         """Watch no more."""
-        if self._watch is not None:
-            self._watch.stop()
+        for watch in self._watches:
+            watch.stop()
         super().shut()
 
     def _stirred(self) -> None:
