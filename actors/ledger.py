@@ -20,6 +20,7 @@ from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome, Wel
 from ..messages.instructions import (
     ActionSettled,
     ActionTried,
+    AgentsTaken,
     ApplyJobs,
     AttemptEnded,
     AttemptStarted,
@@ -39,8 +40,9 @@ from ..messages.instructions import (
 )
 from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
 from ..messages.transitions import ActionNoted, FeedFrame, Replay, Replayed
-from ..messages.wishes import AddRuns, LedgerWish
+from ..messages.wishes import AddRuns, LedgerWish, OfAgents
 from ..store.interface import Changes, Opening
+from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
 from .ledger_book import Book, Misfit
 from .ledger_deadlines import open_of
@@ -66,6 +68,7 @@ class Ledger:
         self._outgoing = Outgoing(self.book)
         self._horizon = Horizon(opening, self.book, self._outgoing)
         self._attempts = Attempts(self.book, self._outgoing)
+        self._agents = AgentBook(opening, self.book)
         self._hellos: dict[str, None] = {}
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
@@ -84,7 +87,10 @@ class Ledger:
             ActionSettled: self._action_settled,
             ActionTried: self._action_tried,
             CheckReport: self._check_report,
-            LedgerWish: Wishes(self.book, self._outgoing, self._attempts, self._horizon.open).wish,
+            AgentsTaken: self._agents.taken,
+            LedgerWish: Wishes(
+                self.book, self._outgoing, self._attempts, self._horizon.open, self._agents
+            ).wish,
         }
 
     @property
@@ -122,7 +128,7 @@ class Ledger:
                     needs.command_ids.add(message.command_id)
                     if isinstance(message.instruction, AddRuns):
                         needs.run_ids.update(run.run_id for run in message.instruction.runs)
-                    else:
+                    elif not isinstance(message.instruction, OfAgents):
                         needs.run_ids.add(message.instruction.run_id)
                 case ExpectRuns():
                     for expectation in message.expectations:
@@ -158,7 +164,8 @@ class Ledger:
         for sender in self._hellos:
             self._welcome(sender, now_us)
         self._hellos = {}
-        return self._outgoing.settle(now_us)
+        # Before any answer: who is told that an agent is let in finds that it is.
+        return self._agents.settle(now_us) + self._outgoing.settle(now_us)
 
     def take_changes(self) -> Changes:
         """Return what the batch changed, to be committed whole before anything is sent."""
@@ -166,7 +173,9 @@ class Ledger:
 
     def wakes_at(self) -> int | None:
         """Return when a command is to be repeated or a deadline judged."""
-        return earliest(self._outgoing.wakes_at(), self.book.deadlines.wakes_at())
+        return earliest(
+            self._outgoing.wakes_at(), self.book.deadlines.wakes_at(), self._agents.wakes_at()
+        )
 
     # --- meeting --------------------------------------------------------------------------------
 
@@ -188,6 +197,7 @@ class Ledger:
         elif sender == RUNNER:
             runs = [run for run in self.book.active.values() if run.state is not State.WAITING]
             self._outgoing.runner_told(runs, now_us)
+            self._agents.runner_new()
             some_runs = parts(runs, WELCOME_RUNS) or [[]]
             for part, some in enumerate(some_runs):
                 welcome = RunnerWelcome(

@@ -33,6 +33,14 @@ class Misfit(CallsheetError):
         super().__init__(f"run {run.run_id}: {run.state} to {after}: there is no such move")
 
 
+class Unwilling(CallsheetError):
+    """A wish is refused; `reason` is one of the kinds of `Refused`."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        self.reason = reason
+        super().__init__(sentence)
+
+
 class Book:
     """Runs in memory, seq, and the changes since the last commit."""
 

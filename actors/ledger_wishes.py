@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import signal as signals
 from collections.abc import Callable
+from typing import Any
 
 from msgspec.structs import replace
 
-from ..jobs.errors import CallsheetError
 from ..jobs.run import Run
 from ..jobs.states import MARKABLE, State
 from ..messages.commands import RunsDocketed, SignalAttempt
@@ -24,6 +24,7 @@ from ..messages.wishes import (
     HoldRun,
     LedgerWish,
     MarkRun,
+    OfAgents,
     Refused,
     ReleaseRun,
     SignalRun,
@@ -31,19 +32,12 @@ from ..messages.wishes import (
     StartNow,
     StopRun,
 )
+from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
-from .ledger_book import Book
+from .ledger_book import Book, Unwilling
 from .ledger_sending import Outgoing
 
 HOLDABLE = (State.SCHEDULED, State.WAITING)
-
-
-class Unwilling(CallsheetError):
-    """A wish is refused; `reason` is one of the kinds of `Refused`."""
-
-    def __init__(self, reason: str, sentence: str) -> None:
-        self.reason = reason
-        super().__init__(sentence)
 
 
 class Wishes:
@@ -55,9 +49,11 @@ class Wishes:
         outgoing: Outgoing,
         attempts: Attempts,
         open_schedules: Callable[[list[ScheduleRow]], None],
+        agents: AgentBook,
     ) -> None:
         self._book = book
         self._open_schedules = open_schedules
+        self._agents = agents
         self._outgoing = outgoing
         self._attempts = attempts
 
@@ -67,8 +63,8 @@ class Wishes:
         known = book.changes.answers.get(command_id) or book.found.answers.get(command_id)
         if known is None:
             try:
-                run_ids = self._carry_out(message, now_us)
-                known = Done(command_id=command_id, seq=book.seq, result={"run_ids": run_ids})
+                result = self._carry_out(message, now_us)
+                known = Done(command_id=command_id, seq=book.seq, result=result)
             except Unwilling as error:
                 known = Refused(command_id=command_id, reason=error.reason, sentence=str(error))
             book.changes.answers[command_id] = known
@@ -81,14 +77,19 @@ class Wishes:
 
     def _with_runs(self, done: Done) -> Done:
         """Return the answer with the runs as they are at the end of the batch."""
+        if "run_ids" not in done.result:
+            return done
         runs = map(self._book.get, done.result["run_ids"])
         return replace(done, runs=[run for run in runs if run is not None], result=None)
 
-    def _carry_out(self, wish: LedgerWish, now_us: int) -> list[str]:
-        """Do what is wished; return the ids of the runs concerned, or raise `Unwilling`."""
+    def _carry_out(self, wish: LedgerWish, now_us: int) -> dict[str, Any]:
+        """Do what is wished, or raise `Unwilling`; return the ids of the runs concerned as
+        `run_ids`, or what is to be said of an agent."""
         instruction, who = wish.instruction, wish.principal
+        if isinstance(instruction, OfAgents):
+            return self._agents.carry_out(instruction, now_us, who)
         if isinstance(instruction, AddRuns):
-            return self._add_runs(instruction, now_us, who)
+            return {"run_ids": self._add_runs(instruction, now_us, who)}
         run = self._book.get(instruction.run_id)
         if run is None:
             raise Unwilling("not_found", f"unknown run {instruction.run_id}")
@@ -107,7 +108,7 @@ class Wishes:
                 self._signal(run, instruction.signal, wish, now_us)
             case MarkRun():
                 self._mark(run, instruction.state, now_us, who)
-        return [run.run_id]
+        return {"run_ids": [run.run_id]}
 
     # --- before a run starts --------------------------------------------------------------------
 

@@ -7,12 +7,18 @@ directions of messages each port reads, is all that roles can say to each other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import zmq
+
+from ..jobs.errors import UserError
 from ..messages.codec import (
+    ENROL_READER,
     FEED_READER,
     FROM_LEDGER_READER,
     FROM_RUNNER_READER,
     FROM_SCHEDULER_READER,
+    KEYED_AGENT_READER,
     LEDGER_READER,
     OUTPUTS_READER,
     RUNNER_READER,
@@ -29,8 +35,10 @@ from ..messages.post import (
     WEB,
 )
 from ..wire import place as places
+from ..wire.curve import ServerSide, own_keys
 from ..wire.feed import BEAT_TOPIC, EVENTS_TOPIC
-from ..wire.place import Place
+from ..wire.gate import AGENTS_DOMAIN, ENROL_DOMAIN, Admission, GatePort, KeyedRouterPort
+from ..wire.place import Door, Place
 from ..wire.ports import Context, DealerPort, Port, PublisherPort, RouterPort, SubscriberPort
 from .clock import monotonic_s
 
@@ -40,6 +48,15 @@ AGENTS_PEERS = r"agent/[A-Za-z0-9._@:-]{1,200}|(checker|web)/[0-9]{1,4}"
 
 ALL_OF_THE_FEED = (EVENTS_TOPIC, BEAT_TOPIC)
 BEATS = (BEAT_TOPIC,)
+
+
+class CannotListen(UserError):
+    """Agents of other hosts cannot come in where the settings say."""
+
+    def __init__(self, door: Door, error: zmq.ZMQError) -> None:
+        what = f"{error.strerror} (and the next port, {door.enrol}, for enrolment)"
+        super().__init__(f"agents.listen: {door.agents}: {what}: expected two free ports")
+
 
 Open = Callable[[Place, Context], list[Port]]
 
@@ -134,7 +151,42 @@ def _runner(place: Place, context: Context) -> list[Port]:
         clock=monotonic_s,
     )
     outputs = PublisherPort(context, places.OUTPUTS, place.bind(places.OUTPUTS), clock=monotonic_s)
-    return [router, outputs, _to_ledger(RUNNER, place, context), _feed(BEATS, place, context)]
+    ports = [router, outputs, _to_ledger(RUNNER, place, context), _feed(BEATS, place, context)]
+    return ports if place.door is None else [*_gated(place.door, context), *ports]
+
+
+def _gated(door: Door, context: Context) -> list[Port]:
+    """Open the sockets for agents of other hosts; the gate first, so that it never lacks."""
+    keys = own_keys(Path(door.key_file))
+    admission = Admission()
+    gate = GatePort(context, admission, clock=monotonic_s)
+    opened: list[Port] = [gate]
+    try:
+        agents = KeyedRouterPort(
+            context,
+            "agents on other hosts",
+            door.agents,
+            reader=KEYED_AGENT_READER,
+            prefix="agent",
+            side=ServerSide(keys=keys, domain=AGENTS_DOMAIN),
+            clock=monotonic_s,
+            admission=admission,
+        )
+        opened.append(agents)
+        enrol = KeyedRouterPort(
+            context,
+            "enrolment",
+            door.enrol,
+            reader=ENROL_READER,
+            prefix="enrol",
+            side=ServerSide(keys=keys, domain=ENROL_DOMAIN),
+            clock=monotonic_s,
+        )
+    except zmq.ZMQError as error:
+        for port in opened:
+            port.close()
+        raise CannotListen(door, error) from None
+    return [*opened, enrol]
 
 
 def _responder(place: Place, context: Context) -> list[Port]:

@@ -106,6 +106,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     templates: TemplateSettings = NO_TEMPLATES
     acting: ActionSettings = ActionSettings()
     job_watch: Watch = "off"
+    start_timeout_us: int = 0
 
 
 class Props:
@@ -162,7 +163,7 @@ class Stagehand:
             return WaiterStage.start(self.script(role, _waiter), link, self._terms.rules)
         if role == RUNNER:
             script = self.script(role, _runner)
-            return RunnerStage.start(script, link, self._terms.outputs, _make_runner)
+            return RunnerStage.start(script, link, self._terms.outputs, self._make_runner)
         if role == RESPONDER:
             deliveries = Deliveries(self._terms.acting)
             return ResponderStage.start(self.script(role, _responder), link, deliveries)
@@ -174,15 +175,19 @@ class Stagehand:
             return SchedulerStage.start(script, link, watched)
         return Stage.start(script, link)
 
+    def _make_runner(self, placed: Mapping[Key, str]) -> Runner:
+        return Runner(
+            placed=placed,
+            incarnation=secrets.token_hex(8),
+            start_timeout_us=self._terms.start_timeout_us,
+            gated=self._place.door is not None,
+        )
+
     def _make_ledger(self, opening: Opening) -> Ledger:
         since_us = self._terms.since_us
         if since_us is not None and since_us > opening.since_us:
             opening.since_us = since_us
         return Ledger(opening)
-
-
-def _make_runner(placed: Mapping[Key, str]) -> Runner:
-    return Runner(placed=placed, incarnation=secrets.token_hex(8))
 
 
 def _runner(props: Props) -> Core:

@@ -14,38 +14,38 @@ from ..jobs.programs import BoundNoOp
 from ..jobs.run import Run, run_number
 from ..jobs.states import State
 from ..messages.agents import (
+    AGENT_VERSIONS,
     AgentBeat,
     AgentHello,
-    AgentsAnswer,
     AgentWelcome,
     AskAgents,
     AskHello,
     Fenced,
-    ListProcesses,
     OutputChunk,
     ProcessEnded,
-    ProcessInfo,
     ProcessList,
     ProcessLost,
     ProcessRefused,
     ProcessStarted,
 )
-from ..messages.commands import Recorded, SignalAttempt, StartRun, StopAttempt
-from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome
+from ..messages.commands import AgentsInForce, Recorded, SignalAttempt, StartRun, StopAttempt
+from ..messages.hello import Hello, Refuse, RunnerWelcome
 from ..messages.post import LEDGER, RUNNER, Post
+from ..messages.registry import Enrol
 from ..messages.transitions import Beat, FeedFrame
+from ..messages.wishes import Done, Refused
 from .outputs_seam import OutputFinished, OutputStored
 from .requests import OpenRequests, earliest
 from .runner_agents import Agent, Agents
 from .runner_book import Book, Key, Phase
 from .runner_ends import Ends
+from .runner_lists import Lists
 from .runner_noops import NoOps
 from .runner_placing import Placing
+from .runner_registry import Registry
 
 # Agents get this long to come when the runner starts, whatever the start timeout says.
 GRACE_US = 10_000_000
-# An asker of all processes is answered after this time though not every agent has.
-LIST_US = 1_000_000
 HELLO = ("hello",)
 
 
@@ -57,7 +57,8 @@ class Runner:
     """See the module.
 
     `placed` is what the journal of placements holds; `start_timeout_us` how long a run waits for an
-    agent of its group; `server_id` names the installation to the agents.
+    agent of its group; `server_id` names the installation to the agents; `gated`: agents of other
+    hosts may come in, through a gate beside this core.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Runner:
         incarnation: str = "",
         server_id: str = "",
         start_timeout_us: int = 0,
+        gated: bool = False,
     ) -> None:
         self.address = RUNNER
         self._incarnation = incarnation
@@ -83,7 +85,8 @@ class Runner:
         self._parts_of = (0, 0)
         self._part_count: int | None = None
         self._seq = 0
-        self._lists: dict[str, _Listing] = {}
+        self._lists = Lists(self._book)
+        self._registry = Registry(gated=gated, is_here=self._agents.by_id.__contains__)
         self._handlers: dict[type, Callable[[str, Any, int], list[Post]]] = {
             StartRun: self._start,
             Recorded: self._recorded,
@@ -95,7 +98,11 @@ class Runner:
             FeedFrame: lambda *_: [],
             OutputStored: lambda _, message, __: self._ends.stored(message),
             OutputFinished: lambda _, message, now_us: self._ends.kept(message, now_us),
-            AskAgents: self._ask_agents,
+            AskAgents: self._lists.ask,
+            AgentsInForce: self._agents_in_force,
+            Enrol: self._registry.enrol,
+            Done: lambda _, message, __: self._registry.answered(message),
+            Refused: lambda _, message, __: self._registry.answered(message),
         }
         self._agent_handlers: dict[type, Callable[[Agent, Any, int], list[Post]]] = {
             ProcessStarted: self._placing.started,
@@ -104,7 +111,7 @@ class Runner:
             ProcessLost: self._ends.ended,
             OutputChunk: self._ends.chunk,
             AgentBeat: self._agent_beat,
-            ProcessList: self._listed,
+            ProcessList: self._lists.listed,
             Fenced: self._fenced,
         }
 
@@ -134,9 +141,8 @@ class Runner:
                 posts += self._placing.fell_silent(agent)
             posts += self._placing.settle(now_us)
             posts += self._ends.settle(now_us)
-        for request, listing in list(self._lists.items()):
-            if now_us >= listing.until_us or now_us < listing.until_us - LIST_US:
-                posts.append(self._list_done(request))
+        posts += self._registry.settle(now_us)
+        posts += self._lists.settle(now_us)
         return posts
 
     def wakes_at(self) -> int | None:
@@ -148,7 +154,8 @@ class Runner:
             self._placing.wakes_at(),
             self._ends.wakes_at(),
             self._agents.wakes_at(),
-            min((listing.until_us for listing in self._lists.values()), default=None),
+            self._registry.wakes_at(),
+            self._lists.wakes_at(),
         )
 
     # --- the ledger -----------------------------------------------------------------------------
@@ -267,13 +274,24 @@ class Runner:
 
     # --- agents ---------------------------------------------------------------------------------
 
+    def _agents_in_force(self, sender: str, message: AgentsInForce, now_us: int) -> list[Post]:
+        """Go by the registry. A revoked agent is not heard any more; its runs are unreachable."""
+        posts, revoked = self._registry.in_force(message)
+        self._agents.records = self._registry.records
+        for agent_id in revoked:
+            agent = self._agents.by_id.get(agent_id)
+            if agent is not None and not agent.silent:
+                agent.silent = True
+                posts += self._placing.fell_silent(agent)
+        return posts
+
     def _agent_hello(self, sender: str, message: AgentHello, now_us: int) -> list[Post]:
-        if sender != f"agent/{message.agent_id}":
+        if sender != f"agent/{message.agent_id}" or self._registry.revoked(message.agent_id):
             return []
-        if message.version != PROTOCOL_VERSION:
+        if message.version not in AGENT_VERSIONS:
             sentence = (
                 f"agent {message.agent_id}: speaks protocol version {message.version}: expected "
-                f"{PROTOCOL_VERSION}"
+                f"{AGENT_VERSIONS[0]} to {AGENT_VERSIONS[-1]}"
             )
             return [Post(sender, Refuse(sentence=sentence))]
         agent = self._agents.met(message, now_us)
@@ -289,6 +307,8 @@ class Runner:
         role, _, agent_id = sender.partition("/")
         handler = self._agent_handlers.get(type(message))
         if role != "agent" or handler is None or not _names_a_run(message):
+            return []
+        if self._registry.revoked(agent_id):
             return []
         agent = self._agents.by_id.get(agent_id)
         if agent is None or agent.hello is None:
@@ -317,49 +337,9 @@ class Runner:
             return self._hello(now_us)
         return []
 
-    # --- askers ---------------------------------------------------------------------------------
-
-    def _ask_agents(self, sender: str, message: AskAgents, now_us: int) -> list[Post]:
-        listing = _Listing(sender, message.request, now_us + LIST_US)
-        key = f"{sender} {message.request}"
-        self._lists[key] = listing
-        posts = []
-        if message.processes and self._book.epoch:
-            for agent in self._agents.by_id.values():
-                if agent.connected:
-                    listing.waits_for.add(agent.agent_id)
-                    ask = ListProcesses(epoch=self._book.epoch, request=key)
-                    posts.append(Post(agent.address, ask))
-        return posts if listing.waits_for else [self._list_done(key)]
-
-    def _listed(self, agent: Agent, message: ProcessList, now_us: int) -> list[Post]:
-        listing = self._lists.get(message.request)
-        if listing is None or agent.agent_id not in listing.waits_for:
-            return []
-        listing.waits_for.discard(agent.agent_id)
-        listing.processes[agent.agent_id] = message.processes
-        return [] if listing.waits_for else [self._list_done(message.request)]
-
-    def _list_done(self, key: str) -> Post:
-        listing = self._lists.pop(key)
-        agents = [a.info() for a in self._agents.by_id.values() if a.hello is not None]
-        answer = AgentsAnswer(request=listing.request, agents=agents, processes=listing.processes)
-        return Post(listing.sender, answer)
-
 
 def _names_a_run(message: Any) -> bool:
     """Whether a message of a process is of one there can be: files are named by it."""
     if isinstance(message, AgentBeat | ProcessList | Fenced):
         return True
     return run_number(message.run_id) is not None and message.attempt > 0
-
-
-class _Listing:
-    """One asker who waits for what the agents keep."""
-
-    def __init__(self, sender: str, request: str, until_us: int) -> None:
-        self.sender = sender
-        self.request = request
-        self.until_us = until_us
-        self.waits_for: set[str] = set()
-        self.processes: dict[str, list[ProcessInfo]] = {}

@@ -6,7 +6,10 @@ are flagged, and nothing else follows (rule I8).
 
 from __future__ import annotations
 
+import msgspec
+
 from ..messages.agents import AgentHello, AgentInfo
+from ..messages.registry import AgentRecord
 
 # An agent beats every 2 s; after this silence its runs are unreachable.
 SILENCE_US = 10_000_000
@@ -63,10 +66,15 @@ class Agent:
         """Whether it has introduced itself and is heard of."""
         return self.hello is not None and not self.silent
 
-    def info(self) -> AgentInfo:
-        """Return it as people see it."""
+    def info(self, record: AgentRecord | None) -> AgentInfo:
+        """Return it as people see it; `record`: what the registry has of it."""
         hello = self.hello
         assert hello is not None, f"{self.agent_id}: never met"
+        state = "active" if self.connected else "away"
+        if record is not None and record.revoked_us is not None:
+            state = "revoked"
+        elif record is not None and record.draining and self.connected:
+            state = "draining"
         return AgentInfo(
             agent_id=self.agent_id,
             group_id=hello.group_id,
@@ -84,6 +92,10 @@ class Agent:
             software=hello.software,
             gid=hello.gid,
             connected_us=self.connected_us,
+            state=state,
+            labels=hello.labels,
+            slots=hello.slots,
+            keyed=record is not None and bool(record.public_key),
         )
 
 
@@ -92,6 +104,7 @@ class Agents:
 
     def __init__(self) -> None:
         self.by_id: dict[str, Agent] = {}
+        self.records: dict[str, AgentRecord] = {}
         self._looked_us: int | None = None
         self._turn = 0
 
@@ -103,8 +116,11 @@ class Agents:
         return agent
 
     def met(self, hello: AgentHello, now_us: int) -> Agent:
-        """Take an agent's introduction."""
+        """Take an agent's introduction. The group of one with a key is what its enrolment says."""
         agent = self.known(hello.agent_id, now_us)
+        record = self.records.get(hello.agent_id)
+        if record is not None and record.group_id:
+            hello = msgspec.structs.replace(hello, group_id=record.group_id)
         if agent.hello is None or agent.hello.incarnation != hello.incarnation:
             agent.connections += 1
             agent.connected_us = now_us
@@ -135,13 +151,44 @@ class Agents:
         fit = [
             agent
             for agent in self.by_id.values()
-            if agent.connected and agent.hello is not None and agent.hello.group_id == group_id
+            if agent.connected
+            and agent.hello is not None
+            and agent.hello.group_id == group_id
+            and not self._drains(agent)
         ]
         if len(fit) < 2:
             return fit[0] if fit else None
         self._turn += 1
         fit = fit[self._turn % len(fit) :] + fit[: self._turn % len(fit)]
         return min(fit, key=_load)
+
+    def infos(self) -> list[AgentInfo]:
+        """Return all agents as people see them: those that came, and those that might."""
+        found = [
+            agent.info(self.records.get(agent.agent_id))
+            for agent in self.by_id.values()
+            if agent.hello is not None
+        ]
+        came = {info.agent_id for info in found}
+        for record in self.records.values():
+            if record.public_key and record.agent_id not in came:
+                found.append(
+                    AgentInfo(
+                        agent_id=record.agent_id,
+                        group_id=record.group_id,
+                        connected=False,
+                        first_seen_us=record.since_us,
+                        last_seen_us=record.since_us,
+                        connections=0,
+                        state="away" if record.revoked_us is None else "revoked",
+                        keyed=True,
+                    )
+                )
+        return found
+
+    def _drains(self, agent: Agent) -> bool:
+        record = self.records.get(agent.agent_id)
+        return record is not None and (record.draining or record.revoked_us is not None)
 
     def look(self, now_us: int) -> list[Agent]:
         """Return the agents that have just fallen silent."""

@@ -20,6 +20,7 @@ import pykka
 
 from ..jobs.errors import UserError
 from ..messages.post import Post
+from ..wire.gate import GatePort
 from ..wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort
 from . import clock
 from .core import Core
@@ -57,7 +58,7 @@ class Stage(MailboxActor):
         self.link = link
         self.core: Core
         self._routes: dict[str, Port] = {}
-        self._router: RouterPort | None = None
+        self._routers: list[RouterPort] = []
         self._ports: list[Port] = []
 
     # --- what subclasses change -----------------------------------------------------------------
@@ -104,8 +105,9 @@ class Stage(MailboxActor):
                 case PublisherPort():
                     self._routes[port.name] = port
                 case RouterPort():
-                    assert self._router is None, f"{self.script.address}: two routers"
-                    self._router = port
+                    self._routers.append(port)
+                case GatePort():
+                    self._routes[port.name] = port
         self.mailbox.attach(self._ports, self.wakes_at, clock.now_us)
 
     def port(self, name: str) -> Port:
@@ -128,9 +130,13 @@ class Stage(MailboxActor):
             if to in by_address:
                 take(by_address.pop(to))
         for to, messages in by_address.items():
-            port = self._routes.get(to) or self._router
+            port = self._routes.get(to) or self._router_to(to)
             assert port is not None, f"{self.script.address}: post to {to}: no port leads there"
             port.send(to, messages)
+
+    def _router_to(self, to: str) -> RouterPort | None:
+        """Return the first router that leads to an address; the plain one leads everywhere."""
+        return next((router for router in self._routers if router.leads_to(to)), None)
 
     # --- pykka's side ---------------------------------------------------------------------------
 

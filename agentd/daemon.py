@@ -14,13 +14,13 @@ import gc
 import logging
 import os
 import pwd
-import re
 import secrets
 import select
 import signal
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -28,16 +28,20 @@ from zmq.utils.monitor import parse_monitor_message
 
 from .. import __version__
 from ..jobs.errors import UserError
-from ..messages.agents import AgentHello, StartProcess
-from ..messages.codec import FROM_RUNNER_READER
+from ..messages.agents import AGENT_VERSIONS, AgentHello, StartProcess
+from ..messages.codec import TO_AGENT_READER
+from ..messages.hello import Refuse
 from ..messages.post import RUNNER, Post
+from ..wire.curve import ClientSide, public_bytes
 from ..wire.ports import DealerPort, Letter
 from . import procs
 from .core import AgentCore
 from .host import Key, Now, Spec
+from .joining import EVENTS, Desk, failure_of, read_token, side_of
 from .keepers import KeeperFailed, Keepers
 from .launch import base_environment, spec_of
 from .local import LocalHost
+from .options import BadOption, check, host_name, parse
 from .spool import Spool
 
 log = logging.getLogger("callsheet.agentd")
@@ -50,22 +54,22 @@ CLEAN_BACKLOG = 2_000
 UNUSABLE = 78
 # Exit status of a daemon that cannot work yet.
 NOT_NOW = 75
-NAME = re.compile(r"[A-Za-z0-9._@:-]{1,200}")
-
-
-class BadOption(UserError):
-    """An option of the command line cannot be used."""
-
-    def __init__(self, option: str, value: str, expected: str) -> None:
-        super().__init__(f"{option}: {value!r} cannot be used: expected {expected}")
+# After a refusal the server is asked again so much later, and up to as much again at random.
+REFUSED_S = 5.0
 
 
 class Daemon:
     """See the module. The line to the supervisor is `fd`, None when nobody supervises."""
 
     def __init__(
-        self, server: str, spool: Spool, identity: AgentHello, fd: int | None = None
+        self,
+        server: str,
+        spool: Spool,
+        identity: AgentHello,
+        fd: int | None = None,
+        side: ClientSide | None = None,
     ) -> None:
+        """`side`: how we show a server elsewhere who we are."""
         self._spool = spool
         self._fd = fd
         self._context = zmq.Context[zmq.Socket[bytes]]()
@@ -73,6 +77,9 @@ class Daemon:
         self._host = LocalHost(spool, self._keepers, take_whole=server.startswith("ipc:"))
         self._core = AgentCore(identity, self._host, self._spec, epoch=spool.epoch())
         self._server = server
+        self._side = side
+        self._reopen_s: float | None = None
+        self._told = ""
         self._over = False
         self._port: DealerPort
         self._monitor: zmq.Socket[bytes]
@@ -121,19 +128,31 @@ class Daemon:
             self._server,
             address=self._core.address,
             peer=RUNNER,
-            reader=FROM_RUNNER_READER,
+            reader=TO_AGENT_READER,
             clock=time.monotonic,
-            events=zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED,
+            events=EVENTS,
+            side=self._side,
         )
         assert self._port.monitor is not None, "events were asked for"
         self._monitor = self._port.monitor
         for watched in (self._port.socket, self._monitor):
             self._epoll.register(watched, select.EPOLLIN | select.EPOLLET)
 
+    def _reopen(self) -> None:
+        """Try again where we were refused: ZeroMQ itself gives up then."""
+        self._reopen_s = None
+        for watched in (self._port.socket, self._monitor):
+            self._epoll.unregister(watched)
+        self._port.socket.disable_monitor()
+        self._port.close()
+        self._connect()
+
     # --- a turn ---------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         core, host = self._core, self._host
+        if self._reopen_s is not None and time.monotonic() >= self._reopen_s:
+            self._reopen()
         if host.fds_changed:
             self._poll_these(host.fds())
         self._wait()
@@ -145,7 +164,10 @@ class Daemon:
         self._port.receive(FRAMES_AT_ONCE, letters)
         for letter in letters:
             for message in letter.messages:
-                posts += core.receive(letter.peer, message, now)
+                if isinstance(message, Refuse):
+                    self._tell(f"{self._server}: {message.sentence}")
+                else:
+                    posts += core.receive(letter.peer, message, now)
         posts += core.settle(now)
         host.flush()
         self._send(posts)
@@ -179,6 +201,8 @@ class Daemon:
     def _patience_s(self) -> float:
         wakes_at = self._core.wakes_at()
         wait_s = 2.0 if wakes_at is None else (wakes_at - time.monotonic_ns() // 1_000) / 1e6
+        if self._reopen_s is not None:
+            wait_s = min(wait_s, self._reopen_s - time.monotonic())
         return max(0.0, min(wait_s, 2.0))
 
     def _listen_to_monitor(self, now: Now) -> list[Post]:
@@ -188,12 +212,26 @@ class Daemon:
                 frames = self._monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return posts
-            if parse_monitor_message(frames)["event"] == zmq.EVENT_DISCONNECTED:
-                self._core.part()
-                log.info("the server is away: %s", self._server)
-            else:
+            event = parse_monitor_message(frames)["event"]
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 posts += self._core.meet(now)
+                self._told = ""
                 log.info("connected to %s", self._server)
+                continue
+            self._core.part()
+            failure = failure_of(event, self._server)
+            if failure is not None:
+                self._tell(failure)
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self._reopen_s = time.monotonic() + REFUSED_S * (1 + secrets.randbelow(1_000) / 1e3)
+            elif event == zmq.EVENT_DISCONNECTED:
+                log.info("the server is away: %s", self._server)
+
+    def _tell(self, sentence: str) -> None:
+        """Say why the server does not have us; once, until that changes."""
+        if sentence != self._told:
+            self._told = sentence
+            log.warning("%s", sentence)
 
     def _send(self, posts: list[Post]) -> None:
         if posts:
@@ -232,14 +270,17 @@ def _now() -> Now:
     return Now(time.time_ns() // 1_000, time.monotonic_ns() // 1_000)
 
 
-def _identity(agent_id: str, group_id: str) -> AgentHello:
+def _identity(options: argparse.Namespace) -> AgentHello:
     try:
         username = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         username = str(os.geteuid())
     return AgentHello(
-        agent_id=agent_id,
-        group_id=group_id,
+        agent_id=options.agent_id,
+        group_id=options.group,
+        version=AGENT_VERSIONS[-1],
+        labels=options.labels,
+        slots=options.slots,
         incarnation=secrets.token_hex(8),
         boot_id=procs.boot_id(),
         software=f"callsheet {__version__}",
@@ -251,52 +292,44 @@ def _identity(agent_id: str, group_id: str) -> AgentHello:
     )
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="callsheet-agentd",
-        description="Run processes on this host for a callsheet server.",
-    )
-    parser.add_argument("--server", required=True, help="where the server is: ipc://PATH")
-    parser.add_argument("--spool", required=True, help="folder for claims and outputs; made")
-    parser.add_argument("--agent-id", default=socket.gethostname(), help="name of this agent")
-    parser.add_argument("--group", default="default", help="group of agents it belongs to")
-    parser.add_argument("--supervised-fd", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--log-level", default="WARNING", help="DEBUG, INFO, WARNING or ERROR")
-    return parser.parse_args(arguments)
-
-
-def _checked(options: argparse.Namespace) -> None:
-    """Refuse what cannot be used.
-
-    Raises:
-        BadOption: it says which and why.
-    """
+def _join(options: argparse.Namespace, spool: Spool) -> ClientSide | None:
+    """Settle who this agent is (in `options`), and return how it shows that to a server elsewhere;
+    None for a server of this host, which knows its own."""
+    side = None
     if options.server.startswith("tcp:"):
-        raise BadOption(
-            "--server",
-            options.server,
-            "ipc://PATH: agents on other hosts need encrypted connections, which this version "
-            "does not have",
-        )
-    if not options.server.startswith("ipc://"):
-        raise BadOption("--server", options.server, "ipc://PATH")
-    for option, value in (("--agent-id", options.agent_id), ("--group", options.group)):
-        if NAME.fullmatch(value) is None:
-            raise BadOption(option, value, "1 to 200 letters, digits or . _ @ : -")
-    if options.log_level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise BadOption("--log-level", options.log_level, "DEBUG, INFO, WARNING or ERROR")
+        desk = Desk(spool.path)
+        membership = desk.membership()
+        token = read_token(Path(options.token_file)) if options.token_file else None
+        if token is not None and (membership is None or membership.server != token.server):
+            wanted = options.agent_id or host_name()
+            membership = desk.enrol(options.server, token, wanted, options.group or "")
+            log.info("enrolled as %s, group %s", membership.agent_id, membership.group_id)
+        if membership is not None:
+            if options.agent_id not in (None, membership.agent_id):
+                expected = f"{membership.agent_id}, as which it is enrolled"
+                raise BadOption("--agent-id", options.agent_id, expected)
+            options.agent_id, options.group = membership.agent_id, membership.group_id
+        server = options.server_key or (membership.server if membership else None)
+        if server is None:
+            expected = "also --token-file for the first time, or --server-key"
+            raise BadOption("--server", options.server, expected)
+        public_bytes(server, "--server-key")
+        side = side_of(desk.keys, server)
+    options.agent_id = options.agent_id or host_name()
+    options.group = options.group or "default"
+    return side
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run agentd; return its exit status."""
-    options = _options(arguments)
+    options = parse(arguments)
     fd = options.supervised_fd
     if fd is not None:
         os.set_inheritable(fd, False)
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as comm:
         comm.write("cs-agentd")
     try:
-        _checked(options)
+        check(options)
         logging.basicConfig(
             level=options.log_level.upper(),
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -308,7 +341,8 @@ def main(arguments: list[str] | None = None) -> int:
             said = f"spool {options.spool}: {error.strerror}: expected a folder to write into"
             print(f"callsheet-agentd: {said}", file=sys.stderr, flush=True)
             return NOT_NOW
-        Daemon(options.server, spool, _identity(options.agent_id, options.group), fd).run()
+        side = _join(options, spool)
+        Daemon(options.server, spool, _identity(options), fd, side).run()
     except (UserError, KeeperFailed) as error:
         print(f"callsheet-agentd: {error}", file=sys.stderr, flush=True)
         if fd is not None and isinstance(error, UserError):

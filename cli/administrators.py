@@ -7,6 +7,7 @@ import click
 from .lazy import LazyGroup, guarded
 
 TABLE = {
+    "agent": ("agent_commands:group", "Let agents of other hosts in, and look after all agents."),
     "check": ("folder_commands:check", "Check a folder of job files."),
     "check-jobs": ("folder_commands:check", "The same, by Apsis's name."),
     "create": ("folder_commands:create", "Create a database."),

@@ -34,9 +34,10 @@ from ..store.interface import StoreUnusable
 from ..store.lock import WriterLock
 from ..store.sqlite import BUSY_MS
 from ..wire import place as places
-from ..wire.place import Place, run_directory
+from ..wire.place import Door, Place, run_directory
 
 if TYPE_CHECKING:
+    from ..conf.agent_settings import AgentSettings
     from ..conf.settings import Settings
     from ..webui.services import WebSettings
 
@@ -61,6 +62,7 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     lookback_us: int | None = None
     allowed_hosts: tuple[str, ...] = ()
     local_agent: bool = True
+    door: Door | None = None
 
 
 def serve(settings: Settings, *, inline: bool = False) -> int:
@@ -94,13 +96,26 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         templates=settings.templates,
         acting=settings.acting,
         job_watch=settings.job_watch,
+        start_timeout_us=settings.agents.start_timeout_us,
     )
     return ServerTerms(
         roles=roles,
         state_dir=str(state_dir),
         bind=settings.bind,
         lookback_us=settings.runs.lookback_us,
+        door=_door(settings.agents, state_dir),
     )
+
+
+def _door(agents: AgentSettings, state_dir: Path) -> Door | None:
+    if agents.listen is None or agents.enrol is None:
+        return None
+    return Door(agents=agents.listen, enrol=agents.enrol, key_file=str(server_key(state_dir)))
+
+
+def server_key(state_dir: Path) -> Path:
+    """Return the file of the server's secret key; its public key is beside it."""
+    return state_dir / "keys" / "server.key"
 
 
 def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
@@ -115,7 +130,7 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
         if in_use:
             return _refuse(in_use, IN_USE)
         state_dir.mkdir(parents=True, exist_ok=True)
-        place = Place(run_directory(state_dir / "run"), inside=inline)
+        place = Place(run_directory(state_dir / "run"), inside=inline, door=terms.door)
         if inline:
             status, sentence = _run_inline(terms, place), ""
         else:
@@ -205,6 +220,7 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
         allowed_hosts=terms.allowed_hosts,
         shut_down_pid=shut_down_pid,
         version=__version__,
+        server_key=str(Path(terms.door.key_file).with_suffix(".pub")) if terms.door else "",
     )
 
 

@@ -26,6 +26,7 @@ from ..jobs.reading import At, Fields, KeyPath, Told, filled, many, shown
 from ..jobs.schedule_types import CatchUp
 from ..jobs.times import SECOND_US, parse_duration
 from .action_settings import ActionSettings, read_action_settings
+from .agent_settings import AgentSettings, take_agents
 from .apsis_settings import check_apsis_keys, unknown_keys
 from .condition_settings import ConditionSettings, take_conditions
 from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
@@ -114,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[tuple[str, str], ...] = ()
     conditions: ConditionSettings = ConditionSettings()
     templates: TemplateSettings = NO_TEMPLATES
+    agents: AgentSettings = AgentSettings()
 
 
 def load_settings(
@@ -220,6 +222,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     calendars = fields.take("calendars", absolute, None)
     job_watch = fields.take("job_watch", _watch, "off")
     templates = take_templates(fields, base)
+    agents = take_agents(fields)
     _told(fields.at)
     if runs.lookback_us is None:
         runs = RunsSettings(lookback_us=old_lookback_us)
@@ -239,6 +242,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         calendars=calendars,
         conditions=conditions,
         templates=templates,
+        agents=agents,
     )
 
 

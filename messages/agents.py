@@ -10,7 +10,11 @@ from typing import Any
 import msgspec
 
 from ..jobs.programs import BoundProcess
-from .hello import PROTOCOL_VERSION
+
+# Versions of this dialogue that a server understands, oldest first; the last one is spoken now. An
+# agent may be one version behind its server. It names its version itself: what a record of another
+# version leaves out must not be taken for this one's.
+AGENT_VERSIONS = (1, 2)
 
 
 class FromAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -27,13 +31,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
     """An agent (re)connects: who it is, and its inventory, all claims of the spool. `answers`
-    names the `AskHello` it answers."""
+    names the `AskHello` it answers. Since version 2: `labels`, and `slots`, how many processes it
+    may have at once (0: any number)."""
 
     agent_id: str
     group_id: str
     incarnation: str
     boot_id: str
-    version: int = PROTOCOL_VERSION
+    version: int = 1
     software: str = ""
     hostname: str = ""
     username: str = ""
@@ -42,6 +47,8 @@ class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
     claims: list[Claim] = []
     answers: str = ""
     gid: int = 0
+    labels: list[str] = []
+    slots: int = 0
 
 
 class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):
@@ -245,6 +252,11 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An agent as people see it. `connected` false: silent since `last_seen_us`. `connected_us` is
     when its newest life introduced itself."""
 
+    """An agent as people see it. `connected` false: silent since `last_seen_us`.
+
+    `state` is active, draining, away or revoked; `keyed`: it came in from another host by its key.
+    """
+
     agent_id: str
     group_id: str
     connected: bool
@@ -261,6 +273,10 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     software: str = ""
     gid: int = 0
     connected_us: int = 0
+    state: str = "active"
+    labels: list[str] = []
+    slots: int = 0
+    keyed: bool = False
 
 
 class AskAgents(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="AskAgents"):

@@ -17,6 +17,7 @@ from .binding import FromBinder, ToBinder
 from .commands import AnyFromLedger
 from .hello import Refuse
 from .instructions import AnyToLedger
+from .registry import Enrol, EnrolDone
 from .standing import AskStanding, FolderStanding
 from .transitions import FromFeed
 from .wishes import Done, Refused, SchedulerWish
@@ -105,6 +106,11 @@ FROM_LEDGER_READER = Reader(AnyFromLedger)
 SCHEDULER_READER = Reader(FromBinder | SchedulerWish | AskStanding)
 FROM_SCHEDULER_READER = Reader(ToBinder | Done | Refused | Refuse | FolderStanding)
 RUNNER_READER = Reader(AnyFromAgent | AskAgents)
-FROM_RUNNER_READER = Reader(AnyToAgent | AgentsAnswer | Refuse)
+KEYED_AGENT_READER = Reader(AnyFromAgent)
+TO_AGENT_READER = Reader(AnyToAgent | Refuse)
+FROM_RUNNER_READER = Reader(AgentsAnswer | Refuse)
+# Before its key is known an agent may say only this, and is told only that.
+ENROL_READER = Reader(Enrol)
+FROM_ENROL_READER = Reader(EnrolDone | Refuse)
 FEED_READER = Reader(FromFeed)
 OUTPUTS_READER = Reader(OutputGrew)

@@ -8,6 +8,7 @@ from ..jobs.actions import Action
 from ..jobs.run import Run
 from ..jobs.states import State
 from .hello import DueRow, Refuse, RunnerWelcome, SchedulerWelcome, Welcome
+from .registry import AgentRecord, AgentToken
 from .transitions import Replayed
 from .wishes import Done, Refused
 
@@ -119,6 +120,16 @@ class Recorded(FromLedger, frozen=True, kw_only=True, tag="Recorded"):
     ended: bool
 
 
+class AgentsInForce(FromLedger, frozen=True, kw_only=True, tag="AgentsInForce"):
+    """The whole registry of agents as of `seq`, and the tokens nobody has used yet. Sent again
+    until `AgentsTaken` names that seq."""
+
+    epoch: int
+    seq: int
+    agents: list[AgentRecord] = []
+    tokens: list[AgentToken] = []
+
+
 # --- to the responder ---------------------------------------------------------------------------
 
 
@@ -161,6 +172,7 @@ AnyFromLedger = (
     | StopAttempt
     | SignalAttempt
     | Recorded
+    | AgentsInForce
     | ActOn
     | Done
     | Refused

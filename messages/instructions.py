@@ -237,6 +237,12 @@ class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
     note: str = ""
 
 
+class AgentsTaken(ToLedger, frozen=True, kw_only=True, tag="AgentsTaken"):
+    """The runner goes by the registry of agents as of that seq (see `AgentsInForce`)."""
+
+    seq: int
+
+
 # --- responder and checker ----------------------------------------------------------------------
 
 
@@ -291,6 +297,7 @@ AnyToLedger = (
     | AttemptStarted
     | AttemptEnded
     | AttemptUpdated
+    | AgentsTaken
     | ActionSettled
     | ActionTried
     | CheckReport

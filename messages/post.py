@@ -13,6 +13,8 @@ RUNNER = "runner/0"
 RESPONDER = "responder/0"
 CHECKER = "checker/0"
 WEB = "web/0"
+# The runner's own gate, in its process: who is let in by key.
+GATE = "gate"
 
 
 class Post(NamedTuple):

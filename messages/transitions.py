@@ -84,7 +84,16 @@ class ActionNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="act
     outcome: str = ""
 
 
-AnyEvent = RunMoved | RunNoted | RunWithdrawn | JobsChanged | SkipsRecorded | ActionNoted
+class AgentNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="agent"):
+    """Something was decided about an agent (`agent_id` empty: about a token)."""
+
+    agent_id: str
+    message: str
+
+
+AnyEvent = (
+    RunMoved | RunNoted | RunWithdrawn | JobsChanged | SkipsRecorded | ActionNoted | AgentNoted
+)
 
 
 class FeedFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="FeedFrame"):

@@ -82,6 +82,40 @@ class AddRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="A
     ad_hoc_schedules: list[ScheduleRow] = []
 
 
+class MakeAgentToken(
+    Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="MakeAgentToken"
+):
+    """Let one agent in that knows the secret of this hash, until `expires_us`, into `group_id`
+    (empty: into the group it names)."""
+
+    token_id: str
+    secret_hash: str
+    expires_us: int
+    group_id: str = ""
+
+
+class EnrolAgent(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="EnrolAgent"):
+    """Runner → ledger: an agent has shown the secret of a token; let its key in for good."""
+
+    secret_hash: str
+    agent_id: str
+    public_key: str
+    group_id: str = ""
+
+
+class RevokeAgent(Instruction, frozen=True, kw_only=True, tag="RevokeAgent"):
+    """Never let the agent's key in again; its id is not given to another."""
+
+    agent_id: str
+
+
+class DrainAgent(Instruction, frozen=True, kw_only=True, tag="DrainAgent"):
+    """Give the agent no new runs, or again some (`draining` false)."""
+
+    agent_id: str
+    draining: bool
+
+
 # --- to the scheduler ---------------------------------------------------------------------------
 
 
@@ -131,7 +165,10 @@ class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag
     bodies: bool = False
 
 
-ToLedgerWish = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun | AddRuns
+OfAgents = MakeAgentToken | EnrolAgent | RevokeAgent | DrainAgent
+ToLedgerWish = (
+    StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun | AddRuns | OfAgents
+)
 ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs
 
 
@@ -161,7 +198,8 @@ class Done(
 ):
     """It is durable: the runs concerned as they are as of `seq`. `result`: a reload's outcome,
     `{"added": [...], "changed": [...], "removed": [...], "dry_run": bool, "plan": id}`, and of a
-    dry run with `bodies` the encoded jobs by id as `jobs`, None when they are too many."""
+    dry run with `bodies` the encoded jobs by id as `jobs`, None when they are too many; for an
+    agent its record as plain data, for a token its id."""
 
     command_id: str
     seq: int

@@ -48,6 +48,14 @@ _PUT_OUTPUT = (
     "INSERT INTO outputs (n, attempt, output_id, body) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (n, attempt, output_id) DO UPDATE SET body = excluded.body"
 )
+_PUT_AGENT = (
+    "INSERT INTO agents (agent_id, body) VALUES (?, ?)"
+    " ON CONFLICT (agent_id) DO UPDATE SET body = excluded.body"
+)
+_PUT_INVITATION = (
+    "INSERT INTO agent_tokens (token_id, body) VALUES (?, ?)"
+    " ON CONFLICT (token_id) DO UPDATE SET body = excluded.body"
+)
 _PUT_OUTBOX = (
     "INSERT INTO outbox (action_id, body) VALUES (?, ?)"
     " ON CONFLICT (action_id) DO UPDATE SET body = excluded.body"
@@ -116,6 +124,7 @@ class ChangeRows:
             put(_PUT_EVENT, self._events)
         self._write_jobs(connection)
         self._write_rest(connection)
+        self._write_agents(connection)
         self._write_head(connection, epoch)
 
     def _write_jobs(self, connection: sqlite3.Connection) -> None:
@@ -220,6 +229,16 @@ class ChangeRows:
             " ON CONFLICT (job_id, args) DO UPDATE SET body = excluded.body",
             ((*key, encode(streak)) for key, streak in streaks if streak is not None),
         )
+
+    def _write_agents(self, connection: sqlite3.Connection) -> None:
+        changes = self._changes
+        records = [(agent_id, encode(record)) for agent_id, record in changes.agents.items()]
+        _put(connection, _PUT_AGENT, records)
+        tokens = changes.agent_tokens
+        gone = [(token_id,) for token_id, token in tokens.items() if token is None]
+        _put(connection, "DELETE FROM agent_tokens WHERE token_id = ?", gone)
+        kept = [(token_id, encode(one)) for token_id, one in tokens.items() if one is not None]
+        _put(connection, _PUT_INVITATION, kept)
 
     def _write_head(self, connection: sqlite3.Connection, epoch: int) -> None:
         changes = self._changes

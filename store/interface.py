@@ -19,6 +19,7 @@ from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
+from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 
@@ -64,6 +65,8 @@ class Changes(msgspec.Struct, kw_only=True):
     findings: list[Finding] | None = None
     checked_at_us: int | None = None
     next_run_number: int | None = None
+    agents: dict[str, AgentRecord] = {}
+    agent_tokens: dict[str, AgentToken | None] = {}
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -83,6 +86,8 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.answers
             or self.findings is not None
             or self.next_run_number is not None
+            or self.agents
+            or self.agent_tokens
         )
 
 
@@ -104,6 +109,8 @@ class Opening(msgspec.Struct, kw_only=True):
     deadlines: dict[tuple[str, str], int] = {}
     streaks: dict[tuple[str, str], Streak] = {}
     calendars: list[CalendarDays] = []
+    agents: list[AgentRecord] = []
+    agent_tokens: list[AgentToken] = []
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +209,12 @@ class Reader(Protocol):
 
     def owed_actions(self) -> int:
         """Return how many actions of the outbox are not carried out yet."""
+
+    def agents(self) -> list[AgentRecord]:
+        """Return the registry of agents, by id."""
+
+    def agent_tokens(self) -> list[AgentToken]:
+        """Return the tokens for enrolment, used or not, by id."""
 
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""

@@ -17,6 +17,7 @@ from ..jobs.states import ACTIVE, State
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord
+from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .changes import check_seq
@@ -200,6 +201,14 @@ class MemoryReader:
         """Return how many actions of the outbox are not carried out yet."""
         return len(self._tables.outbox)
 
+    def agents(self) -> list[AgentRecord]:
+        """Return the registry of agents, by id."""
+        return [record for _, record in sorted(self._tables.agents.items())]
+
+    def agent_tokens(self) -> list[AgentToken]:
+        """Return the tokens for enrolment, used or not, by id."""
+        return [token for _, token in sorted(self._tables.agent_tokens.items())]
+
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""
         return self._tables.answers.get(command_id, (0, None))[1]
@@ -253,6 +262,8 @@ class MemoryWriter:
             jobs=self.reader.jobs(),
             ad_hoc_jobs=self.reader.ad_hoc_jobs(),
             outbox=list(tables.outbox.values()),
+            agents=self.reader.agents(),
+            agent_tokens=self.reader.agent_tokens(),
             deadlines=dict(tables.deadlines),
             streaks=dict(tables.streaks),
             calendars=self.reader.calendars(),

@@ -15,6 +15,7 @@ from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
 from ..messages.hello import ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
+from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .interface import Changes, StoreBroken
@@ -55,6 +56,8 @@ class Tables:
         self.streaks: dict[tuple[str, str], Streak] = {}
         self.answers: dict[str, tuple[int, Done | Refused]] = {}
         self.findings: list[Finding] = []
+        self.agents: dict[str, AgentRecord] = {}
+        self.agent_tokens: dict[str, AgentToken] = {}
 
     def copy(self) -> Tables:
         """Return a copy that shares the frozen records."""
@@ -103,6 +106,8 @@ class Tables:
             self.definitions.setdefault(stored.hash, stored)
         _merge(self.jobs, changes.jobs)
         _merge(self.outbox, changes.outbox)
+        self.agents.update(changes.agents)
+        _merge(self.agent_tokens, changes.agent_tokens)
         _merge(self.deadlines, changes.deadlines)
         _merge(self.streaks, changes.streaks)
         self.ad_hoc_jobs.update(changes.ad_hoc_jobs)

@@ -20,6 +20,7 @@ from ..jobs.states import State
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord
+from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .faults import name_of, store_error
@@ -29,6 +30,8 @@ from .migrate import open_checked
 from .rows import (
     STATE_CODES,
     STATES,
+    decode_agent,
+    decode_agent_token,
     decode_answer,
     decode_calendar,
     decode_events,
@@ -304,6 +307,16 @@ class SqliteReader:
         row = self._one("SELECT count(*) FROM outbox")
         assert row is not None
         return int(row[0])
+
+    def agents(self) -> list[AgentRecord]:
+        """Return the registry of agents, by id."""
+        rows = self._all("SELECT body FROM agents ORDER BY agent_id")
+        return [decode_agent(row[0]) for row in rows]
+
+    def agent_tokens(self) -> list[AgentToken]:
+        """Return the tokens for enrolment, used or not, by id."""
+        rows = self._all("SELECT body FROM agent_tokens ORDER BY token_id")
+        return [decode_agent_token(row[0]) for row in rows]
 
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""

@@ -196,6 +196,8 @@ class SqliteWriter:
             jobs=self.reader.jobs(),
             ad_hoc_jobs=self.reader.ad_hoc_jobs(),
             outbox=[decode_outbox_item(row[0]) for row in owed],
+            agents=self.reader.agents(),
+            agent_tokens=self.reader.agent_tokens(),
             deadlines={
                 (f"r{n}", kind): at_us
                 for n, kind, at_us in connection.execute("SELECT n, kind, at_us FROM deadlines")

@@ -25,7 +25,17 @@ from tornado.web import Application
 
 from ..jobs.errors import UserError
 from ..store.interface import Reader
-from . import output_api, v1_jobs, v1_runs, v2_definitions, v2_planning, v2_runs, v2_server, v2_why
+from . import (
+    output_api,
+    v1_jobs,
+    v1_runs,
+    v2_agents,
+    v2_definitions,
+    v2_planning,
+    v2_runs,
+    v2_server,
+    v2_why,
+)
 from .bridge import BridgedCore
 from .core import WebCore
 from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
@@ -61,6 +71,7 @@ TABLE = Table(
         *v1_jobs.ROUTES,
         *v2_runs.ROUTES,
         *v2_server.ROUTES,
+        *v2_agents.ROUTES,
         *v2_planning.ROUTES,
         *v2_why.ROUTES,
         *v2_definitions.ROUTES,

@@ -179,6 +179,10 @@ def agent_record(agent: AgentInfo, processes: list[ProcessInfo] | None) -> dict[
         "pid": agent.pid,
         "uid": agent.uid,
         "software": agent.software,
+        "state": agent.state,
+        "labels": agent.labels,
+        "slots": agent.slots or None,
+        "keyed": agent.keyed,
     }
     if processes is not None:
         record["processes"] = [

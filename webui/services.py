@@ -36,7 +36,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     `bind` are `host:port`, port 0 for any. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP
     for a restart. `lookback_us` bounds lists and the summary socket by schedule time.
     `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
-    comes with the package. `pools` are the sizes of the settings' pools.
+    comes with the package. `pools` are the sizes of the settings' pools. `server_key`: the file
+    with the public key that agents of other hosts expect, empty while they cannot come in.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1:5000",)
@@ -49,6 +50,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     job_folder: str = ""
     pools: dict[str, int] = {}
+    server_key: str = ""
 
     @property
     def static(self) -> Path:

@@ -14,7 +14,7 @@ from ..messages.standing import FolderStanding
 from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
 from .markdown import first_line, render
-from .records import agents_list, elapsed_s, finding_record, instant, run_record
+from .records import elapsed_s, finding_record, instant, run_record
 from .routing import Problem, Reply, Request, Route
 from .services import definition_of, job_shape
 from .v1_jobs import LIVE, reload_jso
@@ -107,13 +107,6 @@ def _job_row(job: Job, next_us: int | None, last: list[Run]) -> dict[str, Any]:
 def _schedules(schedules: list[dict[str, Any]]) -> list[str]:
     """Return a job's schedules in words."""
     return [one["str"] + ("" if one.get("enabled", True) else " (disabled)") for one in schedules]
-
-
-async def list_agents(request: Request) -> Any:
-    """The agents and the processes they keep."""
-    answer = await request.services.hub.agents(processes=True)
-    now = format_time_ms(request.services.now_us())
-    return {"agents": agents_list(answer, processes=True), "now": now}
 
 
 async def list_checks(request: Request) -> Any:
@@ -250,7 +243,6 @@ async def metrics(request: Request) -> Any:
 ROUTES = [
     Route("GET", "/api/v2/jobs", list_jobs),
     Route("GET", "/api/v2/jobs/{job_id*}", get_job),
-    Route("GET", "/api/v2/agents", list_agents),
     Route("GET", "/api/v2/checks", list_checks),
     Route("GET", "/api/v2/health", health),
     Route("POST", "/api/v2/reload", reload_jobs),

@@ -11,6 +11,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from ..jobs.errors import UserError
 
 # A Unix socket's path may have 107 bytes; ZeroMQ and the names of sockets need some of them.
@@ -23,6 +25,15 @@ OUTPUTS = "outputs"
 NAMES = (LEDGER, FEED, SCHEDULER, AGENTS, OUTPUTS)
 
 
+class Door(msgspec.Struct, frozen=True, kw_only=True):
+    """Where agents of other hosts come in: `agents` those that are known, `enrol` those that want
+    to be. `key_file` holds the server's secret key."""
+
+    agents: str
+    enrol: str
+    key_file: str
+
+
 class UnsafeDirectory(UserError):
     """A directory for sockets could be reached by other people."""
 
@@ -33,9 +44,11 @@ class UnsafeDirectory(UserError):
 class Place:
     """Endpoints by name; `directory` holds the socket files."""
 
-    def __init__(self, directory: Path, *, inside: bool = False) -> None:
-        """`inside`: all roles share this process, and only agents come in from outside it."""
+    def __init__(self, directory: Path, *, inside: bool = False, door: Door | None = None) -> None:
+        """`inside`: all roles share this process, and only agents come in from outside it. Without
+        a `door` nobody comes in from other hosts."""
         self.directory = directory
+        self.door = door
         self._inside = inside
 
     def bind(self, name: str) -> list[str]:

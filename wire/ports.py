@@ -17,6 +17,7 @@ import zmq
 
 from ..messages.codec import BadFrame, Reader, pack
 from . import sockets
+from .curve import ClientSide, ServerSide
 from .feed import EVENTS_TOPIC
 from .garbage import Garbage
 
@@ -68,7 +69,7 @@ class Port:
         """Append what has come, at most `limit` frames; return how many came, read or dropped."""
         for count in range(limit):
             try:
-                parts = self.socket.recv_multipart(zmq.NOBLOCK)
+                parts = self._take()
             except zmq.Again:
                 self.counts.received += count
                 return count
@@ -83,6 +84,14 @@ class Port:
                     log.warning("%s", line)
         self.counts.received += limit
         return limit
+
+    def _take(self) -> list[bytes]:
+        """Receive the parts of one frame.
+
+        Raises:
+            zmq.Again: there is none.
+        """
+        return self.socket.recv_multipart(zmq.NOBLOCK)
 
     def _source(self, parts: list[bytes]) -> bytes:
         """Return whom garbage in this frame is counted against."""
@@ -212,13 +221,23 @@ class RouterPort(Port):
         reader: Reader,
         peers: str,
         clock: Clock,
+        side: ServerSide | None = None,
     ) -> None:
-        """Bind; `peers` is the regular expression all addresses of peers match."""
+        """Bind; `peers` is the regular expression all addresses of peers match. With a `side` all
+        is encrypted, and only whom the gate admits is let in."""
         super().__init__(name, reader, clock)
         self._peers = re.compile(peers)
         self._names: dict[bytes, str] = {}
         self._waiting: dict[bytes, _Sender] = {}
-        self.socket = sockets.router(context, endpoints)
+        self.socket = sockets.router(context, endpoints, side)
+
+    def leads_to(self, to: str) -> bool:
+        """Return whether a message to that address should go by this router rather than another."""
+        return True
+
+    def route(self, to: str) -> bytes | None:
+        """Return the routing id of an address, None when there is none."""
+        return to.encode()
 
     def _source(self, parts: list[bytes]) -> bytes:
         return parts[0]
@@ -241,7 +260,10 @@ class RouterPort(Port):
 
     def send(self, to: str, messages: Iterable[Any]) -> None:
         """See `Port`."""
-        peer = to.encode()
+        peer = self.route(to)
+        if peer is None:
+            self.counts.unreachable += 1
+            return
         sender = self._waiting.get(peer) or _Sender(self.counts, self._clock, [peer])
         sender.send(self.socket, messages)
         if sender.outbox:
@@ -274,12 +296,14 @@ class DealerPort(Port):
         reader: Reader,
         clock: Clock,
         events: int = 0,
+        side: ClientSide | None = None,
     ) -> None:
-        """Connect as `address`; `monitor` tells of the connection's `events`, if any are named."""
+        """Connect as `address`; `monitor` tells of the connection's `events`, if any are named.
+        With a `side` all is encrypted, and the peer knows us by our key alone."""
         super().__init__(name, reader, clock)
         self.peer = peer
         self._sender = _Sender(self.counts, clock, [])
-        self.socket, self.monitor = sockets.dealer(context, endpoint, address, events)
+        self.socket, self.monitor = sockets.dealer(context, endpoint, address, events, side)
 
     def _read(self, parts: list[bytes]) -> Letter:
         if len(parts) != 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zmq
 
 from ..messages.codec import MAX_FRAME_BYTES
+from .curve import ClientSide, ServerSide, guard, introduce
 
 # Frames a socket itself queues per peer and direction. A frame is about 64 KiB at most when full,
 # so a peer that does not read holds at most some 64 MiB; what is beyond waits in the port's outbox.
@@ -18,30 +19,57 @@ HIGH_WATER_FRAMES = 1_000
 RECONNECT_MS = 20
 RECONNECT_MAX_MS = 1_000
 # Only over TCP: a local peer's death closes its socket at once, and a frozen one is not dead.
-HEARTBEAT_MS = 5_000
-HEARTBEAT_DEAD_MS = 25_000
+HEARTBEAT_MS = 3_000
+HEARTBEAT_DEAD_MS = 12_000
+# Over TCP: a first packet that was lost is not waited for longer than this.
+CONNECT_MS = 3_000
 BACKLOG = 1_024
 
 
-def router(context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str]) -> zmq.Socket[bytes]:
-    """Bind a ROUTER that says when a peer is unknown, and gives a returning peer its place back."""
+def router(
+    context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str], side: ServerSide | None = None
+) -> zmq.Socket[bytes]:
+    """Bind a ROUTER that says when a peer is unknown, and gives a returning peer its place back.
+
+    Not so with a `side`: among strangers nobody takes another's place.
+    """
     socket = _open(context, zmq.ROUTER)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-    socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+    if side is None:
+        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+    else:
+        guard(socket, side)
     return _bind(socket, endpoints)
 
 
+def answerer(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:
+    """Bind a socket that gets questions and may answer them later, in any order."""
+    return _bind(_open(context, zmq.ROUTER), [endpoint])
+
+
 def dealer(
-    context: zmq.Context[zmq.Socket[bytes]], endpoint: str, address: str, events: int = 0
+    context: zmq.Context[zmq.Socket[bytes]],
+    endpoint: str,
+    address: str,
+    events: int = 0,
+    side: ClientSide | None = None,
 ) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes] | None]:
     """Connect a DEALER whose routing id is `address`; nothing queues while nobody is there.
+
+    With a `side` it has no routing id: its key says who it is.
 
     Returns:
         The socket, and a second one that tells of its `events` (None when there are none): it
         listens from before the first connection, which would else be missed.
     """
     socket = _open(context, zmq.DEALER)
-    socket.setsockopt(zmq.ROUTING_ID, address.encode())
+    if side is None:
+        socket.setsockopt(zmq.ROUTING_ID, address.encode())
+    else:
+        introduce(socket, side)
+        socket.setsockopt(zmq.RECONNECT_IVL, side.reconnect_ms)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, side.reconnect_max_ms)
+        socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.IMMEDIATE, 1)
     monitor = socket.get_monitor_socket(events) if events else None
     return _connect(socket, endpoint), monitor

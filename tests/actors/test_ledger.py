@@ -475,7 +475,7 @@ def test_an_unreachable_agent_changes_a_flag_not_the_state(ledger):
 def test_welcomes_tell_each_role_its_workload(ledger):
     run = ledger.a_run()
     later = ledger.a_run(schedule_us=ledger.now_us + 60 * SECOND)
-    welcome = ledger.tell(Hello(role="runner/0"), sender="runner/0")[0]
+    _, welcome = ledger.tell(Hello(role="runner/0"), sender="runner/0")
     assert isinstance(welcome, RunnerWelcome)
     assert [r.run_id for r in welcome.runs] == [run.run_id]
     welcome = ledger.tell(Hello(role="scheduler/0"))[0]
@@ -505,5 +505,5 @@ def test_a_restart_raises_the_epoch_and_keeps_everything(ledger):
     ledger.restart()
     assert ledger.ledger.epoch == epoch + 1
     assert ledger.ledger.seq == seq
-    welcome = ledger.tell(Hello(role="runner/0"), sender="runner/0")[0]
+    _, welcome = ledger.tell(Hello(role="runner/0"), sender="runner/0")
     assert [r.run_id for r in welcome.runs] == [run.run_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from runner_driver import SECOND, SLEEP, START_US, RunnerDriver, a_hello, a_noop, a_run, starts
 
@@ -25,6 +26,7 @@ from callsheet.messages.agents import (
     StartProcess,
     StopProcess,
 )
+from callsheet.messages.codec import KEYED_AGENT_READER
 from callsheet.messages.commands import SignalAttempt, StopAttempt
 from callsheet.messages.hello import Hello, Refuse, RunnerWelcome
 from callsheet.messages.instructions import AttemptEnded, AttemptUpdated
@@ -169,9 +171,24 @@ def test_an_agent_waits_for_its_welcome_until_the_ledger_is_there():
     ]
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_agent_one_version_behind_is_spoken_with(version):
+    driver = RunnerDriver()
+    [post] = driver.hello(version=version)
+    assert isinstance(post.message, AgentWelcome)
+
+
+def test_an_agent_that_says_no_version_speaks_the_first():
+    # What an older agentd leaves out, since it was its default, must not be read as ours.
+    body = {"kind": "AgentHello", "agent_id": "x", "group_id": "g", "incarnation": "i"}
+    frame = msgspec.msgpack.encode([body | {"boot_id": "b"}])
+    [hello] = KEYED_AGENT_READER.unpack(frame)
+    assert (hello.version, hello.slots, hello.labels) == (1, 0, [])
+
+
 def test_an_agent_of_another_version_is_refused_with_what_was_expected():
     driver = RunnerDriver()
-    sentence = "agent x: speaks protocol version 9: expected 1"
+    sentence = "agent x: speaks protocol version 9: expected 1 to 2"
     assert driver.hello(version=9) == [Post(AGENT, Refuse(sentence=sentence))]
 
 

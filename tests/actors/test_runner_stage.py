@@ -31,9 +31,9 @@ from callsheet.messages.agents import (
 )
 from callsheet.messages.codec import (
     FROM_LEDGER_READER,
-    FROM_RUNNER_READER,
     LEDGER_READER,
     RUNNER_READER,
+    TO_AGENT_READER,
 )
 from callsheet.messages.commands import Recorded, StartRun
 from callsheet.messages.hello import Hello, RunnerWelcome
@@ -159,7 +159,7 @@ class Played:
             paths["agents"],
             address="agent/x",
             peer="runner/0",
-            reader=FROM_RUNNER_READER,
+            reader=TO_AGENT_READER,
             clock=now,
         )
 

@@ -417,12 +417,12 @@ def test_a_spool_that_cannot_be_written_is_one_sentence_and_no_end_for_good(tmp_
     assert "Traceback" not in result.stderr
 
 
-def test_an_agent_over_tcp_is_refused_with_the_reason(tmp_path):
+def test_an_agent_of_another_host_needs_a_token_the_first_time(tmp_path):
     command = [sys.executable, "-m", "callsheet.agentd.daemon", "--server", "tcp://host:1",
                "--spool", str(tmp_path)]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 78
-    assert "encrypted" in result.stderr
+    assert "expected also --token-file for the first time" in result.stderr
 
 
 def test_agentd_ends_with_its_supervisor_and_leaves_the_jobs(stand):

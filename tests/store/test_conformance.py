@@ -24,6 +24,7 @@ from callsheet.jobs.streaks import End
 from callsheet.messages.commands import OutboxItem
 from callsheet.messages.hello import DueRow
 from callsheet.messages.instructions import Finding, OutputRecord
+from callsheet.messages.registry import AgentRecord, AgentToken
 from callsheet.messages.transitions import (
     ActionNoted,
     JobsChanged,
@@ -741,6 +742,22 @@ def test_answers_are_kept_for_24_hours(writer, reader):
     writer.maintain(T0_US + 24 * HOUR_US + 1)
     assert (reader.answer("c1"), reader.answer("c2")) == (None, refused)
     assert reader.answer("c3") is None
+
+
+def test_agents_and_tokens_are_kept_and_found_by_readers_and_openings(store, writer, reader):
+    first = AgentRecord(agent_id="b", public_key="k", group_id="g", token_id="t", since_us=5)
+    other = AgentRecord(agent_id="a", draining=True)
+    token = AgentToken(token_id="t", secret_hash="h", expires_us=9, made_by="ann", group_id="g")
+    gone = AgentToken(token_id="u", secret_hash="i", expires_us=9)
+    writer.commit(Changes(agents={"b": first}, agent_tokens={"t": token, "u": gone}))
+    writer.commit(Changes(agents={"a": other}, agent_tokens={"u": None}))
+    assert (reader.agents(), reader.agent_tokens()) == ([other, first], [token])
+    revoked = replace(first, revoked_us=7)
+    used = replace(token, agent_id="b", public_key="k")
+    writer.commit(Changes(agents={"b": revoked}, agent_tokens={"t": used}))
+    writer.close()
+    opening = store.new_writer().open(0)
+    assert (opening.agents, opening.agent_tokens) == ([other, revoked], [used])
 
 
 def test_head_numbers_stay_when_not_given(store, writer):

@@ -1,0 +1,89 @@
+"""`callsheetctl agent`: who may come in from other hosts, and who gets runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .shown import client, print_json
+
+
+@click.group("agent")
+def group() -> None:
+    """Let agents of other hosts in, and look after all agents."""
+
+
+@group.command()
+@click.option("--group", "group_id", default="", help="The group it puts its agent into.")
+@click.option("--expires", default="1h", show_default=True, help="How long it may be used.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything about it as JSON.")
+@click.pass_context
+def token(ctx: click.Context, group_id: str, expires: str, as_json: bool) -> None:
+    """Make a token that lets one new agent in, and print it. It is shown once."""
+    body = {"group": group_id, "expires": expires}
+    made = client(ctx).post("/api/v2/agents/tokens", body=body)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(made["token"])
+
+
+@group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the agents as JSON.")
+@click.pass_context
+def list_(ctx: click.Context, as_json: bool) -> None:
+    """List the agents: group, state, processes, labels."""
+    agents = client(ctx).get("/api/v2/agents")["agents"]
+    if as_json:
+        print_json(agents)
+        return
+    for agent in agents:
+        click.echo(_line(agent))
+
+
+@group.command()
+@click.argument("agent_id")
+@click.pass_context
+def drain(ctx: click.Context, agent_id: str) -> None:
+    """Give AGENT_ID no new runs; those it has go on."""
+    _decide(ctx, agent_id, "drain")
+
+
+@group.command()
+@click.argument("agent_id")
+@click.pass_context
+def undrain(ctx: click.Context, agent_id: str) -> None:
+    """Give AGENT_ID runs again."""
+    _decide(ctx, agent_id, "undrain")
+
+
+@group.command()
+@click.argument("agent_id")
+@click.pass_context
+def revoke(ctx: click.Context, agent_id: str) -> None:
+    """Never let the key of AGENT_ID in again. Its id is not given to another agent.
+
+    Its processes are left as they are, and their runs become unreachable.
+    """
+    _decide(ctx, agent_id, "revoke")
+
+
+def _decide(ctx: click.Context, agent_id: str, verb: str, **body: Any) -> Any:
+    from ..client.client import quote
+
+    return client(ctx).post(f"/api/v2/agents/{quote(agent_id)}/{verb}", body=body)
+
+
+def _line(agent: dict[str, Any]) -> str:
+    live = str(agent["live"]) + (f"/{agent['slots']}" if agent["slots"] else "")
+    labels = ",".join(agent["labels"])
+    words = [
+        f"{agent['agent_id']:<24}",
+        f"{agent['group_id']:<16}",
+        f"{agent['state']:<9}",
+        f"{live:>9} live",
+        f"{agent['hostname'] or '?'}",
+        labels,
+    ]
+    return "  ".join(words).rstrip()

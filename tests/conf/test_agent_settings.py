@@ -1,0 +1,49 @@
+"""The settings of agents: where they come in, how they are chosen."""
+
+import pytest
+
+from callsheet.conf.agent_settings import AgentSettings
+from callsheet.conf.settings import SettingsError, load_settings
+
+
+def a_file(tmp_path, text):
+    path = tmp_path / "callsheet.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_agents_of_other_hosts_come_in_where_the_settings_say(tmp_path):
+    settings = load_settings(
+        a_file(tmp_path, "agents: {listen: 'tcp://0.0.0.0:5901', start_timeout: 2m}\n")
+    )
+    agents = settings.agents
+    assert (agents.listen, agents.enrol) == ("tcp://0.0.0.0:5901", "tcp://0.0.0.0:5902")
+    assert agents.start_timeout_us == 120 * 1_000_000
+
+
+def test_without_a_word_of_agents_nobody_comes_in_from_other_hosts(tmp_path):
+    assert load_settings(a_file(tmp_path, "{}\n")).agents == AgentSettings()
+    text = "procstar: {agent: {connection: {start_timeout: 30s}}}\n"
+    assert load_settings(a_file(tmp_path, text)).agents == AgentSettings(
+        start_timeout_us=30 * 1_000_000
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "listen: 5901",
+        "listen: 'tcp://0.0.0.0'",
+        "listen: 'tcp://0.0.0.0:0'",
+        "listen: 'tcp://0.0.0.0:65535'",
+        "listen: 'ipc:///x'",
+        "start_timeout: -1",
+        "groups: {a: {choice: best}}",
+        "groups: {a: {pick: random}}",
+        "aliases: {a: 5}",
+        "lisen: x",
+    ],
+)
+def test_agent_settings_that_mean_nothing_are_refused(tmp_path, said):
+    with pytest.raises(SettingsError, match=r"agents"):
+        load_settings(a_file(tmp_path, f"agents: {{{said}}}\n"))

@@ -1,0 +1,126 @@
+"""Endpoints of `/api/v2` about agents: who they are, and what people decide about them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+from ..jobs.errors import UserError
+from ..jobs.times import format_time_ms, parse_duration
+from ..messages.agents import AgentInfo
+from ..messages.registry import NAME, secret_hash
+from ..messages.wishes import DrainAgent, MakeAgentToken, RevokeAgent
+from .records import agents_list
+from .routing import Problem, Request, Route
+
+DEFAULT_EXPIRY_US = 3600 * 1_000_000
+LONGEST_EXPIRY_US = 30 * 86_400 * 1_000_000
+
+
+async def list_agents(request: Request) -> Any:
+    """The agents and the processes they keep."""
+    answer = await request.services.hub.agents(processes=True)
+    now = format_time_ms(request.services.now_us())
+    return {"agents": agents_list(answer, processes=True), "now": now}
+
+
+async def make_token(request: Request) -> Any:
+    """A one-time token for a new agent; body `{"group": name, "expires": duration}`. It is shown
+    here and never again."""
+    services = request.services
+    body = request.json_object()
+    group_id = body.get("group", "")
+    if not isinstance(group_id, str) or (group_id and re.fullmatch(NAME, group_id) is None):
+        raise Problem(400, "group: expected 1 to 200 letters, digits or . _ @ : -")
+    server_key = _server_key(services.settings.server_key)
+    token_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+    expires_us = services.now_us() + _expiry(body.get("expires"))
+    wish = MakeAgentToken(
+        token_id=token_id,
+        secret_hash=secret_hash(secret),
+        expires_us=expires_us,
+        group_id=group_id,
+    )
+    done = await services.wish(request, wish)
+    if done.result.get("token_id") != token_id:
+        sentence = "the token of this Idempotency-Key was made before: it is shown once only"
+        raise Problem(400, sentence)
+    return {
+        "token": f"cs1.{server_key}.{secret}",
+        "token_id": token_id,
+        "group": group_id,
+        "expires": format_time_ms(expires_us),
+    }
+
+
+async def drain(request: Request) -> Any:
+    """Give the agent no new runs; those it has go on."""
+    return await _drain(request, draining=True)
+
+
+async def undrain(request: Request) -> Any:
+    """Give the agent runs again."""
+    return await _drain(request, draining=False)
+
+
+async def revoke(request: Request) -> Any:
+    """Never let the agent's key in again, and cut it off; its processes are left as they are."""
+    agent_id = request.params["agent_id"]
+    await request.services.wish(request, RevokeAgent(agent_id=agent_id))
+    return {"agent_id": agent_id, "state": "revoked"}
+
+
+async def _drain(request: Request, *, draining: bool) -> Any:
+    agent = await known_agent(request)
+    wish = DrainAgent(agent_id=agent.agent_id, draining=draining)
+    await request.services.wish(request, wish)
+    return {"agent_id": agent.agent_id, "draining": draining}
+
+
+async def known_agent(request: Request) -> AgentInfo:
+    """Return the agent that a request's path names.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    agent_id = request.params["agent_id"]
+    answer = await request.services.hub.agents()
+    for agent in answer.agents:
+        if agent.agent_id == agent_id:
+            return agent
+    raise Problem(404, f"unknown agent {agent_id[:100]}")
+
+
+def _expiry(value: Any) -> int:
+    if value is None:
+        return DEFAULT_EXPIRY_US
+    try:
+        found = parse_duration(value)
+    except UserError as error:
+        raise Problem(400, f"expires: {error}") from None
+    if not 0 < found <= LONGEST_EXPIRY_US:
+        raise Problem(400, "expires: expected a duration up to 30 days")
+    return found
+
+
+def _server_key(path: str) -> str:
+    """Return the server's public key, as the runner wrote it beside the secret one."""
+    if not path:
+        sentence = "agents of other hosts cannot come in: expected the setting agents.listen"
+        raise Problem(400, sentence)
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except OSError as error:
+        sentence = f"the server's public key cannot be read: {error.strerror}"
+        raise Problem(503, sentence) from None
+
+
+ROUTES = [
+    Route("GET", "/api/v2/agents", list_agents),
+    Route("POST", "/api/v2/agents/tokens", make_token),
+    Route("POST", "/api/v2/agents/{agent_id}/drain", drain),
+    Route("POST", "/api/v2/agents/{agent_id}/undrain", undrain),
+    Route("POST", "/api/v2/agents/{agent_id}/revoke", revoke),
+]
