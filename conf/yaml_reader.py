@@ -184,12 +184,18 @@ class _Builder:
         while type(event := self._next()) is not yaml.MappingEndEvent:
             if type(event) is not yaml.ScalarEvent:
                 raise self._wrong(event, "a key is not a string: expected one")
-            key = self._value(event, (*path, None), depth)  # type: ignore[arg-type]
+            # Most keys are plain words: no call for them, since they are half of what there is.
+            if event.anchor is None and event.tag is None:
+                self._nodes += 1
+                key = self._plain(event) if event.implicit[0] else event.value
+            else:
+                key = self._value(event, (*path, ""), depth)
             if not isinstance(key, str):
                 said = f"key {shown(key)} is not a string: expected one; write it in quotes"
                 raise self._wrong(event, said)
-            inner = self._on(path, key)
+            inner = path
             if self._positions is not None:
+                inner = (*path, key)
                 self._positions.setdefault(inner, _place(event))
             value = self._value(self._next(), inner, depth)
             if key == "<<" and event.implicit[0]:

@@ -86,7 +86,8 @@ class Fields:
             if default is REQUIRED:
                 self.at.fail(f"missing key: {key}")
             return default
-        at = self.at.key(key)
+        around = self.at
+        at = At((*around.path, key), around.problems, around.read)
         try:
             return read(value, at)
         except Told:
@@ -101,8 +102,8 @@ class Fields:
         Raises:
             Told: the mapping has a problem, recorded by now.
         """
-        for key in self.data:
-            if key not in self._taken:
+        if not self.data.keys() <= self._taken:
+            for key in (key for key in self.data if key not in self._taken):
                 self.at.fail(f"unexpected keys: {key}{self._hint(key)}", key=key)
         if len(self.at.problems) > self._before:
             raise Told
