@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from ..conf.calendars import LoadedCalendars, load_calendars
+from ..conf.calendars import BUILT_IN, LoadedCalendars, load_calendars
 from ..conf.check import check_loaded
 from ..conf.folder import FileProblem, FolderCache, LoadedFolder, load_folder
 from ..conf.folder_cache import CACHE_FORMAT
@@ -68,6 +68,7 @@ class FolderOnDisk:
         self._templates = templates
         self._cache: FolderCache | None = None
         self._good_file: Path | None = None
+        # The digest of what was well, and which of the package's own calendars it uses.
         self._good = ""
         if cache_file is not None:
             self._cache = FolderCache(cache_file)
@@ -83,9 +84,7 @@ class FolderOnDisk:
             folder = load_folder(path, self._cache)
             if self._cache is not None:
                 self._cache.save()
-            wanted = named_calendars(folder.jobs.values())
-            calendars = load_calendars(self._calendars_folder, wanted)
-            problems = self._check(path, folder, calendars, now_us)
+            calendars, problems = self._check(path, folder, now_us)
         jobs = [
             LoadedJob(job_id=job_id, hash=folder.hashes[job_id], job=job)
             for job_id, job in folder.jobs.items()
@@ -95,19 +94,27 @@ class FolderOnDisk:
         return Folder(jobs=jobs, problems=[], commit=commit, calendars=calendars.days)
 
     def _check(
-        self, path: str, folder: LoadedFolder, calendars: LoadedCalendars, now_us: int
-    ) -> list[FolderProblem]:
+        self, path: str, folder: LoadedFolder, now_us: int
+    ) -> tuple[LoadedCalendars, list[FolderProblem]]:
+        """Return the calendars of the folder, and all that is wrong with them and the jobs."""
+        calendars = load_calendars(self._calendars_folder)
         digest = self._digest(folder, calendars)
-        if not folder.problems and not calendars.problems and digest == self._good:
-            return []
+        well, *wanted = self._good.split() or [""]
+        known = not folder.problems and not calendars.problems and digest == well
+        if not known:
+            wanted = sorted(named_calendars(folder.jobs.values(), BUILT_IN))
+        if wanted:
+            calendars = load_calendars(self._calendars_folder, wanted)
+        if known:
+            return calendars, []
         problems = check_loaded(path, folder, now_us, calendars, self._rules, self._job_limits)
         if not problems:
-            self._good = digest
+            self._good = " ".join([digest, *wanted])
             # It spares work and no more: where it cannot be written the set is checked again.
             with suppress(OSError):
                 if self._good_file is not None:
-                    self._good_file.write_text(digest, "ascii")
-        return [_problem(problem) for problem in problems]
+                    self._good_file.write_text(self._good, "ascii")
+        return calendars, [_problem(problem) for problem in problems]
 
     def _digest(self, folder: LoadedFolder, calendars: LoadedCalendars) -> str:
         """Return the name of a set of jobs with the calendars they may use."""

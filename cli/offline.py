@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..conf.calendars import calendars_folder, load_calendars
+from ..conf.calendars import BUILT_IN, calendars_folder, load_calendars
 from ..conf.folder import load_folder
 from ..conf.settings import Settings, load_settings
 from ..jobs.calendars import Calendar
@@ -63,7 +63,7 @@ def read_folder(folder: Path, config: Path | None = None) -> Folder:
     settings = read_settings(config)
     named = None if settings is None else settings.calendars
     loaded = load_folder(folder)
-    wanted = named_calendars(loaded.jobs.values())
+    wanted = named_calendars(loaded.jobs.values(), BUILT_IN)
     calendars = load_calendars(calendars_folder(folder, named), wanted)
     problems = [*loaded.problems, *calendars.problems]
     if problems:

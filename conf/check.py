@@ -13,7 +13,7 @@ from ..jobs.checks_scheduled import check_dependencies_scheduled
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.lint import lint_jobs
 from ..jobs.named_calendars import named_calendars
-from .calendars import NO_CALENDARS, LoadedCalendars, calendars_folder, load_calendars
+from .calendars import BUILT_IN, NO_CALENDARS, LoadedCalendars, calendars_folder, load_calendars
 from .folder import FileProblem, FolderCache, LoadedFolder, load_folder, problem_at
 
 # How `jobs.calendars` words it.
@@ -100,7 +100,7 @@ def lint_folder(
 def _calendars(
     path: str | os.PathLike[str], folder: str | os.PathLike[str] | None, loaded: LoadedFolder
 ) -> LoadedCalendars:
-    wanted = named_calendars(loaded.jobs.values())
+    wanted = named_calendars(loaded.jobs.values(), BUILT_IN)
     return load_calendars(calendars_folder(path, folder), wanted)
 
 

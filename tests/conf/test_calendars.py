@@ -152,7 +152,7 @@ def test_a_job_folder_is_checked_by_the_calendars_beside_it(tmp_path: Path) -> N
     schedule = "{type: daily, tz: UTC, daytime: 12:00, calendar: mine}"
     (jobs / "a.yaml").write_text(f"schedule: {schedule}\nprogram: {{type: no-op}}\n")
     [problem] = check_folder(jobs, 0)
-    assert problem.text == "a.yaml:1:1: schedule: no such calendar: mine"
+    assert problem.text == "a.yaml:1:50: schedule: no such calendar: mine"
     folder = a_folder(tmp_path, mine__yaml="weekdays: Mon\n")
     assert check_folder(jobs, 1_800_000_000_000_000) == []
     (folder / "mine.yaml").write_text("weekdays: Mo\n")

@@ -16,7 +16,12 @@ from callsheet.jobs.calendars import (
     parse_weekdays,
 )
 from callsheet.jobs.job import Job
-from callsheet.jobs.named_calendars import ANY, calendars_of, in_templates
+from callsheet.jobs.named_calendars import (
+    ANY,
+    calendars_of,
+    in_templates,
+    named_calendars,
+)
 from callsheet.jobs.programs import Shell
 from callsheet.jobs.schedules import Daily, fingerprint, fires
 
@@ -150,5 +155,8 @@ def test_a_job_says_which_calendars_it_uses() -> None:
     named = a_job("{{ get_calendar('x').after(date) }} {{ get_calendar( \"y\" ).before(date) }}")
     assert calendars_of(named) == {"mine", "x", "y"}
     assert calendars_of(a_job("{{ get_calendar(cal).after(date) }}")) == {"mine", ANY}
+    known = ["mine", "x", "z"]
+    assert named_calendars([a_job("true"), named], known) == {"mine", "x"}
+    assert named_calendars([a_job("{{ get_calendar(cal) }}")], known) == set(known)
     assert in_templates(named)
     assert not in_templates(a_job("true"))
