@@ -13,6 +13,7 @@ TABLE = {
     "create": ("folder_commands:create", "Create a database."),
     "doctor": ("doctor:doctor", "Say what this installation is made of, and what is wrong."),
     "import": ("import_commands:group", "Take over crontabs and Apsis installations."),
+    "migrate": ("folder_commands:migrate", "Bring a database up to date with this version."),
     "reload-jobs": ("folder_commands:reload_jobs", "Read the job folder again."),
     "restart": ("server_commands:restart", "Restart the server."),
     "schema": ("folder_commands:schema", "Print the JSON Schema of job files."),

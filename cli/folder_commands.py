@@ -24,6 +24,19 @@ def create(path: Path, since: str | None) -> None:
 
 
 @click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def migrate(path: Path) -> None:
+    """Bring the database at PATH up to date with this version; no server may use it meanwhile.
+
+    Make a copy of it first: there is no way back.
+    """
+    from ..store.migrate import migrate_database
+
+    steps = migrate_database(path)
+    click.echo(f"{path}: {'up to date already' if not steps else f'migrated, {steps} step(s)'}")
+
+
+@click.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")

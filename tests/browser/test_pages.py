@@ -78,6 +78,21 @@ def test_a_job_is_run_now_with_its_params(console):
     expect(page.locator(".head .state")).to_contain_text("success")
 
 
+def test_what_one_types_into_a_question_stays_while_the_page_changes(console, server):
+    page = console.open("/job/greetings/hello")
+    expect(page.get_by_role("button", name="Run now")).to_be_visible()
+    page.keyboard.press("n")
+    page.locator(".dialog [name=name]").fill("Ada")
+    run_id = server.schedule("greetings/hello", name="Grace")
+    expect(page.locator("main")).to_contain_text(run_id)
+    page.emulate_media(color_scheme="dark")
+    console.context.set_offline(True)
+    expect(page.locator("[data-status=live]")).to_have_count(0)
+    console.context.set_offline(False)
+    expect(page.locator("[data-status=live]").first).to_be_attached()
+    assert page.locator(".dialog [name=name]").input_value() == "Ada"
+
+
 def test_the_agent_of_this_host_is_listed(console):
     page = console.open("/agents")
     expect(page.locator("main")).to_contain_text("local")

@@ -115,7 +115,7 @@ def test_newer_schema_is_refused_untouched(path, opener):
 @pytest.mark.parametrize("opener", ["writer", "reader"])
 def test_older_schema_asks_for_a_migration(path, opener):
     change_file(path, "PRAGMA user_version = 0")
-    with pytest.raises(StoreUnusable, match="migrate it first"):
+    with pytest.raises(StoreUnusable, match="callsheetctl migrate"):
         OPENERS[opener](path)
 
 

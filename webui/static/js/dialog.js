@@ -57,7 +57,7 @@ export function Dialogs() {
                   ? html`<select class="field wide" id=${`f-${field.name}`} name=${field.name}>
                       ${field.options.map((option) => html`<option>${option}</option>`)}
                     </select>`
-                  : html`<input class="field wide" id=${`f-${field.name}`} name=${field.name} value=${field.value ?? ""} autocomplete="off" />`}
+                  : html`<input class="field wide" id=${`f-${field.name}`} name=${field.name} defaultValue=${field.value ?? ""} autocomplete="off" />`}
                 ${field.hint && html`<div class="hint">${field.hint}</div>`}
               </div>`,
           )}
