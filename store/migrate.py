@@ -90,7 +90,8 @@ def open_checked(path: str, *, writable: bool) -> sqlite3.Connection:
     try:
         version = check_ours(connection, path)
         if version < newest_version():
-            sentence = f"its version is {version}: expected {newest_version()}: run `callsheetctl migrate`"
+            sentence = f"its version is {version}: expected {newest_version()}"
+            sentence += ": run `callsheetctl migrate`"
             raise StoreUnusable(f"database {path}: {sentence}")
         if writable and os.path.getsize(path) <= CHECKED_BYTES:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
