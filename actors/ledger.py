@@ -22,6 +22,7 @@ from ..messages.instructions import (
     ActionTried,
     AgentsTaken,
     ApplyJobs,
+    AskClaim,
     AttemptEnded,
     AttemptStarted,
     AttemptUpdated,
@@ -88,6 +89,7 @@ class Ledger:
             ActionTried: self._action_tried,
             CheckReport: self._check_report,
             AgentsTaken: self._agents.taken,
+            AskClaim: self._attempts.claim,
             LedgerWish: Wishes(
                 self.book, self._outgoing, self._attempts, self._horizon.open, self._agents
             ).wish,
@@ -118,7 +120,7 @@ class Ledger:
             match message:
                 case RunsDue() | RunsLate():
                     needs.run_ids.update(message.run_ids)
-                case AttemptStarted() | AttemptEnded() | AttemptUpdated():
+                case AttemptStarted() | AttemptEnded() | AttemptUpdated() | AskClaim():
                     needs.run_ids.add(message.run_id)
                 case ClearRun():
                     for guard in message.guards:

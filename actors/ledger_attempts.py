@@ -6,16 +6,18 @@ same, so that the runner and its agents can forget it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from ..jobs.run import Run
 from ..jobs.states import ACTIVE, SETTLES, State
-from ..messages.commands import Recorded
-from ..messages.instructions import AttemptEnded, AttemptStarted, AttemptUpdated
+from ..messages.commands import ClaimKnown, Recorded
+from ..messages.instructions import AskClaim, AttemptEnded, AttemptStarted, AttemptUpdated
 from .ledger_book import Book
 from .ledger_sending import Outgoing
 
 UNDER_WAY = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
+# States of a run whose attempt is with an agent, the one that is on record.
+HAS_AGENT = frozenset({State.RUNNING, State.STOPPING})
 
 
 class Attempts:
@@ -64,9 +66,20 @@ class Attempts:
         run = self._book.get(message.run_id)
         if run is not None and run.attempt == message.attempt:
             settles = message.state in SETTLES.get(run.state, ())
-            if settles or run.state in UNDER_WAY:
+            if (settles or run.state in UNDER_WAY) and not _is_anothers(run, message.agent_id):
                 run = self._end(run, message, now_us)
         self._record(sender, run, message.run_id, message.attempt)
+
+    def claim(self, sender: str, message: AskClaim, now_us: int) -> None:
+        """Say whether an attempt is that agent's."""
+        run = self._book.get(message.run_id)
+        known = ClaimKnown(
+            run_id=message.run_id,
+            attempt=message.attempt,
+            agent_id=message.agent_id,
+            verdict=_verdict(run, message),
+        )
+        self._outgoing.reply(sender, known)
 
     def updated(self, sender: str, message: AttemptUpdated, now_us: int) -> None:
         """The agent fell silent or came back, or a line is to be noted."""
@@ -128,6 +141,22 @@ class Attempts:
         state = run.state if run is not None else State.ERROR
         recorded = Recorded(run_id=run_id, attempt=attempt, state=state, ended=not live)
         self._outgoing.reply(sender, recorded)
+
+
+def _is_anothers(run: Run, agent_id: str | None) -> bool:
+    """Whether an attempt is on record as with another agent than the one that reports its end."""
+    told = run.agent_id is not None and agent_id is not None and run.agent_id != agent_id
+    return told and run.state is not State.STARTING
+
+
+def _verdict(run: Run | None, message: AskClaim) -> Literal["theirs", "over", "foreign"]:
+    if run is None or run.agent_id != message.agent_id or run.attempt < message.attempt:
+        return "foreign"
+    if run.attempt > message.attempt:
+        return "over"
+    if run.state is State.LOST or run.state in HAS_AGENT:
+        return "theirs"
+    return "over" if run.finished else "foreign"
 
 
 def _between(low: int, value: int, high: int) -> int:

@@ -47,6 +47,7 @@ from .responder import Responder
 from .responder_stage import ResponderStage
 from .runner import Runner
 from .runner_book import Key
+from .runner_choice import Choice
 from .runner_stage import RunnerStage
 from .scheduler import Scheduler
 from .scheduler_stage import SchedulerStage
@@ -107,6 +108,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     acting: ActionSettings = ActionSettings()
     job_watch: Watch = "off"
     start_timeout_us: int = 0
+    choices: Mapping[str, str] = {}
+    aliases: Mapping[str, tuple[str, ...]] = {}
 
 
 class Props:
@@ -181,6 +184,7 @@ class Stagehand:
             incarnation=secrets.token_hex(8),
             start_timeout_us=self._terms.start_timeout_us,
             gated=self._place.door is not None,
+            choice=Choice(self._terms.choices, self._terms.aliases),
         )
 
     def _make_ledger(self, opening: Opening) -> Ledger:

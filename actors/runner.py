@@ -28,7 +28,14 @@ from ..messages.agents import (
     ProcessRefused,
     ProcessStarted,
 )
-from ..messages.commands import AgentsInForce, Recorded, SignalAttempt, StartRun, StopAttempt
+from ..messages.commands import (
+    AgentsInForce,
+    ClaimKnown,
+    Recorded,
+    SignalAttempt,
+    StartRun,
+    StopAttempt,
+)
 from ..messages.hello import Hello, Refuse, RunnerWelcome
 from ..messages.post import LEDGER, RUNNER, Post
 from ..messages.registry import Enrol
@@ -38,11 +45,14 @@ from .outputs_seam import OutputFinished, OutputStored
 from .requests import OpenRequests, earliest
 from .runner_agents import Agent, Agents
 from .runner_book import Book, Key, Phase
+from .runner_choice import Choice
+from .runner_claims import Claims
 from .runner_ends import Ends
 from .runner_lists import Lists
 from .runner_noops import NoOps
 from .runner_placing import Placing
 from .runner_registry import Registry
+from .runner_signals import Signals
 
 # Agents get this long to come when the runner starts, whatever the start timeout says.
 GRACE_US = 10_000_000
@@ -58,7 +68,7 @@ class Runner:
 
     `placed` is what the journal of placements holds; `start_timeout_us` how long a run waits for an
     agent of its group; `server_id` names the installation to the agents; `gated`: agents of other
-    hosts may come in, through a gate beside this core.
+    hosts may come in, through a gate beside this core; `choice`: which agent gets which run.
     """
 
     def __init__(
@@ -69,12 +79,13 @@ class Runner:
         server_id: str = "",
         start_timeout_us: int = 0,
         gated: bool = False,
+        choice: Choice | None = None,
     ) -> None:
         self.address = RUNNER
         self._incarnation = incarnation
         self._server_id = server_id
         self._agents = Agents()
-        self._book = Book(self._agents)
+        self._book = Book(self._agents, choice or Choice())
         self._noops = NoOps()
         self._ends = Ends(self._book)
         self._placing = Placing(
@@ -86,6 +97,8 @@ class Runner:
         self._part_count: int | None = None
         self._seq = 0
         self._lists = Lists(self._book)
+        self._signals = Signals(self._book)
+        self._claims = Claims(self._book, self._ends)
         self._registry = Registry(gated=gated, is_here=self._agents.by_id.__contains__)
         self._handlers: dict[type, Callable[[str, Any, int], list[Post]]] = {
             StartRun: self._start,
@@ -100,6 +113,7 @@ class Runner:
             OutputFinished: lambda _, message, now_us: self._ends.kept(message, now_us),
             AskAgents: self._lists.ask,
             AgentsInForce: self._agents_in_force,
+            ClaimKnown: self._claims.known,
             Enrol: self._registry.enrol,
             Done: lambda _, message, __: self._registry.answered(message),
             Refused: lambda _, message, __: self._registry.answered(message),
@@ -140,8 +154,10 @@ class Runner:
             for agent in self._agents.look(now_us):
                 posts += self._placing.fell_silent(agent)
             posts += self._placing.settle(now_us)
+            posts += self._signals.settle(now_us)
             posts += self._ends.settle(now_us)
         posts += self._registry.settle(now_us)
+        posts += self._claims.settle(now_us)
         posts += self._lists.settle(now_us)
         return posts
 
@@ -152,9 +168,11 @@ class Runner:
             self._noops.wakes_at(),
             self._book.wakes_at(),
             self._placing.wakes_at(),
+            self._signals.wakes_at(),
             self._ends.wakes_at(),
             self._agents.wakes_at(),
             self._registry.wakes_at(),
+            self._claims.wakes_at(),
             self._lists.wakes_at(),
         )
 
@@ -270,7 +288,7 @@ class Runner:
     def _signal(self, sender: str, message: SignalAttempt, now_us: int) -> list[Post]:
         if message.epoch != self._book.epoch:
             return []
-        return self._placing.signal(message, now_us)
+        return self._signals.signal(message, now_us)
 
     # --- agents ---------------------------------------------------------------------------------
 
@@ -316,7 +334,11 @@ class Runner:
                 return []
             return [Post(sender, AskHello(epoch=self._book.epoch, request="who are you"))]
         posts = self._heard(agent, now_us)
-        return posts + handler(agent, message, now_us) if self._book.epoch else posts
+        if not self._book.epoch:
+            return posts
+        if self._claims.doubts(agent, message):
+            return posts + self._claims.ask(agent, message, now_us)
+        return posts + handler(agent, message, now_us)
 
     def _heard(self, agent: Agent, now_us: int) -> list[Post]:
         """An agent is alive. What it says is the first of it after a silence, or not."""

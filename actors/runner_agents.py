@@ -106,7 +106,6 @@ class Agents:
         self.by_id: dict[str, Agent] = {}
         self.records: dict[str, AgentRecord] = {}
         self._looked_us: int | None = None
-        self._turn = 0
 
     def known(self, agent_id: str, now_us: int) -> Agent:
         """Return an agent, first put into the table if it is new."""
@@ -142,25 +141,16 @@ class Agents:
         }
         return agent
 
-    def that_has(self, key: tuple[str, int]) -> Agent | None:
-        """Return the agent that named an attempt when it introduced itself, None for none."""
-        return next((agent for agent in self.by_id.values() if key in agent.claims), None)
+    def is_keyed(self, agent_id: str) -> bool:
+        """Return whether an agent came in from another host by its key."""
+        record = self.records.get(agent_id)
+        return record is not None and bool(record.public_key)
 
-    def choose(self, group_id: str) -> Agent | None:
-        """Return the least loaded connected agent of a group, in turn among equals."""
-        fit = [
-            agent
-            for agent in self.by_id.values()
-            if agent.connected
-            and agent.hello is not None
-            and agent.hello.group_id == group_id
-            and not self._drains(agent)
-        ]
-        if len(fit) < 2:
-            return fit[0] if fit else None
-        self._turn += 1
-        fit = fit[self._turn % len(fit) :] + fit[: self._turn % len(fit)]
-        return min(fit, key=_load)
+    def takes_runs(self, agent: Agent) -> bool:
+        """Return whether an agent is there and gets new runs."""
+        record = self.records.get(agent.agent_id)
+        drains = record is not None and (record.draining or record.revoked_us is not None)
+        return agent.connected and not drains
 
     def infos(self) -> list[AgentInfo]:
         """Return all agents as people see them: those that came, and those that might."""
@@ -186,10 +176,6 @@ class Agents:
                 )
         return found
 
-    def _drains(self, agent: Agent) -> bool:
-        record = self.records.get(agent.agent_id)
-        return record is not None and (record.draining or record.revoked_us is not None)
-
     def look(self, now_us: int) -> list[Agent]:
         """Return the agents that have just fallen silent."""
         if self._looked_us is not None:
@@ -212,7 +198,3 @@ class Agents:
         if self._looked_us is None or not self.by_id:
             return None
         return self._looked_us + LOOK_US
-
-
-def _load(agent: Agent) -> int:
-    return agent.load

@@ -17,6 +17,7 @@ from ..messages.instructions import AttemptEnded, AttemptStarted
 from ..messages.post import LEDGER, Post
 from .requests import OpenRequests
 from .runner_agents import Agent, Agents
+from .runner_choice import Choice
 
 Key = tuple[str, int]
 
@@ -88,9 +89,10 @@ class Attempt:
 class Book:
     """See the module. `epoch` is the ledger's; 0 until it has welcomed the runner."""
 
-    def __init__(self, agents: Agents) -> None:
+    def __init__(self, agents: Agents, choice: Choice) -> None:
         self.epoch = 0
         self.agents = agents
+        self.choice = choice
         self.attempts: dict[Key, Attempt] = {}
         self.over: dict[Key, State] = {}
         self._reports = OpenRequests(REPORT_AGAIN_US)
@@ -133,6 +135,33 @@ class Book:
     def forget_command(self, key: Key) -> ForgetProcess:
         """Return the command to forget an attempt."""
         return ForgetProcess(epoch=self.epoch, run_id=key[0], attempt=key[1])
+
+    def free_agent(self, attempt: Attempt) -> Agent | None:
+        """Return the agent that an attempt may be given to now, None for none.
+
+        One that named it when it introduced itself has it already: the journal may be lost with
+        its host.
+        """
+        group_id = attempt.program.group_id
+        agents = self.agents.by_id.values()
+        for agent in agents:
+            if attempt.key in agent.claims and self.believes(agent, attempt):
+                return agent
+        fit = [a for a in agents if self.choice.fits(a, group_id) and self.agents.takes_runs(a)]
+        return self.choice.choose(fit, group_id, attempt.key)
+
+    def believes(self, agent: Agent, attempt: Attempt) -> bool:
+        """Return whether an agent is believed that it has an attempt nobody has given to it: one of
+        this host is, others of what they might have been given."""
+        keyed = self.agents.is_keyed(agent.agent_id)
+        return not keyed or self.choice.fits(agent, attempt.program.group_id)
+
+    def is_full(self, group_id: str) -> bool:
+        """Return whether a group has agents that take runs, if only they had a slot free."""
+        return any(
+            self.agents.takes_runs(agent) and self.choice.fits(agent, group_id)
+            for agent in self.agents.by_id.values()
+        )
 
     # --- reports --------------------------------------------------------------------------------
 

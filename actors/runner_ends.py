@@ -104,7 +104,7 @@ class Ends:
                 return [Post(agent.address, self._book.forget_command(key))]
             # Nobody here knows it: the ledger will say whether it may be forgotten.
             attempt = self._book.stranger(agent, key, now_us)
-        if not attempt.agent_id:
+        if not attempt.agent_id and self._book.believes(agent, attempt):
             self._book.give(attempt, agent.agent_id, now_us)
         if attempt.agent_id != agent.agent_id or attempt.is_over:
             return []

@@ -1,4 +1,4 @@
-"""Starting, stopping and signalling processes: what the ledger wants, brought to the agents.
+"""Starting and stopping processes: what the ledger wants, brought to the agents.
 
 Part of the runner's core. Each attempt is given to one agent, once: that is written down before the
 agent hears of it, and no other agent ever gets the attempt. Every command is repeated until it is
@@ -17,15 +17,12 @@ from ..messages.agents import (
     ProcessLost,
     ProcessRefused,
     ProcessStarted,
-    SignalProcess,
     StartProcess,
     StopProcess,
 )
-from ..messages.commands import SignalAttempt
 from ..messages.instructions import AttemptEnded, AttemptStarted, AttemptUpdated
 from ..messages.post import LEDGER, Post
 from .outputs_seam import PLACEMENTS, KeepPlaced, Placed
-from .requests import earliest
 from .runner_agents import Agent
 from .runner_book import Attempt, Book, Key, Phase
 from .runner_ends import Ends
@@ -37,8 +34,6 @@ REPEAT_US = 2_000_000
 RETRY_US = 1_000_000
 # A command to start may be this old when the agent gets it.
 START_WITHIN_US = 20_000_000
-# A signal has no answer: it is sent so often, and carried out once.
-SIGNAL_TRIES = 3
 REPEATS_AT_ONCE = 500
 # The journal of placements is written anew after so many.
 JOURNAL_AFTER = 50_000
@@ -56,7 +51,8 @@ class Placing:
         self._placed = dict(placed)
         self._start_timeout_us = start_timeout_us
         self._due: dict[Key, int] = {}
-        self._signals: dict[str, tuple[Key, SignalProcess, int, int]] = {}
+        self._full: dict[Key, None] = {}
+        self._freed = False
         self._journaled = 0
         self._doubts = 0
 
@@ -104,26 +100,11 @@ class Placing:
         )
         return [self._book.tell(attempt, command)]
 
-    def signal(self, message: SignalAttempt, now_us: int) -> list[Post]:
-        """Signal a process, once."""
-        key = (message.run_id, message.attempt)
-        attempt = self._book.attempts.get(key)
-        if attempt is None or attempt.phase is not Phase.RUNNING or not attempt.agent_id:
-            return []
-        command = SignalProcess(
-            epoch=self._book.epoch,
-            run_id=message.run_id,
-            attempt=message.attempt,
-            signal=message.signal,
-            command_id=message.command_id,
-        )
-        self._signals[message.command_id] = (key, command, now_us + REPEAT_US, SIGNAL_TRIES - 1)
-        return [self._book.tell(attempt, command)]
-
     def over(self, key: Key) -> None:
         """The end of an attempt is on record."""
         self._due.pop(key, None)
         self._placed.pop(key, None)
+        self._freed = bool(self._full)
 
     def keep_only(self, live: set[Key]) -> list[Post]:
         """The ledger has named all live runs: what else was under way here is so no more."""
@@ -228,7 +209,7 @@ class Placing:
 
     def settle(self, now_us: int) -> list[Post]:
         """Repeat what has no answer."""
-        posts: list[Post] = []
+        posts: list[Post] = self._fill(now_us) if self._freed else []
         late = []
         for key, at_us in self._due.items():
             # A clock that was set back must not silence the repeats.
@@ -247,14 +228,11 @@ class Placing:
                 posts += self._ask(attempt, now_us)
             elif attempt.stopping:
                 posts += self.stop(key, now_us, kill=False)
-        return posts + self._signal_again(now_us)
+        return posts
 
     def wakes_at(self) -> int | None:
         """Return when `settle` has something to do."""
-        return earliest(
-            min(self._due.values(), default=None),
-            min((again_us for _, _, again_us, _ in self._signals.values()), default=None),
-        )
+        return min(self._due.values(), default=None)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -263,14 +241,10 @@ class Placing:
         posts: list[Post] = []
         agent_id = self._placed.get(attempt.key)
         if agent_id is None:
-            # The journal may be lost with its host, and an agent have the attempt nevertheless.
-            agents = self._book.agents
-            agent = agents.that_has(attempt.key) or agents.choose(attempt.program.group_id)
+            agent = self._book.free_agent(attempt)
             if agent is None:
-                if now_us >= attempt.wait_until_us:
-                    return [self._error(attempt, now_us, _no_agent(attempt))]
-                self._again(attempt.key, min(now_us + RETRY_US, attempt.wait_until_us))
-                return []
+                return self._wait(attempt, now_us)
+            self._full.pop(attempt.key, None)
             agent_id = self._placed[attempt.key] = agent.agent_id
             run_id, number = attempt.key
             placed = Placed(run_id=run_id, attempt=number, agent_id=agent_id)
@@ -281,6 +255,41 @@ class Placing:
         self._book.give(attempt, agent_id, now_us)
         attempt.phase = Phase.ASKED
         return posts + self._ask(attempt, now_us)
+
+    def _wait(self, attempt: Attempt, now_us: int) -> list[Post]:
+        """Wait for an agent, or for a slot of one; an error when it has taken too long."""
+        group_id = attempt.program.group_id
+        full = self._book.is_full(group_id)
+        # With agents there, a run waits for its turn; only a start timeout bounds that.
+        bounded = not full or self._start_timeout_us > 0
+        if bounded and now_us >= attempt.wait_until_us:
+            self._full.pop(attempt.key, None)
+            sentence = _no_slot(attempt) if full else _no_agent(attempt)
+            return [self._error(attempt, now_us, sentence)]
+        until_us = attempt.wait_until_us if bounded else now_us + RETRY_US
+        self._again(attempt.key, min(now_us + RETRY_US, until_us))
+        if not full or attempt.key in self._full:
+            return []
+        self._full[attempt.key] = None
+        run_id, number = attempt.key
+        note = f"waits for a free slot in group {group_id}"
+        return [Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, note=note))]
+
+    def _fill(self, now_us: int) -> list[Post]:
+        """A slot is free: give it to who has waited longest for one of its group."""
+        self._freed = False
+        posts: list[Post] = []
+        tried: set[str] = set()
+        for key in list(self._full):
+            attempt = self._book.attempts.get(key)
+            if attempt is None or attempt.phase is not Phase.PLACING:
+                del self._full[key]
+            elif attempt.program.group_id not in tried:
+                if self._book.free_agent(attempt) is None:
+                    tried.add(attempt.program.group_id)
+                else:
+                    posts += self._place(attempt, now_us)
+        return posts
 
     def _ask(self, attempt: Attempt, now_us: int) -> list[Post]:
         """Command the start, if its agent is there; again until it answers."""
@@ -329,19 +338,6 @@ class Placing:
         ]
         return Post(PLACEMENTS, KeepPlaced(placed=placed))
 
-    def _signal_again(self, now_us: int) -> list[Post]:
-        posts = []
-        for command_id, (key, command, again_us, tries) in list(self._signals.items()):
-            if again_us > now_us:
-                continue
-            attempt = self._book.attempts.get(key)
-            if attempt is None or attempt.phase is not Phase.RUNNING or not tries:
-                del self._signals[command_id]
-                continue
-            self._signals[command_id] = (key, command, now_us + REPEAT_US, tries - 1)
-            posts.append(self._book.tell(attempt, command))
-        return posts
-
 
 def _running(attempt: Attempt, meta: dict[str, object] | None = None) -> AttemptStarted:
     """Return the report that a process runs."""
@@ -369,6 +365,11 @@ def _not_there(attempt: Attempt, now_us: int) -> ProcessLost:
         at_us=now_us,
         sentence=f"lost: agent {attempt.agent_id} has no record of the process",
     )
+
+
+def _no_slot(attempt: Attempt) -> str:
+    group = attempt.program.group_id
+    return f"start failed: {attempt.key[0]}: no free slot in group: {group}"
 
 
 def _no_agent(attempt: Attempt) -> str:

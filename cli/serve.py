@@ -97,6 +97,8 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         acting=settings.acting,
         job_watch=settings.job_watch,
         start_timeout_us=settings.agents.start_timeout_us,
+        choices=settings.agents.choices,
+        aliases=settings.agents.aliases,
     )
     return ServerTerms(
         roles=roles,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from ..jobs.actions import Action
@@ -120,6 +122,16 @@ class Recorded(FromLedger, frozen=True, kw_only=True, tag="Recorded"):
     ended: bool
 
 
+class ClaimKnown(FromLedger, frozen=True, kw_only=True, tag="ClaimKnown"):
+    """Answer to `AskClaim`: `theirs`, and its end is wanted; `over`, it was the agent's, and its
+    end is on record; `foreign`, nothing of it is to be believed."""
+
+    run_id: str
+    attempt: int
+    agent_id: str
+    verdict: Literal["theirs", "over", "foreign"]
+
+
 class AgentsInForce(FromLedger, frozen=True, kw_only=True, tag="AgentsInForce"):
     """The whole registry of agents as of `seq`, and the tokens nobody has used yet. Sent again
     until `AgentsTaken` names that seq."""
@@ -173,6 +185,7 @@ AnyFromLedger = (
     | SignalAttempt
     | Recorded
     | AgentsInForce
+    | ClaimKnown
     | ActOn
     | Done
     | Refused

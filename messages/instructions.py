@@ -237,6 +237,15 @@ class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
     note: str = ""
 
 
+class AskClaim(ToLedger, frozen=True, kw_only=True, tag="AskClaim"):
+    """An agent of another host speaks of an attempt that the runner does not know: is it the
+    agent's? Answered by `ClaimKnown`."""
+
+    run_id: str
+    attempt: int
+    agent_id: str
+
+
 class AgentsTaken(ToLedger, frozen=True, kw_only=True, tag="AgentsTaken"):
     """The runner goes by the registry of agents as of that seq (see `AgentsInForce`)."""
 
@@ -298,6 +307,7 @@ AnyToLedger = (
     | AttemptEnded
     | AttemptUpdated
     | AgentsTaken
+    | AskClaim
     | ActionSettled
     | ActionTried
     | CheckReport

@@ -1,0 +1,91 @@
+"""What an agent of another host says of an attempt that nobody here knows: first ask the ledger.
+
+Part of the runner's core. Such an agent is believed about attempts that were given to it, and about
+no others: else it could end, or write the output of, any run whose id it guesses.
+"""
+
+from __future__ import annotations
+
+from ..jobs.states import State
+from ..messages.agents import OutputChunk, ProcessEnded, ProcessLost
+from ..messages.commands import ClaimKnown
+from ..messages.instructions import AskClaim
+from ..messages.post import LEDGER, Post
+from .requests import OpenRequests
+from .runner_agents import Agent
+from .runner_book import Book, Key
+from .runner_ends import Ends
+
+Claimed = OutputChunk | ProcessEnded | ProcessLost
+
+# Claims in doubt at one time; agents say them again.
+DOUBTS_AT_MOST = 1_000
+# Claims that are known to be none of an agent's, so that the ledger is not asked again and again.
+FOREIGN_AT_MOST = 10_000
+FOREIGN_US = 60_000_000
+
+
+class Claims:
+    """See the module. `foreign` counts what agents said of attempts that were not theirs."""
+
+    def __init__(self, book: Book, ends: Ends) -> None:
+        self.foreign = 0
+        self._book = book
+        self._ends = ends
+        self._asking = OpenRequests()
+        self._said: dict[tuple[str, Key], Claimed] = {}
+        self._foreign: dict[tuple[str, Key], int] = {}
+
+    def doubts(self, agent: Agent, message: object) -> bool:
+        """Return whether the ledger must be asked before the message is taken."""
+        if not isinstance(message, Claimed) or not self._book.agents.is_keyed(agent.agent_id):
+            return False
+        key = (message.run_id, message.attempt)
+        if key in self._book.attempts:
+            return False
+        # The end of a run that was lost may still come, from the agent that had it.
+        return self._book.over.get(key, State.LOST) is State.LOST
+
+    def ask(self, agent: Agent, message: Claimed, now_us: int) -> list[Post]:
+        """Ask whose attempt it is; what is said of it meanwhile is said again."""
+        claim = (agent.agent_id, (message.run_id, message.attempt))
+        if self._foreign.get(claim, 0) > now_us:
+            self.foreign += 1
+            return []
+        if claim in self._said or len(self._said) >= DOUBTS_AT_MOST:
+            return []
+        self._said[claim] = message
+        question = AskClaim(run_id=message.run_id, attempt=message.attempt, agent_id=agent.agent_id)
+        return [self._asking.send(claim, Post(LEDGER, question), now_us)]
+
+    def known(self, sender: str, message: ClaimKnown, now_us: int) -> list[Post]:
+        """The ledger says whose it is."""
+        key = (message.run_id, message.attempt)
+        claim = (message.agent_id, key)
+        self._asking.answered(claim)
+        said = self._said.pop(claim, None)
+        agent = self._book.agents.by_id.get(message.agent_id)
+        if said is None or agent is None:
+            return []
+        if message.verdict == "theirs":
+            if key not in self._book.attempts:
+                self._book.stranger(agent, key, now_us)
+            if isinstance(said, OutputChunk):
+                return self._ends.chunk(agent, said, now_us)
+            return self._ends.ended(agent, said, now_us)
+        if message.verdict == "over":
+            agent.sent += 1
+            return [Post(agent.address, self._book.forget_command(key))]
+        self.foreign += 1
+        if len(self._foreign) >= FOREIGN_AT_MOST:
+            self._foreign.clear()
+        self._foreign[claim] = now_us + FOREIGN_US
+        return []
+
+    def settle(self, now_us: int) -> list[Post]:
+        """Ask again where there is no answer."""
+        return self._asking.repeat(now_us)
+
+    def wakes_at(self) -> int | None:
+        """Return when `settle` has something to do."""
+        return self._asking.wakes_at()
