@@ -270,7 +270,7 @@ def run_command(cond: BoundCommandCheck, cancel: Cancel) -> Found:
 def query(cond: BoundSqlCheck, databases: Mapping[str, str], cancel: Cancel) -> Found:
     """Ask a query of a database that is opened to be read only."""
     shown = cond.database
-    path = databases.get(shown, shown).removeprefix("sqlite://")
+    path = databases.get(shown, shown).removeprefix("sqlite:///")
     address = f"file:{urllib.parse.quote(path)}?mode=ro"
     try:
         connection = sqlite3.connect(

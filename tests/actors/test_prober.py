@@ -49,7 +49,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path):
-    rules = ConditionRules(allow=POLLED_KINDS, databases={"main": f"sqlite://{tmp_path}/a.db"})
+    rules = ConditionRules(allow=POLLED_KINDS, databases={"main": f"sqlite:///{tmp_path}/a.db"})
     bench = Bench(rules)
     yield bench
     bench.prober.close()
