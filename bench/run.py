@@ -1,8 +1,9 @@
 """Run the benchmarks, or some (`make bench ONLY=P1,P2`), and print the median of each figure.
 
-A benchmark is a script `pN_what.py` or `cN_what.py` beside this one that prints lines
-`name value unit` and starts its own server. Its lines are shown on the error stream as they come;
-only the medians go to the output.
+A benchmark is a script beside this one, named after a promise (`p6_latency.py`, `c3_waiting.py`),
+that prints lines `name value unit` and starts its own server, if it needs one. Its lines are shown
+on the error stream as they come; only the medians go to the output.
+
 `ONLY=limits` prints what this machine can do at all.
 """
 
@@ -20,16 +21,16 @@ from figures import emit, medians, parse
 HERE = Path(__file__).parent
 RUNS = 3
 # These take their own median, or many samples, within one run.
-ONCE = {"C3", "P6", "P9", "P12"}
+ONCE = {"C3", "J11", "P6", "P9", "P12"}
 # A script may measure more than the promise it is named after.
-ALSO = {"P10": "P9", "P13": "P12"}
+ALSO = {"J12": "J11", "P10": "P9", "P13": "P12", "T6": "J11"}
 
 
 def scripts() -> dict[str, Path]:
     """Return the benchmarks by id, in order of their numbers."""
     found = {}
-    for path in HERE.glob("[cp]*_*.py"):
-        match = re.fullmatch(r"([cp])(\d+)_\w+", path.stem)
+    for path in HERE.glob("[a-z]*_*.py"):
+        match = re.fullmatch(r"([a-z])(\d+)_\w+", path.stem)
         if match:
             found[match[1].upper(), int(match[2])] = path
     return {f"{letter}{number}": found[letter, number] for letter, number in sorted(found)}

@@ -18,6 +18,7 @@ from .forecast import Nominal, nominal_runs
 from .job import Job
 from .parse import job_to_data
 from .run import Run, args_key
+from .schedules import count_fires
 from .times import DAY_S, SECOND_US
 
 DAY_US = DAY_S * SECOND_US
@@ -184,6 +185,10 @@ def _compare(
     calendars: Mapping[str, Calendar],
 ) -> tuple[JobChange, list[RunChange]]:
     """Return what becomes of one job and of its runs."""
+    if old is not None and new is not None and _timetable(old) == _timetable(new):
+        kept, more = _count(new, from_us, to_us, calendars)
+        parts = _parts(old, new)
+        return JobChange(job_id=job_id, what="changed", parts=parts, kept=kept, more=more), []
     olds, more_olds = _runs(old, from_us, to_us, calendars)
     news, more_news = _runs(new, from_us, to_us, calendars)
     if more_olds or more_news:
@@ -224,6 +229,29 @@ def _runs(
     found.sort(key=lambda run: run.at_us)
     runs = {(run.at_us, args_key(run.args)): run for run in found[:RUNS_A_JOB]}
     return runs, len(found) > RUNS_A_JOB
+
+
+def _timetable(job: Job) -> tuple[object, ...]:
+    """Return all of a job that its nominal runs depend on."""
+    return job.schedules, job.params, job.param_specs
+
+
+def _count(
+    job: Job, from_us: int, to_us: int, calendars: Mapping[str, Calendar]
+) -> tuple[int, bool]:
+    """Return how many runs a job has, of those that are looked at, and whether there are more."""
+    if len(job.schedules) != 1:
+        runs, more = _runs(job, from_us, to_us, calendars)
+        return len(runs), more
+    # The times of one schedule are all different: the args need not be made.
+    [schedule] = job.schedules
+    try:
+        count = 0
+        if schedule.enabled:
+            count = count_fires(schedule, from_us, to_us, calendars, RUNS_A_JOB + 1)
+    except UserError:
+        return 0, False  # As above.
+    return min(count, RUNS_A_JOB), count > RUNS_A_JOB
 
 
 def _only(job: Job, place: int) -> Job:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
@@ -71,15 +72,21 @@ def fires(
     Raises:
         UserError: the schedule names an unknown zone or calendar, or a bad cron expression.
     """
-    options = options_of(schedule)
     calendar = _calendar_of(schedule, calendars)
-    to_us = min(to_us, LAST_US)
-    if not options.jitter_us:
-        for moment in _moments(schedule, options, calendar, from_us, to_us):
-            yield _fire(schedule, calendar, moment, moment.at_us)
-        return
-    for moment, at_us in _jittered(schedule, options, calendar, from_us, to_us):
+    for moment, at_us in _nominal(schedule, calendar, from_us, to_us):
         yield _fire(schedule, calendar, moment, at_us)
+
+
+def count_fires(
+    schedule: Schedule,
+    from_us: int,
+    to_us: int,
+    calendars: Mapping[str, Calendar],
+    most: int,
+) -> int:
+    """Return how many runs `fires` would yield, `most` if there are more: no args are made."""
+    calendar = _calendar_of(schedule, calendars)
+    return sum(1 for _ in islice(_nominal(schedule, calendar, from_us, to_us), most))
 
 
 def next_fire(
@@ -113,6 +120,19 @@ def fingerprint(schedule: Schedule, calendars: Mapping[str, Calendar] = NO_CALEN
 
 
 # --- inside -------------------------------------------------------------------------------------
+
+
+def _nominal(
+    schedule: Schedule, calendar: Calendar | None, from_us: int, to_us: int
+) -> Iterator[tuple[Moment, int]]:
+    """Yield the moments of `fires`, each with its instant after jitter."""
+    options = options_of(schedule)
+    to_us = min(to_us, LAST_US)
+    if options.jitter_us:
+        yield from _jittered(schedule, options, calendar, from_us, to_us)
+        return
+    for moment in _moments(schedule, options, calendar, from_us, to_us):
+        yield moment, moment.at_us
 
 
 def _calendar_of(schedule: Schedule, calendars: Mapping[str, Calendar]) -> Calendar | None:
@@ -278,6 +298,7 @@ __all__ = [
     "Stop",
     "StopAfter",
     "StopAt",
+    "count_fires",
     "fingerprint",
     "fires",
     "next_fire",
