@@ -84,7 +84,7 @@ setup(
     include_package_data=False,
     package_data={
         # The demo's jobs travel with the package: `callsheet demo` runs from a wheel too.
-        "callsheet": ["py.typed", "examples/jobs/**/*"],
+        "callsheet": ["py.typed", "examples/jobs/**/*", "examples/calendars/*"],
         "callsheet.store": ["migrations/*.sql"],
         "callsheet.conf": ["*.yaml", "*.json"],
         "callsheet.webui": ["static/**/*"],

@@ -1,28 +1,8 @@
-"""A folder checked as a whole: the places of what is wrong, and the examples that are shipped."""
-
-from pathlib import Path
+"""A folder checked as a whole: the places of what is wrong."""
 
 from callsheet.conf.check import check_folder
-from callsheet.conf.folder import load_folder
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "jobs"
 NOW_US = 1_790_000_000_000_000
-
-
-def test_the_examples_have_no_problems():
-    assert [problem.text for problem in check_folder(EXAMPLES, NOW_US)] == []
-
-
-def test_the_examples_show_something_of_everything():
-    jobs = load_folder(EXAMPLES).jobs.values()
-    assert len(jobs) >= 12
-    assert all(job.metadata.get("description") and job.labels for job in jobs)
-    kinds = {type(schedule).__name__ for job in jobs for schedule in job.schedules}
-    assert kinds >= {"Interval", "Daily", "Cron", "Explicit"}
-    kinds = {type(cond).__name__ for job in jobs for cond in job.conditions}
-    assert kinds >= {"Dependency", "MaxRunning", "SkipDuplicate"}
-    assert any(job.actions for job in jobs)
-    assert any(job.params and not job.schedules for job in jobs)
 
 
 def test_problems_between_jobs_have_the_place_of_their_part(tmp_path):
