@@ -17,6 +17,7 @@ from ..conf.folder import FileProblem, FolderCache, LoadedFolder, load_folder
 from ..conf.folder_cache import CACHE_FORMAT
 from ..conf.git_head import head_commit
 from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
+from ..jobs import registry
 from ..jobs.actions import Action
 from ..jobs.calendars import Calendar
 from ..jobs.condition_rules import ConditionRules
@@ -119,7 +120,8 @@ class FolderOnDisk:
     def _digest(self, folder: LoadedFolder, calendars: LoadedCalendars) -> str:
         """Return the name of a set of jobs with the calendars they may use."""
         hashes = sorted(folder.hashes.items())
-        known = (CACHE_FORMAT, self._rules, self._templates, hashes, calendars.days)
+        settings = (self._rules, self._templates, registry.known())
+        known = (CACHE_FORMAT, settings, hashes, calendars.days)
         return hashlib.sha256(repr(known).encode()).hexdigest()
 
 

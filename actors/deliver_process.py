@@ -15,6 +15,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from . import clock
@@ -27,8 +29,14 @@ TAIL_BYTES = 2**12
 ANSWER_BYTES = 4 * 2**20
 SAID_CHARACTERS = 200
 
+Undoing = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
 _living: set[int] = set()
 _lock = threading.Lock()
+
+
+def _never_undone(_undo: Callable[[], None]) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
 
 def run_command(argv: list[str], env: dict[str, str], timeout_s: float) -> None:
@@ -50,17 +58,20 @@ def run_command(argv: list[str], env: dict[str, str], timeout_s: float) -> None:
         raise NotDelivered(sentence)
 
 
-def ask_child(module: str, question: Any, timeout_s: float) -> Any:
+def ask_child(
+    module: str, question: Any, timeout_s: float, undoing: Undoing = _never_undone
+) -> Any:
     """Start a module of this package as a program, hand it a question, return its answer.
 
     Both are JSON, on its standard input and output, so that no secret is among its arguments.
+    `undoing` is given what kills it, to be called by another thread while it runs.
 
     Raises:
         NotDelivered: it took too long, or died.
     """
     argv = [sys.executable, "-m", f"{__package__}.{module}"]
     data = json.dumps(question).encode()
-    status, out = _run(argv, dict(os.environ), data, timeout_s, ANSWER_BYTES)
+    status, out = _run(argv, dict(os.environ), data, timeout_s, ANSWER_BYTES, undoing)
     if status is None:
         raise NotDelivered(f"{module}: took longer than {timeout_s:g} s")
     try:
@@ -77,7 +88,12 @@ def kill_all() -> None:
 
 
 def _run(
-    argv: list[str], env: dict[str, str], data: bytes, timeout_s: float, keep_bytes: int
+    argv: list[str],
+    env: dict[str, str],
+    data: bytes,
+    timeout_s: float,
+    keep_bytes: int,
+    undoing: Undoing = _never_undone,
 ) -> tuple[int | None, bytes]:
     """Run a program; return its status (None: killed at its limit) and the end of its output."""
     # A file in memory: nobody waits for a program to read what it is given.
@@ -102,7 +118,7 @@ def _run(
     with _lock:
         _living.add(process.pid)
     try:
-        with process:
+        with process, undoing(lambda: _kill(process.pid)):
             return _attend(process, clock.monotonic_s() + timeout_s, keep_bytes)
     finally:
         with _lock:

@@ -11,11 +11,13 @@ import logging
 from collections.abc import Mapping
 
 from ..conf.action_settings import ActionSettings
-from ..jobs.action_texts import environment, facts, fill_plain, filled, texts_of
+from ..jobs import registry
+from ..jobs.action_texts import document, environment, facts, fill_plain, filled, texts_of
 from ..jobs.actions import (
     Action,
     CommandAction,
     EmailAction,
+    ExtensionAction,
     NotifyAction,
     ScheduleAction,
     WebhookAction,
@@ -76,10 +78,14 @@ class Deliveries:
                 message = _command(done, item)
             case NotifyAction():
                 message = self._notify(done)
+            case ExtensionAction():
+                message = _extension(done, item)
         log.info("action %s: %s", item.action_id, message)
         return Delivered(action_id=item.action_id, message=message)
 
     def _check_allowed(self, item: OutboxItem) -> None:
+        if isinstance(item.action, ExtensionAction):
+            return  # That the settings name its type is what allows it.
         kind = type(item.action).__struct_config__.tag
         if kind not in self._settings.allow:
             sentence = f"{kind} actions are not allowed: expected {kind} in actions.allow"
@@ -156,3 +162,15 @@ def _command(action: CommandAction, item: OutboxItem) -> str:
     timeout_us = COMMAND_US if action.timeout_us is None else action.timeout_us
     run_command(argv, env, timeout_us / 1e6)
     return f"ran {action.command or argv[0]}"
+
+
+def _extension(action: ExtensionAction, item: OutboxItem) -> str:
+    """Have a type of the settings' extensions do its work, in a process of its own."""
+    kind = registry.kind_of("action", action.name)
+    event = document(item.run, item.action_id, item.at_us, item.deadline)
+    question = {"target": kind.target, "data": action.data, "event": event}
+    timeout_us = COMMAND_US if action.timeout_us is None else action.timeout_us
+    answer = ask_child("extension_child", question, timeout_us / 1e6)
+    if "error" in answer:
+        raise NotDelivered(f"{kind.words}: {answer['error']}", final=answer["final"])
+    return f"{action.name}: {answer['message']}"

@@ -41,6 +41,9 @@ RUNS_A_BATCH = 500
 BATCHES_OPEN = 4
 RUNS_BINDING = 1_000
 BATCH_BYTES = 2**20
+# A schedule that cannot be computed is tried again after this time: the code of an extension's type
+# may only have been too slow.
+AGAIN_US = 60_000_000
 
 Key = tuple[str, str]
 
@@ -269,8 +272,9 @@ class Planner:
                 some = with_witness(some, plan.schedule, self._since_us, self.window)
         except UserError as error:
             self.stuck[plan.key] = str(error)
-            plan.look_us = None
+            self._look_at(plan, now_us + AGAIN_US)
             return 0
+        self.stuck.pop(plan.key, None)
         plan.look_us = some.look_us
         if not some.writes:
             if some.look_us is not None:

@@ -21,14 +21,18 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 
+from ..jobs import registry
 from ..jobs.polled import (
     BoundCommandCheck,
+    BoundExtensionCheck,
     BoundFileCheck,
     BoundHttpCheck,
     BoundPolled,
     BoundSqlCheck,
 )
 from . import clock
+from .deliver_limits import NotDelivered
+from .deliver_process import ask_child
 
 Found = tuple[bool, str]
 
@@ -87,6 +91,8 @@ def look(cond: BoundPolled, databases: Mapping[str, str], cancel: Cancel) -> Fou
             return run_command(cond, cancel)
         case BoundSqlCheck():
             return query(cond, databases, cancel)
+        case BoundExtensionCheck():
+            return ask_extension(cond, cancel)
 
 
 # --- file ---------------------------------------------------------------------------------------
@@ -295,3 +301,19 @@ def _may_only_read(action: int, *_names: str | None) -> int:
     reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION)
     allowed = (*reading, sqlite3.SQLITE_RECURSIVE)
     return sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY
+
+
+# --- extension ----------------------------------------------------------------------------------
+
+
+def ask_extension(cond: BoundExtensionCheck, cancel: Cancel) -> Found:
+    """Have a type of the settings' extensions make its check, in a process of its own."""
+    kind = registry.kind_of("condition", cond.name)
+    question = {"target": kind.target, "data": cond.data}
+    try:
+        answer = ask_child("extension_child", question, cancel.left_s(), cancel.undoing)
+    except NotDelivered:
+        return False, f"{kind.words}: no answer within {cond.timeout_us / 1e6:g} s"
+    if "error" in answer:
+        return False, f"{kind.words}: {answer['error']}"
+    return answer["met"], f"{kind.words}: {answer['reason']}"

@@ -11,6 +11,7 @@ from ..jobs.actions import (
     Action,
     CommandAction,
     EmailAction,
+    ExtensionAction,
     NotifyAction,
     ScheduleAction,
     WebhookAction,
@@ -36,6 +37,8 @@ def target_of(item: OutboxItem) -> Target:
             return "command", item.run.job_id
         case NotifyAction():
             return "notify", action.service
+        case ExtensionAction():
+            return "extension", action.name
         case ScheduleAction():
             return "schedule", item.run.job_id
 

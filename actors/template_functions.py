@@ -6,7 +6,6 @@ names come from settings alone, never from a job.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from ..conf.template_settings import TemplateSettings
 from ..jobs.errors import UserError
 from ..jobs.templates import use
+from .extensions import imported
 
 
 def load_templates(settings: TemplateSettings) -> None:
@@ -33,14 +33,10 @@ def _found(what: str, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]
 
 def _imported(setting: str, told: str) -> Callable[..., Any]:
     """Return what a `module:function` leads to."""
-    module, _, attributes = told.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-        for attribute in attributes.split("."):
-            found = getattr(found, attribute)
-    except Exception as error:  # noqa: BLE001 - importing runs other people's code
-        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise UserError(f"{setting}: {told} cannot be imported: {why}") from None
+        found = imported(told)
+    except UserError as error:
+        raise UserError(f"{setting}: {error}") from None
     if not callable(found):
         raise UserError(f"{setting}: {told} is a {type(found).__name__}: expected a function")
     return found  # type: ignore[no-any-return]

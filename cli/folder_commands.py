@@ -122,8 +122,11 @@ def print_changes(found: dict[str, list[str]]) -> None:
 
 
 @click.command()
-def schema() -> None:
+@click.option("--config", type=click.Path(path_type=Path), help="Settings with extensions.")
+def schema(config: Path | None) -> None:
     """Print the JSON Schema of job files, for editors."""
     from ..jobs.job_schema import schema_text
+    from .offline import read_settings
 
+    read_settings(config)
     click.echo(schema_text(), nl=False)

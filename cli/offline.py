@@ -49,8 +49,15 @@ def now_us() -> int:
 
 
 def read_settings(config: Path | None) -> Settings | None:
-    """Return the settings of a file, None when none is named."""
-    return None if config is None else load_settings(config)
+    """Return the settings of a file, None when none is named; from now on this process knows the
+    types of their extensions."""
+    if config is None:
+        return None
+    from ..actors.extensions import load_extensions
+
+    settings = load_settings(config)
+    load_extensions(settings.extensions)
+    return settings
 
 
 def read_folder(folder: Path, config: Path | None = None) -> Folder:

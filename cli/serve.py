@@ -20,6 +20,7 @@ import pykka
 import zmq
 
 from ..actors import clock
+from ..actors.extensions import load_extensions
 from ..actors.limits import limit_memory
 from ..actors.link import Link
 from ..actors.play import play
@@ -67,6 +68,10 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 def serve(settings: Settings, *, inline: bool = False) -> int:
     """Run a server by its settings until it is told to stop; see `run_server`."""
+    try:
+        load_extensions(settings.extensions)
+    except UserError as error:
+        return _refuse(str(error), 1)
     return run_server(terms_of(settings, clock.now_us()), inline=inline)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from ..jobs import registry
 from ..jobs.calendar_days import CalendarDays, calendars_by_name, days_of, pack_days
 from ..jobs.calendar_rules import ORIGIN, Days, Holidays, read_rule
 from ..jobs.calendars import (
@@ -94,7 +95,8 @@ class _Loader:
     def __init__(self, folder: str | None) -> None:
         self._folder = folder
         self.files: dict[str, str] = {}
-        self.found: dict[str, CalendarDays] = {}
+        # Those of extensions are worked out already.
+        self.found = {days.name: days for days in registry.calendars()}
         self.problems: list[FileProblem] = []
         self._begun: list[str] = []
         self._bad: set[str] = set()
@@ -116,6 +118,8 @@ class _Loader:
             path = os.path.join(folder, file)
             if name in ("all", "none", "all days", "no days") or parse_weekdays(name) is not None:
                 self._say(path, f"calendar {name}: the name has a meaning of its own")
+            elif name in self.found:
+                self._say(path, f"calendar {name}: comes from the settings' extensions too")
             elif name in self.files:
                 self._say(path, f"calendar {name}: comes twice: expected .cal or .yaml, not both")
             elif len(self.files) == MOST_CALENDARS:
@@ -137,7 +141,7 @@ class _Loader:
         Raises:
             UserError: there is none, it has mistakes, or it is made of itself.
         """
-        if name not in self.files and name not in BUILT_IN:
+        if name not in self.files and name not in BUILT_IN and name not in self.found:
             raise NoSuchCalendar(name)
         if name in self._begun:
             circle = " → ".join([*self._begun[self._begun.index(name) :], name])

@@ -29,6 +29,7 @@ from .action_settings import ActionSettings, read_action_settings
 from .agent_settings import AgentSettings, take_agents
 from .apsis_settings import check_apsis_keys, unknown_keys
 from .condition_settings import ConditionSettings, take_conditions
+from .extension_settings import Extension, take_extensions
 from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
 from .yaml_reader import Document, YamlError, read_yaml
 
@@ -116,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     conditions: ConditionSettings = ConditionSettings()
     templates: TemplateSettings = NO_TEMPLATES
     agents: AgentSettings = AgentSettings()
+    extensions: tuple[Extension, ...] = ()
 
 
 def load_settings(
@@ -223,6 +225,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     job_watch = fields.take("job_watch", _watch, "off")
     templates = take_templates(fields, base)
     agents = take_agents(fields)
+    extensions = take_extensions(fields)
     _told(fields.at)
     if runs.lookback_us is None:
         runs = RunsSettings(lookback_us=old_lookback_us)
@@ -243,6 +246,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         conditions=conditions,
         templates=templates,
         agents=agents,
+        extensions=extensions,
     )
 
 

@@ -63,12 +63,13 @@ def _named(value: Any, at: At, taken: frozenset[str]) -> dict[str, str]:
             at.fail(f"{shown(name)}: expected a name like business_day", key=name)
         elif name in taken:
             at.fail(f"{name}: expected a name that templates do not have already", key=name)
-    found = {name: fields.take(name, _import_path) for name in value}
+    found = {name: fields.take(name, import_path) for name in value}
     fields.finish()
     return found
 
 
-def _import_path(value: Any, at: At) -> str:
+def import_path(value: Any, at: At) -> str:
+    """Read where something is to be imported from, `module:name`."""
     told = filled(value, at)
     module, _, function = told.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *function.split("."))):

@@ -16,10 +16,12 @@ from .actions import (
     Action,
     CommandAction,
     EmailAction,
+    ExtensionAction,
     NotifyAction,
     ScheduleAction,
     WebhookAction,
 )
+from .data_texts import with_texts
 from .run import Run
 from .states import api_state
 from .templates import TemplateError, is_template
@@ -132,7 +134,7 @@ def filled(action: Action, fill: Fill) -> Action:
                 action,
                 url=fill(action.url),
                 headers=_values(action.headers, fill),
-                body=_nested(action.body, fill),
+                body=with_texts(action.body, fill),
             )
         case CommandAction():
             return replace(action, argv=tuple(map(fill, action.argv)))
@@ -142,6 +144,8 @@ def filled(action: Action, fill: Fill) -> Action:
                 title=fill(SUBJECT if action.title is None else action.title),
                 body=fill(BODY if action.body is None else action.body),
             )
+        case ExtensionAction():
+            return replace(action, data=with_texts(action.data, fill))
 
 
 def fill_plain(text: str, names: Mapping[str, str]) -> str | None:
@@ -165,13 +169,3 @@ def fill_plain(text: str, names: Mapping[str, str]) -> str | None:
 
 def _values(texts: Mapping[str, str], fill: Fill) -> dict[str, str]:
     return {name: fill(text) for name, text in texts.items()}
-
-
-def _nested(value: Any, fill: Fill) -> Any:
-    if isinstance(value, str):
-        return fill(value)
-    if isinstance(value, Mapping):
-        return {key: _nested(item, fill) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_nested(item, fill) for item in value]
-    return value

@@ -93,7 +93,18 @@ class NotifyAction(Acting, frozen=True, kw_only=True, omit_defaults=True, tag="n
     body: str | None = None
 
 
-Action = ScheduleAction | EmailAction | WebhookAction | CommandAction | NotifyAction
+class ExtensionAction(Acting, frozen=True, kw_only=True, omit_defaults=True, tag="extension"):
+    """Do what a type of the settings' extensions does with its data, whose texts are templates.
+    `timeout_us` None: a minute."""
+
+    name: str
+    data: dict[str, Any]
+    timeout_us: int | None = None
+
+
+Action = (
+    ScheduleAction | EmailAction | WebhookAction | CommandAction | NotifyAction | ExtensionAction
+)
 
 
 def trigger_of(action: Action) -> Trigger:

@@ -45,7 +45,7 @@ from .conditions import (
 )
 from .errors import UserError
 from .job import Job
-from .polled import CommandCheck, FileCheck, HttpCheck, SqlCheck
+from .polled import CommandCheck, ExtensionCheck, FileCheck, HttpCheck, SqlCheck
 from .states import State, reachable_from
 from .times import parse_daytime, parse_time, us_to_local, zone
 from .windows import DAY, listed_days, moment_us
@@ -119,7 +119,7 @@ class ConditionBinder:
                 return BoundNotAfter(at_us=at_us, else_state=cond.else_state)
             case TimeWindow():
                 return self._window(cond)
-            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck():
+            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck() | ExtensionCheck():
                 bound = bind_polled(cond, self._expand)
                 if self._rules is not None:
                     self._rules.check_polled(bound)
@@ -244,7 +244,7 @@ def condition_texts(conditions: Iterable[Condition]) -> Iterator[str]:
                 yield from (moment.time or "", moment.daytime or "", moment.tz or "")
             case TimeWindow():
                 yield from (cond.start, cond.end, cond.tz)
-            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck():
+            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck() | ExtensionCheck():
                 yield from polled_texts(cond)
             case AllOf() | AnyOf():
                 yield from condition_texts(cond.conditions)

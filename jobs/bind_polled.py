@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from . import registry
+from .data_texts import texts_in, with_texts
 from .errors import UserError
 from .parse_polled import SIZE_DIGITS, check_path, check_url
 from .polled import (
     BoundCommandCheck,
+    BoundExtensionCheck,
     BoundFileCheck,
     BoundHttpCheck,
     BoundPolled,
     BoundSqlCheck,
     CommandCheck,
+    ExtensionCheck,
     FileCheck,
     HttpCheck,
     Polled,
@@ -69,6 +73,10 @@ def bind_polled(cond: Polled, expand: Expand) -> BoundPolled:
         case SqlCheck():
             database, query = expand(cond.database), expand(cond.query)
             return BoundSqlCheck(database=database, query=query, **times)
+        case ExtensionCheck():
+            data = with_texts(cond.data, expand)
+            registry.record_of(registry.kind_of("condition", cond.name), data)
+            return BoundExtensionCheck(name=cond.name, data=data, **times)
 
 
 def polled_texts(cond: Polled) -> Iterator[str]:
@@ -84,6 +92,8 @@ def polled_texts(cond: Polled) -> Iterator[str]:
             yield from (*cond.argv, cond.command or "")
         case SqlCheck():
             yield from (cond.database, cond.query)
+        case ExtensionCheck():
+            yield from texts_in(cond.data)
 
 
 def _duration_us(text: str, what: str) -> int:

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from . import registry
 from .actions import Action
 from .bind_conditions import ConditionBinder, condition_texts, needs_calendar
 from .bound_conditions import BoundCondition
 from .calendars import Calendar
 from .condition_rules import ConditionRules
+from .data_texts import texts_in, with_texts
 from .deadlines import due_of
 from .errors import UserError
 from .job import Job
@@ -24,6 +27,7 @@ from .programs import (
     BoundNoOp,
     BoundProcess,
     BoundProgram,
+    ExtensionProgram,
     NoOp,
     Process,
     Shell,
@@ -106,8 +110,8 @@ def propagate_args(
 
 def needs_templates(job: Job) -> bool:
     """Whether binding the job is the binder's: a text of it holds a template, args are to be
-    matched with a pattern, or a calendar is that of a file."""
-    return (
+    matched with a pattern, a calendar is that of a file, or its program's type an extension's."""
+    return isinstance(job.program, ExtensionProgram) or (
         needs_limits(job.param_specs) or needs_calendar(job) or any(map(is_template, _texts(job)))
     )
 
@@ -257,10 +261,29 @@ class _Binder:
                 argv = tuple(map(self.expand, program.argv))
             case Shell():
                 argv = (BASH, "-c", self.expand(program.command))
+            case ExtensionProgram():
+                return self._extension(program, default_timeout)
         return self._process(program, argv, default_timeout)
 
+    def _extension(self, program: ExtensionProgram, default: TimeoutSpec | None) -> BoundProcess:
+        kind = registry.kind_of("program", program.name)
+        record = registry.record_of(kind, with_texts(program.data, self.expand))
+        made = registry.call(kind, lambda: (tuple(record.argv()), dict(record.env())))
+        argv, env = made
+        if not argv or not argv[0] or not all(isinstance(word, str) for word in argv):
+            raise BindingError(
+                f"{kind.words}: argv gave {argv!r}: expected texts, the first filled"
+            )
+        if not all(isinstance(word, str) for word in (*env, *env.values())):
+            raise BindingError(f"{kind.words}: env gave what is no text: expected texts by name")
+        bound = self._process(program, argv, default)
+        return replace(bound, env=env | bound.env)
+
     def _process(
-        self, program: Process | Shell, argv: tuple[str, ...], default: TimeoutSpec | None
+        self,
+        program: Process | Shell | ExtensionProgram,
+        argv: tuple[str, ...],
+        default: TimeoutSpec | None,
     ) -> BoundProcess:
         if any("\0" in word for word in argv):
             raise BindingError("argv: holds a NUL character: expected none")
@@ -300,7 +323,9 @@ def _texts(job: Job) -> Iterable[str]:
             yield from program.argv
         case Shell():
             yield program.command
-    if isinstance(program, Process | Shell):
+        case ExtensionProgram():
+            yield from texts_in(program.data)
+    if not isinstance(program, NoOp):
         stop, timeout = program.stop, program.timeout
         yield from (program.group_id, program.sudo_user or "", program.cwd or "", stop.signal)
         yield stop.grace_period or ""

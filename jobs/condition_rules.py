@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import msgspec
 
+from . import registry
 from .conditions import Condition, Pool
 from .errors import UserError
 from .polled import (
+    BoundExtensionCheck,
     BoundPolled,
     BoundSqlCheck,
     CommandCheck,
+    ExtensionCheck,
     FileCheck,
     HttpCheck,
     Polled,
@@ -41,7 +44,7 @@ class ConditionRules(msgspec.Struct, frozen=True, kw_only=True):
         match cond:
             case Pool() if not is_template(cond.name + cond.weight):
                 self.check_pool(cond.name, int(cond.weight))
-            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck():
+            case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck() | ExtensionCheck():
                 self.check_polled(cond)
 
     def check_pool(self, name: str, weight: int) -> None:
@@ -55,6 +58,10 @@ class ConditionRules(msgspec.Struct, frozen=True, kw_only=True):
 
     def check_polled(self, cond: Polled | BoundPolled) -> None:
         """Raise UserError unless the server may make this check."""
+        if isinstance(cond, ExtensionCheck | BoundExtensionCheck):
+            # That the settings name it is what allows it.
+            registry.kind_of("condition", cond.name)
+            return
         kind = kind_of(cond)
         if kind not in self.allow:
             raise UserError(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from . import registry
 from .errors import UserError
 from .parse import read_job
 from .parse_actions import ACTION_TYPES, read_action
@@ -23,20 +24,31 @@ MISSING = "missing key: "
 
 
 class Part(NamedTuple):
-    """A part of a job that comes in kinds: the kind of each `type`, and the reader of all."""
+    """A part of a job that comes in kinds: its name, the kind of each `type` of our own, and the
+    reader of all."""
 
-    kinds: Mapping[str, str]
+    name: str
+    types: Mapping[str, str]
     read: Callable[[Any, At], Any]
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """The kind of each `type`, those of extensions included."""
+        more = registry.names_of(self.name)
+        return {**self.types, **more} if more else self.types
 
 
 # A new part of job files gets its row here, and its keys their shapes in `schema_shapes.py`. New
 # kinds and keys of these parts need no row: their readers are asked.
 PARTS = {
-    "schedule": Part(SCHEDULE_TYPES, read_schedule),
-    "stop": Part(STOP_TYPES, read_stop),
-    "program": Part(PROGRAM_TYPES, read_program),
-    "condition": Part(CONDITION_TYPES, read_condition),
-    "action": Part(ACTION_TYPES, read_action),
+    part.name: part
+    for part in (
+        Part("schedule", SCHEDULE_TYPES, read_schedule),
+        Part("stop", STOP_TYPES, read_stop),
+        Part("program", PROGRAM_TYPES, read_program),
+        Part("condition", CONDITION_TYPES, read_condition),
+        Part("action", ACTION_TYPES, read_action),
+    )
 }
 
 
@@ -82,9 +94,14 @@ def kind_of(part: str, name: Any) -> str | None:
     return kinds.get(name)
 
 
-@lru_cache(maxsize=256)
 def keys_of(part: str, kind: str) -> Keys:
     """Return the keys of a kind of a part; of what is required only what every variant requires."""
+    return _keys_of(part, kind, registry.known())
+
+
+@lru_cache(maxsize=256)
+def _keys_of(part: str, kind: str, known: tuple[registry.Kind, ...]) -> Keys:
+    del known  # For the cache alone: with other types kinds have other keys.
     taken: dict[str, None] = {}
     ways = []
     for entries in VARIANTS.get((part, kind), ({},)):

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from . import registry
+from .extension_data import shape_of
 from .job_keys import PARTS, job_keys, keys_of, keys_within, name_of
 from .schema_shapes import JOB, PARAM, SHAPES, Shape, any_of, ref, some
 
@@ -20,9 +22,15 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 COMPOSED = {"all": some(ref("condition")), "any": some(ref("condition")), "not": ref("condition")}
 
 
-@lru_cache(maxsize=1)
 def job_schema() -> Shape:
-    """Return the schema of a job file; not to be changed by the caller."""
+    """Return the schema of a job file, with the types of extensions that this process knows; not to
+    be changed by the caller."""
+    return _schema(registry.known())
+
+
+@lru_cache(maxsize=1)
+def _schema(known_types: tuple[registry.Kind, ...]) -> Shape:
+    del known_types  # For the cache alone.
     keys = job_keys()
     known = {
         key: _entry(None, {}, key, JOB.get(key, {}), key in keys.required) for key in keys.taken
@@ -122,7 +130,7 @@ def _kind(part: str, kind: str) -> Shape:
     known: dict[str, Shape] = {"type": {}}
     for key in keys.taken:
         if key != "type":
-            shape = SHAPES[part].get(key, {})
+            shape = _shape(part, kind, key)
             known[key] = _entry(part, data, key, shape, key in keys.required)
     found = {
         "type": "object",
@@ -132,6 +140,14 @@ def _kind(part: str, kind: str) -> Shape:
     }
     ways = [{"required": list(way)} for way in keys.ways]
     return {**found, **any_of(*ways)} if ways else found
+
+
+def _shape(part: str, kind: str, key: str) -> Shape:
+    """Return the shape of a key: that of the part, else that of an extension's type."""
+    if kind in registry.names_of(part):
+        own = shape_of(registry.kind_of(part, kind), key)
+        return dict(own) if own else SHAPES[part].get(key, {})
+    return SHAPES[part].get(key, {})
 
 
 def _entry(

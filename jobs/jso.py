@@ -34,6 +34,7 @@ from .job import Job
 from .params import spec_data
 from .polled import (
     BoundCommandCheck,
+    BoundExtensionCheck,
     BoundFileCheck,
     BoundHttpCheck,
     BoundPolled,
@@ -230,6 +231,10 @@ def condition_jso(cond: Condition | BoundCondition, run: Run | None = None) -> d
             found = {"type": "pool", "name": cond.name, "weight": cond.weight}
         case BoundFileCheck() | BoundHttpCheck() | BoundCommandCheck() | BoundSqlCheck():
             found = _polled(cond)
+        case BoundExtensionCheck():
+            found = _polled(cond)
+            data = found.pop("data")
+            found |= {"type": found.pop("name"), **data}
         case BoundAll() | BoundAny():
             kind = "all" if isinstance(cond, BoundAll) else "any"
             found = {"type": kind, "conditions": [condition_jso(c, run) for c in cond.conditions]}

@@ -28,6 +28,7 @@ from .bound_conditions import (
 )
 from .polled import (
     BoundCommandCheck,
+    BoundExtensionCheck,
     BoundFileCheck,
     BoundHttpCheck,
     BoundPolled,
@@ -87,7 +88,13 @@ def judge(cond: BoundCondition, facts: Facts, now_us: int) -> Verdict:
             return _not_after(cond, now_us)
         case BoundTimeWindow():
             return _window(cond, now_us)
-        case BoundFileCheck() | BoundHttpCheck() | BoundCommandCheck() | BoundSqlCheck():
+        case (
+            BoundFileCheck()
+            | BoundHttpCheck()
+            | BoundCommandCheck()
+            | BoundSqlCheck()
+            | BoundExtensionCheck()
+        ):
             return facts.checked(cond) or Verdict(met=None, reason="is being checked")
         case BoundAll():
             return _all([judge(member, facts, now_us) for member in cond.conditions])

@@ -9,10 +9,12 @@ from typing import Any
 
 from msgspec import UNSET
 
+from . import registry
 from .actions import (
     Action,
     CommandAction,
     EmailAction,
+    ExtensionAction,
     NotifyAction,
     ScheduleAction,
     Trigger,
@@ -20,6 +22,7 @@ from .actions import (
 )
 from .deadlines import KINDS
 from .errors import UserError
+from .extension_data import read_data
 from .parse_conditions import read_job_id, read_state, unique
 from .parse_schedules import read_type
 from .reading import At, Fields, filled, flag, many, shown, text, words
@@ -47,9 +50,12 @@ Common = dict[str, Any]
 def read_action(value: Any, at: At) -> Action:
     """Read an action."""
     fields = Fields(value, at)
-    kind = read_type(fields, ACTION_TYPES, ", ".join(_READERS))
+    kind = read_type(fields, ACTION_TYPES, ", ".join(_READERS), "action")
     common: Common | None = fields.take("if", _if, None)
-    return _READERS[kind](fields, common or {})
+    read = _READERS.get(kind)
+    if read is None:
+        return _extension(fields, kind, common or {})
+    return read(fields, common or {})
 
 
 def read_successor(value: Any, at: At) -> Action:
@@ -160,6 +166,12 @@ def _notify(fields: Fields, common: Common) -> Action:
     body = fields.take("body", text, None)
     fields.finish()
     return NotifyAction(service=service, title=title, body=body, **common)
+
+
+def _extension(fields: Fields, name: str, common: Common) -> Action:
+    timeout_us = fields.take("timeout", _timeout, None)
+    data = read_data(fields, registry.kind_of("action", name))
+    return ExtensionAction(name=name, data=data, timeout_us=timeout_us, **common)
 
 
 _READERS: dict[str, Callable[[Fields, Common], Action]] = {

@@ -21,7 +21,7 @@ from .conditions import (
     TimeWindow,
 )
 from .errors import UserError
-from .parse_polled import read_command, read_file, read_http, read_sql
+from .parse_polled import read_command, read_extension, read_file, read_http, read_sql
 from .parse_programs import has_template
 from .parse_schedules import daytime, duration, instant, read_type, time_zone
 from .reading import At, Fields, Told, filled, flag, is_plain, many, shown, text, whole, words
@@ -73,7 +73,7 @@ def _condition(value: Any, at: At, *, inside: str, depth: int) -> Condition:
     short = [name for name in COMPOSED if name in fields.data]
     if "type" not in fields.data and short:
         return _composed(fields, short[0], short[0], inside, depth)
-    kind = read_type(fields, CONDITION_TYPES, CONDITIONS_KNOWN)
+    kind = read_type(fields, CONDITION_TYPES, CONDITIONS_KNOWN, "condition")
     if kind in COMPOSED:
         return _composed(
             fields, kind, "condition" if kind == "not" else "conditions", inside, depth
@@ -85,7 +85,9 @@ def _condition(value: Any, at: At, *, inside: str, depth: int) -> Condition:
             key="type",
         )
         raise Told
-    return _READERS[kind](fields, fields.take("enabled", _enabled, True))
+    enabled = fields.take("enabled", _enabled, True)
+    read = _READERS.get(kind)
+    return read_extension(fields, enabled, kind) if read is None else read(fields, enabled)
 
 
 def _composed(fields: Fields, kind: str, key: str, inside: str, depth: int) -> Condition:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import registry
 from .errors import UserError
+from .extension_data import read_data
 from .parse_programs import duration_text, has_template
-from .polled import POLL_INTERVAL, TIMEOUT, CommandCheck, FileCheck, HttpCheck, SqlCheck
+from .polled import (
+    POLL_INTERVAL,
+    TIMEOUT,
+    CommandCheck,
+    ExtensionCheck,
+    FileCheck,
+    HttpCheck,
+    SqlCheck,
+)
 from .reading import At, Fields, Told, filled, flag, many, shown, text
 
 METHODS = ("GET", "HEAD", "POST")
@@ -72,6 +82,13 @@ def read_sql(fields: Fields, enabled: bool | str) -> SqlCheck:
     times = _times(fields)
     fields.finish()
     return SqlCheck(database=database, query=query, enabled=enabled, **times)
+
+
+def read_extension(fields: Fields, enabled: bool | str, name: str) -> ExtensionCheck:
+    """Read a condition whose type is an extension's."""
+    times = _times(fields)
+    data = read_data(fields, registry.kind_of("condition", name))
+    return ExtensionCheck(name=name, data=data, enabled=enabled, **times)
 
 
 def _times(fields: Fields) -> dict[str, str]:

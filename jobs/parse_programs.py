@@ -8,9 +8,11 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from . import registry
 from .errors import UserError
+from .extension_data import read_data
 from .parse_schedules import read_type
-from .programs import NoOp, Process, Program, Shell, StopSpec, TimeoutSpec
+from .programs import ExtensionProgram, NoOp, Process, Program, Shell, StopSpec, TimeoutSpec
 from .reading import At, Fields, Told, filled, is_plain, shown, text, word, words
 from .times import parse_duration
 
@@ -48,10 +50,17 @@ def read_program(value: Any, at: At) -> Program:
         raise UserError(f"{shown(value)}: expected a mapping, a command, or a list of arguments")
     fields = Fields(value, at)
     given = value.get("type")
-    if isinstance(given, str) and given not in PROGRAM_TYPES and not given.startswith("apsis."):
-        at.fail(f"unknown program type: {shown(given)}: expected one of {KNOWN}", key="type")
+    ours = registry.names_of("program")
+    known = ", ".join((KNOWN, *dict.fromkeys(ours.values())))
+    if (
+        isinstance(given, str)
+        and given not in PROGRAM_TYPES
+        and given not in ours
+        and not given.startswith("apsis.")
+    ):
+        at.fail(f"unknown program type: {shown(given)}: expected one of {known}", key="type")
         raise Told
-    kind = read_type(fields, PROGRAM_TYPES, KNOWN)
+    kind = read_type(fields, PROGRAM_TYPES, KNOWN, "program")
     if kind == "no-op":
         return _noop(fields)
     common = _common(fields)
@@ -61,6 +70,9 @@ def read_program(value: Any, at: At) -> Program:
         fields.take("host", _host, None)
         user = fields.take("user", word, None)
         common["sudo_user"] = common["sudo_user"] or user
+    if kind in ours.values():
+        data = read_data(fields, registry.kind_of("program", kind))
+        return ExtensionProgram(name=kind, data=data, **common)
     if kind == "process":
         argv = fields.take("argv", _argv)
         fields.finish()

@@ -8,8 +8,10 @@ from typing import Any, cast
 
 from msgspec import UNSET, UnsetType
 
+from . import registry
 from .cron import read_cron
 from .errors import UserError
+from .extension_data import read_data
 from .reading import At, Fields, Reader, Told, filled, flag, many, shown, whole, words
 from .schedule_types import (
     CatchUp,
@@ -18,6 +20,7 @@ from .schedule_types import (
     DailyInterval,
     DayPoint,
     Explicit,
+    ExtensionSchedule,
     Interval,
     Options,
     Schedule,
@@ -50,8 +53,10 @@ STOPS_KNOWN = "duration, daytime"
 LOCAL_TYPES = ("daily", "daily-interval", "cron")
 
 
-def read_type(fields: Fields, types: dict[str, str], known: str) -> str:
+def read_type(fields: Fields, types: dict[str, str], known: str, part: str = "") -> str:
     """Return the short name of the `type` entry; `types` maps aliases and class names to it.
+
+    `part`: that of the job; types which extensions give it are known too.
 
     Raises:
         Told: there is none, or an unknown one.
@@ -66,7 +71,10 @@ def read_type(fields: Fields, types: dict[str, str], known: str) -> str:
     if found is None and given.startswith("apsis."):
         found = types.get(given.rpartition(".")[2])
     if found is None:
-        fields.at.fail(f"bad type: {shown(given)}: expected one of {known}", key="type")
+        found = registry.names_of(part).get(given)
+    if found is None:
+        more = "".join(f", {name}" for name in dict.fromkeys(registry.names_of(part).values()))
+        fields.at.fail(f"bad type: {shown(given)}: expected one of {known}{more}", key="type")
         raise Told
     return found
 
@@ -94,14 +102,15 @@ def read_schedule(value: Any, at: At, jitter_key: str = "") -> Schedule:
 
 def _schedule(value: Any, at: At, stop: Stop | None, jitter_key: str) -> Schedule:
     fields = Fields(value, at)
-    kind = read_type(fields, SCHEDULE_TYPES, ", ".join(_READERS))
+    kind = read_type(fields, SCHEDULE_TYPES, ", ".join(_READERS), "schedule")
     common: dict[str, Any] = {
         "enabled": fields.take("enabled", flag, True),
         "args": fields.take("args", words, {}),
         "stop": stop,
         "options": _options(fields, kind, jitter_key),
     }
-    return _READERS[kind](fields, common)
+    read = _READERS.get(kind)
+    return _extension(fields, kind, common) if read is None else read(fields, common)
 
 
 def _options(fields: Fields, kind: str, jitter_key: str) -> Options | UnsetType:
@@ -175,6 +184,12 @@ def _cron(fields: Fields, common: dict[str, Any]) -> Cron:
     tz = fields.take("tz", time_zone)
     fields.finish()
     return Cron(expression=expression, tz=tz, **common)
+
+
+def _extension(fields: Fields, name: str, common: dict[str, Any]) -> ExtensionSchedule:
+    kind = registry.kind_of("schedule", name)
+    data = read_data(fields, kind, templates=False, shared="tz")
+    return ExtensionSchedule(name=name, data=data, **common)
 
 
 _READERS: dict[str, Callable[[Fields, dict[str, Any]], Schedule]] = {

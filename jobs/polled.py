@@ -6,7 +6,11 @@ same thing share one check. Who makes the checks is `actors/prober.py`, on the s
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+
+from .data_texts import data_hash
 
 # So long a check may take, and so long after one is the next, when the job does not say.
 TIMEOUT = "10"
@@ -67,7 +71,20 @@ class SqlCheck(
     enabled: bool | str = True
 
 
-Polled = FileCheck | HttpCheck | CommandCheck | SqlCheck
+class ExtensionCheck(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type",
+    tag="extension",
+):  # fmt: skip
+    """What a type of the settings' extensions checks holds."""
+
+    name: str
+    data: dict[str, Any]
+    timeout: str = TIMEOUT
+    poll_interval: str = POLL_INTERVAL
+    enabled: bool | str = True
+
+
+Polled = FileCheck | HttpCheck | CommandCheck | SqlCheck | ExtensionCheck
 
 
 # --- bound --------------------------------------------------------------------------------------
@@ -121,7 +138,25 @@ class BoundSqlCheck(
     poll_us: int
 
 
-BoundPolled = BoundFileCheck | BoundHttpCheck | BoundCommandCheck | BoundSqlCheck
+class BoundExtensionCheck(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type",
+    tag="extension",
+):  # fmt: skip
+    """See `ExtensionCheck`."""
+
+    name: str
+    data: dict[str, Any]
+    timeout_us: int
+    poll_us: int
+
+    def __hash__(self) -> int:
+        """Return a hash of what is checked."""
+        return data_hash(self.name, self.data)
+
+
+BoundPolled = (
+    BoundFileCheck | BoundHttpCheck | BoundCommandCheck | BoundSqlCheck | BoundExtensionCheck
+)
 
 
 def kind_of(cond: Polled | BoundPolled) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -61,7 +63,22 @@ class Shell(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar
     umask: str | None = None
 
 
-Program = NoOp | Process | Shell
+class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", tag="extension"):
+    """Run what a type of the settings' extensions makes of its data, as a `Process` is run."""
+
+    name: str
+    data: dict[str, Any]
+    group_id: str = "default"
+    sudo_user: str | None = None
+    stop: StopSpec = StopSpec()
+    timeout: TimeoutSpec | None = None
+    mem_max_gb: float | None = None
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    umask: str | None = None
+
+
+Program = NoOp | Process | Shell | ExtensionProgram
 
 
 # --- bound: every value final -----------------------------------------------------------------

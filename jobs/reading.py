@@ -96,6 +96,11 @@ class Fields:
             at.fail(str(error))
         return None
 
+    @property
+    def taken(self) -> frozenset[str]:
+        """The keys that were asked for so far."""
+        return frozenset(self._taken)
+
     def finish(self) -> None:
         """Refuse what nobody took.
 

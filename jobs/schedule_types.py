@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -125,7 +125,26 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cro
     options: Options | UnsetType = UNSET
 
 
-Schedule = Interval | Daily | DailyInterval | Explicit | Cron
+class ExtensionSchedule(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="extension"
+):
+    """At the instants that a type of the settings' extensions computes of its data."""
+
+    name: str
+    data: dict[str, Any]
+    enabled: bool = True
+    args: dict[str, str] = {}
+    stop: Stop | None = None
+    options: Options | UnsetType = UNSET
+
+    @property
+    def tz(self) -> str | None:
+        """The zone of its local dates: its own, else that of its options; None: UTC."""
+        own = self.data.get("tz")
+        return own if isinstance(own, str) else options_of(self).tz
+
+
+Schedule = Interval | Daily | DailyInterval | Explicit | Cron | ExtensionSchedule
 
 
 def options_of(schedule: Schedule) -> Options:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .data_texts import data_words
 from .schedule_types import (
     NO_OPTIONS,
     Cron,
@@ -9,6 +10,7 @@ from .schedule_types import (
     DailyInterval,
     DayPoint,
     Explicit,
+    ExtensionSchedule,
     Interval,
     Options,
     Schedule,
@@ -55,6 +57,8 @@ def _describe_times(schedule: Schedule) -> str:
             return ", ".join(map(format_time, schedule.times_us))
         case Cron():
             return f"cron {schedule.expression} {schedule.tz}"
+        case ExtensionSchedule():
+            return data_words(schedule.name, schedule.data)
 
 
 def _describe_options(options: Options) -> str:

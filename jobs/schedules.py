@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from .calendars import BeyondCalendar, Calendar, FileCalendar, find_calendar
 from .cron import cron_moments
 from .errors import UserError
+from .extension_moments import extension_moments
 from .instants import (
     Moment,
     daily_interval_moments,
@@ -30,6 +31,7 @@ from .schedule_types import (
     DailyInterval,
     DayPoint,
     Explicit,
+    ExtensionSchedule,
     Fire,
     Interval,
     Options,
@@ -70,7 +72,8 @@ def fires(
     `schedule.args`. What is yielded for a part of a time range is the same whatever the range.
 
     Raises:
-        UserError: the schedule names an unknown zone or calendar, or a bad cron expression.
+        UserError: the schedule names an unknown zone, calendar or type, has a bad cron expression,
+            or the code of its type fails.
     """
     calendar = _calendar_of(schedule, calendars)
     for moment, at_us in _nominal(schedule, calendar, from_us, to_us):
@@ -185,6 +188,8 @@ def _raw(
             return explicit_moments(schedule, from_us)
         case Cron():
             return cron_moments(schedule, from_us, to_us)
+        case ExtensionSchedule():
+            return extension_moments(schedule, from_us, to_us)
 
 
 def _ceiling(at_us: int) -> int:
@@ -261,6 +266,10 @@ def _automatic(schedule: Schedule, calendar: Calendar | None, moment: Moment) ->
             return {"date": str(at.date()), "daytime": at.time().isoformat()}
         case Explicit():
             return {}
+        case ExtensionSchedule():
+            tz = schedule.tz or "UTC"
+            wall = us_to_local(moment.at_us, zone(tz))
+            return {"date": str(wall.date()), "daytime": wall.time().isoformat(), "tz": tz}
     found = {"date": str(moment.day), "tz": schedule.tz}
     if calendar is not None:
         found["calendar"] = calendar.name

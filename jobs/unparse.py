@@ -13,6 +13,7 @@ from .actions import (
     Action,
     CommandAction,
     EmailAction,
+    ExtensionAction,
     NotifyAction,
     ScheduleAction,
     WebhookAction,
@@ -34,14 +35,15 @@ from .conditions import (
     TimeWindow,
 )
 from .deadlines import Deadline
-from .polled import CommandCheck, FileCheck, HttpCheck, SqlCheck
-from .programs import NoOp, Program, Shell, StopSpec
+from .polled import CommandCheck, ExtensionCheck, FileCheck, HttpCheck, SqlCheck
+from .programs import ExtensionProgram, NoOp, Program, Shell, StopSpec
 from .schedule_types import (
     Cron,
     Daily,
     DailyInterval,
     DayPoint,
     Explicit,
+    ExtensionSchedule,
     Interval,
     Options,
     Schedule,
@@ -93,6 +95,8 @@ def start_data(schedule: Schedule) -> dict[str, Any]:
         case Cron():
             found["expression"] = schedule.expression
             found["tz"] = schedule.tz
+        case ExtensionSchedule():
+            found |= {"type": schedule.name, **schedule.data}
     return found | options_data(options_of(schedule)) | {"args": dict(schedule.args)}
 
 
@@ -153,6 +157,8 @@ def program_data(program: Program) -> dict[str, Any]:
         found["env"] = dict(program.env)
     if program.umask is not None:
         found["umask"] = program.umask
+    if isinstance(program, ExtensionProgram):
+        return found | {"type": program.name, **program.data}
     if isinstance(program, Shell):
         return found | {"command": program.command}
     return found | {"argv": list(program.argv)}
@@ -186,6 +192,9 @@ def condition_data(condition: Condition) -> dict[str, Any]:
             found |= {"name": condition.name, "weight": condition.weight}
         case FileCheck() | HttpCheck() | CommandCheck() | SqlCheck():
             found |= msgspec.to_builtins(condition)
+        case ExtensionCheck():
+            found |= {"type": condition.name, **condition.data}
+            found |= {"timeout": condition.timeout, "poll_interval": condition.poll_interval}
         case AllOf() | AnyOf():
             found["conditions"] = [condition_data(member) for member in condition.conditions]
         case Not():
@@ -240,6 +249,10 @@ def action_data(action: Action) -> dict[str, Any]:
             }
         case NotifyAction():
             own = {"service": action.service, "title": action.title, "body": action.body}
+        case ExtensionAction():
+            own = {"type": action.name, **action.data}
+            if action.timeout_us is not None:
+                own["timeout"] = action.timeout_us / SECOND_US
     return found | {name: value for name, value in own.items() if value is not None}
 
 

@@ -9,6 +9,7 @@ from .actions import (
     Action,
     CommandAction,
     EmailAction,
+    ExtensionAction,
     NotifyAction,
     ScheduleAction,
     WebhookAction,
@@ -41,17 +42,28 @@ from .conditions import (
     Pool,
     TimeWindow,
 )
+from .data_texts import data_words
 from .polled import (
     BoundCommandCheck,
+    BoundExtensionCheck,
     BoundFileCheck,
     BoundHttpCheck,
     BoundSqlCheck,
     CommandCheck,
+    ExtensionCheck,
     FileCheck,
     HttpCheck,
     SqlCheck,
 )
-from .programs import BoundNoOp, BoundProcess, BoundProgram, NoOp, Process, Program
+from .programs import (
+    BoundNoOp,
+    BoundProcess,
+    BoundProgram,
+    ExtensionProgram,
+    NoOp,
+    Process,
+    Program,
+)
 from .states import State
 from .times import SECOND_US, format_daytime, format_time
 
@@ -88,6 +100,8 @@ def condition_words(cond: Condition | BoundCondition) -> str:
             return f"command {argv or getattr(cond, 'command', '')} succeeds"
         case SqlCheck() | BoundSqlCheck():
             return f"database {cond.database} says yes to {cond.query}"
+        case ExtensionCheck() | BoundExtensionCheck():
+            return data_words(cond.name, cond.data)
         case AllOf() | BoundAll():
             return f"all of ({'; '.join(map(condition_words, cond.conditions))})"
         case AnyOf() | BoundAny():
@@ -156,6 +170,8 @@ def action_words(action: Action) -> str:
             what = f"run {action.command or shlex.join(action.argv)}"
         case NotifyAction():
             what = f"notify {action.service}"
+        case ExtensionAction():
+            what = data_words(action.name, action.data)
     return f"{what} on {_trigger_words(action)}"
 
 
@@ -184,6 +200,8 @@ def program_words(program: Program | BoundProgram) -> str:
             return f"no-op for {(program.duration_us or 0) / SECOND_US:g} s"
         case Process() | BoundProcess():
             return shlex.join(program.argv)
+        case ExtensionProgram():
+            return data_words(program.name, program.data)
         case _:
             return program.command
 

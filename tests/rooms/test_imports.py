@@ -114,6 +114,34 @@ def test_rooms_are_the_folders_that_are_packages():
     assert found == ROOMS
 
 
+# Who imports by a name that is not in its source as an import: what settings name, and constants.
+IMPORTS_BY_NAME = {
+    "actors/extensions.py": "what the settings name",
+    "cli/lazy.py": "a command's own module, when it is called",
+    "store/outputs.py": "the compressor that this Python has",
+    "agentd/local.py": "the compressor that this Python has",
+}
+
+
+def test_nothing_is_unpickled_and_nothing_imported_that_data_name():
+    serializers = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
+    callers = {"import_module", "__import__", "import_string", "eval", "exec"}
+    wrong = [
+        said(path, line, f"imports {name}")
+        for path in all_modules()
+        for line, level, name in imports(path)
+        if level == 0 and name.split(".")[0] in serializers
+    ]
+    for path in all_modules():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call):
+                called = node.func
+                name = getattr(called, "id", None) or getattr(called, "attr", "")
+                if name in callers and str(path.relative_to(ROOT)) not in IMPORTS_BY_NAME:
+                    wrong.append(said(path, node.lineno, f"calls {name}()"))
+    assert wrong == []
+
+
 def test_imports_inside_the_package_are_relative():
     wrong = [
         said(path, line, f"imports {name}: expected a relative import")
