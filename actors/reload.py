@@ -328,16 +328,9 @@ class Reload:
             wanted = dict(self._definitions.in_force) if self._wanted is None else self._wanted
             asked = self._wanted_calendars if diff.calendars else None
             calendars = self._planner.calendars if asked is None else asked
-            rest = portions(
-                diff,
-                wanted,
-                self._body,
-                self._before,
-                rows,
-                calendars_by_name(calendars.values()),
-                now_us,
-                commit=self._commit,
-            )
+            named = calendars_by_name(calendars.values())
+            sets = (diff, wanted, self._body, self._before, rows, named)
+            rest = portions(*sets, now_us, commit=self._commit)
             self._rest = with_calendars(rest, asked, now_us)
         self._next_portion()
 
