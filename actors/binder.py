@@ -132,11 +132,12 @@ class Binder:
     # --- inside ---------------------------------------------------------------------------------
 
     def _ask(self, message: LoadFolder) -> None:
-        """Gather the parts of a request; a newer request replaces an older one."""
-        newest = max((ask.request for ask in self._asked.values()), default=message.request)
-        if message.request < newest:
-            return
-        if message.request > newest:
+        """Gather the parts of a request; another request replaces it.
+
+        Whichever comes last: the numbers of a scheduler that was started after the clock had been
+        set back are lower than those of the one before.
+        """
+        if any(ask.request != message.request for ask in self._asked.values()):
             self._asked = {}
         self._asked[message.part] = message
         self._again = True

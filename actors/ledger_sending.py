@@ -133,18 +133,16 @@ class Outgoing:
 
     def _repeat(self, now_us: int) -> list[Post]:
         """Have sent again what has had no answer for too long."""
-        overdue = now_us - REPEAT_US
-        for run_id in [r for r, sent in self._sent_us.items() if sent <= overdue][:REPEATS_AT_ONCE]:
+        for run_id in _overdue(self._sent_us, now_us):
             run = self._book.active.get(run_id)
             if run is not None and run.state is State.STARTING:
                 self._starts[run_id] = None
             elif run is not None and run.state is State.STOPPING:
-                self._stops.setdefault(run_id, False)
+                self._stops[run_id] = None
             else:
                 del self._sent_us[run_id]
-        late = [a for a, sent in self._acts_sent_us.items() if sent <= overdue][:REPEATS_AT_ONCE]
         items = []
-        for action_id in late:
+        for action_id in _overdue(self._acts_sent_us, now_us):
             item = self._book.acts.outbox.get(action_id)
             if item is None:
                 del self._acts_sent_us[action_id]
@@ -152,6 +150,13 @@ class Outgoing:
                 self._acts_sent_us[action_id] = now_us
                 items.append(item)
         return [Post(RESPONDER, ActOn(items=some)) for some in parts(items, ACTIONS_AT_ONCE)]
+
+
+def _overdue(sent_us: dict[str, int], now_us: int) -> list[str]:
+    """Return what has had no answer for too long; a clock that was set back must not silence it."""
+    overdue_us = now_us - REPEAT_US
+    late = [key for key, at_us in sent_us.items() if at_us <= overdue_us or at_us > now_us]
+    return late[:REPEATS_AT_ONCE]
 
 
 def parts(items: list[T], size: int) -> list[list[T]]:

@@ -124,7 +124,8 @@ class Ends:
         """Try again to keep what could not be kept."""
         posts = []
         for key, at_us in list(self._again.items()):
-            if at_us <= now_us:
+            # A clock that was set back must not silence this.
+            if at_us <= now_us or at_us > now_us + KEEP_AGAIN_US:
                 del self._again[key]
                 attempt = self._book.attempts.get(key)
                 if attempt is not None and attempt.phase is Phase.FINISHING:

@@ -2,7 +2,7 @@
 
 Part of the runner's core. A no-op without a duration is over in the message that starts it. One
 with a duration ends when its start, as the ledger has it, is that long ago, whatever died
-meanwhile.
+meanwhile. When the clock is set back, what is left of each stays as it was.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class NoOps:
     def __init__(self) -> None:
         self._playing: dict[tuple[str, int], _Playing] = {}
         self._ends: list[tuple[int, tuple[str, int]]] = []
+        self._looked_us = 0
 
     def __contains__(self, key: tuple[str, int]) -> bool:
         return key in self._playing
@@ -56,7 +57,8 @@ class NoOps:
         """Go on with a no-op that the ledger has as running; it may be over at once."""
         program = run.program
         assert isinstance(program, BoundNoOp), f"{run.run_id}: not a no-op"
-        started_us = run.times.get("running", now_us)
+        # By a clock that has been set back since, it began in the future.
+        started_us = min(run.times.get("running", now_us), now_us)
         if (run.run_id, run.attempt) not in self._playing:
             if program.duration_us is None:
                 return _ended(run.run_id, run.attempt, program, started_us, started_us)
@@ -76,6 +78,9 @@ class NoOps:
 
     def due(self, now_us: int) -> list[AttemptEnded]:
         """Return the ends that have come."""
+        if now_us < self._looked_us:
+            self._set_back(self._looked_us - now_us)
+        self._looked_us = now_us
         ended = []
         while self._ends and self._ends[0][0] <= now_us:
             _, key = heapq.heappop(self._ends)
@@ -93,6 +98,13 @@ class NoOps:
     def wakes_at(self) -> int | None:
         """Return when the next one ends."""
         return self._ends[0][0] if self._ends else None
+
+    def _set_back(self, by_us: int) -> None:
+        """The clock was set back: each goes on for as long as it would have."""
+        for playing in self._playing.values():
+            playing.started_us -= by_us
+            playing.end_us -= by_us
+        self._ends = [(end_us - by_us, key) for end_us, key in self._ends]
 
     def _play(self, run: Run, program: BoundNoOp, started_us: int) -> None:
         assert program.duration_us is not None, f"{run.run_id}: does not last"

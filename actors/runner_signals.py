@@ -41,7 +41,7 @@ class Signals:
         """Send again what may not have arrived."""
         posts = []
         for command_id, (key, command, again_us, tries) in list(self._signals.items()):
-            if again_us > now_us:
+            if now_us < again_us <= now_us + 2 * REPEAT_US:
                 continue
             attempt = self._book.attempts.get(key)
             if attempt is None or attempt.phase is not Phase.RUNNING or not tries:

@@ -103,7 +103,7 @@ class Waiter:
         if self._read_again:
             self._read_all()
         self._time(now_us)
-        if self._try_lines_us <= now_us:
+        if not now_us < self._try_lines_us <= now_us + TRY_LINES_US:
             self._try_lines_us = now_us + TRY_LINES_US
             for line in self._lines:
                 self._next(line)

@@ -103,7 +103,13 @@ def test_a_request_that_is_repeated_is_loaded_once() -> None:
     assert ask(binder, Bind(request=9, items=[])) == [BoundRuns(request=9, runs=[])]
     ask(binder, LoadFolder(request=5, path="p", now_us=0))
     assert load.times == 2
-    assert ask(binder, message) == []
+
+
+def test_a_scheduler_whose_clock_was_set_back_is_answered_too() -> None:
+    binder = a_binder()
+    ask(binder, LoadFolder(request=1_800, path="p", now_us=0))
+    [loaded] = ask(binder, LoadFolder(request=7, path="p", now_us=0))
+    assert (loaded.request, loaded.last) == (7, True)
 
 
 def test_what_is_known_may_come_in_parts_in_any_order() -> None:
