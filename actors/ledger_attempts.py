@@ -46,6 +46,7 @@ class Attempts:
             held=False,
             message=None,
             stop_asked=False,
+            kill_asked=False,
         )
 
     def started(self, sender: str, message: AttemptStarted, now_us: int) -> None:

@@ -31,7 +31,7 @@ class Outgoing:
         self._book = book
         self._replies: list[Callable[[], Post]] = []
         self._starts: dict[str, None] = {}
-        self._stops: dict[str, bool] = {}
+        self._stops: dict[str, None] = {}
         self._sent_us: dict[str, int] = {}
         self._acts_sent_us: dict[str, int] = dict.fromkeys(book.acts.outbox, 0)
 
@@ -48,9 +48,9 @@ class Outgoing:
         """Command the start of a run that is starting, until `answered`."""
         self._starts[run_id] = None
 
-    def stop(self, run_id: str, *, kill: bool = False) -> None:
+    def stop(self, run_id: str) -> None:
         """Command the stop of a run that is stopping, until it has ended."""
-        self._stops[run_id] = kill or self._stops.get(run_id, False)
+        self._stops[run_id] = None
 
     def answered(self, run_id: str, *, ended: bool) -> None:
         """The runner has answered: no more starts; when it has ended, no more stops either."""
@@ -118,10 +118,12 @@ class Outgoing:
             if run is not None and run.state is State.STARTING:
                 posts.append(Post(RUNNER, StartRun(epoch=epoch, run=run)))
                 self._sent_us[run_id] = now_us
-        for run_id, kill in self._stops.items():
+        for run_id in self._stops:
             run = self._book.active.get(run_id)
             if run is not None and run.state is State.STOPPING:
-                stop = StopAttempt(epoch=epoch, run_id=run_id, attempt=run.attempt, kill=kill)
+                stop = StopAttempt(
+                    epoch=epoch, run_id=run_id, attempt=run.attempt, kill=run.kill_asked
+                )
                 posts.append(Post(RUNNER, stop))
                 self._sent_us[run_id] = now_us
         self._starts, self._stops = {}, {}

@@ -183,18 +183,19 @@ class Wishes:
     def _stop(self, run: Run, now_us: int, who: str, *, kill: bool) -> None:
         """Stop a run: a running one is stopping from now, a starting one once it runs."""
         if run.state is State.STARTING:
-            if not run.stop_asked:
-                line = "stop asked while starting"
-                self._book.note(run, now_us, line, who, stop_asked=True)
+            if not run.stop_asked or (kill and not run.kill_asked):
+                line = "kill asked while starting" if kill else "stop asked while starting"
+                kill = kill or run.kill_asked
+                self._book.note(run, now_us, line, who, stop_asked=True, kill_asked=kill)
             return
         if run.state is State.RUNNING:
             line = "stopping: kill" if kill else "stopping"
-            self._book.move(run, State.STOPPING, now_us, line, who)
+            self._book.move(run, State.STOPPING, now_us, line, who, kill_asked=kill)
         elif run.state is not State.STOPPING:
             raise _wrong_state(f"can't stop run {run.run_id}: run is {run.state}")
         elif kill:
-            self._book.note(run, now_us, "killing", who)
-        self._outgoing.stop(run.run_id, kill=kill)
+            self._book.note(run, now_us, "killing", who, kill_asked=True)
+        self._outgoing.stop(run.run_id)
 
     def _signal(self, run: Run, number: int, wish: LedgerWish, now_us: int) -> None:
         if run.state not in (State.RUNNING, State.STOPPING):

@@ -82,7 +82,7 @@ class Placing:
             # The ledger that was told so is gone, and has not put it on record.
             posts.append(_unreachable(attempt))
         if run.state is State.STOPPING:
-            posts += self.stop(key, now_us, kill=False)
+            posts += self.stop(key, now_us, kill=run.kill_asked)
         return posts
 
     def stop(self, key: Key, now_us: int, *, kill: bool) -> list[Post]:

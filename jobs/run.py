@@ -22,7 +22,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     names the schedule that made the run, None when a person or an action did; `expected` is true
     while such a run is still scheduled. `attempt` is 0 until the first start. `agent_id` is the
     agent of the current attempt. `waiting_max_us`: it may wait so long, None: as the settings say.
-    `version` is the seq of the last event that changed the run.
+    `stop_asked`: it is to be stopped once it runs; `kill_asked`: when it is stopped, by SIGKILL at
+    once. `version` is the seq of the last event that changed the run.
     `due` are its deadlines; those missed are in `meta["deadlines"]`.
     """
 
@@ -49,6 +50,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     meta: dict[str, Any] = {}
     agent_id: str | None = None
     stop_asked: bool = False
+    kill_asked: bool = False
     rerun_of: str | None = None
     ad_hoc: bool = False
     priority: int = 0
