@@ -70,7 +70,7 @@ class Ledger:
         self._horizon = Horizon(opening, self.book, self._outgoing)
         self._attempts = Attempts(self.book, self._outgoing)
         self._agents = AgentBook(opening, self.book)
-        self._hellos: dict[str, None] = {}
+        self._hellos: dict[str, str] = {}
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
             Replay: self._replay,
@@ -163,8 +163,8 @@ class Ledger:
     def settle(self, now_us: int) -> list[Post]:
         """Return all that is to be sent once the batch is durable: the feed, answers, commands."""
         self._judge(now_us)
-        for sender in self._hellos:
-            self._welcome(sender, now_us)
+        for sender, incarnation in self._hellos.items():
+            self._welcome(sender, incarnation, now_us)
         self._hellos = {}
         # Before any answer: who is told that an agent is let in finds that it is.
         return self._agents.settle(now_us) + self._outgoing.settle(now_us)
@@ -183,18 +183,18 @@ class Ledger:
 
     def _hello(self, sender: str, message: Hello, now_us: int) -> None:
         if message.version == PROTOCOL_VERSION:
-            self._hellos[sender] = None
+            self._hellos[sender] = message.incarnation
             return
         sentence = (
             f"{sender}: speaks protocol version {message.version}: expected {PROTOCOL_VERSION}"
         )
         self._outgoing.reply(sender, Refuse(sentence=sentence))
 
-    def _welcome(self, sender: str, now_us: int) -> None:
+    def _welcome(self, sender: str, incarnation: str, now_us: int) -> None:
         """Give a role its workload, as of the end of this batch."""
         epoch, seq = self.book.epoch, self.book.seq
         if sender == SCHEDULER:
-            for post in self._horizon.welcome():
+            for post in self._horizon.welcome(incarnation):
                 self._outgoing.reply(*post)
         elif sender == RUNNER:
             runs = [run for run in self.book.active.values() if run.state is not State.WAITING]
@@ -208,6 +208,7 @@ class Ledger:
                     part=part,
                     last=part == len(some_runs) - 1,
                     runs=list(some),
+                    incarnation=incarnation,
                 )
                 self._outgoing.reply(sender, welcome)
         else:

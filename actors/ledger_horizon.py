@@ -40,9 +40,11 @@ class Horizon:
         self._jobs = dict(opening.jobs)
         self._calendars = opening.calendars
         self._schedules = {(row.job_id, row.fingerprint): row for row in opening.schedules}
+        self._applied: ApplyJobs | None = None
+        self._withdrawn: list[str] = []
 
-    def welcome(self) -> list[Post]:
-        """Return the scheduler's welcome, in parts."""
+    def welcome(self, incarnation: str) -> list[Post]:
+        """Return the scheduler's welcome, in parts, for the life that has greeted."""
         rows = parts([_welcomed(row) for row in self._schedules.values()], WELCOME_ROWS)
         due = parts(self._book.found.due, WELCOME_ROWS)
         jobs = parts(list(self._jobs.items()), WELCOME_ROWS)
@@ -60,6 +62,7 @@ class Horizon:
                     jobs=dict(jobs[part]) if part < len(jobs) else {},
                     schedules=list(rows[part]) if part < len(rows) else [],
                     due=list(due[part]) if part < len(due) else [],
+                    incarnation=incarnation,
                 ),
             )
             for part in range(count)

@@ -89,7 +89,11 @@ class Runner:
         self._noops = NoOps()
         self._ends = Ends(self._book)
         self._placing = Placing(
-            self._book, self._ends, placed or {}, start_timeout_us=start_timeout_us
+            self._book,
+            self._ends,
+            placed or {},
+            start_timeout_us=start_timeout_us,
+            incarnation=incarnation,
         )
         self._asking = OpenRequests()
         self._parts: dict[int, list[Run]] = {}
@@ -193,8 +197,13 @@ class Runner:
         raise RefusedByLedger(message.sentence)
 
     def _welcomed(self, sender: str, message: RunnerWelcome, now_us: int) -> list[Post]:
-        """Take a part of the workload; when it is whole, take up what it names."""
-        if HELLO not in self._asking or message.epoch < self._book.epoch:
+        """Take a part of the workload; when it is whole, take up what it names.
+
+        One that answers an earlier greeting is out of date: by it an attempt that is over would be
+        started again.
+        """
+        ours = message.incarnation == self._incarnation and message.epoch > self._book.epoch
+        if HELLO not in self._asking or not ours:
             return []
         as_of = (message.epoch, message.seq)
         if as_of < self._parts_of:
@@ -217,7 +226,7 @@ class Runner:
         posts = self._placing.keep_only({(run.run_id, run.attempt) for run in runs})
         for run in runs:
             key = (run.run_id, run.attempt)
-            if self._book.reports_end(key):
+            if self._book.reports_end(key) or key in self._book.over:
                 continue
             if isinstance(run.program, BoundNoOp):
                 posts += self._take_up_noop(run, key, now_us)

@@ -42,9 +42,9 @@ class Ends:
         key = (message.run_id, message.attempt)
         attempt = self._book.attempts.get(key)
         if attempt is None:
+            # One that was started anew does not know that all of it is taken.
             if self._book.over.get(key, State.LOST) is not State.LOST:
-                agent.sent += 1
-                return [Post(agent.address, self._book.forget_command(key))]
+                return [self._forget(agent, key)]
             # Its end is still to come, also that of one that was lost: it will settle it.
             attempt = self._book.stranger(agent, key, now_us)
         if attempt.agent_id != agent.agent_id or attempt.is_over:
@@ -100,8 +100,7 @@ class Ends:
             state = self._book.over.get(key)
             settles = state is State.LOST and isinstance(message, ProcessEnded)
             if state is not None and not settles:
-                agent.sent += 1
-                return [Post(agent.address, self._book.forget_command(key))]
+                return [self._forget(agent, key)]
             # Nobody here knows it: the ledger will say whether it may be forgotten.
             attempt = self._book.stranger(agent, key, now_us)
         if not attempt.agent_id and self._book.believes(agent, attempt):
@@ -137,6 +136,11 @@ class Ends:
         return min(self._again.values(), default=None)
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _forget(self, agent: Agent, key: Key) -> Post:
+        """The end of an attempt is on record: its agent need not keep it."""
+        agent.sent += 1
+        return Post(agent.address, self._book.forget_command(key))
 
     def _taken(self, attempt: Attempt, upto: int) -> Post:
         command = OutputTaken(

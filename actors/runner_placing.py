@@ -43,13 +43,20 @@ class Placing:
     """See the module. `placed` is what the journal of placements holds."""
 
     def __init__(
-        self, book: Book, ends: Ends, placed: Mapping[Key, str], *, start_timeout_us: int
+        self,
+        book: Book,
+        ends: Ends,
+        placed: Mapping[Key, str],
+        *,
+        start_timeout_us: int,
+        incarnation: str,
     ) -> None:
         self.not_before_us = 0
         self._book = book
         self._ends = ends
         self._placed = dict(placed)
         self._start_timeout_us = start_timeout_us
+        self._incarnation = incarnation
         self._due: dict[Key, int] = {}
         self._full: dict[Key, None] = {}
         self._freed = False
@@ -152,8 +159,10 @@ class Placing:
         if missing:
             # It may have said so before it was told to start them: ask once more.
             self._doubts += 1
-            agent.doubt = (f"doubt {self._doubts}", frozenset(missing))
-            ask = AskHello(epoch=self._book.epoch, request=agent.doubt[0])
+            # The answer to a question of an earlier runner says nothing of what began since.
+            question = f"doubt {self._incarnation} {self._doubts}"
+            agent.doubt = (question, frozenset(missing))
+            ask = AskHello(epoch=self._book.epoch, request=question)
             posts.append(Post(agent.address, ask))
         for key, state in agent.claims.items():
             if state == "not_started" and key not in self._book.attempts:

@@ -220,7 +220,8 @@ class Scheduler:
 
     def _welcome(self, sender: str, message: SchedulerWelcome, now_us: int) -> None:
         """Gather the parts of a welcome; parts of another one replace an incomplete set."""
-        if HELLO not in self._greetings or message.epoch < self._epoch:
+        ours = message.incarnation == self._incarnation
+        if HELLO not in self._greetings or message.epoch < self._epoch or not ours:
             return
         one = next(iter(self._parts.values()), None)
         if one is not None and (one.epoch, one.seq) != (message.epoch, message.seq):

@@ -2,7 +2,8 @@
 
 A role says `Hello` to the ledger at its start, after every new epoch it hears of on the feed, and
 when it finds itself out of step. The ledger answers with that role's own welcome; nothing else is
-needed to go on (rule I4). Every ledger welcome carries `epoch` and `seq`.
+needed to go on (rule I4). Every ledger welcome carries `epoch` and `seq`; a workload also the
+`incarnation` of the `Hello` it answers, so that one for an earlier life is not taken for ours.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class SchedulerWelcome(
     due: list[DueRow] = []
     first_id: int = 0
     id_count: int = 0
+    incarnation: str = ""
 
 
 class RunnerWelcome(
@@ -90,6 +92,7 @@ class RunnerWelcome(
     part: int
     last: bool
     runs: list[Run]
+    incarnation: str = ""
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Welcome"):
