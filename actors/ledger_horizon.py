@@ -71,36 +71,46 @@ class Horizon:
     # --- the set of jobs ------------------------------------------------------------------------
 
     def apply_jobs(self, sender: str, message: ApplyJobs, now_us: int) -> None:
-        """Put a set of jobs in force, unless another one came first."""
+        """Put a set of jobs in force, unless another one came first.
+
+        Only the very message that was applied last is answered as applied once more: another one
+        to the same jobs may open other horizons.
+        """
         version = self._book.jobs_version
         if message.based_on == version:
             self._put_in_force(sender, message, now_us)
-        elif message.based_on == version - 1 and self._in_force(message):
-            applied = JobsApplied(based_on=message.based_on, jobs_version=version)
+        elif message == self._applied:
+            applied = JobsApplied(
+                based_on=version - 1, jobs_version=version, withdrawn=self._withdrawn
+            )
             self._outgoing.reply(sender, applied)
         else:
             refused = JobsRefused(based_on=message.based_on, jobs_version=version)
             self._outgoing.reply(sender, refused)
 
-    def _in_force(self, message: ApplyJobs) -> bool:
-        """Whether this set of jobs is the one in force, so that the message is a repeat."""
-        return all(self._jobs.get(job) == hash_ for job, hash_ in message.set_jobs.items()) and (
-            not any(job in self._jobs for job in message.removed_jobs)
-            and message.calendars in (None, self._calendars)
-        )
-
     def _put_in_force(self, sender: str, message: ApplyJobs, now_us: int) -> None:
         book = self._book
         withdrawn: list[str] = []
+        written_us = {
+            key: row.written_upto_us
+            for key in message.closed
+            if (row := self._schedules.get(key)) is not None
+        }
         for job_id, fingerprint in message.closed:
             withdrawn += self._close(job_id, fingerprint, message, now_us)
         for kept in message.kept:
             self._keep(kept, message, now_us)
-        for row in message.opened:
-            self._schedules[row.job_id, row.fingerprint] = row
         book.jobs_version += 1
         changes = book.changes
-        changes.schedules.extend(message.opened)
+        for opened in message.opened:
+            row = opened
+            key = (row.job_id, row.fingerprint)
+            if key in written_us:
+                # It goes on: where it is written up to is known here and nowhere else.
+                begin_us = min(written_us[key], message.at_us)
+                row = replace(row, valid_from_us=begin_us, written_upto_us=begin_us)
+            self._schedules[key] = row
+            changes.schedules.append(row)
         changes.definitions.extend(message.definitions)
         changes.jobs_version = book.jobs_version
         if message.calendars is not None:
@@ -122,6 +132,7 @@ class Horizon:
                 removed=message.removed_jobs,
             )
         )
+        self._applied, self._withdrawn = message, withdrawn
         applied = JobsApplied(
             based_on=message.based_on, jobs_version=book.jobs_version, withdrawn=withdrawn
         )

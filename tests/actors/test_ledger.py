@@ -23,7 +23,14 @@ from callsheet.messages.commands import (
     StartRun,
     StopAttempt,
 )
-from callsheet.messages.hello import Hello, Refuse, RunnerWelcome, SchedulerWelcome, Welcome
+from callsheet.messages.hello import (
+    Hello,
+    Refuse,
+    RunnerWelcome,
+    ScheduleRow,
+    SchedulerWelcome,
+    Welcome,
+)
 from callsheet.messages.instructions import (
     ActionSettled,
     AttemptEnded,
@@ -210,6 +217,31 @@ def test_a_kill_of_a_stopping_run_is_sent_as_a_kill(ledger):
     ledger.wish(StopRun(run_id=run.run_id, kill=True))
     stops = [p.message for p in ledger.posts if isinstance(p.message, StopAttempt)]
     assert [stop.kill for stop in stops] == [True]
+
+
+def test_a_kill_is_repeated_as_a_kill_whatever_was_started_anew(ledger):
+    run = running(ledger)
+    ledger.wish(StopRun(run_id=run.run_id, kill=True))
+    ledger.restart()
+    [welcome] = ledger.tell(Hello(role="runner/0"), sender="runner/0")
+    assert [run.kill_asked for run in welcome.runs] == [True]
+    assert [m.kill for m in ledger.later(6) if isinstance(m, StopAttempt)] == [True]
+
+
+def test_a_kill_of_a_starting_run_is_carried_out_as_one_when_it_runs(ledger):
+    run = ledger.a_run()
+    ledger.wish(StopRun(run_id=run.run_id))
+    ledger.wish(StopRun(run_id=run.run_id, kill=True))
+    started = AttemptStarted(run_id=run.run_id, attempt=1, at_us=ledger.now_us)
+    sent = ledger.tell(started, sender="runner/0")
+    assert [m.kill for m in sent if isinstance(m, StopAttempt)] == [True]
+
+
+def test_a_clock_that_is_set_back_silences_no_repeat(ledger):
+    run = ledger.a_run(actions=(ScheduleAction(job_id="b"),))
+    sent = ledger.later(-3_600)
+    assert [m.run.run_id for m in sent if isinstance(m, StartRun)] == [run.run_id]
+    assert [len(m.items) for m in sent if isinstance(m, ActOn)] == [2]
 
 
 def test_a_signal_goes_to_the_runner_once(ledger):
@@ -440,6 +472,44 @@ def test_a_repeated_set_of_jobs_is_applied_once(ledger):
     assert ledger.ledger.book.jobs_version == 1
     other = ledger.apply(based_on=0, set_jobs={"a": "d2"})[0]
     assert isinstance(other, JobsRefused)
+
+
+def test_only_the_very_same_change_of_jobs_is_a_repeat(ledger):
+    ledger.open_schedule()
+    t0 = ledger.now_us
+    change = {"set_jobs": {"a": "d1"}, "opened": [a_row(t0)], "closed": [("a", "f1")]}
+    ledger.now_us = t0 + SECOND
+    assert isinstance(ledger.apply(based_on=1, **change)[0], JobsApplied)
+    ledger.now_us = t0 + 2 * SECOND
+    assert isinstance(ledger.apply(based_on=1, **change)[0], JobsRefused)
+
+
+def test_a_schedule_goes_on_from_where_the_ledger_has_it_written(ledger):
+    ledger.open_schedule()
+    t0 = ledger.now_us
+    ledger.expect(t0, t0 + 100 * SECOND, [t0 + 10 * SECOND])
+    # The scheduler has not heard of it when the job is changed.
+    ledger.now_us = t0 + 20 * SECOND
+    ledger.apply(set_jobs={"a": "d2"}, opened=[a_row(t0)], closed=[("a", "f1")])
+    [row] = ledger.writer.reader.schedules()
+    assert (row.valid_from_us, row.written_upto_us) == (t0 + 20 * SECOND, t0 + 20 * SECOND)
+
+
+def a_row(from_us: int) -> ScheduleRow:
+    """Job a's schedule, opened at an instant."""
+    return ScheduleRow(
+        job_id="a",
+        fingerprint="f1",
+        definition="d2",
+        valid_from_us=from_us,
+        written_upto_us=from_us,
+    )
+
+
+def test_a_welcome_names_the_greeting_it_answers(ledger):
+    for role in ("scheduler/0", "runner/0"):
+        [welcome] = ledger.tell(Hello(role=role, incarnation="i7"), sender=role)
+        assert welcome.incarnation == "i7"
 
 
 def test_actions_are_sent_until_they_are_settled(ledger):
