@@ -71,9 +71,7 @@ class AgentCore:
         self._due: list[tuple[int, int, Key, str]] = []
         self._count = 0
         self._welcomed = False
-        self._hello_us = 0
-        self._beat_us = 0
-        self._look_us = 0
+        self._hello_us = self._beat_us = self._look_us = 0
 
     # --- the stage's calls ----------------------------------------------------------------------
 
@@ -84,6 +82,7 @@ class AgentCore:
             self._held[held.key] = held
             if held.phase in LIVE:
                 self._is_live(held, now)
+                self._act_again(held)
             elif held.phase in OVER:
                 self._is_over(held, now)
         return []
@@ -142,6 +141,7 @@ class AgentCore:
                 held.started_us = fact.at_us
                 held.started_monotonic_us = fact.monotonic_us
                 self._is_live(held, now)
+                self._act_again(held)
                 return [_post(held.started_message())]
             case Ended():
                 held.exit, held.phase = fact.exit, Phase.DONE
@@ -167,7 +167,7 @@ class AgentCore:
             posts += self._repeat(now)
             if self._live and now.monotonic_us >= self._look_us:
                 self._look_us = now.monotonic_us + LOOK_US
-                posts += self._look(now)
+                self._look(now)
             for held in list(self._growing.values()):
                 posts += self._hand_over(held, now)
         while self._due and self._due[0][0] <= now.monotonic_us:
@@ -210,8 +210,11 @@ class AgentCore:
                 self._repeats.pop(key, None)
                 return self._hand_over(held, now)
             return []
-        if key in self._forgotten or message.incarnation not in ("", self._identity.incarnation):
+        if key in self._forgotten:
             return []
+        if message.incarnation not in ("", self._identity.incarnation):
+            # For an earlier life of this agent: whoever sent it has not heard of the present one.
+            return self._hello(now)
         late_us = now.wall_us - message.not_after_us
         if late_us > 0:
             sentence = (
@@ -254,6 +257,8 @@ class AgentCore:
     def _kill(self, held: Held, now: Now) -> None:
         if held.acted("kill") is None:
             self._act(held, "kill", signal.SIGKILL, now)
+        else:
+            self._act_again(held)
 
     def _signal(self, message: SignalProcess, now: Now) -> None:
         held = self._held.get(Key(message.run_id, message.attempt))
@@ -272,6 +277,11 @@ class AgentCore:
         held.acts.append(line)
         self._host.note(held.key, line)
         self._host.signal(held.key, number, whole=True)
+
+    def _act_again(self, held: Held) -> None:
+        """Signal once more what is to end: whoever was to do it may have died before it did."""
+        if (number := held.ending_signal) is not None:
+            self._host.signal(held.key, number, whole=True)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -313,22 +323,20 @@ class AgentCore:
 
     # --- output and ends ------------------------------------------------------------------------
 
-    def _look(self, now: Now) -> list[Post]:
+    def _look(self, now: Now) -> None:
         """See which outputs have grown."""
-        host = self._host
         born_before_us = now.monotonic_us - YOUNG_US
         for key, held in self._live.items():
             if held.started_monotonic_us <= born_before_us:
-                size = host.output_size(key)
+                size = self._host.output_size(key)
                 if size > held.size:
                     held.size = size
                     self._growing[key] = held
-        return []
 
     def _is_over(self, held: Held, now: Now) -> list[Post]:
         key = held.key
         self._live.pop(key, None)
-        if held.acts and any(held.acted(word) is not None for word in ("stop", "timeout", "kill")):
+        if held.ending_signal is not None:
             # Whoever was to be stopped leaves nobody behind.
             self._host.signal(key, signal.SIGKILL, whole=True)
         if held.exit is None or not held.exit.error:

@@ -112,6 +112,18 @@ class Held:
         words = (act.split(" ") for act in self.acts)
         return [word[2] for word in words if word[0] in ("stop", "kill", "timeout")]
 
+    @property
+    def ending_signal(self) -> int | None:
+        """The strongest signal that was to end the process, None: nothing was to end it."""
+        program = self.spec.program
+        numbers = {
+            "kill": int(signal.SIGKILL),
+            "stop": program.stop_signal,
+            "timeout": program.timeout_signal,
+        }
+        words = {act.partition(" ")[0] for act in self.acts}
+        return next((number for word, number in numbers.items() if word in words), None)
+
     # --- output ---------------------------------------------------------------------------------
 
     def chunks(self, host: Host, now_us: int) -> list[OutputChunk]:

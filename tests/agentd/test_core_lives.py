@@ -1,0 +1,116 @@
+"""The agent's core over the deaths of agentds and keepers: what was to be done is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from callsheet.agentd.core import AgentCore
+from callsheet.agentd.host import Found, Key, Now, Spec, Started
+from callsheet.jobs.programs import BoundProcess
+from callsheet.messages.agents import AgentHello, StartProcess, StopProcess
+from callsheet.messages.post import RUNNER
+
+NOW = Now(1_800_000_000_000_000, 1_000_000)
+KEY = Key("r1", 1)
+PROGRAM = BoundProcess(argv=("sleep", "600"), grace_us=None)
+SPEC = Spec(program=PROGRAM, argv=PROGRAM.argv, env={})
+
+
+class NotingHost:
+    """A host on which nothing happens by itself; notes what it is asked."""
+
+    def __init__(self, *found: Found) -> None:
+        self.found = list(found)
+        self.signals: list[int] = []
+        self.starts: list[Key] = []
+
+    def claims(self) -> list[Found]:
+        return self.found
+
+    def start(self, key: Key, spec: Spec, now: Now) -> None:
+        self.starts.append(key)
+
+    def start_again(self, key: Key, spec: Spec) -> None:
+        self.starts.append(key)
+
+    def note(self, key: Key, line: str) -> None:
+        pass
+
+    def signal(self, key: Key, number: int, *, whole: bool) -> None:
+        self.signals.append(number)
+
+    def forget(self, key: Key) -> None:
+        pass
+
+    def output_size(self, key: Key) -> int:
+        return 0
+
+    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
+        return b""
+
+    def output_path(self, key: Key) -> str | None:
+        return None
+
+    def remember_epoch(self, epoch: int) -> None:
+        pass
+
+    def compress(self, data: bytes) -> tuple[bytes, str | None]:
+        return data, None
+
+
+def a_core(host: NotingHost) -> AgentCore:
+    identity = AgentHello(agent_id="x", group_id="default", incarnation="x2", boot_id="b")
+    core = AgentCore(identity, host, lambda _: SPEC, epoch=1)
+    core.begin(NOW)
+    core.meet(NOW)
+    return core
+
+
+def a_claim(*acts: str) -> Found:
+    """A claim whose process runs."""
+    return Found(key=KEY, state="running", spec=SPEC, pid=7, started_us=1, acts=acts)
+
+
+def a_start(**fields: Any) -> StartProcess:
+    defaults = {"epoch": 1, "run_id": "r1", "attempt": 1, "program": PROGRAM}
+    return StartProcess(**defaults | {"not_after_us": NOW.wall_us} | fields)
+
+
+def test_a_start_meant_for_an_earlier_life_is_answered_by_who_is_here_now() -> None:
+    host = NotingHost()
+    [post] = a_core(host).receive(RUNNER, a_start(incarnation="x1"), NOW)
+    assert (post.message.incarnation, host.starts) == ("x2", [])
+
+
+def test_a_stop_that_an_agentd_noted_and_perhaps_did_not_do_is_done_by_the_next() -> None:
+    host = NotingHost(a_claim("stop 5 SIGTERM"))
+    a_core(host)
+    assert host.signals == [15]
+
+
+def test_of_several_ends_that_were_noted_the_strongest_is_done() -> None:
+    host = NotingHost(a_claim("timeout 4 SIGTERM", "stop 5 SIGTERM", "kill 6 SIGKILL"))
+    a_core(host)
+    assert host.signals == [9]
+
+
+def test_a_process_that_nothing_was_to_end_is_left_alone() -> None:
+    host = NotingHost(a_claim("signal 5 10 c1"))
+    a_core(host)
+    assert host.signals == []
+
+
+def test_a_stop_that_was_with_a_keeper_that_died_is_done_again() -> None:
+    host = NotingHost(a_claim())
+    core = a_core(host)
+    core.receive(RUNNER, StopProcess(epoch=1, run_id="r1", attempt=1), NOW)
+    core.happened(Started(KEY, 7, 1, 1), NOW)
+    assert host.signals == [15, 15]
+
+
+def test_a_kill_that_is_asked_again_is_done_again_and_a_stop_is_not() -> None:
+    host = NotingHost(a_claim())
+    core = a_core(host)
+    for kill in (False, False, True, True):
+        core.receive(RUNNER, StopProcess(epoch=1, run_id="r1", attempt=1, kill=kill), NOW)
+    assert host.signals == [15, 9, 9]
