@@ -19,7 +19,7 @@ from ..jobs.action_texts import fill_plain
 from ..jobs.actions import ScheduleAction
 from ..jobs.errors import UserError
 from ..jobs.words import instance_words
-from ..messages.commands import ActOn, OutboxItem
+from ..messages.commands import ACTION_COMMAND, ActOn, OutboxItem
 from ..messages.hello import Hello, Welcome
 from ..messages.instructions import ActionSettled, ActionTried
 from ..messages.post import LEDGER, RESPONDER, SCHEDULER, Post
@@ -32,7 +32,6 @@ from .responder_lines import Lines, target_of
 HELLO = ("hello",)
 # Settled actions are remembered, in case the ledger asks again before it hears of it.
 REMEMBERED = 10_000
-PREFIX = "act-"
 # An attempt that fails is followed by another after this time, twice as long each time, at most an
 # hour; with the attempts there are by default the last one comes about three hours after the first.
 FIRST_WAIT_US = 10_000_000
@@ -138,7 +137,7 @@ class Responder:
         self, item: OutboxItem, action: ScheduleAction, args: dict[str, str], now_us: int
     ) -> Post:
         wish = SchedulerWish(
-            command_id=PREFIX + item.action_id,
+            command_id=ACTION_COMMAND + item.action_id,
             principal=f"action:{item.run.run_id}",
             instruction=ScheduleRun(
                 job_id=action.job_id,
@@ -180,7 +179,7 @@ class Responder:
     def _done(self, message: Done) -> list[Post]:
         if not self._requests.answered(message.command_id):
             return []
-        action_id = message.command_id.removeprefix(PREFIX)
+        action_id = message.command_id.removeprefix(ACTION_COMMAND)
         made = [f"{instance_words(run.job_id, run.args)} as {run.run_id}" for run in message.runs]
         what = ", ".join(made) or "nothing"
         return [self._settle_action(action_id, message=f"action scheduling {what}")]
@@ -189,7 +188,7 @@ class Responder:
         """An action that is refused has failed; one that finds others busy is asked for again."""
         if message.reason == "busy" or not self._requests.answered(message.command_id):
             return []
-        action_id = message.command_id.removeprefix(PREFIX)
+        action_id = message.command_id.removeprefix(ACTION_COMMAND)
         return [self._settle_action(action_id, error=message.sentence)]
 
     def _settle_action(self, action_id: str, *, message: str = "", error: str = "") -> Post:

@@ -145,6 +145,10 @@ class AgentsInForce(FromLedger, frozen=True, kw_only=True, tag="AgentsInForce"):
 # --- to the responder ---------------------------------------------------------------------------
 
 
+# What an action asks of others it asks under a command id of this and its own id.
+ACTION_COMMAND = "act-"
+
+
 class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
     """An action owed: `action_id` is `<run>.<seq>.<index>`, its key everywhere.
 

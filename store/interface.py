@@ -249,7 +249,10 @@ class Writer(Protocol):
         """
 
     def maintain(self, now_us: int) -> None:
-        """Idle work: checkpoint the log, forget answers older than 24 hours."""
+        """Idle work: checkpoint the log, forget answers older than 24 hours.
+
+        The answer to what an action asked for is kept until the action is settled.
+        """
 
     def close(self) -> None:
         """Release the lock."""

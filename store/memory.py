@@ -14,7 +14,7 @@ from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
 from ..jobs.states import ACTIVE, State
-from ..messages.commands import OutboxItem
+from ..messages.commands import ACTION_COMMAND, OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord
 from ..messages.registry import AgentRecord, AgentToken
@@ -301,15 +301,18 @@ class MemoryWriter:
         self._disk.writable().apply(changes)
 
     def maintain(self, now_us: int) -> None:
-        """Idle work: forget answers older than 24 hours."""
+        """Idle work: forget answers older than 24 hours, but to actions that are not settled."""
         tables = self._ours()
-        if any(at_us < now_us - ANSWER_AGE_US for at_us, _ in tables.answers.values()):
+        old = [
+            command_id
+            for command_id, (at_us, _) in tables.answers.items()
+            if at_us < now_us - ANSWER_AGE_US
+            and command_id.removeprefix(ACTION_COMMAND) not in tables.outbox
+        ]
+        if old:
             tables = self._disk.writable()
-            tables.answers = {
-                command_id: kept
-                for command_id, kept in tables.answers.items()
-                if kept[0] >= now_us - ANSWER_AGE_US
-            }
+            for command_id in old:
+                del tables.answers[command_id]
 
     def close(self) -> None:
         """Release the lock; a second call does nothing."""

@@ -10,6 +10,7 @@ import os
 import sqlite3
 
 from ..jobs.run import Run
+from ..messages.commands import ACTION_COMMAND
 from .changes import ChangeRows
 from .faults import store_error
 from .interface import Changes, Opening, StoreBroken, StoreError, StoreUnusable
@@ -135,7 +136,8 @@ class SqliteWriter:
         self._relieve(connection)
 
     def maintain(self, now_us: int) -> None:
-        """Idle work: checkpoint the log, forget answers older than 24 hours.
+        """Idle work: checkpoint the log, forget answers older than 24 hours, but to actions that
+        are not settled: these are asked for again however long it takes.
 
         Raises:
             StoreError: it can wait.
@@ -145,8 +147,9 @@ class SqliteWriter:
         try:
             connection.execute(
                 "DELETE FROM answers WHERE rowid IN"
-                " (SELECT rowid FROM answers WHERE at_us < ? ORDER BY at_us LIMIT ?)",
-                (now_us - ANSWER_AGE_US, FORGOTTEN_ANSWERS),
+                " (SELECT rowid FROM answers WHERE at_us < ? AND command_id NOT IN"
+                " (SELECT ? || action_id FROM outbox) ORDER BY at_us LIMIT ?)",
+                (now_us - ANSWER_AGE_US, ACTION_COMMAND, FORGOTTEN_ANSWERS),
             )
             if wal_pages(self._path, self._page_bytes) > CHECKPOINT_PAGES:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

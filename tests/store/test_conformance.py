@@ -760,6 +760,22 @@ def test_agents_and_tokens_are_kept_and_found_by_readers_and_openings(store, wri
     assert (opening.agents, opening.agent_tokens) == ([other, revoked], [used])
 
 
+def test_the_answer_to_an_action_is_kept_until_the_action_is_settled(writer, reader):
+    item = OutboxItem(
+        action_id="r1.2.0", run=a_run(), action=ScheduleAction(job_id="b"), at_us=T0_US
+    )
+    done = Done(command_id="act-r1.2.0", seq=4, runs=[a_run()], result={"run_ids": ["r1"]})
+    changes = Changes(
+        outbox={"r1.2.0": item}, answers={"act-r1.2.0": done, "c1": done}, answers_at_us=T0_US
+    )
+    writer.commit(changes)
+    writer.maintain(T0_US + 100 * HOUR_US)
+    assert (reader.answer("act-r1.2.0"), reader.answer("c1")) == (done, None)
+    writer.commit(Changes(outbox={"r1.2.0": None}))
+    writer.maintain(T0_US + 100 * HOUR_US)
+    assert reader.answer("act-r1.2.0") is None
+
+
 def test_head_numbers_stay_when_not_given(store, writer):
     writer.commit(Changes(next_run_number=10, jobs_version=3))
     writer.commit(changes_of(a_run()))
