@@ -8,9 +8,8 @@ ledger moves a horizon in the transaction that writes its runs (rule I5), and it
 
 from __future__ import annotations
 
-import contextlib
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 from msgspec.structs import replace
@@ -18,7 +17,7 @@ from msgspec.structs import replace
 from ..jobs.binding import schedule_args
 from ..jobs.calendar_days import CalendarDays, calendars_by_name
 from ..jobs.errors import UserError
-from ..jobs.misfire import left_out, misfire_of
+from ..jobs.job import Job
 from ..jobs.run import NewRun, Run
 from ..jobs.schedules import Fire, Schedule
 from ..messages.binding import BindOne
@@ -30,6 +29,7 @@ from ..messages.post import LEDGER, Post
 from .binding_desk import BindingDesk, bind_item
 from .definitions import Definitions
 from .job_set import schedules_of
+from .late_runs import why_left_out
 from .requests import OpenRequests, earliest
 from .run_numbers import RunNumbers
 from .window import Portion, Window, portion, with_witness
@@ -166,22 +166,27 @@ class Planner:
 
         `runs` reads them, which is spared where everything that was missed is made up for.
         """
-        default = self.window.misfire
-        if default.lenient and not self._ruled:
+        if self.window.misfire.lenient and not self._ruled:
             return {}
         found = {}
         for run in runs():
             plan = self.plans.get((run.job_id, run.fingerprint or ""))
             if plan is None or not run.expected or run.held or not self._has_schedule(plan):
                 continue
+            job = self._definitions.body(plan.definition)
             assert plan.schedule is not None, f"schedule of {plan.job_id}: not found"
-            rule = misfire_of(plan.schedule, default)
-            calendars = self.window.calendars
-            with contextlib.suppress(UserError):  # Then it is stuck; what is written runs.
-                reason = left_out(plan.schedule, run.schedule_us, now_us, rule, calendars)
-                if reason:
-                    found[run.run_id] = reason
+            assert job is not None, f"job {plan.job_id}: its definition is gone"
+            others = self._others(plan, job)
+            reason = why_left_out(run, job, plan.schedule, others, self.window, now_us)
+            if reason:
+                found[run.run_id] = reason
         return found
+
+    def _others(self, plan: Plan, job: Job) -> Iterator[Schedule]:
+        """Yield the other schedules of a job that are in force."""
+        for print_, schedule in schedules_of(job, self.window.calendars).items():
+            if print_ != plan.fingerprint and (plan.job_id, print_) in self.plans:
+                yield schedule
 
     def remove(self, key: Key) -> None:
         """A schedule is closed."""

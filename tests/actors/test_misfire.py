@@ -73,6 +73,18 @@ def test_catch_up_is_exact_after_downtime(down_us, minutes, after_us, catch_up, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("policies", [("none", "all"), ("all", "none")])
+def test_a_run_of_two_schedules_is_made_up_for_when_one_of_them_wants_it(policies) -> None:
+    both = [every(5, options=Options(catch_up=one, misfire_after_us=MINUTE)) for one in policies]
+    world = SchedulerWorld(a_job("often", *both))
+    after_downtime(world, HOUR)
+    runs = [run for run in world.runs if run.schedule_us < world.now_us - MINUTE]
+    assert {run.state for run in runs} == {State.SUCCESS}
+    first_us, last_us = runs[0].schedule_us, max(run.schedule_us for run in runs)
+    assert len(runs) == (last_us - first_us) // (5 * MINUTE) + 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_is_too_old_is_left_out_whatever_the_catch_up(seed: int) -> None:
     schedule = every(30, options=Options(max_age_us=5 * HOUR))
