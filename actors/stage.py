@@ -12,7 +12,7 @@ ledger. Without this pykka would end the actor silently and leave an idle proces
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -45,6 +45,22 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     make_core: Callable[[], Core]
     close: Callable[[], None] = lambda: None
     local: dict[str, Callable[[list[Any]], None]] = {}
+
+
+def by_address(posts: Iterable[Post], local: Collection[str]) -> dict[str, list[Any]]:
+    """Return the messages of a turn by address, in the order in which they are to be sent.
+
+    What goes to an address keeps its order; addresses come by their first post. Those in `local`
+    come before all others: what a core has written down is written before anybody hears of it.
+    """
+    grouped: dict[str, list[Any]] = {}
+    for to, message in posts:
+        if to in grouped:
+            grouped[to].append(message)
+        else:
+            grouped[to] = [message]
+    first = {to: grouped.pop(to) for to in [to for to in grouped if to in local]}
+    return {**first, **grouped}
 
 
 class Stage(MailboxActor):
@@ -115,21 +131,12 @@ class Stage(MailboxActor):
         return next(port for port in self._ports if port.name == name)
 
     def send(self, posts: Iterable[Post]) -> None:
-        """Send posts: to each address in the order given, addresses by their first post.
-
-        Those of this process come before all others: what a core has written down is written
-        before anybody hears of it.
-        """
-        by_address: dict[str, list[Any]] = {}
-        for to, message in posts:
-            if to in by_address:
-                by_address[to].append(message)
-            else:
-                by_address[to] = [message]
-        for to, take in self.script.local.items():
-            if to in by_address:
-                take(by_address.pop(to))
-        for to, messages in by_address.items():
+        """Send posts: to each address in the order given, those of this process first."""
+        for to, messages in by_address(posts, self.script.local).items():
+            take = self.script.local.get(to)
+            if take is not None:
+                take(messages)
+                continue
             port = self._routes.get(to) or self._router_to(to)
             assert port is not None, f"{self.script.address}: post to {to}: no port leads there"
             port.send(to, messages)

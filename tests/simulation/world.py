@@ -1,8 +1,9 @@
 """A world in one thread: virtual time, one seed, a wire that loses, doubles and reorders.
 
 Every node hosts one core as its stage would: messages that arrived are given to it in a batch, its
-timer wakes it, its posts go onto the wire. A node can be killed at any instant and comes back with
-nothing but what is durable. The same seed gives the same history to the byte.
+timer wakes it, its posts go onto the wire. A node can be killed at any instant, also between what
+it wrote and what it says, and comes back with nothing but what is durable; it can be frozen; the
+clock on the wall can be set. The same seed gives the same history to the byte.
 """
 
 from __future__ import annotations
@@ -11,22 +12,51 @@ import hashlib
 import heapq
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
-from callsheet.messages.codec import encode
-from callsheet.messages.post import Post
+from callsheet.actors.stage import by_address
+from callsheet.messages.codec import (
+    FEED_READER,
+    FROM_LEDGER_READER,
+    FROM_RUNNER_READER,
+    FROM_SCHEDULER_READER,
+    LEDGER_READER,
+    RUNNER_READER,
+    SCHEDULER_READER,
+    Reader,
+    encode,
+)
+from callsheet.messages.post import FEED, LEDGER, RUNNER, SCHEDULER, Post
+from callsheet.messages.transitions import Beat
 
 SECOND = 1_000_000
 START_US = 1_800_000_000 * SECOND
+# Where a node may be killed within a turn. `BEFORE`: before what it decided is durable; `SILENT`:
+# after that, before it says anything; `HALF`: after some of what it says.
+BEFORE, SILENT, HALF = "before", "silent", "half"
+# Who follows `BEATS` is sent the feed's beats alone, as a socket that subscribes to their topic.
+BEATS = "beats"
+# A frame of one message begins so.
+ONE = b"\x91"
+
+Local = dict[str, Callable[[list[Any]], None]]
 
 
 class Wire:
-    """How bad the network is: chances per message, delay in microseconds."""
+    """How bad the network is: chances per message, delay in microseconds.
 
-    def __init__(self, lose: float, double: float, delay_us: int) -> None:
+    `fifo`: messages between two nodes keep their order. `coded`: they travel as bytes.
+    """
+
+    def __init__(
+        self, lose: float, double: float, delay_us: int, *, fifo: bool = False, coded: bool = False
+    ) -> None:
         self.lose = lose
         self.double = double
         self.delay_us = delay_us
+        self.fifo = fifo
+        self.coded = coded
 
 
 GOOD = Wire(0.0, 0.0, 2_000)
@@ -34,7 +64,7 @@ BAD = Wire(0.2, 0.2, 400_000)
 
 
 class Node(Protocol):
-    """What the world runs."""
+    """What the world runs. A node may also have `local`: takers of posts that stay within it."""
 
     address: str
 
@@ -45,7 +75,7 @@ class Node(Protocol):
         """Take a batch (may be empty: the timer); raise `Killed` to die within it."""
 
     def wakes_at(self) -> int | None:
-        """When `step` is wanted at the latest."""
+        """When `step` is wanted at the latest, by the clock on the wall."""
 
 
 class Killed(Exception):
@@ -53,24 +83,42 @@ class Killed(Exception):
 
 
 class World:
-    """Time, randomness, the wire and the nodes."""
+    """Time, randomness, the wire and the nodes.
 
-    def __init__(self, seed: int, wire: Wire = BAD) -> None:
+    `true_us` only grows and is what everything is timed by; `now_us`, the clock on the wall, is
+    what the cores are told, and may be set.
+    """
+
+    def __init__(self, seed: int, wire: Wire = BAD, *, slack_us: int = 0) -> None:
+        """Make an empty world; timers go off up to `slack_us` late."""
         self.seed = seed
         self.random = random.Random(seed)
         self.wire = wire
-        self.now_us = START_US
+        self.true_us = 0
+        self.offset_us = START_US
         self.steps = 0
         self.kills: dict[str, int] = {}
+        self.story: list[str] | None = None
         self.after_step: Callable[[], None] = lambda: None
+        self.cut_off: set[str] = set()
+        self._slack_us = slack_us
         self._nodes: dict[str, Node] = {}
         self._up: dict[str, int] = {}
+        self._frozen: dict[str, int] = {}
+        self._doom: dict[str, str] = {}
+        self._armed: dict[str, int] = {}
         self._inbox: dict[str, list[tuple[str, Any]]] = {}
         self._subscribers: dict[str, list[str]] = {}
+        self._last: dict[tuple[str, str], int] = {}
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._lives = 0
         self._hash = hashlib.sha256()
+
+    @property
+    def now_us(self) -> int:
+        """The clock on the wall."""
+        return self.true_us + self.offset_us
 
     # --- building -------------------------------------------------------------------------------
 
@@ -82,9 +130,13 @@ class World:
         self._boot(node.address)
 
     def at(self, at_us: int, act: Callable[[], None]) -> None:
-        """Do something at an instant."""
+        """Do something when the clock on the wall, if nobody sets it, says `at_us`."""
+        self.after(at_us - self.now_us, act)
+
+    def after(self, delay_us: int, act: Callable[[], None]) -> None:
+        """Do something after a while."""
         self._count += 1
-        heapq.heappush(self._queue, (max(at_us, self.now_us), self._count, act))
+        heapq.heappush(self._queue, (self.true_us + max(0, delay_us), self._count, act))
 
     def up(self, address: str) -> bool:
         """Whether a node lives."""
@@ -93,86 +145,205 @@ class World:
     # --- running --------------------------------------------------------------------------------
 
     def run_until(self, at_us: int) -> None:
-        """Let time pass up to an instant."""
-        while self._queue and self._queue[0][0] <= at_us:
-            self.now_us, _, act = heapq.heappop(self._queue)
+        """Let time pass up to an instant by the clock on the wall as it goes now."""
+        self.run_for(at_us - self.now_us)
+
+    def run_for(self, span_us: int) -> None:
+        """Let time pass."""
+        end_us = self.true_us + span_us
+        queue = self._queue
+        while queue and queue[0][0] <= end_us:
+            self.true_us, _, act = heapq.heappop(queue)
             act()
-        self.now_us = at_us
+        self.true_us = max(self.true_us, end_us)
+
+    def jump(self, by_us: int) -> None:
+        """Set the clock on the wall forward or back; time itself goes on as ever."""
+        self.tell("clock", f"set by {by_us / SECOND:+.1f} s")
+        self.offset_us += by_us
+        for address in self._up:
+            self._arm(address)
 
     def kill(self, address: str, back_after_us: int) -> None:
         """Kill a node and have it start again later; a dead one stays dead until its time."""
         if address in self._up:
+            self.tell(address, "killed")
             del self._up[address]
             self._inbox[address] = []
+            self._armed.pop(address, None)
+            self._frozen.pop(address, None)
+            self._doom.pop(address, None)
             self.kills[address] = self.kills.get(address, 0) + 1
-            self.at(self.now_us + back_after_us, lambda: self._boot(address))
+            self.after(back_after_us, partial(self._boot, address))
 
-    def send(self, sender: str, posts: list[Post]) -> None:
-        """Put posts onto the wire."""
-        for post in posts:
-            if post.to in self._subscribers:
-                for subscriber in self._subscribers[post.to]:
-                    self._put(sender, post.to, subscriber, post.message)
-            else:
-                self._put(sender, sender, post.to, post.message)
+    def doom(self, address: str, point: str) -> None:
+        """Have a node killed at this point of its next turn."""
+        if address in self._up:
+            self._doom[address] = point
+
+    def doomed(self, address: str) -> str:
+        """Where in its present turn a node is to die, empty: it is not."""
+        return self._doom.get(address, "")
+
+    def freeze(self, address: str, for_us: int) -> None:
+        """Have a node stand still; what is sent to it waits."""
+        if address in self._up:
+            self.tell(address, f"frozen for {for_us / SECOND:.1f} s")
+            self._frozen[address] = self.true_us + for_us
+
+    def take_inbox(self, address: str) -> list[tuple[str, Any]]:
+        """Take what waits for a node away from it."""
+        taken, self._inbox[address] = self._inbox[address], []
+        return taken
+
+    def nudge(self, address: str) -> None:
+        """Something that is not a message has happened at a node: have it step."""
+        if address in self._up:
+            life = self._up[address]
+            self.after(self.below(2_000), partial(self._step, address, life))
+
+    def send(
+        self, sender: str, posts: list[Post], local: Local | None = None, *, half: bool = False
+    ) -> None:
+        """Put posts onto the wire in the order of a stage; `half`: some of them only."""
+        groups = list(by_address(posts, local or {}).items())
+        if half:
+            groups = groups[: self.random.randrange(len(groups) + 1)]
+        for to, messages in groups:
+            if local and to in local:
+                local[to](messages)
+                continue
+            for message in messages:
+                self._send(sender, to, message)
 
     def history(self) -> str:
         """Return the hash of everything that was delivered."""
         return self._hash.hexdigest()
 
+    def below(self, count: int) -> int:
+        """Return a random number below `count`, quicker than `randrange` does."""
+        return int(self.random.random() * count)
+
+    def tell(self, who: str, what: str) -> None:
+        """Add a line to the story, if it is kept."""
+        if self.story is not None:
+            wall_s = (self.now_us - START_US) / SECOND
+            self.story.append(f"{self.true_us / SECOND:11.6f} (wall {wall_s:+.3f}) {who}: {what}")
+
     # --- inside ---------------------------------------------------------------------------------
 
-    def _put(self, sender: str, shown_as: str, to: str, message: Any) -> None:
+    def _send(self, sender: str, to: str, message: Any) -> None:
+        data = encode(message)
+        if to != FEED:
+            self._put(sender, sender, to, message, data)
+            return
+        for subscriber in self._subscribers.get(FEED, ()):
+            self._put(sender, FEED, subscriber, message, data)
+        if isinstance(message, Beat):
+            for subscriber in self._subscribers.get(BEATS, ()):
+                self._put(sender, FEED, subscriber, message, data)
+
+    def _put(self, sender: str, shown_as: str, to: str, message: Any, data: bytes) -> None:
         wire = self.wire
         copies = 0 if self.random.random() < wire.lose else 1
         if self.random.random() < wire.double:
             copies += 1
+        if sender in self.cut_off or to in self.cut_off:
+            copies = 0
         for _ in range(copies):
-            at_us = self.now_us + self.random.randrange(100, wire.delay_us)
-            self.at(at_us, lambda: self._deliver(shown_as, to, message))
+            at_us = self.true_us + 100 + self.below(wire.delay_us)
+            if wire.fifo:
+                at_us = max(at_us, self._last.get((sender, to), 0) + 1)
+                self._last[sender, to] = at_us
+            if wire.coded:
+                (message,) = reader_of(shown_as, to).unpack(ONE + data)
+            self.after(at_us - self.true_us, partial(self._deliver, shown_as, to, message, data))
 
-    def _deliver(self, sender: str, to: str, message: Any) -> None:
+    def _deliver(self, sender: str, to: str, message: Any, data: bytes) -> None:
         if to not in self._up:
             return
-        self._hash.update(f"{self.now_us} {sender} {to} ".encode())
-        self._hash.update(encode(message))
-        inbox = self._inbox.setdefault(to, [])
+        self._hash.update(f"{self.true_us} {self.offset_us} {sender} {to} ".encode())
+        self._hash.update(data)
+        if self.story is not None:
+            self.tell(f"{sender} -> {to}", repr(message))
+        inbox = self._inbox[to]
         inbox.append((sender, message))
         if len(inbox) == 1:
-            life = self._up[to]
-            self.at(self.now_us + self.random.randrange(2_000), lambda: self._step(to, life))
+            self.nudge(to)
 
     def _boot(self, address: str) -> None:
         self._lives += 1
         self._up[address] = self._lives
         self._inbox[address] = []
-        self._after(address, self._nodes[address].boot)
+        self.tell(address, "starts")
+        self._turn(address, self._nodes[address].boot)
 
     def _step(self, address: str, life: int) -> None:
-        if self._up.get(address) == life:
-            batch, self._inbox[address] = self._inbox[address], []
-            self._after(address, lambda: self._nodes[address].step(batch))
+        if self._up.get(address) != life:
+            return
+        until_us = self._frozen.get(address, 0)
+        if until_us > self.true_us:
+            self.after(until_us - self.true_us, partial(self._step, address, life))
+            return
+        self._frozen.pop(address, None)
+        batch, self._inbox[address] = self._inbox[address], []
+        self._turn(address, partial(self._nodes[address].step, batch))
 
-    def _after(self, address: str, act: Callable[[], list[Post]]) -> None:
+    def _turn(self, address: str, act: Callable[[], list[Post]]) -> None:
         """Run a node, send its posts, set its timer."""
         self.steps += 1
-        life = self._up[address]
+        node = self._nodes[address]
         try:
             posts = act()
         except Killed:
+            self.after_step()
             self.kill(address, self.random.randrange(SECOND // 10, 3 * SECOND))
             return
-        self.send(address, posts)
+        point = self._doom.pop(address, "")
+        if point != SILENT:
+            self.send(address, posts, getattr(node, "local", None), half=point == HALF)
         self.after_step()
-        wakes_at = self._nodes[address].wakes_at()
-        if wakes_at is not None:
-            wakes_at = max(wakes_at, self.now_us + 1_000)
-            self.at(wakes_at, lambda: self._wake(address, life, wakes_at))
+        if point:
+            self.kill(address, self.random.randrange(SECOND // 10, 3 * SECOND))
+        elif address in self._up:
+            self._arm(address)
 
-    def _wake(self, address: str, life: int, asked_us: int) -> None:
-        """The timer: only if it is still wanted now, else a later one has been set."""
-        if self._up.get(address) != life or self._inbox[address]:
-            return
+    def _arm(self, address: str) -> None:
+        """Set a node's timer; one that is set to go off earlier stays."""
         wakes_at = self._nodes[address].wakes_at()
-        if wakes_at is not None and wakes_at <= self.now_us:
+        if wakes_at is None:
+            return
+        at_us = max(wakes_at - self.offset_us, self.true_us + 1_000)
+        if self._slack_us:
+            at_us += self.below(self._slack_us)
+        armed_us = self._armed.get(address)
+        if armed_us is None or armed_us > at_us:
+            self._armed[address] = at_us
+            life = self._up[address]
+            self.after(at_us - self.true_us, partial(self._wake, address, life, at_us))
+
+    def _wake(self, address: str, life: int, armed_us: int) -> None:
+        """The timer: only if it is still wanted now, else a later one is set."""
+        if self._up.get(address) != life or self._armed.get(address) != armed_us:
+            return
+        del self._armed[address]
+        wakes_at = self._nodes[address].wakes_at()
+        if wakes_at is None:
+            return
+        if wakes_at <= self.now_us and not self._inbox[address]:
             self._step(address, life)
+        else:
+            self._arm(address)
+
+
+def reader_of(sender: str, to: str) -> Reader:
+    """Return the reader of the port at which `to` hears `sender`."""
+    if sender == FEED:
+        return FEED_READER
+    if to in (LEDGER, SCHEDULER, RUNNER) and sender != LEDGER:
+        return {LEDGER: LEDGER_READER, SCHEDULER: SCHEDULER_READER, RUNNER: RUNNER_READER}[to]
+    return {
+        LEDGER: FROM_LEDGER_READER,
+        SCHEDULER: FROM_SCHEDULER_READER,
+        RUNNER: FROM_RUNNER_READER,
+    }[sender]

@@ -221,11 +221,6 @@ class PlanningWorld(World):
         self.send(LEDGER, driver.posts)
         return [run.run_id for run in made]
 
-    def jump(self, by_us: int) -> None:
-        """Set the clock forward; what was under way arrives as much later."""
-        self.now_us += by_us
-        self._queue = [(at_us + by_us, count, act) for at_us, count, act in self._queue]
-
     def wait_until(self, done: Callable[[], bool], seconds: float = 120) -> None:
         """Let time pass until something holds; fail when it takes longer than that."""
         end_us = self.now_us + int(seconds * SECOND)
