@@ -32,6 +32,7 @@ class Outgoing:
         self._replies: list[Callable[[], Post]] = []
         self._starts: dict[str, None] = {}
         self._stops: dict[str, None] = {}
+        self._settled_us = 0
         self._sent_us: dict[str, int] = {}
         self._acts_sent_us: dict[str, int] = dict.fromkeys(book.acts.outbox, 0)
 
@@ -82,6 +83,9 @@ class Outgoing:
 
     def settle(self, now_us: int) -> list[Post]:
         """Return the batch's posts: feed frames, replies, commands."""
+        if now_us < self._settled_us:
+            self._set_back(self._settled_us - now_us)
+        self._settled_us = now_us
         again = self._repeat(now_us)
         posts = self._frames()
         posts.extend(make() for make in self._replies)
@@ -91,6 +95,12 @@ class Outgoing:
         return posts
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _set_back(self, by_us: int) -> None:
+        """The clock was set back: that must not silence the repeats."""
+        for sent in (self._sent_us, self._acts_sent_us):
+            for key in sent:
+                sent[key] -= by_us
 
     def _frames(self) -> list[Post]:
         """The feed's frames of this batch: events in order, each with the runs it concerns."""
@@ -155,10 +165,9 @@ class Outgoing:
 
 
 def _overdue(sent_us: dict[str, int], now_us: int) -> list[str]:
-    """Return what has had no answer for too long; a clock that was set back must not silence it."""
+    """Return what has had no answer for too long."""
     overdue_us = now_us - REPEAT_US
-    late = [key for key, at_us in sent_us.items() if at_us <= overdue_us or at_us > now_us]
-    return late[:REPEATS_AT_ONCE]
+    return [key for key, at_us in sent_us.items() if at_us <= overdue_us][:REPEATS_AT_ONCE]
 
 
 def parts(items: list[T], size: int) -> list[list[T]]:
