@@ -41,7 +41,7 @@ from ..messages.instructions import (
 )
 from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
 from ..messages.transitions import ActionNoted, FeedFrame, Replay, Replayed
-from ..messages.wishes import AddRuns, LedgerWish, OfAgents
+from ..messages.wishes import AddRuns, LedgerWish, OfRuns
 from ..store.interface import Changes, Opening
 from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
@@ -130,7 +130,7 @@ class Ledger:
                     needs.command_ids.add(message.command_id)
                     if isinstance(message.instruction, AddRuns):
                         needs.run_ids.update(run.run_id for run in message.instruction.runs)
-                    elif not isinstance(message.instruction, OfAgents):
+                    elif isinstance(message.instruction, OfRuns):
                         needs.run_ids.add(message.instruction.run_id)
                 case ExpectRuns():
                     for expectation in message.expectations:

@@ -20,6 +20,7 @@ from ..messages.instructions import StoredDefinition
 from ..messages.post import RUNNER, SCHEDULER, Post
 from ..messages.wishes import (
     AddRuns,
+    DeclineWish,
     Done,
     HoldRun,
     LedgerWish,
@@ -88,6 +89,8 @@ class Wishes:
         instruction, who = wish.instruction, wish.principal
         if isinstance(instruction, OfAgents):
             return self._agents.carry_out(instruction, now_us, who)
+        if isinstance(instruction, DeclineWish):
+            raise Unwilling(instruction.reason, instruction.sentence)
         if isinstance(instruction, AddRuns):
             return {"run_ids": self._add_runs(instruction, now_us, who)}
         run = self._book.get(instruction.run_id)

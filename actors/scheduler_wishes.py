@@ -22,6 +22,7 @@ from ..messages.hello import ScheduleRow
 from ..messages.post import LEDGER, Post
 from ..messages.wishes import (
     AddRuns,
+    DeclineWish,
     Done,
     LedgerWish,
     Refused,
@@ -147,9 +148,8 @@ class WishDesk:
                 case _:
                     wish.begun = True  # A reload: settled by `answer`.
         except _Refusal as error:
-            command_id = wish.wish.command_id
-            refused = Refused(command_id=command_id, reason=error.reason, sentence=str(error))
-            self.answer(command_id, refused)
+            wish.begun = True
+            self._decline(wish.wish, error)
 
     def _schedule(self, wish: _Wish, instruction: ScheduleRun, now_us: int) -> None:
         count = instruction.count
@@ -259,11 +259,17 @@ class WishDesk:
     def _send(self, wish: SchedulerWish, add: AddRuns) -> None:
         if len(encode(add.runs[0])) * len(add.runs) > WISH_BYTES:
             sentence = f"{len(add.runs)} runs: too large for one wish: expected fewer"
-            refused = Refused(command_id=wish.command_id, reason="bad_request", sentence=sentence)
-            self.answer(wish.command_id, refused)
+            self._decline(wish, _Refusal("bad_request", sentence))
             return
         self._bound.append(
             LedgerWish(command_id=wish.command_id, principal=wish.principal, instruction=add)
+        )
+
+    def _decline(self, wish: SchedulerWish, refusal: _Refusal) -> None:
+        """Have a wish refused by the ledger, which knows whether it was carried out before."""
+        decline = DeclineWish(reason=refusal.reason, sentence=str(refusal))
+        self._bound.append(
+            LedgerWish(command_id=wish.command_id, principal=wish.principal, instruction=decline)
         )
 
 

@@ -82,6 +82,14 @@ class AddRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="A
     ad_hoc_schedules: list[ScheduleRow] = []
 
 
+class DeclineWish(Instruction, frozen=True, kw_only=True, tag="DeclineWish"):
+    """Scheduler → ledger: a wish for runs cannot be carried out, unless it has been: by an earlier
+    scheduler, to which things looked different. `reason` and `sentence` are those of `Refused`."""
+
+    reason: str
+    sentence: str
+
+
 class MakeAgentToken(
     Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="MakeAgentToken"
 ):
@@ -166,9 +174,8 @@ class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 OfAgents = MakeAgentToken | EnrolAgent | RevokeAgent | DrainAgent
-ToLedgerWish = (
-    StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun | AddRuns | OfAgents
-)
+OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun
+ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents
 ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs
 
 

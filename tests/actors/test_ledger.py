@@ -9,6 +9,8 @@ from ledger_driver import SECOND, LedgerDriver
 
 from callsheet.jobs.actions import ScheduleAction
 from callsheet.jobs.bound_conditions import BoundConst, BoundPool
+from callsheet.jobs.programs import BoundNoOp
+from callsheet.jobs.run import NewRun
 from callsheet.jobs.states import State
 from callsheet.messages.commands import (
     ActOn,
@@ -47,6 +49,8 @@ from callsheet.messages.instructions import (
 )
 from callsheet.messages.transitions import FeedFrame, Replay, Replayed, RunWithdrawn
 from callsheet.messages.wishes import (
+    AddRuns,
+    DeclineWish,
     Done,
     HoldRun,
     MarkRun,
@@ -223,7 +227,8 @@ def test_a_kill_is_repeated_as_a_kill_whatever_was_started_anew(ledger):
     run = running(ledger)
     ledger.wish(StopRun(run_id=run.run_id, kill=True))
     ledger.restart()
-    [welcome] = ledger.tell(Hello(role="runner/0"), sender="runner/0")
+    sent = ledger.tell(Hello(role="runner/0"), sender="runner/0")
+    [welcome] = [m for m in sent if isinstance(m, RunnerWelcome)]
     assert [run.kill_asked for run in welcome.runs] == [True]
     assert [m.kill for m in ledger.later(6) if isinstance(m, StopAttempt)] == [True]
 
@@ -274,6 +279,21 @@ def test_skip_of_a_running_run_is_refused(ledger):
 def test_a_wish_for_an_unknown_run_is_not_found(ledger):
     answer = ledger.wish(SkipRun(run_id="r12345"))
     assert answer == Refused(command_id="c1", reason="not_found", sentence="unknown run r12345")
+
+
+def test_a_wish_that_was_carried_out_is_not_declined_afterwards(ledger):
+    run = ledger.a_run()
+    done = ledger.wish(DeclineWish(reason="not_found", sentence="unknown job a"), "c1")
+    assert [one.run_id for one in done.runs] == [run.run_id]
+
+
+def test_a_wish_that_was_declined_is_not_carried_out_afterwards(ledger):
+    refused = ledger.wish(DeclineWish(reason="not_found", sentence="unknown job a"), "c1")
+    assert (refused.reason, refused.sentence) == ("not_found", "unknown job a")
+    first = ledger.tell(LeaseIds(count=1))[0].first_id
+    new = NewRun(run_id=f"r{first}", job_id="a", args={}, schedule_us=0, program=BoundNoOp())
+    assert ledger.wish(AddRuns(runs=[new]), "c1") == refused
+    assert ledger.writer.reader.run(new.run_id) is None
 
 
 def test_a_repeated_wish_gets_the_same_answer_and_no_effect(ledger):
@@ -509,8 +529,9 @@ def a_row(from_us: int) -> ScheduleRow:
 
 def test_a_welcome_names_the_greeting_it_answers(ledger):
     for role in ("scheduler/0", "runner/0"):
-        [welcome] = ledger.tell(Hello(role=role, incarnation="i7"), sender=role)
-        assert welcome.incarnation == "i7"
+        sent = ledger.tell(Hello(role=role, incarnation="i7"), sender=role)
+        welcomes = [m for m in sent if isinstance(m, SchedulerWelcome | RunnerWelcome)]
+        assert [welcome.incarnation for welcome in welcomes] == ["i7"]
 
 
 def test_actions_are_sent_until_they_are_settled(ledger):
