@@ -78,8 +78,8 @@ class People:
             return
         self.open.pop(message.command_id, None)
         known = self.answers.setdefault(message.command_id, message)
-        by_ledger = isinstance(self.asked[message.command_id], LedgerWish)
-        if by_ledger and type(known) is not type(message):
+        reload = isinstance(self.asked[message.command_id].instruction, ReloadJobs)
+        if not reload and type(known) is not type(message):
             raise Violation(f"wish {message.command_id}: two answers: {known!r}, {message!r}")
 
     # --- wishing --------------------------------------------------------------------------------

@@ -19,11 +19,11 @@ from callsheet.actors.stage import by_address
 from callsheet.messages.codec import (
     FEED_READER,
     FROM_LEDGER_READER,
-    FROM_RUNNER_READER,
     FROM_SCHEDULER_READER,
     LEDGER_READER,
     RUNNER_READER,
     SCHEDULER_READER,
+    TO_AGENT_READER,
     Reader,
     encode,
 )
@@ -345,5 +345,5 @@ def reader_of(sender: str, to: str) -> Reader:
     return {
         LEDGER: FROM_LEDGER_READER,
         SCHEDULER: FROM_SCHEDULER_READER,
-        RUNNER: FROM_RUNNER_READER,
+        RUNNER: TO_AGENT_READER,
     }[sender]
