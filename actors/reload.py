@@ -1,9 +1,8 @@
 """Loading the job folder and putting what changed in force.
 
-The binder reads and checks the folder; all of it is taken or nothing (a mistake anywhere keeps the
-last good set). The difference to what is in force goes to the ledger, and only when that is durable
-does the scheduler plan by it. Where nothing differs nothing is written. The folder is read when
-somebody wishes it, and, if it is watched, when something stirs in it.
+The binder reads and checks the folder, when somebody wishes it or something stirs in it; all of it
+is taken or nothing. The difference to what is in force goes to the ledger, and only when that is
+durable does the scheduler plan by it.
 """
 
 from __future__ import annotations
@@ -41,9 +40,8 @@ Answer = Callable[[str, Done | Refused], None]
 class Reload:
     """`answer` takes the outcome of a wish by its command id; `dropped` ids withdrawn.
 
-    `standing`: how the folder was found when it was looked at last. `problems`: the mistakes of the
-    last load, empty when it was good. `loaded`: a first load is over, well or not. `refused`: the
-    ledger is of another set of jobs; the welcome is asked again.
+    `standing`: how the folder was found last. `problems`: the mistakes of the last load. `loaded`:
+    a first load is over, well or not. `refused`: the ledger's set of jobs is another one.
     """
 
     def __init__(

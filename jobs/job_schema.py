@@ -21,6 +21,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Short forms of conditions: the kind's name is the key of what is in it.
 COMPOSED = {"all": some(ref("condition")), "any": some(ref("condition")), "not": ref("condition")}
 
+# A file alone may lack these: the defaults of its folder often say them for all its jobs.
+FROM_DEFAULTS = ("tz",)
+
 
 def job_schema() -> Shape:
     """Return the schema of a job file, with the types of extensions that this process knows; not to
@@ -126,6 +129,7 @@ def _named(part: str, kind: str) -> Shape:
 
 def _kind(part: str, kind: str) -> Shape:
     keys = keys_of(part, kind)
+    given = FROM_DEFAULTS if part == "schedule" else ()
     data = {"type": name_of(part, kind)}
     known: dict[str, Shape] = {"type": {}}
     for key in keys.taken:
@@ -135,7 +139,7 @@ def _kind(part: str, kind: str) -> Shape:
     found = {
         "type": "object",
         "properties": known,
-        "required": ["type", *(key for key in keys.required if key != "type")],
+        "required": ["type", *(key for key in keys.required if key not in ("type", *given))],
         "additionalProperties": False,
     }
     ways = [{"required": list(way)} for way in keys.ways]

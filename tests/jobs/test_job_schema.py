@@ -82,7 +82,7 @@ REFUSED = [
     "program: {type: shell, command: x, argv: 7}",
     "program: {type: procstar, argv: x}",
     "program: {type: procstar, argv: [x], stop: {signl: 1}}",
-    "program: x\nschedule: {type: daily, daytime: 9:30}",
+    "program: x\nschedule: {type: daily, tz: UTC}",
     "program: x\nschedule: {type: interval, interval: soon}",
     "program: x\nschedule: {type: daily, tz: UTC, daytime: 9h30}",
     "program: x\nschedule: [{start: {type: daily}}]",
