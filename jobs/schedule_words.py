@@ -34,6 +34,11 @@ def describe(schedule: Schedule) -> str:
     return words if options is NO_OPTIONS else words + _describe_options(options)
 
 
+def calendar_name(name: str) -> str:
+    """Return the name that a calendar is shown by: Apsis has a longer one for its default."""
+    return "all days" if name == "all" else name
+
+
 # --- inside -------------------------------------------------------------------------------------
 
 
@@ -45,14 +50,15 @@ def _describe_times(schedule: Schedule) -> str:
             return words + (f" phase {format_duration_s(phase)} sec" if phase else "")
         case Daily():
             times = ", ".join(map(format_daytime, schedule.daytimes_s))
-            words = f"{schedule.calendar} at {times} {schedule.tz}"
+            words = f"{calendar_name(schedule.calendar)} at {times} {schedule.tz}"
             if schedule.cal_shift:
                 words += f" {schedule.cal_shift:+} cal days"
             return words + (f" {schedule.date_shift:+} days" if schedule.date_shift else "")
         case DailyInterval():
             start, stop = _point(schedule.start), _point(schedule.stop_point)
             every = f"every {format_duration_s(schedule.interval_us)} sec"
-            return f"{schedule.calendar} from {start} to {stop} {schedule.tz} {every}"
+            days = calendar_name(schedule.calendar)
+            return f"{days} from {start} to {stop} {schedule.tz} {every}"
         case Explicit():
             return ", ".join(map(format_time, schedule.times_us))
         case Cron():

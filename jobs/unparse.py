@@ -51,6 +51,7 @@ from .schedule_types import (
     StopAfter,
     options_of,
 )
+from .schedule_words import calendar_name
 from .states import State
 from .times import SECOND_US, format_daytime, format_time
 
@@ -80,13 +81,13 @@ def start_data(schedule: Schedule) -> dict[str, Any]:
             found["phase"] = schedule.phase_us / SECOND_US
         case Daily():
             found["tz"] = schedule.tz
-            found["calendar"] = _calendar(schedule.calendar)
+            found["calendar"] = calendar_name(schedule.calendar)
             found["daytime"] = [format_daytime(at_s) for at_s in schedule.daytimes_s]
             found["date_shift"] = schedule.date_shift
             found["cal_shift"] = schedule.cal_shift
         case DailyInterval():
             found["tz"] = schedule.tz
-            found["calendar"] = _calendar(schedule.calendar)
+            found["calendar"] = calendar_name(schedule.calendar)
             found["start"] = _day_point(schedule.start)
             found["stop"] = _day_point(schedule.stop_point)
             found["interval"] = schedule.interval_us / SECOND_US
@@ -118,11 +119,6 @@ def options_data(options: Options) -> dict[str, Any]:
 
 def _seconds(duration_us: int | None) -> float | None:
     return None if duration_us is None else duration_us / SECOND_US
-
-
-def _calendar(name: str) -> str:
-    # Apsis shows its default calendar by this name; both are read.
-    return "all days" if name == "all" else name
 
 
 def _day_point(point: DayPoint) -> str | dict[str, Any]:

@@ -77,7 +77,7 @@ def test_args_that_the_job_does_not_take_are_said():
 def test_a_time_beyond_what_is_written_ahead_will_be_made():
     found = why("2026-03-20T09:00:00Z", a_period())
     assert found.verdict == "horizon"
-    assert found.lines[0] == "It will be made by all at 09:00:00 UTC."
+    assert found.lines[0] == "It will be made by all days at 09:00:00 UTC."
     assert "up to 2026-03-11T12:00:00+00:00" in found.lines[1]
 
 
@@ -108,7 +108,7 @@ def test_a_run_that_a_reload_took_away_is_said_with_the_reload():
     found = why("2026-03-09T09:00:00Z", gone, job=other, withdrawn=change)
     assert found.verdict == "withdrawn"
     assert found.lines == (
-        "The schedule that named it, all at 09:00:00 UTC, went at 2026-03-09T08:00:00+00:00.",
+        "The schedule that named it, all days at 09:00:00 UTC, went at 2026-03-09T08:00:00+00:00.",
         "The job was changed by the reload at 2026-03-09T08:00:01+00:00 (jobs version 7).",
         "The run r12 was withdrawn then: jobs reloaded.",
     )
@@ -132,7 +132,7 @@ def test_the_period_in_force_at_the_time_decides():
 def test_a_disabled_schedule_is_named():
     off = a_job(schedule={**DAILY, "enabled": False})
     found = why("2026-03-09T09:00:00Z", job=off)
-    assert found.lines == ("The schedule that names it is disabled: all at 09:00:00 UTC.",)
+    assert found.lines == ("The schedule that names it is disabled: all days at 09:00:00 UTC.",)
     found = why("2026-03-09T09:30:00Z", job=off)
     assert (found.verdict, "Its schedules are disabled" in found.lines[0]) == ("disabled", True)
 
@@ -148,8 +148,8 @@ def test_a_time_that_no_schedule_names_is_said_with_the_nearest_ones():
     assert found.lines == (
         "No schedule of a names 2026-03-09T09:00:01+00:00.",
         (
-            "all at 09:00:00 UTC: the last before is 2026-03-09T09:00:00+00:00, the next after is "
-            "2026-03-10T09:00:00+00:00."
+            "all days at 09:00:00 UTC: the last before is 2026-03-09T09:00:00+00:00, "
+            "the next after is 2026-03-10T09:00:00+00:00."
         ),
     )
 
@@ -204,5 +204,5 @@ def test_a_schedule_that_names_nothing_is_said(calendar):
 
 def test_a_schedule_is_said_in_words():
     assert schedule_line(a_period()) == (
-        "Its schedule is all at 09:00:00 UTC, in force since 2026-02-08T12:00:00+00:00."
+        "Its schedule is all days at 09:00:00 UTC, in force since 2026-02-08T12:00:00+00:00."
     )

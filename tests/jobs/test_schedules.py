@@ -391,7 +391,8 @@ def test_options_are_written_back_as_they_were_read() -> None:
     assert {name: written["schedule"][0][name] for name in OPTIONS} == OPTIONS
     assert job_from_data(written, "a") == job
     assert describe(job.schedules[0]) == (
-        "all at 09:30:00 America/New_York, from 2024-01-02, until 2024-12-31, up to 30.0 s later"
+        "all days at 09:30:00 America/New_York, from 2024-01-02, until 2024-12-31, "
+        "up to 30.0 s later"
     )
 
 
