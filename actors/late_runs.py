@@ -5,7 +5,7 @@ Pure; called by the planner, which knows the schedules in force.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 
 from ..jobs.binding import schedule_args
 from ..jobs.errors import UserError
@@ -13,19 +13,26 @@ from ..jobs.job import Job
 from ..jobs.misfire import left_out, misfire_of
 from ..jobs.run import Run
 from ..jobs.schedules import Schedule, next_fire
+from .job_set import schedules_of
 from .window import Window
 
 
 def why_left_out(
-    run: Run, job: Job, own: Schedule, others: Iterable[Schedule], window: Window, now_us: int
+    run: Run, job: Job, in_force: Container[tuple[str, str]], window: Window, now_us: int
 ) -> str:
     """Return why a run is left out by policy, empty when it is to start.
 
+    Two schedules that name one instant share a run: it is left out only if both leave it.
+
     Args:
-        own: the schedule whose name the run bears.
-        others: the other schedules of its job that are in force. Two that name one instant share a
-            run; it is left out only if both leave it.
+        job: that of the run.
+        in_force: the (job id, fingerprint) of all schedules that are in force.
     """
+    schedules = schedules_of(job, window.calendars)
+    own = schedules.pop(run.fingerprint or "", None)
+    if own is None:
+        return ""
+    others = [schedules[print_] for print_ in schedules if (run.job_id, print_) in in_force]
     try:
         reason = _reason(run, own, window, now_us)
         wanted = bool(reason) and any(

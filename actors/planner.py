@@ -9,7 +9,7 @@ ledger moves a horizon in the transaction that writes its runs (rule I5), and it
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from ..jobs.binding import schedule_args
 from ..jobs.calendar_days import CalendarDays, calendars_by_name
 from ..jobs.errors import UserError
-from ..jobs.job import Job
 from ..jobs.run import NewRun, Run
 from ..jobs.schedules import Fire, Schedule
 from ..messages.binding import BindOne
@@ -174,19 +173,11 @@ class Planner:
             if plan is None or not run.expected or run.held or not self._has_schedule(plan):
                 continue
             job = self._definitions.body(plan.definition)
-            assert plan.schedule is not None, f"schedule of {plan.job_id}: not found"
             assert job is not None, f"job {plan.job_id}: its definition is gone"
-            others = self._others(plan, job)
-            reason = why_left_out(run, job, plan.schedule, others, self.window, now_us)
+            reason = why_left_out(run, job, self.plans, self.window, now_us)
             if reason:
                 found[run.run_id] = reason
         return found
-
-    def _others(self, plan: Plan, job: Job) -> Iterator[Schedule]:
-        """Yield the other schedules of a job that are in force."""
-        for print_, schedule in schedules_of(job, self.window.calendars).items():
-            if print_ != plan.fingerprint and (plan.job_id, print_) in self.plans:
-                yield schedule
 
     def remove(self, key: Key) -> None:
         """A schedule is closed."""
