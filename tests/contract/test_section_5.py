@@ -30,7 +30,7 @@ from callsheet.messages.binding import BindOne
 from callsheet.messages.commands import OutboxItem
 from callsheet.messages.instructions import AttemptEnded, AttemptStarted
 from callsheet.messages.post import FEED, RESPONDER, RUNNER
-from callsheet.messages.wishes import MarkRun, ScheduleRun, SkipRun
+from callsheet.messages.wishes import MarkRun, ReloadJobs, ScheduleRun, SkipRun
 
 S = State
 B = {"type": "schedule", "job_id": "b"}
@@ -158,8 +158,8 @@ def test_5_1_the_actions_of_the_settings_are_for_all_runs_after_the_jobs_own(tmp
 # --- what follows -------------------------------------------------------------------------------
 
 
-def a_world(*jobs: Job) -> SchedulerWorld:
-    world = SchedulerWorld(*jobs, wire=GOOD)
+def a_world(*jobs: Job, lasts_us: int = SECOND) -> SchedulerWorld:
+    world = SchedulerWorld(*jobs, wire=GOOD, lasts_us=lasts_us)
     world.core(RESPONDER, lambda now_us: Responder(), FEED)
     world.wait_until(world.ready)
     return world
@@ -225,6 +225,16 @@ def test_5_1_what_fails_goes_to_the_runs_log_and_changes_no_state():
     assert (first.state, others) == (S.SUCCESS, [])
     errors = [line for line in lines(world, first) if line.startswith("error: ")]
     assert sorted(errors) == ["error: name 'nix' is not defined", "error: unknown job gone"]
+
+
+def test_5_1_an_action_follows_though_its_job_is_gone_by_then():
+    world = a_world(a_job(successors="b"), a_job("b"), lasts_us=60 * SECOND)
+    [first] = world.wish(ScheduleRun(job_id="a"), "w1").runs
+    world.wait_until(lambda: world.states(first.run_id) == [S.RUNNING])
+    del world.folder["a"]
+    assert world.wish(ReloadJobs(), "w2").result["removed"] == ["a"]
+    world.wait_until(lambda: [run.job_id for run in world.runs] == ["a", "b"])
+    assert world.states(first.run_id) == [S.SUCCESS]
 
 
 def test_5_1_an_action_outlives_the_server_unlike_in_apsis():
