@@ -118,6 +118,8 @@ def _state_sentence(run: Run, now_us: int) -> str:
             return f"Its program ended well{reason}."
         case State.FAILURE:
             return f"Its program ran and failed{reason}."
+        case State.ERROR if State.STARTING not in run.times:
+            return f"It ended before its program was started{reason}."
         case State.ERROR:
             return f"Its program could not be run{reason}."
         case State.SKIPPED:

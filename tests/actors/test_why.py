@@ -14,7 +14,7 @@ from callsheet.jobs.programs import NoOp
 from callsheet.jobs.states import State
 from callsheet.jobs.times import format_time
 from callsheet.messages.post import LEDGER, SCHEDULER
-from callsheet.messages.wishes import ReloadJobs
+from callsheet.messages.wishes import ReloadJobs, ScheduleRun
 from callsheet.webui.routing import Problem, Request
 from callsheet.webui.services import WebSettings
 from callsheet.webui.v2_why import get_why
@@ -151,3 +151,11 @@ def test_a_finished_run_is_explained_by_its_end():
     world.run_until(next_hour(world) + MINUTE)
     assert world.states(run_id) == [State.SUCCESS]
     assert why(world, f"run={run_id}")["lines"][0].startswith("Its program ended well")
+
+
+def test_an_error_before_the_start_is_not_blamed_on_the_program():
+    world = a_world(a_job("a", params=("date",)))
+    [run] = world.wish(ScheduleRun(job_id="a"), "w1").runs
+    assert why(world, f"run={run.run_id}")["lines"][0] == (
+        "It ended before its program was started: missing args (date) for job a."
+    )
