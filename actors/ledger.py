@@ -41,7 +41,7 @@ from ..messages.instructions import (
 )
 from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
 from ..messages.transitions import ActionNoted, FeedFrame, Replay, Replayed
-from ..messages.wishes import AddRuns, LedgerWish, OfRuns
+from ..messages.wishes import AddRuns, KillProcess, LedgerWish, OfRuns
 from ..store.interface import Changes, Opening
 from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
@@ -69,7 +69,7 @@ class Ledger:
         self._outgoing = Outgoing(self.book)
         self._horizon = Horizon(opening, self.book, self._outgoing)
         self._attempts = Attempts(self.book, self._outgoing)
-        self._agents = AgentBook(opening, self.book)
+        self._agents = AgentBook(opening, self.book, self._outgoing)
         self._hellos: dict[str, str] = {}
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
@@ -130,7 +130,7 @@ class Ledger:
                     needs.command_ids.add(message.command_id)
                     if isinstance(message.instruction, AddRuns):
                         needs.run_ids.update(run.run_id for run in message.instruction.runs)
-                    elif isinstance(message.instruction, OfRuns):
+                    elif isinstance(message.instruction, OfRuns | KillProcess):
                         needs.run_ids.add(message.instruction.run_id)
                 case ExpectRuns():
                     for expectation in message.expectations:

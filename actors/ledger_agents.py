@@ -11,14 +11,24 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..messages.commands import AgentsInForce
+from ..jobs.states import State
+from ..messages.commands import AgentsInForce, KillOnAgent, ShutAgentDown
 from ..messages.instructions import AgentsTaken
 from ..messages.post import RUNNER, Post
 from ..messages.registry import NAME, AgentRecord, AgentToken
 from ..messages.transitions import AgentNoted
-from ..messages.wishes import DrainAgent, EnrolAgent, MakeAgentToken, OfAgents, RevokeAgent
+from ..messages.wishes import (
+    DrainAgent,
+    EnrolAgent,
+    KillProcess,
+    MakeAgentToken,
+    OfAgents,
+    RevokeAgent,
+    ShutDownAgent,
+)
 from ..store.interface import Opening
 from .ledger_book import Book, Unwilling
+from .ledger_sending import Outgoing
 
 REPEAT_US = 2_000_000
 # Open tokens at one time; each may let somebody in.
@@ -31,8 +41,9 @@ DEFAULT_GROUP = "default"
 class AgentBook:
     """See the module."""
 
-    def __init__(self, opening: Opening, book: Book) -> None:
+    def __init__(self, opening: Opening, book: Book, outgoing: Outgoing) -> None:
         self._book = book
+        self._outgoing = outgoing
         self._agents = {record.agent_id: record for record in opening.agents}
         self._tokens = {token.token_id: token for token in opening.agent_tokens}
         self._to_tell = False
@@ -56,6 +67,10 @@ class AgentBook:
                 return self._revoke(wish.agent_id, now_us, who)
             case DrainAgent():
                 return self._drain(wish, now_us, who)
+            case ShutDownAgent():
+                return self._shut_down(wish, now_us, who)
+            case KillProcess():
+                return self._kill(wish, now_us, who)
 
     def _make_token(self, wish: MakeAgentToken, now_us: int, who: str) -> dict[str, Any]:
         if wish.group_id and re.fullmatch(NAME, wish.group_id) is None:
@@ -142,6 +157,39 @@ class AgentBook:
             line = "gets no new runs" if wish.draining else "gets runs again"
             self._note(wish.agent_id, line, now_us, who)
         return _answer(record)
+
+    def _shut_down(self, wish: ShutDownAgent, now_us: int, who: str) -> dict[str, Any]:
+        line = "is shut down, " + (
+            "and its processes killed" if wish.kill else "its processes left"
+        )
+        self._note(wish.agent_id, line, now_us, who)
+        epoch = self._book.epoch
+        command = ShutAgentDown(epoch=epoch, agent_id=wish.agent_id, kill=wish.kill)
+        self._outgoing.reply(RUNNER, command)
+        return {"agent_id": wish.agent_id}
+
+    def _kill(self, wish: KillProcess, now_us: int, who: str) -> dict[str, Any]:
+        """Have a process killed; that of a run under way by stopping the run."""
+        run = self._book.get(wish.run_id)
+        if run is not None and run.attempt == wish.attempt and run.agent_id == wish.agent_id:
+            if run.state is State.RUNNING:
+                line = "stopping: kill"
+                run = self._book.move(run, State.STOPPING, now_us, line, who, kill_asked=True)
+            elif run.state is State.STOPPING and not run.kill_asked:
+                run = self._book.note(run, now_us, "killing", who, kill_asked=True)
+            if run.state is State.STOPPING:
+                self._outgoing.stop(run.run_id)
+                return {"run_ids": [run.run_id]}
+        line = f"process {wish.run_id}.{wish.attempt} is killed"
+        self._note(wish.agent_id, line, now_us, who)
+        command = KillOnAgent(
+            epoch=self._book.epoch,
+            agent_id=wish.agent_id,
+            run_id=wish.run_id,
+            attempt=wish.attempt,
+        )
+        self._outgoing.reply(RUNNER, command)
+        return {"run_ids": []}
 
     # --- the runner -----------------------------------------------------------------------------
 

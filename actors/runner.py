@@ -27,11 +27,15 @@ from ..messages.agents import (
     ProcessLost,
     ProcessRefused,
     ProcessStarted,
+    ShutDown,
+    StopProcess,
 )
 from ..messages.commands import (
     AgentsInForce,
     ClaimKnown,
+    KillOnAgent,
     Recorded,
+    ShutAgentDown,
     SignalAttempt,
     StartRun,
     StopAttempt,
@@ -57,6 +61,8 @@ from .runner_signals import Signals
 # Agents get this long to come when the runner starts, whatever the start timeout says.
 GRACE_US = 10_000_000
 HELLO = ("hello",)
+# Agents of older versions would drop a frame with this command.
+SHUTS_DOWN_SINCE = 2
 
 
 class RefusedByLedger(Exception):
@@ -118,6 +124,8 @@ class Runner:
             AskAgents: self._lists.ask,
             AgentsInForce: self._agents_in_force,
             ClaimKnown: self._claims.known,
+            ShutAgentDown: self._agents_command,
+            KillOnAgent: self._agents_command,
             Enrol: self._registry.enrol,
             Done: lambda _, message, __: self._registry.answered(message),
             Refused: lambda _, message, __: self._registry.answered(message),
@@ -311,6 +319,22 @@ class Runner:
                 agent.silent = True
                 posts += self._placing.fell_silent(agent)
         return posts
+
+    def _agents_command(
+        self, sender: str, message: ShutAgentDown | KillOnAgent, now_us: int
+    ) -> list[Post]:
+        """Have an agent do what a person asked of it."""
+        agent = self._agents.by_id.get(message.agent_id)
+        if agent is None or agent.hello is None or message.epoch != self._book.epoch:
+            return []
+        if isinstance(message, ShutAgentDown) and agent.hello.version < SHUTS_DOWN_SINCE:
+            return []
+        agent.sent += 1
+        if isinstance(message, ShutAgentDown):
+            return [Post(agent.address, ShutDown(epoch=message.epoch, kill=message.kill))]
+        run_id, attempt = message.run_id, message.attempt
+        kill = StopProcess(epoch=message.epoch, run_id=run_id, attempt=attempt, kill=True)
+        return [Post(agent.address, kill)]
 
     def _agent_hello(self, sender: str, message: AgentHello, now_us: int) -> list[Post]:
         if sender != f"agent/{message.agent_id}" or self._registry.revoked(message.agent_id):

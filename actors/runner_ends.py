@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ..jobs.states import State
 from ..messages.agents import OutputChunk, OutputGrew, OutputTaken, ProcessEnded, ProcessLost
 from ..messages.instructions import AttemptEnded, OutputRecord
@@ -107,6 +109,9 @@ class Ends:
             self._book.give(attempt, agent.agent_id, now_us)
         if attempt.agent_id != agent.agent_id or attempt.is_over:
             return []
+        if message.spool_path is not None and self._book.agents.is_keyed(agent.agent_id):
+            # A path on another host; read here, it would be whatever file that agent names.
+            message = msgspec.structs.replace(message, spool_path=None)
         return self.over(attempt, message, now_us)
 
     def over(

@@ -25,13 +25,14 @@ from ..messages.agents import (
     ListProcesses,
     OutputTaken,
     ProcessList,
-    ProcessRefused,
+    ShutDown,
     SignalProcess,
     StartProcess,
     StopProcess,
 )
 from ..messages.post import RUNNER, Post
-from .held import LIVE, OVER, Held, Phase, signal_name
+from .closing import Closing
+from .held import LIVE, OVER, Held, Phase, refusal, signal_name
 from .host import Ended, Fact, Gone, Host, Key, Now, Refused, Spec, Started
 
 BEAT_US = 2_000_000
@@ -58,8 +59,7 @@ class AgentCore:
     ) -> None:
         self.address = f"agent/{identity.agent_id}"
         self.epoch = epoch
-        self.fenced = 0
-        self.connected = False
+        self.fenced, self.connected = 0, False
         self._identity = identity
         self._host = host
         self._make_spec = make_spec
@@ -70,6 +70,7 @@ class AgentCore:
         self._forgotten: dict[Key, int] = {}
         self._due: list[tuple[int, int, Key, str]] = []
         self._count = 0
+        self._closing = Closing()
         self._welcomed = False
         self._hello_us = self._beat_us = self._look_us = 0
 
@@ -114,6 +115,10 @@ class AgentCore:
                 self._forget(Key(message.run_id, message.attempt), now)
             case OutputTaken():
                 posts += self._taken(message, now)
+            case ShutDown():
+                self._closing.begin(now, kill=message.kill)
+                for key in list(self._live) if message.kill else ():
+                    self._stop(key, now, kill=True)
             case StopProcess():
                 self._stop(Key(message.run_id, message.attempt), now, kill=message.kill)
             case SignalProcess():
@@ -123,9 +128,9 @@ class AgentCore:
                 self._repeats = dict.fromkeys(self._repeats, now.monotonic_us)
             case AskHello():
                 posts += self._hello(now, message.request)
-            case ListProcesses():
+            case ListProcesses(request=request):
                 infos = [held.info() for held in self._held.values()]
-                posts.append(_post(ProcessList(request=message.request, processes=infos)))
+                posts.append(_post(ProcessList(request=request, processes=infos)))
             case _:
                 raise AssertionError(f"{self.address}: {message!r}: not a command to an agent")
         return posts
@@ -195,6 +200,10 @@ class AgentCore:
                 times.append(self._look_us)
         return min(times, default=None)
 
+    def is_closed(self, now: Now) -> bool:
+        """Return whether agentd is to end, since the server said so."""
+        return self._closing.is_over(now, len(self._held))
+
     # --- commands -------------------------------------------------------------------------------
 
     def _start(self, message: StartProcess, now: Now) -> list[Post]:
@@ -215,13 +224,9 @@ class AgentCore:
         if message.incarnation not in ("", self._identity.incarnation):
             # For an earlier life of this agent: whoever sent it has not heard of the present one.
             return self._hello(now)
-        late_us = now.wall_us - message.not_after_us
-        if late_us > 0:
-            sentence = (
-                f"the command to start came {late_us / 1e6:.1f} s too late: expected clocks that "
-                "agree, and commands that do not wait"
-            )
-            return [_post(_refusal(key, sentence, retry=True))]
+        why_not = self._closing.why_not(message.not_after_us, now)
+        if why_not:
+            return [_post(refusal(key, why_not, retry=True))]
         held = Held(key, self._make_spec(message))
         self._held[key] = held
         self._host.start(key, held.spec, now)
@@ -231,7 +236,7 @@ class AgentCore:
         del self._held[fact.key]
         if not fact.retry:
             self._forgotten[fact.key] = now.monotonic_us + FORGOTTEN_US
-        return [_post(_refusal(fact.key, fact.sentence, retry=fact.retry))]
+        return [_post(refusal(fact.key, fact.sentence, retry=fact.retry))]
 
     def _forget(self, key: Key, now: Now) -> None:
         held = self._held.get(key)
@@ -348,8 +353,7 @@ class AgentCore:
     def _hand_over(self, held: Held, now: Now) -> list[Post]:
         """Send output as far as it may be sent, and after the last of it the end."""
         over = held.phase in OVER
-        posts: list[Post] = []
-        whole = held.taken >= held.size or (over and held.path is not None)
+        posts, whole = [], held.taken >= held.size or (over and held.path is not None)
         if not whole:
             self._growing[held.key] = held
             posts = [_post(chunk) for chunk in held.chunks(self._host, now.monotonic_us)]
@@ -394,7 +398,3 @@ class AgentCore:
 
 def _post(message: Any) -> Post:
     return Post(RUNNER, message)
-
-
-def _refusal(key: Key, sentence: str, *, retry: bool) -> ProcessRefused:
-    return ProcessRefused(run_id=key.run_id, attempt=key.attempt, sentence=sentence, retry=retry)

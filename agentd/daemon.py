@@ -117,6 +117,8 @@ class Daemon:
         try:
             while not self._over:
                 self._turn()
+            while self._host.clean(CLEAN_BACKLOG):
+                pass
         finally:
             self._keepers.close()
             self._context.destroy(linger=200)
@@ -171,6 +173,7 @@ class Daemon:
         posts += core.settle(now)
         host.flush()
         self._send(posts)
+        self._over = self._over or core.is_closed(now)
 
     def _wait(self) -> None:
         """Wait for something, removing what is forgotten while there is nothing else to do."""
@@ -299,7 +302,10 @@ def _join(options: argparse.Namespace, spool: Spool) -> ClientSide | None:
     if options.server.startswith("tcp:"):
         desk = Desk(spool.path)
         membership = desk.membership()
-        token = read_token(Path(options.token_file)) if options.token_file else None
+        token = None
+        # Once it has let the agent in, the file may be gone.
+        if options.token_file and (membership is None or os.path.exists(options.token_file)):
+            token = read_token(Path(options.token_file))
         if token is not None and (membership is None or membership.server != token.server):
             wanted = options.agent_id or host_name()
             membership = desk.enrol(options.server, token, wanted, options.group or "")

@@ -16,6 +16,7 @@ from ..messages.agents import (
     ProcessEnded,
     ProcessInfo,
     ProcessLost,
+    ProcessRefused,
     ProcessStarted,
 )
 from .host import OUTPUT, Exit, Found, Host, Key, Spec
@@ -229,3 +230,8 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal-{number}"
+
+
+def refusal(key: Key, sentence: str, *, retry: bool) -> ProcessRefused:
+    """Return what is said of an attempt that is not started."""
+    return ProcessRefused(run_id=key.run_id, attempt=key.attempt, sentence=sentence, retry=retry)

@@ -69,6 +69,24 @@ def revoke(ctx: click.Context, agent_id: str) -> None:
     _decide(ctx, agent_id, "revoke")
 
 
+@group.command()
+@click.argument("agent_id")
+@click.option("--kill", is_flag=True, help="Kill its processes first; else they are left.")
+@click.pass_context
+def shutdown(ctx: click.Context, agent_id: str, *, kill: bool) -> None:
+    """End AGENT_ID now. The server's own agent is started again."""
+    _decide(ctx, agent_id, "shutdown", kill=kill)
+
+
+@group.command()
+@click.argument("agent_id")
+@click.argument("process")
+@click.pass_context
+def kill(ctx: click.Context, agent_id: str, process: str) -> None:
+    """Kill a PROCESS of AGENT_ID, given as run and attempt: r12.1. Its run, if any, is stopped."""
+    _decide(ctx, agent_id, f"processes/{process}/kill")
+
+
 def _decide(ctx: click.Context, agent_id: str, verb: str, **body: Any) -> Any:
     from ..client.client import quote
 

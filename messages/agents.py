@@ -191,6 +191,13 @@ class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):
     kill: bool = False
 
 
+class ShutDown(ToAgent, frozen=True, kw_only=True, tag="ShutDown"):
+    """End now: with `kill` after killing all processes and handing over their ends, else leaving
+    them as they are."""
+
+    kill: bool = False
+
+
 class SignalProcess(ToAgent, frozen=True, kw_only=True, tag="SignalProcess"):
     """Send one signal to the process, once per `command_id`."""
 
@@ -238,6 +245,7 @@ AnyToAgent = (
     | AskHello
     | StartProcess
     | StopProcess
+    | ShutDown
     | SignalProcess
     | OutputTaken
     | ForgetProcess

@@ -122,6 +122,23 @@ class Recorded(FromLedger, frozen=True, kw_only=True, tag="Recorded"):
     ended: bool
 
 
+class ShutAgentDown(FromLedger, frozen=True, kw_only=True, tag="ShutAgentDown"):
+    """Have an agent end now, killing its processes or leaving them; said once."""
+
+    epoch: int
+    agent_id: str
+    kill: bool = False
+
+
+class KillOnAgent(FromLedger, frozen=True, kw_only=True, tag="KillOnAgent"):
+    """Have an agent kill a process that belongs to no run under way; said once."""
+
+    epoch: int
+    agent_id: str
+    run_id: str
+    attempt: int
+
+
 class ClaimKnown(FromLedger, frozen=True, kw_only=True, tag="ClaimKnown"):
     """Answer to `AskClaim`: `theirs`, and its end is wanted; `over`, it was the agent's, and its
     end is on record; `foreign`, nothing of it is to be believed."""
@@ -190,6 +207,8 @@ AnyFromLedger = (
     | Recorded
     | AgentsInForce
     | ClaimKnown
+    | ShutAgentDown
+    | KillOnAgent
     | ActOn
     | Done
     | Refused

@@ -124,6 +124,23 @@ class DrainAgent(Instruction, frozen=True, kw_only=True, tag="DrainAgent"):
     draining: bool
 
 
+class ShutDownAgent(
+    Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ShutDownAgent"
+):
+    """End an agent now; `kill`: and all its processes."""
+
+    agent_id: str
+    kill: bool = False
+
+
+class KillProcess(Instruction, frozen=True, kw_only=True, tag="KillProcess"):
+    """Kill a process that an agent keeps; if it is that of a run under way, the run is stopped."""
+
+    agent_id: str
+    run_id: str
+    attempt: int
+
+
 # --- to the scheduler ---------------------------------------------------------------------------
 
 
@@ -173,7 +190,7 @@ class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag
     bodies: bool = False
 
 
-OfAgents = MakeAgentToken | EnrolAgent | RevokeAgent | DrainAgent
+OfAgents = MakeAgentToken | EnrolAgent | RevokeAgent | DrainAgent | ShutDownAgent | KillProcess
 OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun
 ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents
 ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..jobs.errors import UserError
+from ..jobs.run import run_number
 from ..jobs.times import format_time_ms, parse_duration
 from ..messages.agents import AgentInfo
 from ..messages.registry import NAME, secret_hash
-from ..messages.wishes import DrainAgent, MakeAgentToken, RevokeAgent
+from ..messages.wishes import DrainAgent, KillProcess, MakeAgentToken, RevokeAgent, ShutDownAgent
 from .records import agents_list
 from .routing import Problem, Request, Route
 
@@ -72,6 +73,35 @@ async def revoke(request: Request) -> Any:
     return {"agent_id": agent_id, "state": "revoked"}
 
 
+async def shut_down(request: Request) -> Any:
+    """End the agent now; body `{"kill": true}` kills its processes first, else they are left."""
+    kill = request.json_object().get("kill", False)
+    if not isinstance(kill, bool):
+        raise Problem(400, "kill: expected true or false")
+    agent = _there(await known_agent(request))
+    await request.services.wish(request, ShutDownAgent(agent_id=agent.agent_id, kill=kill))
+    return {"agent_id": agent.agent_id, "kill": kill}
+
+
+async def kill_process(request: Request) -> Any:
+    """Kill a process that an agent keeps, named as run.attempt; a run under way is stopped."""
+    agent = _there(await known_agent(request))
+    run_id, _, attempt = request.params["claim"].partition(".")
+    if run_number(run_id) is None or re.fullmatch("[1-9][0-9]{0,8}", attempt) is None:
+        raise Problem(400, "process: expected a run and its attempt, as in r12.1")
+    wish = KillProcess(agent_id=agent.agent_id, run_id=run_id, attempt=int(attempt))
+    done = await request.services.wish(request, wish)
+    return {"agent_id": agent.agent_id, "runs": [run.run_id for run in done.runs]}
+
+
+def _there(agent: AgentInfo) -> AgentInfo:
+    if not agent.connected:
+        raise Problem(
+            400, f"agent {agent.agent_id} is {agent.state}: expected one that is heard of"
+        )
+    return agent
+
+
 async def _drain(request: Request, *, draining: bool) -> Any:
     agent = await known_agent(request)
     wish = DrainAgent(agent_id=agent.agent_id, draining=draining)
@@ -123,4 +153,6 @@ ROUTES = [
     Route("POST", "/api/v2/agents/{agent_id}/drain", drain),
     Route("POST", "/api/v2/agents/{agent_id}/undrain", undrain),
     Route("POST", "/api/v2/agents/{agent_id}/revoke", revoke),
+    Route("POST", "/api/v2/agents/{agent_id}/shutdown", shut_down),
+    Route("POST", "/api/v2/agents/{agent_id}/processes/{claim}/kill", kill_process),
 ]

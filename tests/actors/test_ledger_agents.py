@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from ledger_driver import SECOND, LedgerDriver
 
-from callsheet.messages.commands import AgentsInForce
+from callsheet.jobs.programs import BoundProcess
+from callsheet.jobs.states import State
+from callsheet.messages.commands import AgentsInForce, KillOnAgent, ShutAgentDown, StopAttempt
 from callsheet.messages.hello import Hello
-from callsheet.messages.instructions import AgentsTaken
+from callsheet.messages.instructions import AgentsTaken, AttemptStarted
 from callsheet.messages.post import RUNNER
 from callsheet.messages.registry import AgentRecord, secret_hash
 from callsheet.messages.transitions import AgentNoted
@@ -15,9 +17,11 @@ from callsheet.messages.wishes import (
     Done,
     DrainAgent,
     EnrolAgent,
+    KillProcess,
     MakeAgentToken,
     Refused,
     RevokeAgent,
+    ShutDownAgent,
 )
 
 HOUR = 3600 * SECOND
@@ -182,3 +186,58 @@ def test_tokens_are_bounded_in_number_and_forgotten_in_time(ledger, monkeypatch)
     a_token(ledger, "t4")
     assert [token.token_id for token in ledger.writer.reader.agent_tokens()] == ["t4"]
     assert "would have expired" in refusal(a_token(ledger, "t5", expires_us=ledger.now_us))
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+def running(ledger, agent_id="w1"):
+    run = ledger.a_run(program=BoundProcess(argv=("x",)))
+    started = AttemptStarted(run_id=run.run_id, attempt=1, at_us=ledger.now_us, agent_id=agent_id)
+    ledger.tell(started, sender=RUNNER)
+    return run
+
+
+def to_runner(ledger):
+    return [post.message for post in ledger.posts if post.to == RUNNER]
+
+
+def test_to_kill_the_process_of_a_run_is_to_stop_the_run(ledger):
+    run = running(ledger)
+    answer = ledger.wish(KillProcess(agent_id="w1", run_id=run.run_id, attempt=1))
+    assert [(one.run_id, one.state) for one in answer.runs] == [(run.run_id, State.STOPPING)]
+    stop = StopAttempt(epoch=ledger.ledger.epoch, run_id=run.run_id, attempt=1, kill=True)
+    assert to_runner(ledger) == [stop]
+    ledger.wish(KillProcess(agent_id="w1", run_id=run.run_id, attempt=1))
+    assert to_runner(ledger) == [stop]
+
+
+@pytest.mark.parametrize(("agent_id", "attempt"), [("w2", 1), ("w1", 2)])
+def test_another_process_of_that_name_is_killed_and_the_run_goes_on(ledger, agent_id, attempt):
+    run = running(ledger)
+    answer = ledger.wish(KillProcess(agent_id=agent_id, run_id=run.run_id, attempt=attempt))
+    assert answer.runs == []
+    kill = KillOnAgent(
+        epoch=ledger.ledger.epoch, agent_id=agent_id, run_id=run.run_id, attempt=attempt
+    )
+    assert to_runner(ledger) == [kill]
+    assert ledger.run(run.run_id).state is State.RUNNING
+
+
+def test_a_process_of_no_run_at_all_can_be_killed(ledger):
+    answer = ledger.wish(KillProcess(agent_id="w1", run_id="r99", attempt=1))
+    assert isinstance(answer, Done)
+    assert [type(message) for message in to_runner(ledger)] == [KillOnAgent]
+    [event] = ledger.writer.reader.events_after(0, 9)
+    assert (event.agent_id, event.cause, event.message) == ("w1", "ann", "process r99.1 is killed")
+
+
+@pytest.mark.parametrize("kill", [True, False])
+def test_a_shut_down_is_told_once_and_is_in_the_log(ledger, kill):
+    wish = ShutDownAgent(agent_id="w1", kill=kill)
+    ledger.wish(wish, "c")
+    command = ShutAgentDown(epoch=ledger.ledger.epoch, agent_id="w1", kill=kill)
+    assert to_runner(ledger) == [command]
+    ledger.wish(wish, "c")
+    assert to_runner(ledger) == []
+    assert [event.agent_id for event in ledger.writer.reader.events_after(0, 9)] == ["w1"]

@@ -39,7 +39,9 @@ WELCOME = AgentWelcome(epoch=1, server_id="here")
 
 
 def part(number, *runs, last=False, seq=100, epoch=1):
-    return RunnerWelcome(epoch=epoch, seq=seq, part=number, last=last, runs=list(runs))
+    return RunnerWelcome(
+        epoch=epoch, seq=seq, part=number, last=last, runs=list(runs), incarnation="one"
+    )
 
 
 # --- the welcome ----------------------------------------------------------------------------------
@@ -237,7 +239,7 @@ def test_a_claim_that_nobody_wants_and_never_started_is_forgotten():
 
 def test_a_process_its_agent_does_not_list_is_doubted_once_and_then_lost():
     driver = RunnerDriver(a_run(state=State.RUNNING, agent_id="x", times={"running": START_US}))
-    ask = Post(AGENT, AskHello(epoch=1, request="doubt 1"))
+    ask = Post(AGENT, AskHello(epoch=1, request="doubt one 1"))
     assert driver.hello() == [Post(AGENT, WELCOME), ask]
     lost = AttemptEnded(
         run_id="r1",
@@ -248,20 +250,20 @@ def test_a_process_its_agent_does_not_list_is_doubted_once_and_then_lost():
         started_us=START_US,
         agent_id="x",
     )
-    assert driver.hello(answers="doubt 1") == [Post(AGENT, WELCOME), Post(LEDGER, lost)]
+    assert driver.hello(answers="doubt one 1") == [Post(AGENT, WELCOME), Post(LEDGER, lost)]
 
 
 def test_a_doubt_is_not_settled_by_a_hello_that_was_said_before_it():
     driver = RunnerDriver(a_run(state=State.RUNNING, agent_id="x"))
     driver.hello()
-    again = Post(AGENT, AskHello(epoch=1, request="doubt 2"))
+    again = Post(AGENT, AskHello(epoch=1, request="doubt one 2"))
     assert driver.hello() == [Post(AGENT, WELCOME), again]
 
 
 def test_a_doubt_is_gone_when_the_agent_lists_the_process():
     driver = RunnerDriver(a_run(state=State.RUNNING, agent_id="x"))
     driver.hello()
-    assert driver.hello(answers="doubt 1", claims=["r1.1 running"]) == [Post(AGENT, WELCOME)]
+    assert driver.hello(answers="doubt one 1", claims=["r1.1 running"]) == [Post(AGENT, WELCOME)]
 
 
 def test_a_start_that_is_under_way_is_no_doubt_but_asked_again():

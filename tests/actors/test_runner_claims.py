@@ -95,6 +95,14 @@ def test_the_output_of_its_own_lost_run_is_taken(driver):
     assert [post.to for post in verdict(driver, "theirs")] == [STORE]
 
 
+def test_a_path_it_names_is_never_read_on_this_host(driver):
+    run = a_run(version=101, program=BoundProcess(argv=("x",), group_id="far"))
+    assert starts(driver.start(run)) == [("agent/w1", "r1")]
+    said = ended("r1", output_bytes={"output": 5}, spool_path="/etc/shadow")
+    [post] = w1(driver, said)
+    assert (post.to, post.message.spool_path) == (STORE, None)
+
+
 def test_an_answer_that_nobody_waits_for_does_nothing(driver):
     assert verdict(driver, "theirs") == []
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from runner_driver import START_US, RunnerDriver, a_run, starts
 
-from callsheet.messages.agents import AgentBeat, AskAgents, ProcessStarted
-from callsheet.messages.commands import AgentsInForce
+from callsheet.messages.agents import AgentBeat, AskAgents, ProcessStarted, ShutDown, StopProcess
+from callsheet.messages.commands import AgentsInForce, KillOnAgent, ShutAgentDown
 from callsheet.messages.hello import Refuse
 from callsheet.messages.instructions import AgentsTaken, AttemptUpdated
 from callsheet.messages.post import GATE, LEDGER, Post
@@ -148,3 +148,21 @@ def test_agents_that_were_let_in_and_never_came_are_listed_as_away():
         "w1": "away",
         "w2": "revoked",
     }
+
+
+def test_an_agent_is_told_to_end_if_it_knows_the_word():
+    driver = RunnerDriver(agents=("old",))
+    driver.hello("new", version=2)
+
+    def told(agent_id, epoch=1):
+        return driver.tell(LEDGER, ShutAgentDown(epoch=epoch, agent_id=agent_id, kill=True))
+
+    assert told("new") == [Post("agent/new", ShutDown(epoch=1, kill=True))]
+    assert (told("old"), told("nobody"), told("new", epoch=2)) == ([], [], [])
+
+
+def test_a_process_that_belongs_to_no_run_is_killed_on_its_agent():
+    driver = RunnerDriver(agents=("x",))
+    message = KillOnAgent(epoch=1, agent_id="x", run_id="r9", attempt=2)
+    kill = StopProcess(epoch=1, run_id="r9", attempt=2, kill=True)
+    assert driver.tell(LEDGER, message) == [Post("agent/x", kill)]

@@ -95,7 +95,10 @@ class RunnerDriver:
 
     def welcome(self, *runs: Run, epoch: int = 1, seq: int = 100) -> list[Post]:
         return self.tell(
-            LEDGER, RunnerWelcome(epoch=epoch, seq=seq, part=0, last=True, runs=list(runs))
+            LEDGER,
+            RunnerWelcome(
+                epoch=epoch, seq=seq, part=0, last=True, runs=list(runs), incarnation="one"
+            ),
         )
 
     def start(self, run: Run, epoch: int = 1) -> list[Post]:

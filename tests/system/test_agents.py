@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_server import Server, free_port, until
+from far_agent import Far, agent, ctl, is_active, output, two_ports
+from live_server import Server, until
 
 pytestmark = pytest.mark.slow
 
@@ -19,85 +16,6 @@ JOBS = {
     '  command: "{{ what }}"\n  group_id: far\n',
     "here": "schedule: []\nprogram:\n  type: procstar-shell\n  command: echo here\n",
 }
-
-
-def two_ports() -> int:
-    """Return a port that is free with the one after it."""
-    while True:
-        port = free_port()
-        try:
-            import socket
-
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port + 1))
-        except OSError:
-            continue
-        return port
-
-
-class Far:
-    """An agentd with a spool of its own, as on another host."""
-
-    def __init__(self, server: Server, folder: Path, port: int) -> None:
-        self.server, self.folder, self.port = server, folder, port
-        self.process: subprocess.Popen[bytes] | None = None
-        folder.mkdir()
-
-    def token(self, *options: str) -> str:
-        """Have a token made, and put it into the file the agent reads."""
-        made = ctl(self.server, "agent", "token", *options)
-        assert made.returncode == 0, made.stderr
-        path = self.folder / "token"
-        path.touch(mode=0o600)
-        path.write_text(made.stdout)
-        return made.stdout.strip()
-
-    def start(self, *options: str, port: int | None = None) -> None:
-        command = [sys.executable, "-m", "callsheet.agentd.daemon"]
-        command += ["--server", f"tcp://127.0.0.1:{port or self.port}"]
-        command += ["--spool", str(self.folder / "spool"), "--log-level", "INFO", *options]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
-    def ends(self) -> int:
-        assert self.process is not None
-        return self.process.wait(60)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
-        for entry in Path("/proc").iterdir():
-            try:
-                words = (entry / "cmdline").read_bytes()
-            except (OSError, NotADirectoryError):
-                continue
-            if str(self.folder).encode() in words and b"keeper.py" in words:
-                os.kill(int(entry.name), signal.SIGKILL)
-
-
-def ctl(server: Server, *args: str) -> subprocess.CompletedProcess[str]:
-    return server.callsheetctl("--host", f"127.0.0.1:{server.port}", *args)
-
-
-def agent(server: Server, agent_id: str) -> dict[str, object]:
-    agents = server.get("/api/v2/agents").json["agents"]
-    return next((one for one in agents if one["agent_id"] == agent_id), {})
-
-
-def is_active(server: Server, agent_id: str) -> Callable[[], bool]:
-    return lambda: agent(server, agent_id).get("state") == "active"
-
-
-def output(server: Server, run_id: str) -> bytes:
-    return server.get(f"/api/v1/runs/{run_id}/output/output").body
 
 
 @pytest.fixture
@@ -180,3 +98,38 @@ def test_an_agent_without_a_token_or_with_an_open_key_file_does_not_start(server
     one.start()
     assert one.ends() == 78
     assert "its mode is 0644" in one.log()
+
+
+def test_drained_killed_and_shut_down_as_asked(server, far):
+    one = far("one")
+    one.token("--group", "far")
+    one.start("--token-file", str(one.folder / "token"), "--agent-id", "w1", "--slots", "2")
+    until(is_active(server, "w1"), f"w1; its log:\n{one.log()}")
+    runs = [server.schedule("remote", what=f"sleep 60{n}") for n in range(3)]
+    until(lambda: server.run(runs[1])["state"] == "running", "the second run to run")
+    assert server.run(runs[2])["state"] == "starting"
+    assert ctl(server, "agent", "kill", "w1", f"{runs[0]}.1").returncode == 0
+    killed = server.finished(runs[0])
+    assert (killed["state"], killed["meta"]["program"]["status"]["signal"]) == (
+        "failure",
+        "SIGKILL",
+    )
+    until(lambda: server.run(runs[2])["state"] == "running", "the third run to get the slot")
+    assert ctl(server, "agent", "drain", "w1").returncode == 0
+    assert " draining " in ctl(server, "agent", "list").stdout
+    waits = server.schedule("remote", what="echo at last")
+    # Its processes are left as they are, and taken up by the next agentd.
+    assert ctl(server, "agent", "shutdown", "w1").returncode == 0
+    assert one.ends() == 0
+    one.start()
+    until(lambda: agent(server, "w1")["state"] == "draining", "w1 to come back")
+    assert server.run(runs[1])["state"] == "running"
+    assert server.run(waits)["state"] == "starting"
+    assert ctl(server, "agent", "undrain", "w1").returncode == 0
+    assert ctl(server, "agent", "shutdown", "--kill", "w1").returncode == 0
+    assert one.ends() == 0
+    assert [server.finished(run_id)["state"] for run_id in runs[1:]] == ["failure", "failure"]
+    one.start()
+    assert server.finished(waits)["state"] == "success"
+    unknown = ctl(server, "agent", "drain", "nobody")
+    assert (unknown.returncode, "unknown agent nobody" in unknown.stderr) == (1, True)
