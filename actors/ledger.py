@@ -255,7 +255,8 @@ class Ledger:
 
     def _clear_run(self, sender: str, message: ClearRun, now_us: int) -> None:
         run = self._waiting(message.run_id)
-        if run is None or run.held:
+        if run is None or run.held or (run.not_before_us or 0) > now_us:
+            # One that is put off was cleared for an attempt that is over by now.
             return
         for index, guard in enumerate(message.guards):
             blocker = self._blocker(guard, run)

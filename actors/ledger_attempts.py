@@ -1,15 +1,20 @@
 """The ledger's part in execution: what the runner reports of attempts, put on record.
 
 A fact of an older attempt, or of a run that is over, moves nothing; it is acknowledged all the
-same, so that the runner and its agents can forget it.
+same, so that the runner and its agents can forget it. A run whose policy says so waits again when
+an attempt has ended, and comes to a finished state with its last one only.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
+from ..jobs.retry import AttemptRecord, backoff_us, tries_again
 from ..jobs.run import Run
 from ..jobs.states import ACTIVE, SETTLES, State
+from ..jobs.times import SECOND_US
 from ..messages.commands import ClaimKnown, Recorded
 from ..messages.instructions import AskClaim, AttemptEnded, AttemptStarted, AttemptUpdated
 from .ledger_book import Book
@@ -36,13 +41,17 @@ class Attempts:
     def start(self, run: Run, now_us: int, who: str) -> Run:
         """Begin the next attempt of a run: it is starting, and the runner is told."""
         self._outgoing.start(run.run_id)
+        attempt = run.attempt + 1
+        if attempt > 1:
+            # When it ran is the attempt's; that of the one before is in its record.
+            run = replace(run, times={k: v for k, v in run.times.items() if k != State.RUNNING})
         return self._book.move(
             run,
             State.STARTING,
             now_us,
-            "starting",
+            f"starting: {_place(run, attempt)}" if attempt > 1 else "starting",
             who,
-            attempt=run.attempt + 1,
+            attempt=attempt,
             held=False,
             message=None,
             stop_asked=False,
@@ -63,13 +72,24 @@ class Attempts:
         self._record(sender, run, message.run_id, message.attempt)
 
     def ended(self, sender: str, message: AttemptEnded, now_us: int) -> None:
-        """A program is over: the run is too, or is settled if it was lost."""
+        """A program is over: the run is too, or waits for another attempt, or is settled if it
+        was lost."""
         run = self._book.get(message.run_id)
         if run is not None and run.attempt == message.attempt:
             settles = message.state in SETTLES.get(run.state, ())
             if (settles or run.state in UNDER_WAY) and not _is_anothers(run, message.agent_id):
                 run = self._end(run, message, now_us)
+        if run is not None:
+            run = self._late_end(run, message, now_us)
         self._record(sender, run, message.run_id, message.attempt)
+
+    def give_up(self, run: Run, now_us: int, who: str) -> Run:
+        """End a run that waits for another attempt as its last one ended."""
+        last = run.attempts[-1]
+        state = State.ERROR if last.state is State.LOST else last.state
+        line = f"{state}: stopped before {_place(run, last.number + 1)}"
+        said = last.message or None
+        return self._book.move(run, state, now_us, line, who, message=said, held=False)
 
     def claim(self, sender: str, message: AskClaim, now_us: int) -> None:
         """Say whether an attempt is that agent's."""
@@ -122,24 +142,47 @@ class Attempts:
             run = self._running(run, started_us, message.agent_id, now_us, {})
         self._outgoing.answered(run.run_id, ended=True)
         self._book.changes.outputs.extend(message.outputs)
-        word = message.state.value
         earliest = run.times.get("running", run.times.get("starting", message.at_us))
-        return self._book.move(
-            run,
-            message.state,
-            now_us,
-            f"{word}: {message.message}" if message.message else word,
-            "",
-            at_us=_between(earliest, message.at_us, now_us),
-            message=message.message or None,
-            agent_id=message.agent_id or run.agent_id,
-            meta={**run.meta, **message.meta} if message.meta else run.meta,
-        )
+        fields: dict[str, Any] = {
+            "at_us": _between(earliest, message.at_us, now_us),
+            "message": message.message or None,
+            "agent_id": message.agent_id or run.agent_id,
+            "meta": {**run.meta, **message.meta} if message.meta else run.meta,
+        }
+        line = _outcome(message)
+        if run.retry is not None:
+            fields["attempts"] = _with_end(run, message, fields["at_us"], fields["agent_id"])
+            next_us = _next_us(run, message, now_us)
+            if next_us is not None:
+                wait_s = (next_us - now_us) / SECOND_US
+                line = f"{_place(run, run.attempt)}: {line}: the next in {wait_s:.0f} s"
+                fields |= {"not_before_us": next_us, "agent_id": None}
+                return self._book.move(run, State.WAITING, now_us, line, "", **fields)
+            if run.attempt > 1:
+                line += f" ({_place(run, run.attempt)})"
+        return self._book.move(run, message.state, now_us, line, "", **fields)
+
+    def _late_end(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
+        """Put on record how an attempt ended that was lost, and was followed by another: of the
+        run it moves nothing."""
+        known = _record_of(run, message.attempt)
+        if known is None or message.state not in SETTLES.get(known.state, ()):
+            return run
+        present = run.state is State.LOST and run.attempt == message.attempt
+        anothers = message.agent_id is not None and message.agent_id != known.agent_id
+        if present or anothers:
+            return run
+        self._book.changes.outputs.extend(message.outputs)
+        settled = replace(known, state=message.state, message=message.message)
+        attempts = tuple(settled if one is known else one for one in run.attempts)
+        line = f"attempt {known.number}, which was lost, has ended: {_outcome(message)}"
+        return self._book.note(run, now_us, line, "", attempts=attempts)
 
     def _record(self, sender: str, run: Run | None, run_id: str, attempt: int) -> None:
         """Tell the runner what is on record of an attempt, once it is durable."""
-        live = run is not None and run.attempt == attempt and run.state in ACTIVE
-        state = run.state if run is not None else State.ERROR
+        live = run is not None and run.attempt == attempt and run.state in UNDER_WAY
+        known = _record_of(run, attempt) if run is not None else None
+        state = State.ERROR if run is None else run.state if known is None else known.state
         recorded = Recorded(run_id=run_id, attempt=attempt, state=state, ended=not live)
         self._outgoing.reply(sender, recorded)
 
@@ -151,6 +194,12 @@ def _is_anothers(run: Run, agent_id: str | None) -> bool:
 
 
 def _verdict(run: Run | None, message: AskClaim) -> Literal["theirs", "over", "foreign"]:
+    known = _record_of(run, message.attempt) if run is not None else None
+    if known is not None:
+        # Its agent may be another than that of the run's present attempt.
+        if known.agent_id != message.agent_id:
+            return "foreign"
+        return "theirs" if known.state is State.LOST else "over"
     if run is None or run.agent_id != message.agent_id or run.attempt < message.attempt:
         return "foreign"
     if run.attempt > message.attempt:
@@ -163,3 +212,43 @@ def _verdict(run: Run | None, message: AskClaim) -> Literal["theirs", "over", "f
 def _between(low: int, value: int, high: int) -> int:
     """Clamp another host's clock between what this one has seen; `low` wins."""
     return max(low, min(value, high))
+
+
+def _next_us(run: Run, message: AttemptEnded, now_us: int) -> int | None:
+    """Return when the attempt after this one may start, None when there will be none."""
+    retry, stopped = run.retry, run.stop_asked or run.state is State.STOPPING
+    if retry is None or stopped or run.state not in UNDER_WAY:
+        return None
+    if not tries_again(retry, run.attempt, message.state, message.exit_code):
+        return None
+    next_us = now_us + backoff_us(retry, run.run_id, run.attempt)
+    return next_us if run.stop_us is None or next_us < run.stop_us else None
+
+
+def _with_end(
+    run: Run, message: AttemptEnded, ended_us: int, agent_id: str | None
+) -> tuple[AttemptRecord, ...]:
+    """Return the run's attempts with the end of this one, in place of what was known of it."""
+    record = AttemptRecord(
+        number=run.attempt,
+        state=message.state,
+        started_us=run.times.get("running"),
+        ended_us=ended_us,
+        message=message.message,
+        agent_id=agent_id,
+    )
+    return (*(one for one in run.attempts if one.number != run.attempt), record)
+
+
+def _record_of(run: Run, attempt: int) -> AttemptRecord | None:
+    return next((one for one in run.attempts if one.number == attempt), None)
+
+
+def _place(run: Run, attempt: int) -> str:
+    """Return an attempt in words, such as `attempt 2 of 3`."""
+    return f"attempt {attempt} of {run.retry.attempts}" if run.retry else f"attempt {attempt}"
+
+
+def _outcome(message: AttemptEnded) -> str:
+    word = message.state.value
+    return f"{word}: {message.message}" if message.message else word

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ..jobs.bound_conditions import pools_of
 from ..jobs.errors import CallsheetError
 from ..jobs.run import NewRun, Run, args_key
-from ..jobs.states import ACTIVE, EDGES, FINISHED, OCCUPYING, SETTLES, State
+from ..jobs.states import ACTIVE, EDGES, OCCUPYING, SETTLES, State
 from ..jobs.times import format_time
 from ..messages.instructions import OutputRecord
 from ..messages.transitions import AnyEvent, RunMoved, RunNoted
@@ -118,6 +118,7 @@ class Book:
             waiting_max_us=new.waiting_max_us,
             cause=cause or None,
             due=new.due,
+            retry=new.retry,
         )
         if new.skipped is not None:
             line = f"skipped: {new.skipped}"
@@ -157,6 +158,7 @@ class Book:
         """Move a run whatever the table says: for `mark` alone."""
         at_us = fields.pop("at_us", now_us)
         by_policy = fields.pop("by_policy", False)
+        fields.setdefault("not_before_us", None)
         times = dict(run.times)
         times[after.value] = at_us
         moved = replace(
@@ -164,7 +166,7 @@ class Book:
             state=after,
             times=times,
             expected=False,
-            unreachable=False if after in FINISHED else run.unreachable,
+            unreachable=run.unreachable and after in ACTIVE and after is not State.WAITING,
             **fields,
         )
         return self._moved(moved, run.state, now_us, line, cause, by_policy=by_policy)

@@ -191,6 +191,9 @@ class Wishes:
                 kill = kill or run.kill_asked
                 self._book.note(run, now_us, line, who, stop_asked=True, kill_asked=kill)
             return
+        if run.state is State.WAITING and run.attempts:
+            self._attempts.give_up(run, now_us, who)
+            return
         if run.state is State.RUNNING:
             line = "stopping: kill" if kill else "stopping"
             self._book.move(run, State.STOPPING, now_us, line, who, kill_asked=kill)

@@ -164,6 +164,7 @@ class Ends:
         attempt.phase = Phase.REPORTED
         started_us = ended.started_us or attempt.started_us
         meta: dict[str, Any] = {}
+        exit_code = None
         if isinstance(ended, ProcessLost):
             state, message = State.LOST, ended.sentence
         else:
@@ -171,6 +172,8 @@ class Ends:
             meta = ended_meta(ended, self._book.agents.by_id[attempt.agent_id].meta)
             if ended.error:
                 started_us = None
+            elif ended.status >= 0:
+                exit_code = ended.status
         report = AttemptEnded(
             run_id=attempt.key[0],
             attempt=attempt.key[1],
@@ -181,6 +184,7 @@ class Ends:
             agent_id=attempt.agent_id,
             meta=meta,
             outputs=outputs,
+            exit_code=exit_code,
         )
         return [self._book.report(report, now_us)]
 

@@ -111,7 +111,8 @@ class Wait:
 
     def overdue(self, now_us: int) -> bool:
         """Whether the run has waited longer than it may."""
-        return self.max_time_us is not None and self.since_us + self.max_time_us <= now_us
+        over_us = self._over_us()
+        return over_us is not None and over_us <= now_us
 
     def late(self, now_us: int) -> bool:
         """Whether the run's deadline has passed."""
@@ -119,11 +120,17 @@ class Wait:
 
     def ends_us(self) -> int | None:
         """When the wait ends by the clock alone, None: never."""
-        over_us = None if self.max_time_us is None else self.since_us + self.max_time_us
+        over_us = self._over_us()
         late_us = None if self.deadline is None else self.deadline.at_us + 1
         if over_us is None or late_us is None:
             return over_us if late_us is None else late_us
         return min(over_us, late_us)
+
+    def _over_us(self) -> int | None:
+        """When the run has waited as long as it may: being put off does not count."""
+        if self.max_time_us is None:
+            return None
+        return max(self.since_us, self.not_before_us or 0) + self.max_time_us
 
     def _seen(self, message: str | None) -> int:
         """How many conditions were noted before the waiter was started anew."""

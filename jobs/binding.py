@@ -184,6 +184,7 @@ def new_run(
         "priority": job.priority,
         "waiting_max_us": job.waiting_max_us,
         "due": due_of(job.deadline, schedule_us),
+        "retry": job.retry,
     } | extra
     try:
         bound = bind(

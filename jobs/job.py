@@ -11,6 +11,7 @@ from .conditions import Condition
 from .deadlines import Deadline
 from .params import ParamSpec
 from .programs import Program
+from .retry import Retry
 from .schedules import Schedule
 
 
@@ -34,6 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     waiting_max_us: int | None = None
     deadline: Deadline | None = None
+    retry: Retry | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -42,12 +42,20 @@ from .polled import (
 )
 from .programs import BoundNoOp, BoundProcess, BoundProgram, Program
 from .resolving import split_conditions
+from .retry import retry_words
 from .run import Run
 from .schedule_types import Schedule
 from .schedule_words import describe
 from .states import State, api_state
 from .times import SECOND_US, format_daytime, format_time, format_time_ms
-from .unparse import action_data, condition_data, deadline_data, program_data, schedule_data
+from .unparse import (
+    action_data,
+    condition_data,
+    deadline_data,
+    program_data,
+    retry_data,
+    schedule_data,
+)
 from .words import action_words, condition_words, program_words
 
 BYTES_PER_GB = 10**9
@@ -122,6 +130,8 @@ def job_jso(job: Job, find_job: Callable[[str], Job | None] | None = None) -> di
     if job.deadline is not None:
         words = {"str": deadline_words(job.deadline)}
         own["deadline"] = deadline_data(job.deadline) | words
+    if job.retry is not None:
+        own["retry"] = retry_data(job.retry) | {"str": retry_words(job.retry)}
     return own | {
         "job_id": job.job_id,
         "params": list(job.params),

@@ -21,6 +21,7 @@ from .parse_actions import read_action, read_successor
 from .parse_conditions import read_condition, read_priority, read_waiting
 from .parse_deadlines import read_deadline
 from .parse_programs import read_program
+from .parse_retry import read_retry
 from .parse_schedules import read_schedule
 from .reading import At, Fields, KeyPath, Told, filled, flag, many, shown, text, word
 from .schedules import Schedule
@@ -30,6 +31,7 @@ from .unparse import (
     condition_data,
     deadline_data,
     program_data,
+    retry_data,
     schedule_data,
 )
 
@@ -89,6 +91,7 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
     actions = fields.take("action", many(read_action), ())
     successors = fields.take("successors", many(read_successor), ())
     deadline = fields.take("deadline", read_deadline, None)
+    retry = fields.take("retry", read_retry, None)
     metadata = fields.take("metadata", read_metadata, {})
     ad_hoc = fields.take("ad_hoc", flag, False)
     _check_args(schedules or (), specs, at, data.get("schedule"))
@@ -106,6 +109,7 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
         priority=priority,
         waiting_max_us=waiting_max_us,
         deadline=deadline,
+        retry=retry,
     )
 
 
@@ -177,6 +181,8 @@ def job_to_data(job: Job) -> dict[str, Any]:
         found["action"] = [action_data(action) for action in job.actions]
     if job.deadline is not None:
         found["deadline"] = deadline_data(job.deadline)
+    if job.retry is not None:
+        found["retry"] = retry_data(job.retry)
     if job.metadata:
         found["metadata"] = job.metadata
     if job.ad_hoc:

@@ -10,6 +10,7 @@ from .actions import Action
 from .bound_conditions import BoundCondition
 from .deadlines import Due
 from .programs import BoundProgram
+from .retry import AttemptRecord, Retry
 from .states import FINISHED, State
 
 _sorted_json = msgspec.json.Encoder(order="deterministic")
@@ -24,7 +25,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent of the current attempt. `waiting_max_us`: it may wait so long, None: as the settings say.
     `stop_asked`: it is to be stopped once it runs; `kill_asked`: when it is stopped, by SIGKILL at
     once. `version` is the seq of the last event that changed the run.
-    `due` are its deadlines; those missed are in `meta["deadlines"]`.
+    `due` are its deadlines; those missed are in `meta["deadlines"]`. `attempts` are those that have
+    ended, of runs that have a `retry` policy; before the next one such a run waits again.
     """
 
     run_id: str
@@ -57,6 +59,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waiting_max_us: int | None = None
     cause: str | None = None
     due: Due | None = None
+    retry: Retry | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
 
     @property
     def number(self) -> int:
@@ -101,6 +105,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: str | None = None
     due: Due | None = None
     skipped: str | None = None
+    retry: Retry | None = None
 
 
 def args_key(args: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from .deadlines import KINDS
 from .params import TYPES
 from .parse_actions import SCOPES
 from .parse_polled import METHODS
+from .retry import ATTEMPTS_AT_MOST, FACTOR_AT_MOST, RETRIABLE
 from .states import FINISHED, State
 
 Shape = dict[str, Any]
@@ -89,6 +90,8 @@ _DAY_POINT = any_of(DAYTIME, mapping(daytime=DAYTIME, date_shift=WHOLE, cal_shif
 _LIMIT = any_of(template_or(DURATION), mapping(duration=template_or(DURATION), signal=SIGNAL))
 _MOMENT = any_of(DURATION, DAYTIME, mapping(daytime=DAYTIME, tz=ZONE))
 _ENTRIES = said(ARGS, "Args by name; they win over the automatic ones.")
+_ATTEMPTS = {"type": "integer", "minimum": 1, "maximum": ATTEMPTS_AT_MOST}
+_EXIT_CODE = {"type": "integer", "minimum": 1, "maximum": 255}
 _CHOICE = {"type": "array", "items": WORD, "minItems": 1}
 
 # --- parts --------------------------------------------------------------------------------------
@@ -131,6 +134,22 @@ JOB: dict[str, Shape] = {
     "deadline": said(
         mapping(start_by=_MOMENT, finish_by=_MOMENT, max_duration=DURATION, tz=ZONE),
         "By when a run is to start and to end, and how long it may take.",
+    ),
+    "retry": said(
+        any_of(
+            _ATTEMPTS,
+            mapping(
+                attempts=_ATTEMPTS,
+                backoff=DURATION,
+                factor={"type": "number", "minimum": 1, "maximum": FACTOR_AT_MOST},
+                max_backoff=DURATION,
+                jitter={"type": "number", "minimum": 0, "maximum": 1},
+                on=many({"enum": [state.value for state in RETRIABLE]}),
+                exit_codes=mapping(retry=many(_EXIT_CODE), fail=many(_EXIT_CODE)),
+                on_lost={"enum": ["report", "rerun"]},
+            ),
+        ),
+        "How often a run is tried, after which ends, and how long after them.",
     ),
     "priority": said(WHOLE, "The higher, the sooner among runs that may start."),
 }

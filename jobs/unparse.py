@@ -37,6 +37,7 @@ from .conditions import (
 from .deadlines import Deadline
 from .polled import CommandCheck, ExtensionCheck, FileCheck, HttpCheck, SqlCheck
 from .programs import ExtensionProgram, NoOp, Program, Shell, StopSpec
+from .retry import Retry
 from .schedule_types import (
     Cron,
     Daily,
@@ -281,3 +282,18 @@ def deadline_data(deadline: Deadline) -> dict[str, Any]:
     if deadline.max_duration_us is not None:
         found["max_duration"] = deadline.max_duration_us / SECOND_US
     return found
+
+
+def retry_data(retry: Retry) -> dict[str, Any]:
+    """Return a job's retry policy as written in a job, every part of it."""
+    codes = {"retry": list(retry.retry_codes), "fail": list(retry.fail_codes)}
+    return {
+        "attempts": retry.attempts,
+        "backoff": retry.backoff_us / SECOND_US,
+        "factor": retry.factor,
+        "max_backoff": retry.max_backoff_us / SECOND_US,
+        "jitter": retry.jitter,
+        "on": [state.value for state in retry.on],
+        "exit_codes": {name: some for name, some in codes.items() if some},
+        "on_lost": retry.on_lost,
+    }

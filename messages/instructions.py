@@ -213,7 +213,8 @@ class AttemptStarted(ToLedger, frozen=True, kw_only=True, tag="AttemptStarted"):
 class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
     """The program of (run, attempt) is over: `state` success, failure, error or lost.
 
-    `started_us` is given when the start may not have been reported. Acknowledged by `Recorded`.
+    `started_us` is given when the start may not have been reported; `exit_code` when the process
+    had one. Acknowledged by `Recorded`.
     """
 
     run_id: str
@@ -225,6 +226,7 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
     agent_id: str | None = None
     meta: dict[str, Any] = {}
     outputs: list[OutputRecord] = []
+    exit_code: int | None = None
 
 
 class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):

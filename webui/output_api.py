@@ -28,7 +28,7 @@ async def get_output(request: Request) -> Any:
     """The whole of an output, or of a running run's what there is of it now."""
     services = request.services
     run_id, output_id = request.params["run_id"], request.params["output_id"]
-    run, record = await services.outputs.record(run_id, output_id)
+    run, record = await services.outputs.record(run_id, output_id, _attempt(request))
     if record is None:
         live = None if run.finished else await services.outputs.live(run, output_id)
         if live is None:
@@ -46,13 +46,15 @@ async def get_output(request: Request) -> Any:
 
 
 async def get_span(request: Request) -> Any:
-    """A span of an output: `start` (negative: from the end), `limit`; JSON with text or base64."""
+    """A span of an output: `start` (negative: from the end), `limit`, `attempt`; JSON with text or
+    base64."""
     import base64
 
     start = request.number("start", 0, -(2**53), 2**53)
     limit = request.number("limit", 2**18, 1, MAX_SPAN_BYTES)
     outputs = request.services.outputs
-    span = await outputs.span(request.params["run_id"], request.params["output_id"], start, limit)
+    run_id, output_id = request.params["run_id"], request.params["output_id"]
+    span = await outputs.span(run_id, output_id, start, limit, _attempt(request))
     value: dict[str, Any] = {
         "start": span.start,
         "length": span.length,
@@ -64,6 +66,11 @@ async def get_span(request: Request) -> Any:
     except UnicodeDecodeError:
         value["b64"] = base64.b64encode(span.data).decode("ascii")
     return value
+
+
+def _attempt(request: Request) -> int | None:
+    """Return the attempt that is asked for by its number, None when it is the newest."""
+    return request.number("attempt", 0, 0, 2**31) or None
 
 
 def accepted(header: str | None) -> set[str]:

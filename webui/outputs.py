@@ -30,35 +30,56 @@ class Outputs:
         self._services = services
         self._files = OutputFiles(root)
 
-    async def record(self, run_id: str, output_id: str) -> tuple[Run, OutputRecord | None]:
-        """Return a run and the newest record of an output, None while there is none.
+    async def record(
+        self, run_id: str, output_id: str, attempt: int | None = None
+    ) -> tuple[Run, OutputRecord | None]:
+        """Return a run and the record of an output, None while there is none.
+
+        Args:
+            attempt: of that attempt; None: the newest.
 
         Raises:
-            Problem: 404, there is no such run.
+            Problem: 404, there is no such run, or no output of an attempt that is not the present.
         """
 
         def read(reader: Reader) -> tuple[Run | None, OutputRecord | None]:
             run = reader.run(run_id) if run_number(run_id) is not None else None
             if run is None:
                 return None, None
-            return run, newest(reader.outputs(run_id), output_id, run)
+            records = reader.outputs(run_id)
+            if attempt is not None:
+                ours = [
+                    one for one in records if (one.attempt, one.output_id) == (attempt, output_id)
+                ]
+                return run, ours[0] if ours else None
+            return run, newest(records, output_id, run)
 
         run, record = await self._services.read(read)
         if run is None:
             raise Problem(404, f"unknown run {run_id[:100]}")
+        if record is None and attempt not in (None, run.attempt):
+            raise Problem(404, f"no output {output_id[:100]} of attempt {attempt} for {run_id}")
         return run, record
 
-    async def span(self, run_id: str, output_id: str, start: int | None, limit: int) -> Span:
+    async def span(
+        self,
+        run_id: str,
+        output_id: str,
+        start: int | None,
+        limit: int,
+        attempt: int | None = None,
+    ) -> Span:
         """Return up to `limit` bytes from `start` on, as much as there is now.
 
         Args:
             start: None: the end as it is now; negative: so many bytes before it.
+            attempt: of that attempt; None: the newest.
 
         Raises:
-            Problem: 404, there is no such run.
+            Problem: 404, there is no such run, or no output of an attempt that is not the present.
         """
-        run, record = await self.record(run_id, output_id)
-        attempt = run.attempt
+        run, record = await self.record(run_id, output_id, attempt)
+        attempt = attempt or run.attempt
         if record is not None:
             begin = place(start, record.length)
             data = await self.read(record, begin, limit)

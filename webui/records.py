@@ -10,6 +10,7 @@ from typing import Any
 
 from ..jobs.deadlines import Due
 from ..jobs.jso import condition_jso, program_jso
+from ..jobs.retry import AttemptRecord
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
@@ -83,7 +84,36 @@ def run_page(run: Run) -> dict[str, Any]:
         "cause": run.cause,
         "stop_time": instant(run.stop_us),
         "deadlines": None if run.due is None else _deadlines(run.due),
+        "attempts": [_attempt(one) for one in run.attempts] + _present_attempt(run),
     }
+
+
+def _attempt(record: AttemptRecord) -> dict[str, Any]:
+    return {
+        "attempt": record.number,
+        "state": record.state.value,
+        "reason": record.message or None,
+        "started": instant(record.started_us),
+        "ended": instant(record.ended_us),
+        "agent": record.agent_id,
+    }
+
+
+def _present_attempt(run: Run) -> list[dict[str, Any]]:
+    """Return the attempt that has no record: one under way, or the only one of a run that has no
+    retry policy; none before the first."""
+    if run.attempt == 0 or any(one.number == run.attempt for one in run.attempts):
+        return []
+    return [
+        {
+            "attempt": run.attempt,
+            "state": run.state.value,
+            "reason": run.message,
+            "started": instant(run.times.get("running")),
+            "ended": instant(run.times.get(run.state.value)) if run.finished else None,
+            "agent": run.agent_id,
+        }
+    ]
 
 
 def _deadlines(due: Due) -> dict[str, Any]:

@@ -109,7 +109,9 @@ def operations(run: Run) -> list[str]:
     match run.state:
         case State.SCHEDULED | State.WAITING:
             hold = "release" if run.held else "hold"
-            return ["start", hold, "rerun", "skip"]
+            # What waits to be tried again has run, and can be stopped.
+            stop = ["stop"] if run.attempts else []
+            return ["start", hold, "rerun", "skip", *stop]
         case State.STARTING:
             return ["rerun", "stop"]
         case State.RUNNING | State.STOPPING:

@@ -15,6 +15,7 @@ from callsheet.jobs.bound_conditions import (
     BoundSkipDuplicate,
 )
 from callsheet.jobs.programs import BoundNoOp
+from callsheet.jobs.retry import Retry
 from callsheet.jobs.states import State
 from callsheet.messages.commands import ClearRefused
 from callsheet.messages.hello import Welcome
@@ -240,3 +241,25 @@ def test_many_waiting_runs_are_looked_at_in_bounded_turns() -> None:
         waiter.settle(now_us)
     assert waiter.wakes_at() > now_us
     assert len(waiter) == 5_000
+
+
+def test_a_run_that_is_put_off_is_cleared_when_its_time_has_come_and_its_conditions_hold() -> None:
+    world = a_world(max_time_us=20 * SECOND)
+    world.wire = GOOD
+    failing = BoundNoOp(success=False)
+    retry = Retry(attempts=3, backoff_us=60 * SECOND, factor=1.0, jitter=0.0)
+    run, free = world.add_runs(
+        {"program": failing, "retry": retry, "conds": (on_success(),)},
+        {"program": failing, "retry": retry},
+    )
+    world.add_runs({"job_id": "dep"})
+    begin_us = world.now_us
+    world.wait_until(lambda: world.states(run, free) == [S.FAILURE] * 2, 150)
+    # Being put off longer than a run may wait is no reason to end it.
+    assert world.now_us >= begin_us + 120 * SECOND
+    for run_id in (run, free):
+        assert [line for line in lines(world, run_id) if line.startswith("starting")] == [
+            "starting",
+            "starting: attempt 2 of 3",
+            "starting: attempt 3 of 3",
+        ]

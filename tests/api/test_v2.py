@@ -9,6 +9,8 @@ from web_stand import WebStand, now_us
 
 from callsheet.client import APIError, Client
 from callsheet.jobs.bound_conditions import BoundConst, BoundDependency, BoundMaxRunning
+from callsheet.jobs.retry import Retry
+from callsheet.jobs.states import State
 from callsheet.messages.agents import AgentInfo
 from callsheet.messages.instructions import CheckReport, Finding, NoteRun, OutputRecord
 
@@ -82,6 +84,41 @@ def test_a_runs_page_says_all_there_is(stand):
     assert run["why"]
     assert run["program"]["str"]
     assert run["operations"] == ["rerun", "mark"]
+
+
+def test_the_attempts_of_a_run_are_shown_together_each_with_its_output(stand):
+    run_id = stand.a_running_run(retry=Retry(attempts=2))
+    record = OutputRecord(run_id=run_id, length=2, data=b"no")
+    stand.end_run(run_id, State.FAILURE, message="exit code 1", outputs=[record])
+    _, body = stand.ask("GET", f"/api/v2/runs/{run_id}")
+    run = body["run"]
+    assert (run["state"], run["operations"]) == (
+        "waiting",
+        ["start", "hold", "rerun", "skip", "stop"],
+    )
+    assert run["why"][0].endswith("before it is tried again.")
+    [first] = run["attempts"]
+    assert (first["attempt"], first["state"], first["reason"]) == (1, "failure", "exit code 1")
+    assert first["started"] <= first["ended"]
+    stand.ask("POST", f"/api/v2/runs/{run_id}/start")
+    _, body = stand.ask("GET", f"/api/v2/runs/{run_id}")
+    states = [(one["attempt"], one["state"], one["ended"]) for one in body["run"]["attempts"]]
+    assert states[0] == (1, "failure", first["ended"])
+    assert states[1][0] == 2
+    assert states[1][2] is None
+    path = f"/api/v2/runs/{run_id}/output/output"
+    assert stand.ask("GET", f"{path}?attempt=1")[1]["data"] == "no"
+    assert stand.ask("GET", f"{path}?attempt=2")[1]["data"] == ""
+    assert stand.ask("GET", f"{path}?attempt=3")[0] == 404
+
+
+def test_the_one_attempt_of_a_run_without_retries_is_listed_too(stand):
+    run_id = stand.a_running_run()
+    stand.end_run(run_id)
+    _, body = stand.ask("GET", f"/api/v2/runs/{run_id}")
+    assert [(one["attempt"], one["state"]) for one in body["run"]["attempts"]] == [(1, "success")]
+    _, body = stand.ask("GET", f"/api/v2/runs/{stand.a_run()}")
+    assert body["run"]["attempts"] == []
 
 
 def test_a_waiting_run_says_what_each_condition_waits_for(stand):

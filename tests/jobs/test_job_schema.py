@@ -70,6 +70,9 @@ TAKEN = [
     "program: x\naction: {type: notify, service: y, title: t, if: {recovery: true}}",
     "program: x\ndeadline: {start_by: 5m, finish_by: 9:30, max_duration: 1h, tz: UTC}",
     "program: x\ndeadline: {finish_by: {daytime: '09:30:00', tz: UTC}}",
+    "program: x\nretry: 3",
+    "program: x\nretry: {attempts: 3, backoff: 30s, factor: 1.5, max_backoff: 10m, jitter: 0}",
+    "program: x\nretry: {attempts: 3, on: [], exit_codes: {retry: 75, fail: [1]}, on_lost: rerun}",
     "program: x\nsuccessors: [y, {job_id: z, args: {n: 1}}]",
     "job_id: x\nprogram: &p {type: no-op}\nmetadata: {<<: *p}",
 ]  # fmt: skip
@@ -101,6 +104,8 @@ REFUSED = [
     "program: x\nparams: {a: {typ: int}}",
     "program: x\nparams: [7]",
     "program: x\npriority: high",
+    "program: x\nretry: 0",
+    "program: x\nretry: {attempts: 3, on: success}",
 ]
 
 

@@ -80,7 +80,10 @@ class CoreNode:
 
 
 class RunnerNode:
-    """Starts what it is told at once and ends it after `lasts_us`; the ledger repeats the rest."""
+    """Starts what it is told at once and ends it after `lasts_us`; the ledger repeats the rest.
+
+    All runs succeed but no-ops that are to fail.
+    """
 
     address = RUNNER
 
@@ -88,6 +91,7 @@ class RunnerNode:
         self.world, self.lasts_us = world, lasts_us
         self.started: dict[tuple[str, int], int] = {}
         self.again: dict[tuple[str, int], int] = {}
+        self.failing: set[str] = set()
         self.wake_us = world.now_us
         self.epoch = 0
 
@@ -111,6 +115,8 @@ class RunnerNode:
             elif isinstance(message, StartRun):
                 key = (message.run.run_id, message.run.attempt)
                 self.started.setdefault(key, self.world.now_us)
+                if message.run.program == BoundNoOp(success=False):
+                    self.failing.add(message.run.run_id)
                 posts.append(self._started(key))
                 posts += self._ended(key)
             elif isinstance(message, StopAttempt):
@@ -129,9 +135,8 @@ class RunnerNode:
     def _ended(self, key: tuple[str, int]) -> list[Post]:
         if self.started.get(key, 0) + self.lasts_us > self.world.now_us:
             return []
-        ended = AttemptEnded(
-            run_id=key[0], attempt=key[1], at_us=self.world.now_us, state=State.SUCCESS
-        )
+        state = State.FAILURE if key[0] in self.failing else State.SUCCESS
+        ended = AttemptEnded(run_id=key[0], attempt=key[1], at_us=self.world.now_us, state=state)
         return [Post(LEDGER, ended)]
 
     def wakes_at(self) -> int | None:
