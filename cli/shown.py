@@ -100,13 +100,15 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
     plain = [[click.unstyle(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
     line = "  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True))
-    click.echo(click.style(line.rstrip(), bold=True))
+    lines = [click.style(line.rstrip(), bold=True)]
     for row, bare in zip(rows, plain, strict=True):
         cells = [
             cell + " " * (width - len(seen))
             for cell, seen, width in zip(row, bare, widths, strict=True)
         ]
-        click.echo("  ".join(cells).rstrip())
+        lines.append("  ".join(cells).rstrip())
+    # In one go: each echo is a write of its own, and a forecast has many lines.
+    click.echo("\n".join(lines))
 
 
 def print_runs(runs: list[dict[str, Any]], now: str | None = None) -> None:
