@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..jobs.deadlines import missed_words
 from ..jobs.run import Run, args_key
 from ..jobs.states import ACTIVE, State
-from ..jobs.times import SECOND_US, format_time
+from ..jobs.times import SECOND_US
 from ..messages.commands import ClearRefused, DueTaken, IdsLeased, OutboxItem
 from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome, Welcome
 from ..messages.instructions import (
@@ -46,7 +45,6 @@ from ..store.interface import Changes, Opening
 from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
 from .ledger_book import Book, Misfit
-from .ledger_deadlines import open_of
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs
 from .ledger_sending import Outgoing, parts
@@ -352,18 +350,8 @@ class Ledger:
 
     def _judge(self, now_us: int) -> None:
         """Put on record which of the deadlines that are due were missed."""
-        book = self.book
-        for at_us, key in book.deadlines.take_ripe():
-            run_id, kind = key
-            run = book.get(run_id)
-            book.deadlines.close(key, book.changes)
-            if run is None or run.due is None or open_of(run).get(kind) != at_us:
-                continue
-            known = run.meta.get("deadlines", {})
-            said = {"due": format_time(at_us), "missed": format_time(now_us)}
-            meta = {**run.meta, "deadlines": {**known, kind: said}}
-            run = book.note(run, now_us, missed_words(kind, at_us, run.due), "deadline", meta=meta)
-            book.acts.missed(run, kind, now_us, book.changes)
+        for at_us, (run_id, kind) in self.book.deadlines.take_ripe():
+            self.book.judge(run_id, kind, at_us, now_us)
 
     def _check_report(self, sender: str, message: CheckReport, now_us: int) -> None:
         self.book.changes.findings = message.findings

@@ -18,6 +18,7 @@ from ..jobs.times import SECOND_US
 from ..messages.commands import ClaimKnown, Recorded
 from ..messages.instructions import AskClaim, AttemptEnded, AttemptStarted, AttemptUpdated
 from .ledger_book import Book
+from .ledger_deadlines import open_of
 from .ledger_sending import Outgoing
 
 UNDER_WAY = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
@@ -157,10 +158,18 @@ class Attempts:
                 wait_s = (next_us - now_us) / SECOND_US
                 line = f"{_place(run, run.attempt)}: {line}: the next in {wait_s:.0f} s"
                 fields |= {"not_before_us": next_us, "agent_id": None}
-                return self._book.move(run, State.WAITING, now_us, line, "", **fields)
+                run = self._book.move(run, State.WAITING, now_us, line, "", **fields)
+                return self._put_off(run, now_us)
             if run.attempt > 1:
                 line += f" ({_place(run, run.attempt)})"
         return self._book.move(run, message.state, now_us, line, "", **fields)
+
+    def _put_off(self, run: Run, now_us: int) -> Run:
+        """Judge at once whether an attempt took too long: the next begins to count anew."""
+        over_us = open_of(run).get("max_duration")
+        if over_us is not None:
+            self._book.judge(run.run_id, "max_duration", over_us, now_us)
+        return self._book.get(run.run_id) or run
 
     def _late_end(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
         """Put on record how an attempt ended that was lost, and was followed by another: of the

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from ..jobs.bound_conditions import pools_of
+from ..jobs.deadlines import missed_words
 from ..jobs.errors import CallsheetError
 from ..jobs.run import NewRun, Run, args_key
 from ..jobs.states import ACTIVE, EDGES, OCCUPYING, SETTLES, State
@@ -20,7 +21,7 @@ from ..messages.instructions import OutputRecord
 from ..messages.transitions import AnyEvent, RunMoved, RunNoted
 from ..store.interface import Changes, Opening
 from .ledger_acts import Acts
-from .ledger_deadlines import Deadlines
+from .ledger_deadlines import Deadlines, open_of
 from .ledger_needs import Found
 
 T = TypeVar("T")
@@ -180,6 +181,18 @@ class Book:
         )
         self._put(run)
         return run
+
+    def judge(self, run_id: str, kind: str, at_us: int, now_us: int) -> None:
+        """End a deadline's row, and put on record that the deadline was missed if it was."""
+        run = self.get(run_id)
+        self.deadlines.close((run_id, kind), self.changes)
+        if run is None or run.due is None or open_of(run).get(kind) != at_us:
+            return
+        known = run.meta.get("deadlines", {})
+        said = {"due": format_time(at_us), "missed": format_time(now_us)}
+        meta = {**run.meta, "deadlines": {**known, kind: said}}
+        run = self.note(run, now_us, missed_words(kind, at_us, run.due), "deadline", meta=meta)
+        self.acts.missed(run, kind, now_us, self.changes)
 
     def log(self, event: AnyEvent) -> None:
         """Append an event made with `seq` 0: it gets the next one."""

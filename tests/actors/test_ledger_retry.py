@@ -321,3 +321,17 @@ def test_how_long_a_run_may_take_is_for_each_attempt_and_by_when_for_all(ledger)
     end(ledger, run, S.FAILURE, 2)
     ledger.later(60)
     assert list(ledger.run(run.run_id).meta["deadlines"]) == ["max_duration", "finish_by"]
+
+
+def test_an_attempt_that_took_too_long_is_noted_however_soon_the_next_begins(ledger):
+    run = a_run(ledger, Retry(attempts=2, backoff_us=0), due=Due(max_duration_us=20 * SECOND))
+    start(ledger, run)
+    ledger.later(21)
+    end(ledger, run, S.FAILURE)
+    clear(ledger, run)
+    start(ledger, run, 2)
+    run = ledger.run(run.run_id)
+    assert (run.state, list(run.meta["deadlines"])) == (S.RUNNING, ["max_duration"])
+    said = "deadline missed: max_duration 20.0 s"
+    ledger.later(30)
+    assert lines(ledger, run).count(said) == 1

@@ -92,7 +92,7 @@ def test_an_end_without_output_is_reported_at_once_and_whole(driver):
     assert (post.to, report.run_id, report.attempt) == (LEDGER, "r1", 1)
     assert (report.state, report.message) == (State.FAILURE, "exit code 3")
     assert (report.at_us, report.started_us) == (START_US + 9 * SECOND, START_US + SECOND)
-    assert (report.agent_id, report.outputs) == ("x", [])
+    assert (report.agent_id, report.outputs, report.exit_code) == ("x", [], 3)
     assert report.meta["elapsed"] == 8.0
     assert program["status"]["exit_code"] == 3
     assert program["stop"] == {"signals": ["SIGTERM"]}
@@ -282,3 +282,9 @@ def test_a_doubted_process_that_is_ending_is_not_lost(driver):
     driver.from_agent(ended(output_bytes={"output": 5}))
     posts = driver.hello()
     assert [p for p in posts if isinstance(p.message, AskHello)] == []
+
+
+@pytest.mark.parametrize("fields", [{"status": -9}, {"status": 126, "error": "no such user"}])
+def test_what_a_signal_or_an_error_ended_has_no_exit_code(driver, fields):
+    [post] = driver.from_agent(ended(**fields))
+    assert post.message.exit_code is None
