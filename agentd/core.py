@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from ..jobs.errors import UserError
 from ..messages.agents import (
     AgentBeat,
     AgentHello,
@@ -227,7 +228,10 @@ class AgentCore:
         why_not = self._closing.why_not(message.not_after_us, now)
         if why_not:
             return [_post(refusal(key, why_not, retry=True))]
-        held = Held(key, self._make_spec(message))
+        try:
+            held = Held(key, self._make_spec(message))
+        except UserError as error:
+            return [_post(refusal(key, str(error), retry=False))]
         self._held[key] = held
         self._host.start(key, held.spec, now)
         return []

@@ -68,12 +68,17 @@ class Daemon:
         identity: AgentHello,
         fd: int | None = None,
         side: ClientSide | None = None,
+        sudo_allow: str | None = None,
     ) -> None:
-        """`side`: how we show a server elsewhere who we are."""
+        """`side`: how we show a server elsewhere who we are. `sudo_allow`: path of the list of
+        users that jobs may run as."""
         self._spool = spool
         self._fd = fd
         self._context = zmq.Context[zmq.Socket[bytes]]()
-        self._keepers = Keepers(spool.runs, spool.keepers, base_environment(os.environ))
+        environ = base_environment(os.environ)
+        self._environ = tuple(environ)
+        self._sudo_allow = sudo_allow
+        self._keepers = Keepers(spool.runs, spool.keepers, environ)
         self._host = LocalHost(spool, self._keepers, take_whole=server.startswith("ipc:"))
         self._core = AgentCore(identity, self._host, self._spec, epoch=spool.epoch())
         self._server = server
@@ -96,6 +101,9 @@ class Daemon:
             cookie=self._spool.cookie(key),
             stop_us=message.stop_us,
             job_id=message.job_id,
+            environ=self._environ,
+            sudo=message.sudo_argv,
+            allow=self._sudo_allow,
         )
 
     def run(self) -> None:
@@ -348,7 +356,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"callsheet-agentd: {said}", file=sys.stderr, flush=True)
             return NOT_NOW
         side = _join(options, spool)
-        Daemon(options.server, spool, _identity(options), fd, side).run()
+        Daemon(options.server, spool, _identity(options), fd, side, options.sudo_allow).run()
     except (UserError, KeeperFailed) as error:
         print(f"callsheet-agentd: {error}", file=sys.stderr, flush=True)
         if fd is not None and isinstance(error, UserError):

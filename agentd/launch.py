@@ -1,38 +1,93 @@
-"""How a program is executed: its arguments, its environment, and a launcher where one is needed.
+"""How a program is executed: its arguments, its environment, and launchers where they are needed.
 
-A plain program is executed directly. A working folder, a umask or a memory limit is set by a shell
-that then becomes the program; another user by sudo. Where that shell cannot go on, it says so in
-the file `failed` of the claim, so that its exit status is never taken for the program's.
+A plain program is executed directly. What else a job asks for is done by a chain of the system's
+own tools, each of which becomes the next:
+
+    env -u … -u …    takes the agent's variables away (`env: {mode: clean}` or `login`)
+    sh OPEN          opens `failed` and the text for stdin, which the next user could not
+    sudo, setpriv    another user
+    sh BECOME        working folder, umask, limits, niceness, stdin of a file; or a login shell
+
+A launcher that cannot go on says so in the file `failed` of the claim, so that its exit status is
+never taken for the program's. Another user may not open that file: it is handed down as stderr,
+where sudo writes too. After `STARTED` only our own words count.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from ..jobs.programs import BoundProcess
+from msgspec import UNSET
+
+from ..jobs.programs import BoundProcess, Launch
 from .host import Key, Spec
+from .users import SUDO, User, becoming, own_user, user_of
 
-SUDO = ("/usr/bin/sudo", "--preserve-env", "--set-home")
 FAILED = "failed"
+STDIN = "stdin"
+SAID = "callsheet: "
+STARTED = f"{SAID}started"
 # In the environment of every process of an attempt: tells them from all others of the host, those
 # of other agents and servers with runs of the same ids among them.
 COOKIE = "CALLSHEET_CLAIM"
-# What the shell does. The trap is not run when the program takes the shell's place; after a step
-# that failed it is, and `step` says which. (bash needs to be told to go on after a failed exec.)
-SHELL = """\
+SHELL = "/bin/sh"
+LOGIN_SHELL = "/usr/bin/bash"
+OPEN = """\
+exec 2> "$1"
+if [ -n "$2" ]; then exec < "$2" || exit 127; fi
+shift 2
+exec "$@"
+"""
+# The trap is not run when the program takes the shell's place. (bash needs to be told to go on
+# after a failed exec.) Nothing is forked that a plain folder or umask does not need.
+BECOME = """\
 if [ -n "$BASH_VERSION" ]; then shopt -s execfail; fi
-failed=$1 folder=$2 mask=$3 memory=$4; shift 4
-trap 'printf "%s\\n" "$step" > "$failed"' EXIT
-step="$folder: cannot be made the working folder"
-if [ -n "$folder" ]; then cd -- "$folder" || exit 127; fi
+failed=$1 folder=$2 mask=$3 memory=$4 limits=$5 nice=$6 input=$7; shift 7
+program=$1
+if [ -z "$failed" ]; then exec 3>&2 2>&1; fi
+say() {
+    if [ -n "$failed" ]; then printf 'callsheet: %s\\n' "$1" > "$failed"
+    else printf 'callsheet: %s\\n' "$1" >&3; fi
+}
+why() {
+    if [ ! -e "$1" ]; then said='No such file or directory'
+    elif [ -n "$2" ] && [ ! -d "$1" ]; then said='Not a directory'
+    else said='Permission denied'; fi
+}
+end() {
+    if [ -z "$step" ]; then
+        if [ "$1" = 127 ]; then said='No such file or directory'
+        elif [ -f "$program" ] && [ -x "$program" ]; then said='Exec format error'
+        else said='Permission denied'; fi
+        step="$program: cannot be executed: $said"
+    fi
+    say "$step"
+}
+trap 'end $?' EXIT
+if [ -n "$folder" ]; then
+    step="$folder: cannot be made the working folder"
+    if ! cd -- "$folder" 2> /dev/null; then why "$folder" d; step="$step: $said"; exit 127; fi
+fi
 step="umask $mask: cannot be set"
 if [ -n "$mask" ]; then umask "$mask" || exit 127; fi
 step="memory limit of $memory KiB: cannot be set"
 if [ -n "$memory" ]; then ulimit -d "$memory" || exit 127; fi
-step="$1: cannot be executed"
-exec "$@"
-exit 127
+if [ -n "$input" ]; then
+    step="$input: cannot be read as stdin"
+    if [ ! -r "$input" ]; then why "$input" ''; step="$step: $said"; exit 127; fi
+    exec < "$input" || exit 127
+fi
+if [ -n "$nice" ]; then
+    said=$(/usr/bin/renice -n "$nice" -p $$ 2>&1) || { step="nice $nice: $said"; exit 127; }
+fi
+if [ -n "$limits" ]; then
+    said=$(/usr/bin/prlimit --pid $$ $limits 2>&1) || { step="ulimits: $said"; exit 127; }
+fi
+step=
+if [ -z "$failed" ]; then say started; fi
+{ exec "$@"; } 3>&-
+exit $?
 """
 
 
@@ -44,9 +99,26 @@ def spec_of(
     cookie: str,
     stop_us: int | None,
     job_id: str,
+    environ: Iterable[str] = (),
+    sudo: Sequence[str] = (),
+    allow: str | None = None,
 ) -> Spec:
-    """Return the spec of a claim. `folder` is the claim's directory, `cookie` names it to all."""
+    """Return the spec of a claim.
+
+    Args:
+        folder: the claim's directory; `cookie` names it to all.
+        environ: names of the variables that the process would inherit.
+        sudo: how sudo is called, by the settings of the server; empty: as usual.
+        allow: path of this host's list of users, None for none.
+    Raises:
+        NotAllowed: it may not run as the user it asks for.
+    """
+    user = None if program.sudo_user is None else user_of(program.sudo_user, allow)
+    launch = Launch() if program.launch is UNSET else program.launch
+    is_clean = launch.env_mode != "inherit"
+    who = {} if user is None and not is_clean else (user or own_user()).env
     env = {
+        **who,
         **program.env,
         "APSIS_RUN_ID": key.run_id,
         "CALLSHEET_RUN_ID": key.run_id,
@@ -54,26 +126,59 @@ def spec_of(
         COOKIE: cookie,
     }
     argv = program.argv
-    if program.sudo_user is not None:
-        argv = (*SUDO, "--non-interactive", "--user", program.sudo_user, "--", *argv)
     if needs_shell(program):
-        argv = (
-            "/bin/sh",
-            "-c",
-            SHELL,
-            "callsheet",
-            f"{folder}/{FAILED}",
-            program.cwd or "",
-            "" if program.umask is None else f"{program.umask:04o}",
-            "" if program.mem_max_bytes is None else str(-(-program.mem_max_bytes // 1024)),
-            *argv,
-        )
+        argv = _chain(program, launch, user, folder, sudo or SUDO, tuple(env))
+    if is_clean:
+        gone = (word for name in environ if name not in env for word in ("-u", name))
+        argv = ("/usr/bin/env", *gone, *argv)
     return Spec(program=program, argv=argv, env=env, stop_us=stop_us, job_id=job_id)
 
 
+def _chain(
+    program: BoundProcess,
+    launch: Launch,
+    user: User | None,
+    folder: str,
+    sudo: Sequence[str],
+    names: Sequence[str],
+) -> tuple[str, ...]:
+    failed = f"{folder}/{FAILED}"
+    become = () if user is None else becoming(user, sudo, names)
+    shell = (LOGIN_SHELL, "-l") if launch.env_mode == "login" else (SHELL,)
+    argv = (
+        *(*shell, "-c", BECOME, "callsheet"),
+        "" if become else failed,
+        program.cwd or "",
+        "" if program.umask is None else f"{program.umask:04o}",
+        "" if program.mem_max_bytes is None else str(-(-program.mem_max_bytes // 1024)),
+        " ".join(
+            f"--{name}={'unlimited' if limit is None else limit}"
+            for name, limit in launch.ulimits.items()
+        ),
+        "" if launch.nice is None else str(launch.nice),
+        f"{folder}/{STDIN}" if launch.stdin and not become else launch.stdin_file or "",
+        *program.argv,
+    )
+    if become:
+        text = f"{folder}/{STDIN}" if launch.stdin else ""
+        argv = (SHELL, "-c", OPEN, "callsheet", failed, text, *become, *argv)
+    return argv
+
+
+def stdin_of(program: BoundProcess) -> str:
+    """Return the text that the program is to read, empty for none."""
+    return "" if program.launch is UNSET else program.launch.stdin or ""
+
+
 def needs_shell(program: BoundProcess) -> bool:
-    """Whether a launcher goes before the program."""
-    return program.cwd is not None or program.umask is not None or program.mem_max_bytes is not None
+    """Whether a launcher goes before the program that may fail in its place."""
+    return (
+        program.cwd is not None
+        or program.umask is not None
+        or program.mem_max_bytes is not None
+        or program.sudo_user is not None
+        or program.launch is not UNSET
+    )
 
 
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -84,9 +189,13 @@ def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def failure_of(folder: str) -> str:
-    """Return what the launcher of a claim said before it gave up, empty when it did not."""
+    """Return what the launchers of a claim said before they gave up, empty when they did not."""
     try:
         with open(os.path.join(folder, FAILED), encoding="utf-8", errors="replace") as file:
-            return " ".join(file.read(4_096).split())
+            lines = file.read(4_096).splitlines()
     except OSError:
         return ""
+    if STARTED in lines:
+        # What sudo has to say is no failure when the program came to its turn after it.
+        lines = [line for line in lines[lines.index(STARTED) + 1 :] if line.startswith(SAID)]
+    return " ".join(" ".join(line.removeprefix(SAID) for line in lines).split())

@@ -20,7 +20,7 @@ from . import procs
 from .held import signal_name
 from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
 from .keepers import Keepers, Kept
-from .launch import failure_of, needs_shell
+from .launch import STDIN, failure_of, needs_shell, stdin_of
 from .spool import BadRecord, Claimed, Spool, parse_exit
 
 log = logging.getLogger("callsheet.agentd")
@@ -93,6 +93,14 @@ class LocalHost:
 
     def start_again(self, key: Key, spec: Spec) -> None:
         """See `Host`."""
+        text = stdin_of(spec.program)
+        if text:
+            try:
+                _put(f"{self._runs}/{key}/{STDIN}", text)
+            except OSError as error:
+                sentence = f"the spool cannot take its stdin: {error.strerror}"
+                self._refused(key, sentence)
+                return
         self._kept_keys[key] = spec
         self._keepers.start(key, spec)
 
@@ -230,9 +238,13 @@ class LocalHost:
             self._shells[key] = spec is None or needs_shell(spec.program)
             self._ends.append((key, item[2]))
         elif verb == "refused":
-            self._doomed.append(key)
-            self.clean(len(self._doomed))
-            self._facts.append(Refused(key, item[2], retry=True))
+            self._refused(key, item[2])
+
+    def _refused(self, key: Key, sentence: str) -> None:
+        """Give a claim up that was not started, for now."""
+        self._doomed.append(key)
+        self.clean(len(self._doomed))
+        self._facts.append(Refused(key, sentence, retry=True))
 
     def _exit(self, key: Key, text: str) -> Exit:
         """Read an exit as the keeper told it, and what a launcher has to say."""
@@ -241,7 +253,8 @@ class LocalHost:
         except BadRecord as error:
             log.error("%s", error)
             return Exit(at_us=time.time_ns() // 1_000, error=str(error))
-        if self._shells.pop(key, True):
+        # A launcher that fails has an exit status; one that was stopped has nothing to say.
+        if self._shells.pop(key, True) and exit_.status > 0:
             failure = failure_of(f"{self._runs}/{key}")
             if failure:
                 return Exit(at_us=exit_.at_us, error=failure)
@@ -261,7 +274,7 @@ class LocalHost:
             return self._settled(key, now_us)
         if found.state == "running":
             self._kept_keys[key] = found.spec
-        if found.exit is not None and not found.exit.error and needs_shell(found.spec.program):
+        if found.exit is not None and found.exit.status > 0 and needs_shell(found.spec.program):
             failure = failure_of(f"{self._runs}/{key}")
             if failure:
                 exit_ = Exit(at_us=found.exit.at_us, error=failure)
@@ -314,3 +327,10 @@ class LocalHost:
                 self.start_again(found.key, found.spec)
             case _:
                 self._facts.append(Gone(found.key, now_us, found.sentence))
+
+
+def _put(path: str, text: str) -> None:
+    """Write what a process is to read, for nobody else."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o600), "wb") as file:
+        file.write(text.encode())

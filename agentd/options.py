@@ -35,6 +35,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--group", help="group of agents it belongs to, unless its token says (default: default)")
     add("--label", action="append", default=[], dest="labels", help="say this of it; repeatable")
     add("--slots", type=int, default=0, help="processes at the same time (default: any number)")
+    add("--sudo-allow", metavar="FILE", help="file with the users that jobs may run as, one a line")
     add("--supervised-fd", type=int, help=argparse.SUPPRESS)
     add("--log-level", default="WARNING", help="DEBUG, INFO, WARNING or ERROR")
     return parser.parse_args(arguments)

@@ -26,7 +26,7 @@ from ..jobs.errors import CallsheetError, UserError
 from . import procs
 from .host import Exit, Found, Key, Spec
 from .keeper import EXIT, PID, SPEC_OFFSET, STARTED
-from .launch import COOKIE, FAILED
+from .launch import COOKIE, FAILED, STDIN
 
 log = logging.getLogger("callsheet.agentd")
 
@@ -168,8 +168,9 @@ class Spool:
                 os.unlink(f"{folder}/out")
         except FileNotFoundError:
             pass
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{folder}/{FAILED}")
+        for name in (FAILED, STDIN):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{folder}/{name}")
         self._made += 1
         name = f".free-{self._made}"
         try:

@@ -23,6 +23,7 @@ from .deadlines import due_of
 from .errors import UserError
 from .job import Job
 from .params import needs_limits, why_not, with_defaults
+from .parse_launch import bound_launch, launch_texts
 from .programs import (
     BoundNoOp,
     BoundProcess,
@@ -302,6 +303,7 @@ class _Binder:
             cwd=None if program.cwd is None else self.expand(program.cwd),
             env={name: self.expand(value) for name, value in program.env.items()},
             umask=None if program.umask is None else int(program.umask, 8),
+            launch=bound_launch(program.launch, self.expand),
         )
 
     def _grace_us(self, stop: StopSpec) -> int | None:
@@ -331,6 +333,7 @@ def _texts(job: Job) -> Iterable[str]:
         yield from (program.group_id, program.sudo_user or "", program.cwd or "", stop.signal)
         yield stop.grace_period or ""
         yield from program.env.values()
+        yield from launch_texts(program.launch)
         if timeout is not None:
             yield from (timeout.duration, timeout.signal)
     yield from condition_texts(job.conditions)

@@ -24,6 +24,7 @@ from .errors import UserError
 from .job_keys import PARTS, job_keys, keys_of, kind_of, name_of, problems_within
 from .parse import read_metadata
 from .parse_actions import read_action
+from .parse_launch import is_long_env
 from .parse_programs import LEGACY, legacy_kind
 from .reading import At, Fields, KeyPath, Reader, Told, many, shown
 
@@ -35,7 +36,7 @@ _WHOLE = tuple(
     if key not in (*_OWN, "metadata", "program", "schedule", "action")
 )
 ANY = "any"
-_BY_ENTRY = ("env", "args")
+_BY_ENTRY = ("env", "vars", "args")
 
 
 class Origin(NamedTuple):
@@ -197,8 +198,20 @@ class _Merging:
                 key in _BY_ENTRY and isinstance(value, Mapping) and isinstance(found[key], Mapping)
             ):
                 inner = (*path, key)
-                found[key] = self._lacking(found[key], inner, layer, value, (*at, key))
+                merge = self._env if key == "env" else self._lacking
+                found[key] = merge(found[key], inner, layer, value, (*at, key))
         return found
+
+    def _env(
+        self, mine: Any, path: KeyPath, layer: int, theirs: Mapping[str, Any], at: KeyPath
+    ) -> dict[str, Any]:
+        """Return variables with those they lack, either side of which may be `{mode, vars}`."""
+        if is_long_env(mine) == is_long_env(theirs):
+            return self._lacking(mine, path, layer, theirs, at)
+        if is_long_env(theirs):
+            return self._lacking({"vars": mine}, path, layer, theirs, at)
+        variables = mine.get("vars") or {}
+        return {**mine, "vars": self._lacking(variables, (*path, "vars"), layer, theirs, at)}
 
     def _metadata(self, layer: int, theirs: Mapping[str, Any]) -> None:
         mine = self.data.get("metadata")

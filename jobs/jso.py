@@ -32,6 +32,7 @@ from .conditions import Condition
 from .deadlines import deadline_words
 from .job import Job
 from .params import spec_data
+from .parse_launch import launch_data
 from .polled import (
     BoundCommandCheck,
     BoundExtensionCheck,
@@ -190,11 +191,9 @@ def _process(program: BoundProcess) -> dict[str, Any]:
         found["resources"] = {"mem_max_gb": program.mem_max_bytes / BYTES_PER_GB}
     if program.cwd is not None:
         found["cwd"] = program.cwd
-    if program.env:
-        found["env"] = program.env
     if program.umask is not None:
         found["umask"] = f"{program.umask:03o}"
-    return found
+    return found | launch_data(program.env, program.launch)
 
 
 def _grace(grace_us: int | None) -> int | float | None:

@@ -11,9 +11,10 @@ from typing import Any
 from . import registry
 from .errors import UserError
 from .extension_data import read_data
+from .parse_launch import read_launch
 from .parse_schedules import read_type
 from .programs import ExtensionProgram, NoOp, Process, Program, Shell, StopSpec, TimeoutSpec
-from .reading import At, Fields, Told, filled, is_plain, shown, text, word, words
+from .reading import At, Fields, Told, filled, is_plain, shown, text, word
 from .times import parse_duration
 
 KNOWN = "no-op, process, shell"
@@ -37,7 +38,6 @@ PROGRAM_TYPES = {
 }
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 _UMASK = re.compile(r"0?[0-7]{1,3}\Z")
-_ENV_NAME = re.compile(r"[^=\0]+\Z")
 
 
 def read_program(value: Any, at: At) -> Program:
@@ -105,8 +105,8 @@ def _common(fields: Fields) -> dict[str, Any]:
         "timeout": timeout,
         "mem_max_gb": resources,
         "cwd": fields.take("cwd", filled, None),
-        "env": fields.take("env", _env, {}),
         "umask": fields.take("umask", _umask, None),
+        **read_launch(fields),
     }
 
 
@@ -206,15 +206,6 @@ def _gigabytes(value: Any, _at: At) -> float:
     if not 0 < value < 1e9 or not math.isfinite(value):
         raise UserError(f"{value}: expected more than 0")
     return float(value)
-
-
-def _env(value: Any, at: At) -> dict[str, str]:
-    found = words(value, at)
-    for name in found:
-        if not _ENV_NAME.match(name):
-            at.fail(f"{shown(name)}: expected a name without '='", key=name)
-            raise Told
-    return found
 
 
 def _umask(value: Any, at: At) -> str:

@@ -6,12 +6,19 @@ from typing import Any
 
 import msgspec
 
+ENV_MODES = ("inherit", "clean", "login")
+# Limits of a process; sizes in bytes, `cpu` in seconds.
+ULIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack")
+
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the records of a job file, whose strings may still hold templates."""
 
 
 # --- as written in a job: strings may hold templates ------------------------------------------
+#
+# `launch` is unset where a job says nothing of it, and then not encoded: the hashes of definitions
+# are as they were before there was one.
 
 
 class NoOp(Template, frozen=True, kw_only=True, tag_field="type", tag="no-op"):
@@ -35,6 +42,21 @@ class TimeoutSpec(msgspec.Struct, frozen=True, kw_only=True):
     signal: str = "SIGTERM"
 
 
+class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a process begins, beyond its arguments, variables, folder and umask.
+
+    `env_mode`: `inherit` the agent's environment, begin with a `clean` one, or with that of a
+    `login`. `stdin` is a text, `stdin_file` a path, both None: nothing to read. `ulimits`: numbers
+    by the names of `ULIMITS`, None for unlimited. `nice`: None as the agent is.
+    """
+
+    env_mode: str = "inherit"
+    stdin: str | None = None
+    stdin_file: str | None = None
+    ulimits: dict[str, int | None] = {}
+    nice: int | None = None
+
+
 class Process(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar"):
     """Run `argv` without a shell on an agent of the group. Also written `type: process`."""
 
@@ -47,6 +69,7 @@ class Process(Template, frozen=True, kw_only=True, tag_field="type", tag="procst
     cwd: str | None = None
     env: dict[str, str] = {}
     umask: str | None = None
+    launch: Launch | msgspec.UnsetType = msgspec.UNSET
 
 
 class Shell(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar-shell"):
@@ -61,6 +84,7 @@ class Shell(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar
     cwd: str | None = None
     env: dict[str, str] = {}
     umask: str | None = None
+    launch: Launch | msgspec.UnsetType = msgspec.UNSET
 
 
 class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", tag="extension"):
@@ -76,6 +100,7 @@ class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", ta
     cwd: str | None = None
     env: dict[str, str] = {}
     umask: str | None = None
+    launch: Launch | msgspec.UnsetType = msgspec.UNSET
 
 
 Program = NoOp | Process | Shell | ExtensionProgram
@@ -111,6 +136,7 @@ class BoundProcess(
     cwd: str | None = None
     env: dict[str, str] = {}
     umask: int | None = None
+    launch: Launch | msgspec.UnsetType = msgspec.UNSET
 
 
 BoundProgram = BoundNoOp | BoundProcess

@@ -15,6 +15,7 @@ from .deadlines import KINDS
 from .params import TYPES
 from .parse_actions import SCOPES
 from .parse_polled import METHODS
+from .programs import ENV_MODES, ULIMITS
 from .retry import ATTEMPTS_AT_MOST, FACTOR_AT_MOST, RETRIABLE
 from .states import FINISHED, State
 
@@ -192,7 +193,16 @@ PROGRAM: dict[str, Shape] = {
     "timeout": _LIMIT,
     "resources": mapping(mem_max_gb={"type": "number", "exclusiveMinimum": 0}),
     "cwd": FILLED,
-    "env": said(ARGS, "Variables of its environment."),
+    "env": said(
+        any_of(ARGS, mapping(mode={"enum": list(ENV_MODES)}, vars=ARGS)),
+        "Variables of its environment; mode: inherit, clean or login.",
+    ),
+    "stdin": said(any_of(TEXT, mapping(file=FILLED)), "What it reads: a text, or {file: path}."),
+    "ulimits": said(
+        mapping(**dict.fromkeys(ULIMITS, any_of(WHOLE, {"const": "unlimited"}))),
+        "Its limits: sizes in bytes, cpu in seconds.",
+    ),
+    "nice": said(WHOLE, "From -20 (goes first) to 19 (goes last)."),
     "umask": said({"type": ["string", "integer"]}, "Octal digits in quotes, such as '027'."),
     "host": WORD,
     "user": WORD,

@@ -35,6 +35,7 @@ from .conditions import (
     TimeWindow,
 )
 from .deadlines import Deadline
+from .parse_launch import launch_data
 from .polled import CommandCheck, ExtensionCheck, FileCheck, HttpCheck, SqlCheck
 from .programs import ExtensionProgram, NoOp, Program, Shell, StopSpec
 from .retry import Retry
@@ -150,10 +151,9 @@ def program_data(program: Program) -> dict[str, Any]:
         found["resources"] = {"mem_max_gb": program.mem_max_gb}
     if program.cwd is not None:
         found["cwd"] = program.cwd
-    if program.env:
-        found["env"] = dict(program.env)
     if program.umask is not None:
         found["umask"] = program.umask
+    found |= launch_data(program.env, program.launch)
     if isinstance(program, ExtensionProgram):
         return found | {"type": program.name, **program.data}
     if isinstance(program, Shell):

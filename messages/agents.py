@@ -171,7 +171,8 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
     """Start (run, attempt) unless its claim exists; then say what became of it.
 
     `not_after_us`: refuse it later than this (a command that sat in a queue). `incarnation`: the
-    life of the agent it is meant for; a later one ignores it.
+    life of the agent it is meant for; a later one ignores it. `sudo_argv`: how sudo is called,
+    empty as agents do.
     """
 
     run_id: str
@@ -181,6 +182,7 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
     stop_us: int | None = None
     job_id: str = ""
     incarnation: str = ""
+    sudo_argv: tuple[str, ...] = ()
 
 
 class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):

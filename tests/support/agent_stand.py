@@ -47,6 +47,7 @@ class AgentStand:
         self.folder = folder
         self.spool = folder / "spool"
         self.epoch = 1
+        self.options: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.messages: list[Any] = []
         self._context = zmq.Context()
@@ -62,6 +63,7 @@ class AgentStand:
         """Start agentd and return its introduction."""
         command = [sys.executable, "-m", "callsheet.agentd.daemon", "--server", self.endpoint]
         command += ["--spool", str(self.spool), "--agent-id", "stand", "--log-level", "ERROR"]
+        command += self.options
         self.process = subprocess.Popen(command, env={**os.environ, **environ})
         hello = self.wait(AgentHello)
         self.send(AgentWelcome(epoch=self.epoch, server_id="stand"))
