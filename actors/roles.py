@@ -108,6 +108,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     acting: ActionSettings = ActionSettings()
     job_watch: Watch = "off"
     start_timeout_us: int = 0
+    sudo_argv: tuple[str, ...] = ()
     choices: Mapping[str, str] = {}
     aliases: Mapping[str, tuple[str, ...]] = {}
 
@@ -185,6 +186,7 @@ class Stagehand:
             start_timeout_us=self._terms.start_timeout_us,
             gated=self._place.door is not None,
             choice=Choice(self._terms.choices, self._terms.aliases),
+            sudo_argv=self._terms.sudo_argv,
         )
 
     def _make_ledger(self, opening: Opening) -> Ledger:

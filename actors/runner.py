@@ -74,7 +74,7 @@ class Runner:
 
     `placed` is what the journal of placements holds; `start_timeout_us` how long a run waits for an
     agent of its group; `server_id` names the installation to the agents; `gated`: agents of other
-    hosts may come in, through a gate beside this core; `choice`: which agent gets which run.
+    hosts may come in, by a gate beside this core; `choice`: who gets what; `sudo_argv`: for agents.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class Runner:
         start_timeout_us: int = 0,
         gated: bool = False,
         choice: Choice | None = None,
+        sudo_argv: tuple[str, ...] = (),
     ) -> None:
         self.address = RUNNER
-        self._incarnation = incarnation
-        self._server_id = server_id
+        self._incarnation, self._server_id = incarnation, server_id
         self._agents = Agents()
         self._book = Book(self._agents, choice or Choice())
         self._noops = NoOps()
@@ -100,14 +100,14 @@ class Runner:
             placed or {},
             start_timeout_us=start_timeout_us,
             incarnation=incarnation,
+            sudo_argv=sudo_argv,
         )
         self._asking = OpenRequests()
         self._parts: dict[int, list[Run]] = {}
         self._parts_of = (0, 0)
         self._part_count: int | None = None
         self._seq = 0
-        self._lists = Lists(self._book)
-        self._signals = Signals(self._book)
+        self._lists, self._signals = Lists(self._book), Signals(self._book)
         self._claims = Claims(self._book, self._ends)
         self._registry = Registry(gated=gated, is_here=self._agents.by_id.__contains__)
         self._handlers: dict[type, Callable[[str, Any, int], list[Post]]] = {

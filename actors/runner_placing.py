@@ -50,6 +50,7 @@ class Placing:
         *,
         start_timeout_us: int,
         incarnation: str,
+        sudo_argv: tuple[str, ...] = (),
     ) -> None:
         self.not_before_us = 0
         self._book = book
@@ -57,6 +58,7 @@ class Placing:
         self._placed = dict(placed)
         self._start_timeout_us = start_timeout_us
         self._incarnation = incarnation
+        self._sudo_argv = sudo_argv
         self._due: dict[Key, int] = {}
         self._full: dict[Key, None] = {}
         self._freed = False
@@ -316,6 +318,7 @@ class Placing:
             stop_us=attempt.stop_us,
             job_id=attempt.job_id,
             incarnation=agent.hello.incarnation,
+            sudo_argv=self._sudo_argv,
         )
         return [self._book.tell(attempt, command)]
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from ..jobs.errors import UserError
 from ..messages.agents import (
     AgentBeat,
     AgentHello,
@@ -49,11 +48,11 @@ YOUNG_US = 40_000
 # A forgotten attempt is remembered longer than any command to start it may be under way.
 FORGOTTEN_US = 60_000_000
 
-MakeSpec = Callable[[StartProcess], Spec]
+MakeSpec = Callable[[StartProcess], Spec | str]
 
 
 class AgentCore:
-    """See the module. `identity` is the hello without its claims."""
+    """See the module. `identity` is the hello without its claims; `make_spec` may say why not."""
 
     def __init__(
         self, identity: AgentHello, host: Host, make_spec: MakeSpec, *, epoch: int = 0
@@ -70,9 +69,8 @@ class AgentCore:
         self._repeats: dict[Key, int] = {}
         self._forgotten: dict[Key, int] = {}
         self._due: list[tuple[int, int, Key, str]] = []
-        self._count = 0
+        self._count, self._welcomed = 0, False
         self._closing = Closing()
-        self._welcomed = False
         self._hello_us = self._beat_us = self._look_us = 0
 
     # --- the stage's calls ----------------------------------------------------------------------
@@ -225,15 +223,13 @@ class AgentCore:
         if message.incarnation not in ("", self._identity.incarnation):
             # For an earlier life of this agent: whoever sent it has not heard of the present one.
             return self._hello(now)
-        why_not = self._closing.why_not(message.not_after_us, now)
-        if why_not:
+        if why_not := self._closing.why_not(message.not_after_us, now):
             return [_post(refusal(key, why_not, retry=True))]
-        try:
-            held = Held(key, self._make_spec(message))
-        except UserError as error:
-            return [_post(refusal(key, str(error), retry=False))]
-        self._held[key] = held
-        self._host.start(key, held.spec, now)
+        spec = self._make_spec(message)
+        if isinstance(spec, str):
+            return [_post(refusal(key, spec, retry=False))]
+        self._held[key] = Held(key, spec)
+        self._host.start(key, spec, now)
         return []
 
     def _refused(self, fact: Refused, now: Now) -> list[Post]:

@@ -43,6 +43,7 @@ from .launch import base_environment, spec_of
 from .local import LocalHost
 from .options import BadOption, check, host_name, parse
 from .spool import Spool
+from .users import NotAllowed
 
 log = logging.getLogger("callsheet.agentd")
 
@@ -92,19 +93,22 @@ class Daemon:
         self._polled: set[int] = set()
         self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def _spec(self, message: StartProcess) -> Spec:
+    def _spec(self, message: StartProcess) -> Spec | str:
         key = Key(message.run_id, message.attempt)
-        return spec_of(
-            key,
-            message.program,
-            folder=f"{self._spool.runs}/{key}",
-            cookie=self._spool.cookie(key),
-            stop_us=message.stop_us,
-            job_id=message.job_id,
-            environ=self._environ,
-            sudo=message.sudo_argv,
-            allow=self._sudo_allow,
-        )
+        try:
+            return spec_of(
+                key,
+                message.program,
+                folder=f"{self._spool.runs}/{key}",
+                cookie=self._spool.cookie(key),
+                stop_us=message.stop_us,
+                job_id=message.job_id,
+                environ=self._environ,
+                sudo=message.sudo_argv,
+                allow=self._sudo_allow,
+            )
+        except NotAllowed as error:
+            return str(error)
 
     def run(self) -> None:
         """Serve until told to stop."""

@@ -63,6 +63,7 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     lookback_us: int | None = None
     allowed_hosts: tuple[str, ...] = ()
     local_agent: bool = True
+    sudo_allow: str | None = None
     door: Door | None = None
 
 
@@ -104,6 +105,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         start_timeout_us=settings.agents.start_timeout_us,
         choices=settings.agents.choices,
         aliases=settings.agents.aliases,
+        sudo_argv=settings.agents.sudo_argv,
     )
     return ServerTerms(
         roles=roles,
@@ -111,6 +113,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         bind=settings.bind,
         lookback_us=settings.runs.lookback_us,
         door=_door(settings.agents, state_dir),
+        sudo_allow=settings.agents.sudo_allow,
     )
 
 
@@ -192,6 +195,7 @@ def _run_inline(terms: ServerTerms, place: Place) -> int:
 
 def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str]]:
     """Return how the agent of this host is started, given the fd of its line."""
+    allow = () if terms.sudo_allow is None else ("--sudo-allow", terms.sudo_allow)
 
     def command(fd: int) -> list[str]:
         return [
@@ -208,6 +212,7 @@ def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str
             LOCAL_GROUP,
             "--supervised-fd",
             str(fd),
+            *allow,
         ]
 
     return command

@@ -1,6 +1,7 @@
 """The settings of agents: where those of other hosts come in, and who gets which run.
 
-Called by `settings.py`. The start timeout is also found where Apsis has it.
+Called by `settings.py`. The start timeout and the call of sudo are
+also found where Apsis has them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `choices`: how an agent is chosen, by group. `aliases`: names that programs may give as their
     group, each for the agents and groups it lists. `start_timeout_us`: how long a run waits for an
-    agent.
+    agent. `sudo_argv`: how agents call sudo, empty: as usual. `sudo_allow`: the file of the users
+    that jobs may run as on the server's own host, None: nobody else.
     """
 
     listen: str | None = None
@@ -33,11 +35,14 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     choices: dict[str, Choice] = {}
     aliases: dict[str, tuple[str, ...]] = {}
     start_timeout_us: int = 0
+    sudo_argv: tuple[str, ...] = ()
+    sudo_allow: str | None = None
 
 
 def take_agents(fields: Fields) -> AgentSettings:
     """Return what the whole file says of agents."""
-    start_timeout_us = _of_apsis(fields.data)
+    start_timeout_us = _start_timeout_of_apsis(fields.data)
+    sudo_argv = _sudo_of_apsis(fields.data)
 
     def agents(value: Any, at: At) -> AgentSettings:
         inner = Fields(value, at)
@@ -45,6 +50,7 @@ def take_agents(fields: Fields) -> AgentSettings:
         choices = inner.take("groups", _groups, {})
         aliases = inner.take("aliases", _aliases, {})
         timeout_us = inner.take("start_timeout", _duration, start_timeout_us)
+        sudo_allow = inner.take("sudo_allow", _absolute, None)
         inner.finish()
         return AgentSettings(
             listen=listen,
@@ -52,21 +58,46 @@ def take_agents(fields: Fields) -> AgentSettings:
             choices=choices,
             aliases=aliases,
             start_timeout_us=timeout_us,
+            sudo_argv=sudo_argv,
+            sudo_allow=sudo_allow,
         )
 
-    default = AgentSettings(start_timeout_us=start_timeout_us)
+    default = AgentSettings(start_timeout_us=start_timeout_us, sudo_argv=sudo_argv)
     return fields.take("agents", agents, default)
 
 
-def _of_apsis(data: Mapping[str, Any]) -> int:
-    """Return `procstar.agent.connection.start_timeout`; what is wrong with it is told elsewhere."""
-    found: Any = data
-    for key in ("procstar", "agent", "connection", "start_timeout"):
-        found = found.get(key) if isinstance(found, Mapping) else None
+# What is wrong with the keys of Apsis is told elsewhere.
+
+
+def _start_timeout_of_apsis(data: Mapping[str, Any]) -> int:
+    found = _of_apsis(data, "connection", "start_timeout")
     try:
         return 0 if found is None else max(0, parse_duration(found))
     except UserError:
         return 0
+
+
+def _sudo_of_apsis(data: Mapping[str, Any]) -> tuple[str, ...]:
+    found = _of_apsis(data, "sudo", "argv")
+    try:
+        return () if found is None else many(filled)(found, At((), []))
+    except UserError:
+        return ()
+
+
+def _of_apsis(data: Mapping[str, Any], *keys: str) -> Any:
+    """Return what stands under `procstar.agent`, None for nothing."""
+    found: Any = data
+    for key in ("procstar", "agent", *keys):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _absolute(value: Any, at: At) -> str:
+    path = filled(value, at)
+    if not path.startswith("/"):
+        raise UserError(f"{shown(path)}: expected an absolute path")
+    return path
 
 
 def _endpoint(value: Any, at: At) -> str:

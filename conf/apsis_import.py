@@ -34,6 +34,7 @@ SAME = (
     "waiting.max_time",
     "action",
     "program.timeout",
+    "procstar.agent.sudo.argv",
 )
 # Keys without an effect here, and why.
 OTHERWISE = {
@@ -41,7 +42,6 @@ OTHERWISE = {
     "procstar.agent.server": "procstar agents cannot connect: start callsheet's agent on the hosts",
     "procstar.agent.connection": "a silent agent's runs are shown as unreachable, never given up",
     "procstar.agent.run": "output and progress are always live",
-    "procstar.agent.sudo": "agents call sudo by their own rules on their host",
     "procstar.agent.resource_defaults": "give mem_max_gb in the jobs themselves",
     "procstar.agent.ecs": "there are no ECS agents: runs of procstar-ecs jobs end in error",
     "python": "has no effect",

@@ -160,6 +160,13 @@ def test_the_start_timeout_is_how_long_a_run_waits_for_an_agent():
     assert post.message.message == "start failed: r2: no connected agent in group: none"
 
 
+def test_agents_are_told_how_the_settings_call_sudo():
+    driver = RunnerDriver(sudo_argv=("/opt/sudo", "-E"))
+    driver.hello()
+    [command] = [p.message for p in driver.start(fresh()) if isinstance(p.message, StartProcess)]
+    assert command.sudo_argv == ("/opt/sudo", "-E")
+
+
 # --- answers --------------------------------------------------------------------------------------
 
 

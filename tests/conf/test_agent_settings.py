@@ -47,3 +47,26 @@ def test_without_a_word_of_agents_nobody_comes_in_from_other_hosts(tmp_path):
 def test_agent_settings_that_mean_nothing_are_refused(tmp_path, said):
     with pytest.raises(SettingsError, match=r"agents"):
         load_settings(a_file(tmp_path, f"agents: {{{said}}}\n"))
+
+
+def test_sudo_is_called_as_apsis_says_and_whom_this_host_allows_is_in_a_file(tmp_path):
+    text = (
+        "procstar: {agent: {sudo: {argv: [/opt/sudo, --set-home]}}}\n"
+        "agents: {sudo_allow: /etc/callsheet/users}\n"
+    )
+    agents = load_settings(a_file(tmp_path, text)).agents
+    assert agents.sudo_argv == ("/opt/sudo", "--set-home")
+    assert agents.sudo_allow == "/etc/callsheet/users"
+    alone = load_settings(a_file(tmp_path, text.splitlines()[0])).agents
+    assert (alone.sudo_argv, alone.sudo_allow) == (("/opt/sudo", "--set-home"), None)
+
+
+def test_a_list_of_users_has_an_absolute_path(tmp_path):
+    with pytest.raises(SettingsError, match="sudo_allow: 'users': expected an absolute path"):
+        load_settings(a_file(tmp_path, "agents: {sudo_allow: users}\n"))
+
+
+def test_a_wrong_call_of_sudo_is_told_once(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        load_settings(a_file(tmp_path, "procstar: {agent: {sudo: {argv: [3]}}}\n"))
+    assert str(caught.value).count("sudo.argv") == 1
