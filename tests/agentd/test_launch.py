@@ -241,6 +241,13 @@ def test_exit_codes_and_signals_of_another_users_program_are_its_own(allowing):
         assert (ended.status, ended.error) == (status, "")
 
 
+def test_another_users_process_has_no_privileges_and_no_power_over_its_keeper(allowing):
+    allowing.start()
+    command = "grep CapEff /proc/self/status; kill -9 $PPID 2> /dev/null || echo refused"
+    ended = allowing.result("r1", a_shell(command, sudo_user=NAME))
+    assert output_of(ended).split() == ["CapEff:", "0000000000000000", "refused"]
+
+
 def test_a_stop_reaches_the_whole_tree_of_another_user(allowing, tmp_path):
     allowing.start()
     command = "trap '' TERM; setsid sleep 600 & echo $!; sleep 600 & echo $!; wait; sleep 600"
@@ -306,6 +313,33 @@ def test_sudo_is_called_as_the_settings_say_and_keeps_what_a_run_needs(tmp_path)
         assert becoming(user, argv, ("A", "B")) == (*argv, *tail)
     found = becoming(user, (str(sudo), "--set-home"), ("A", "B"))
     assert found == (str(sudo), "--set-home", "--preserve-env=A,B", *tail)
+
+
+# Takes the options that agentd gives, then becomes the user as sudo does. Without a user it says
+# what sudo says to those who need a password.
+SUDO = """\
+#!/bin/sh
+echo "sudo: unable to resolve host" >&2
+while [ "$1" != -- ]; do
+    if [ "$1" = --user ]; then user=$2; fi
+    if [ "$1" = --refuse ]; then echo "sudo: a password is required" >&2; exit 1; fi
+    shift
+done
+exec /usr/bin/setpriv --reuid "$user" --regid "$user" --init-groups "$@"
+"""
+
+
+def test_a_job_runs_by_sudo_and_what_sudo_refuses_is_no_exit_status(allowing, tmp_path):
+    sudo = tmp_path / "sudo"
+    sudo.write_text(SUDO)
+    sudo.chmod(0o755)
+    allowing.start()
+    program = a_shell("whoami; exit 1", sudo_user=NAME)
+    ended = allowing.result("r1", program, sudo_argv=(str(sudo), "--preserve-env", "--set-home"))
+    assert (ended.status, ended.error, output_of(ended)) == (1, "", f"{NAME}\n")
+    ended = allowing.result("r2", program, sudo_argv=(str(sudo), "--refuse"))
+    assert ended.error == "sudo: unable to resolve host sudo: a password is required"
+    assert output_of(ended) == ""
 
 
 def test_what_sudo_says_counts_only_while_the_program_was_not_started(tmp_path):
