@@ -30,7 +30,7 @@ demo: $(READY)  ## run a server with example jobs and the console: BIND=127.0.0.
 	@exec $(VENV)/bin/callsheet demo --bind $(BIND) --dir $(DIR)
 
 test: $(READY) browser  ## run all tests, or some: TESTS="tests/jobs -k cron"
-	@$(PYTHON_IN) -m pytest $(TESTS)
+	@$(PYTHON_IN) -m pytest -n 2 --dist loadfile $(TESTS)
 
 lint: $(READY) .typing  ## check style, format and types
 	@$(VENV)/bin/ruff check .
