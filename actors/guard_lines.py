@@ -4,7 +4,8 @@ counted, and for each pool.
 A line holds the runs that are proposed to the ledger now and those held back, in the order of
 priority, schedule time and id. At most as many are proposed as there may be places, so that a
 thousand waiting runs of one instance do not all ask at each of its moves; and nobody is proposed
-past one who is ahead in line. Nothing here decides or sends.
+past one who is ahead in line, nor past a heavier one who is asking: that one may be refused a place
+in which a light one would fit. Nothing here decides or sends.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ Order = tuple[int, int, int]
 
 class GuardLine:
     """One line. `room`: how many may be proposed at once. `freed_seq`: the event that last freed
-    a place. `members`: how many waiting runs have a guard with this line."""
+    a place. `members`: how many waiting runs have a guard with this line. `proposed`: the runs that
+    are proposed now, with the room that each would take."""
 
     __slots__ = ("_heap", "_in_line", "freed_seq", "members", "proposed", "room")
 
     def __init__(self, room: int) -> None:
         self.room = room
         self.members = 0
-        self.proposed: dict[str, None] = {}
+        self.proposed: dict[str, int] = {}
         self.freed_seq = -1
         self._heap: list[tuple[Order, str]] = []
         self._in_line: set[str] = set()
@@ -48,6 +50,11 @@ class GuardLine:
         self.proposed.pop(run_id, None)
         return was_there
 
+    def propose(self, run_id: str, weight: int) -> None:
+        """A run is proposed, and stands in line no more."""
+        self._in_line.discard(run_id)
+        self.proposed[run_id] = weight
+
     def first(self) -> str | None:
         """Take the first run out of line; None when the line is empty."""
         self._clean()
@@ -57,12 +64,14 @@ class GuardLine:
         self._in_line.discard(run_id)
         return run_id
 
-    def has_room(self, order: Order, run_id: str) -> bool:
+    def has_room(self, order: Order, run_id: str, weight: int) -> bool:
         """Whether a run may be proposed: a place may be free, and nobody is ahead of it."""
         if run_id in self.proposed:
             return True
         self._clean()
-        return len(self.proposed) < self.room and (not self._heap or self._heap[0][0] > order)
+        if len(self.proposed) >= self.room or (self._heap and self._heap[0][0] < order):
+            return False
+        return max(self.proposed.values(), default=0) <= weight
 
     def _clean(self) -> None:
         while self._heap and self._heap[0][1] not in self._in_line:
@@ -79,7 +88,7 @@ class GuardLines:
 
     def join(self, guards: Iterable[Guard]) -> None:
         """A run with these guards begins to wait."""
-        for key, room in _lines_of(guards).items():
+        for key, (room, _) in _lines_of(guards).items():
             line = self._lines.get(key)
             if line is None:
                 line = self._lines[key] = GuardLine(room)
@@ -101,6 +110,10 @@ class GuardLines:
     def of_run(self, guards: Iterable[Guard]) -> list[GuardLine]:
         """Return the lines of these guards of a waiting run, each once."""
         return [self._lines[key] for key in _lines_of(guards)]
+
+    def claims(self, guards: Iterable[Guard]) -> list[tuple[GuardLine, int]]:
+        """Return the lines of these guards, with the room that the run would take in each."""
+        return [(self._lines[key], weight) for key, (_, weight) in _lines_of(guards).items()]
 
     def of_places(self, run: Run) -> Iterator[GuardLine]:
         """Yield the lines of the places that a run takes while it is starting and running."""
@@ -126,15 +139,16 @@ class GuardLines:
             del self._jobs[key[0]]
 
 
-def _lines_of(guards: Iterable[Guard]) -> dict[LineKey, int]:
-    """Return the room of each line of the guards, by key."""
-    found: dict[LineKey, int] = {}
+def _lines_of(guards: Iterable[Guard]) -> dict[LineKey, tuple[int, int]]:
+    """Return for each line of the guards, by key, its room and what of it they ask for."""
+    found: dict[LineKey, tuple[int, int]] = {}
     for guard in guards:
         match guard:
             case FewerThan():
-                found.setdefault((guard.job_id, args_key(guard.args)), max(guard.n, 1))
+                found.setdefault((guard.job_id, args_key(guard.args)), (max(guard.n, 1), 1))
             case PoolFree():
-                found.setdefault((guard.pool,), max(guard.size, 1))
+                _, asked = found.get((guard.pool,), (0, 0))
+                found[guard.pool,] = (max(guard.size, 1), asked + guard.weight)
             case NoneOf():
                 pass
     return found

@@ -283,17 +283,16 @@ class Waiter:
         """Ask the ledger to clear a run, unless enough of its instance are asking already."""
         run_id = wait.run_id
         self._note(wait, len(wait.gates) + len(wait.guard_conds), now_us)
-        lines = self._lines.of_run(wait.guards)
-        for place, line in enumerate(lines):
-            if not line.has_room(wait.order, run_id):
+        claims = self._lines.claims(wait.guards)
+        for place, (line, weight) in enumerate(claims):
+            if not line.has_room(wait.order, run_id, weight):
                 line.queue(wait.order, run_id)
-                for passed in lines[:place]:
+                for passed, _ in claims[:place]:
                     passed.withdraw(run_id)
                     self._next(passed)
                 return
-        for line in lines:
-            line.withdraw(run_id)
-            line.proposed[run_id] = None
+        for line, weight in claims:
+            line.propose(run_id, weight)
         wait.blocked_by = None
         clear = ClearRun(run_id=run_id, guards=list(wait.guards))
         self._say(wait, 1, self._requests.send(run_id, Post(LEDGER, clear), now_us))

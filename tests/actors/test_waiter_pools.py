@@ -60,8 +60,10 @@ def test_a_pool_survives_the_death_of_waiter_and_ledger(seed: int) -> None:
     assert watch.most == 3
 
 
-def test_a_heavy_run_is_not_starved_by_light_ones_that_come_later() -> None:
+@pytest.mark.parametrize("seed", range(1, 12))
+def test_a_heavy_run_is_not_starved_by_light_ones_that_come_later(seed: int) -> None:
     world = a_world(lasts_s=10, pools={"db": 4})
+    world.random.seed(seed)
     world.wire = GOOD
     world.add_runs(in_pool(), in_pool())
     world.run_until(world.now_us + 2 * SECOND)

@@ -138,15 +138,6 @@ def test_failing_migration_changes_nothing(path):
     writer.close()
 
 
-def test_a_database_without_calendars_is_migrated(path):
-    change_file(path, "DROP TABLE calendars")
-    change_file(path, "PRAGMA user_version = 3")
-    assert migrate_database(path) == newest_version() - 3
-    writer = SqliteWriter(path)
-    assert writer.open(0).calendars == []
-    writer.close()
-
-
 @pytest.mark.parametrize("opener", OPENERS)
 def test_another_programs_database_is_refused(tmp_path, opener):
     path = tmp_path / "other.db"
