@@ -151,6 +151,14 @@ def phone(server, browser):
 
 
 @pytest.fixture
+def newfoundland(server, browser):
+    """A console in a browser whose clock is 3½ or 2½ hours behind UTC."""
+    console = Page(server, browser, timezone_id="America/St_Johns")
+    yield console
+    console.close()
+
+
+@pytest.fixture
 def gate(tmp_path):
     """A file that is not there; a run of `gated` ends when it is."""
     path = tmp_path / "gate"

@@ -190,7 +190,7 @@ function showKeys() {
   });
 }
 
-function globalKeys(redraw) {
+function globalKeys(changeZone) {
   let gone = 0;
   const onKey = (event) => {
     const typing = event.target.closest?.("input, textarea, select, .dialog");
@@ -210,10 +210,8 @@ function globalKeys(redraw) {
       event.preventDefault();
       document.getElementById("query")?.focus();
     } else if (event.key === "t") cycleTheme();
-    else if (event.key === "z") {
-      cycleZone();
-      redraw();
-    } else if (event.key === "?") showKeys();
+    else if (event.key === "z") changeZone();
+    else if (event.key === "?") showKeys();
   };
   addEventListener("keydown", onKey, true);
   return () => removeEventListener("keydown", onKey, true);

@@ -1,0 +1,35 @@
+"""The zone in which the console shows times: the browser's, or UTC."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+HERE = ZoneInfo("America/St_Johns")
+
+
+def test_z_shows_all_times_in_utc_and_back_and_is_kept(newfoundland, server):
+    run_id = server.schedule("greetings/hello", name="Ada")
+    server.finished(run_id)
+    page = newfoundland.open(f"/runs/{run_id}")
+    shown = page.locator("main time").first
+    at = datetime.fromisoformat(shown.get_attribute("datetime"))
+
+    def expect_zone(zone):
+        expect(shown).to_contain_text(at.astimezone(zone).strftime("%H:%M"), timeout=60_000)
+        first, second, _ = shown.get_attribute("title").splitlines()
+        assert first.endswith(at.astimezone(zone).strftime(f"%H:%M:%S {zone}"))
+        # The tooltip always says the instant too, to the millisecond.
+        utc = at.astimezone(UTC).isoformat(" ", "milliseconds")
+        assert second == utc.replace("+00:00", " UTC")
+
+    expect_zone(HERE)
+    page.keyboard.press("z")
+    expect_zone(UTC)
+    page.reload()
+    expect_zone(UTC)
+    page.keyboard.press("z")
+    expect_zone(HERE)
