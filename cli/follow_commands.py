@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from .shown import client, local, print_json, state_word
+from .local_times import local
+from .shown import client, print_json, state_word
 
 OVER = ("success", "failure", "error", "skipped")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from .local_times import local
 from .shown import (
     args_text,
     client,
     elapsed_s,
     elapsed_text,
-    local,
     print_json,
     print_runs,
     print_table,

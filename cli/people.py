@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .lazy import LazyGroup, guarded
+from .local_times import time_options
 
 TABLE = {
     "adhoc": ("run_commands:adhoc", "Run a command once, without a job file."),
@@ -46,6 +47,7 @@ TABLE = {
 )
 @click.option("--host", help="The server, as HOST or HOST:PORT (default: $CALLSHEET_HOST).")
 @click.option("--port", type=int, help="The server's port.")
+@time_options
 @click.option(
     "--log-level", "--log", hidden=True, expose_value=False, help="Accepted for Apsis's sake."
 )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .folder_commands import print_changes
-from .shown import args_text, client, local, print_json, print_table, warn
+from .local_times import local
+from .shown import args_text, client, print_json, print_table, warn
 
 if TYPE_CHECKING:
     from ..client.client import Client

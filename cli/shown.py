@@ -1,4 +1,4 @@
-"""How runs and jobs look on a terminal: states, times, tables. Plain text; colour only there."""
+"""How runs and jobs look on a terminal: states, spans, tables. Plain text; colour only there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from typing import Any
 
 import click
+
+from .local_times import local
 
 SYMBOLS = {
     "new": ".",
@@ -54,15 +56,6 @@ def state_word(state: str) -> str:
 def args_text(args: dict[str, str]) -> str:
     """Return args as `name=value` words."""
     return " ".join(f"{name}={value}" for name, value in sorted(args.items()))
-
-
-def local(time: str | None) -> str:
-    """Return an API time as `YYYY-MM-DD HH:MM:SS` in the zone of this machine; empty for none."""
-    if not time:
-        return ""
-    from datetime import datetime
-
-    return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def elapsed_text(seconds: float | None) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from .shown import args_text, client, local, print_json, state_word
+from .local_times import local
+from .shown import args_text, client, print_json, state_word
 
 
 @click.command()
