@@ -5,7 +5,10 @@ from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PATHS = ["/", "/runs", "/jobs", "/job/greetings/hello", "/agents", "/checks", "/control"]
+PATHS = [
+    *("/", "/runs", "/jobs", "/job/greetings/hello", "/agents", "/checks", "/control"),
+    *("/adhoc", "/calendar"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,13 @@ export function clock(ms) {
   return maker({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
 }
 
+/** The instant that a field for date and time means, in the shown zone; a text that is none, as it is.
+ *  @param {string} text */
+export function instantOf(text) {
+  const at = new Date(shownZone() === "UTC" && text ? `${text}Z` : text);
+  return Number.isNaN(at.getTime()) ? text : at.toISOString();
+}
+
 /** `14:25:00.123`. @param {number} ms */
 export function clockMs(ms) {
   return `${clock(ms)}.${String(Math.floor(((ms % 1000) + 1000) % 1000)).padStart(3, "0")}`;
@@ -45,6 +52,11 @@ function dayKey(ms) {
 /** `Tuesday 24 November`. @param {number} ms */
 export function dayName(ms) {
   return maker({ weekday: "long", day: "numeric", month: "long" }).format(ms);
+}
+
+/** `Tuesday 24 November 2026`. @param {number} ms */
+export function dayOfYear(ms) {
+  return maker({ weekday: "long", day: "numeric", month: "long", year: "numeric" }).format(ms);
 }
 
 /** The midnights before and after an instant, in the shown zone. @param {number} ms */

@@ -7,7 +7,9 @@ import { go, useUrl } from "./router.js";
 import { useRuns } from "./runlist.js";
 import { stream, useNow, useStatus } from "./stream.js";
 import { done, Toasts } from "./toast.js";
+import { AdHocView } from "./views/adhoc.js";
 import { AgentsView } from "./views/agents.js";
+import { CalendarView } from "./views/calendar.js";
 import { ChecksView } from "./views/checks.js";
 import { ControlView } from "./views/control.js";
 import { JobView } from "./views/job.js";
@@ -20,10 +22,13 @@ const PAGES = [
   ["/", "Call sheet", "s", "Sheet"],
   ["/runs", "Runs", "r", "Runs"],
   ["/jobs", "Jobs", "j", "Jobs"],
+  ["/calendar", "Calendar", null, "Calendar"],
   ["/agents", "Agents", "a", "Agents"],
   ["/checks", "Checks", "c", "Checks"],
   ["/control", "Control", "o", "More"],
 ];
+// Pages that another page leads to.
+const OTHERS = [["/adhoc", "Ad hoc run"]];
 const TROUBLE_STATES = ["failure", "error", "lost"];
 const TABS = ["/", "/runs", "/jobs", "/agents", "/control"];
 
@@ -34,6 +39,8 @@ function view(path) {
   if (part[0] === "runs") return html`<${RunView} key=${part[1]} runId=${part[1]} />`;
   if (part[0] === "jobs") return html`<${JobsView} />`;
   if (part[0] === "job" && part.length > 1) return html`<${JobView} key=${path} jobId=${part.slice(1).join("/")} />`;
+  if (part[0] === "calendar") return html`<${CalendarView} />`;
+  if (part[0] === "adhoc") return html`<${AdHocView} />`;
   if (part[0] === "agents") return html`<${AgentsView} />`;
   if (part[0] === "checks") return html`<${ChecksView} />`;
   if (part[0] === "control") return html`<${ControlView} />`;
@@ -51,7 +58,7 @@ function App() {
   const [, redraw] = useState(0);
   const marks = useMarks();
   useLayoutEffect(() => {
-    const page = PAGES.find(([path]) => isAt(url.pathname, path));
+    const page = [...PAGES, ...OTHERS].find(([path]) => isAt(url.pathname, path));
     if (page && !/^\/(runs\/|job\/)/.test(url.pathname)) document.title = `${page[1]} · callsheet`;
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [url.pathname]);
@@ -129,7 +136,7 @@ function Mark({ of }) {
 /** What the rail holds besides the pages, where there is no rail. */
 function More({ status, zone }) {
   return html`<nav class="panel sec only-phone more" aria-label="More">
-    <a href="/checks">Checks</a><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} />
+    <a href="/checks">Checks</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} />
   </nav>`;
 }
 

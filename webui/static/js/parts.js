@@ -25,6 +25,11 @@ export function Args({ args }) {
   return html`<span class="arg">${names.map((name) => html`<i>${name}=</i>${args[name]} `)}</span>`;
 }
 
+/** The mark of a run, or a job, that no job file holds. In a list it stands first, where nothing cuts it off. */
+export function AdHoc({ of }) {
+  return of.ad_hoc ? html`<span class="adhoc">ad hoc</span>` : null;
+}
+
 export function Time({ at, full = false }) {
   const now = useNow();
   if (!at) return html`<span class="z">–</span>`;

@@ -1,6 +1,6 @@
 // Job: what it is, when it runs next, how it went; and running it now.
 import { html, useEffect, useLayoutEffect } from "../preact.js";
-import { Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
+import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
 import { jobPath, post } from "../api.js";
 import { ask } from "../dialog.js";
 import { BEGUN, due, duration, reason, shownState, spoken } from "../format.js";
@@ -44,7 +44,7 @@ export function JobView({ jobId }) {
           ${next[0] && html`<span><i>next</i><${Time} at=${next[0].schedule_time} /></span>`}
           ${usual !== null && html`<span><i>usually</i>${duration(usual)}</span>`}
           ${value.labels.map((label) => html`<a class="lab" href=${`/runs?q=label:${encodeURIComponent(label)}`}>${label}</a>`)}
-          ${value.ad_hoc && html`<span class="adhoc">ad hoc</span>`}
+          <${AdHoc} of=${value} />
           <span><i>definition</i><span class="mono">${value.hash.slice(0, 10)}</span></span>
         </div>
       </div>

@@ -1,6 +1,6 @@
 // Run: one run's state, life, output and log, live.
 import { html, useEffect, useLayoutEffect } from "../preact.js";
-import { Args, Elapsed, Icon, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
+import { AdHoc, Args, Elapsed, Icon, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
 import { BEGUN, clock, clockMs, due, duration, elapsed, FINISHED } from "../format.js";
 import { jobPath } from "../api.js";
 import { operate, Operations, verbOf } from "../operations.js";
@@ -40,7 +40,7 @@ export function RunView({ runId }) {
     <div class="head">
       <div>
         <div class="crumbs"><a href="/runs">Runs</a><a href=${`/job/${jobPath(run.job_id)}`}>${run.job_id}</a></div>
-        <h1><${JobName} id=${run.job_id} /> <${Args} args=${run.args} />${run.ad_hoc && html` <span class="adhoc">ad hoc</span>`}</h1>
+        <h1><${JobName} id=${run.job_id} /> <${Args} args=${run.args} /> <${AdHoc} of=${run} /></h1>
         <div class="facts">
           <${State} run=${run}>${run.state === "running" && html`<${Elapsed} run=${run} />`}<//>
           ${FINISHED.has(run.state) && elapsed(run, 0) !== null && html`<span><i>took</i>${duration(elapsed(run, 0))}</span>`}

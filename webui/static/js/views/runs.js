@@ -1,6 +1,6 @@
 // Runs: the list of a query, live, drawn by window.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../preact.js";
-import { Args, Elapsed, Icon, JobName, Late, State, Time, Trouble } from "../parts.js";
+import { AdHoc, Args, Elapsed, Icon, JobName, Late, State, Time, Trouble } from "../parts.js";
 import { BEGUN, clock, count, due, reason, shownState, STATES } from "../format.js";
 import { operate, verbOf } from "../operations.js";
 import { useComing, useRuns } from "../runlist.js";
@@ -57,6 +57,7 @@ export function RunsView() {
       >
         <input id="query" value=${text} onInput=${onInput} placeholder="job words, state:, label:, arg=value, !not" aria-label="Query" spellcheck="false" autocomplete="off" /><kbd>/</kbd>
       </form>
+      <a class="btn hide-s" href="/adhoc">Ad hoc run…</a>
     </div>
     <div class="facets">
       <button aria-pressed=${state === ""} onClick=${() => set({ state: "" })}>all ${total !== null && html`<b>${most}${count(total)}</b>`}</button>
@@ -143,7 +144,7 @@ function Row({ run, now, columns, index, picked, addTerm }) {
   return html`<tr class=${picked ? "picked" : ""} aria-rowindex=${index + 1} data-run=${run.run_id} data-state=${run.state}>
     <td class="m-st"><${State} run=${run} /></td>
     <td class="m-a j">
-      <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${rest} />${run.ad_hoc && html` <span class="adhoc">ad hoc</span>`}
+      <${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${rest} />
     </td>
     ${columns.map(
       (name) => html`<td class="hide-m">

@@ -1,6 +1,6 @@
 // The call sheet: what is expected, running, late, failed and held today, and what needs a person.
 import { html } from "../preact.js";
-import { Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, Trouble, byDue } from "../parts.js";
+import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, Trouble, byDue } from "../parts.js";
 import { count, dayName, dayOf, due, lateness, reason, TROUBLE } from "../format.js";
 import { operate } from "../operations.js";
 import { useComing, useRuns } from "../runlist.js";
@@ -67,7 +67,7 @@ export function SheetView() {
               ${persons.map(
                 ({ run, times }) => html`<tr key=${run.run_id} data-run=${run.run_id}>
                   <td class="m-st"><${State} run=${!TROUBLE.has(run.state) && !run.held && lateness(run, now) ? "late" : run} /></td>
-                  <td class="m-a"><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+                  <td class="m-a"><${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
                   <td class="m-c cut" title=${reason(run, now)}>${reason(run, now)}${times > 1 && html` <span class="faint">· ${count(times)} times</span>`}</td>
                   <td class="m-b num"><${Time} at=${run.schedule_time} /></td>
                   <td class="num"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
@@ -88,7 +88,7 @@ export function SheetView() {
                 ${[...running, ...waiting].slice(0, 20).map(
                   (run) => html`<tr key=${run.run_id} data-run=${run.run_id}>
                     <td title=${run.state}><${Icon} state=${run.state} /><span class="sr">${run.state}</span></td>
-                    <td><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+                    <td><${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
                     <td class="num"><${Late} run=${run} /></td>
                     <td class="num"><${Elapsed} run=${run} /></td>
                   </tr>`,
@@ -105,7 +105,7 @@ export function SheetView() {
                 ${next.slice(0, 20).map(
                   (run) => html`<tr key=${run.run_id}>
                     <td><${Time} at=${run.schedule_time} /></td>
-                    <td><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+                    <td><${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
                     <td class="num dim"><${InTime} at=${run.schedule_time} /></td>
                   </tr>`,
                 )}

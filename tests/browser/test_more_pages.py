@@ -1,0 +1,87 @@
+"""The pages of ad hoc runs and of what is to come."""
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    expect.set_options(timeout=60_000)
+
+
+def test_a_command_is_run_without_a_job_file_and_marked_wherever_it_shows(console):
+    console.expected.append("400 (Bad Request)")
+    page = console.open("/jobs")
+    page.get_by_role("link", name="Ad hoc run").click()
+    page.wait_for_url("**/adhoc")
+    run = page.get_by_role("button", name="Run", exact=False).filter(has_text="Ctrl")
+    page.get_by_role("button", name="at", exact=True).click()
+    page.locator("[name=text]").fill("echo made here; exit 3")
+    run.click()
+    expect(page.get_by_role("alert")).to_contain_text("400: times: schedule: time '': expected")
+    page.get_by_role("button", name="now", exact=True).click()
+    run.click()
+    page.wait_for_url("**/runs/r*")
+    run_id = page.url.rsplit("/", 1)[1]
+    expect(page.locator(".lines li")).to_contain_text("made here")
+    expect(page.locator(".head .adhoc")).to_have_text("ad hoc")
+    page.locator(".head h1 a.job").click()
+    expect(page.locator(".facts .adhoc")).to_be_visible()
+    for path in ("/runs", "/"):
+        page.goto(path)
+        row = page.locator(f"tr[data-run={run_id}]")
+        expect(row.locator(".adhoc")).to_have_text("ad hoc")
+
+
+def test_an_argument_of_an_ad_hoc_run_is_no_shell_s_to_read(console):
+    page = console.open("/adhoc")
+    page.get_by_role("button", name="argv").click()
+    page.locator("[name=text]").fill("/bin/echo\none  $HOME\ntwo")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/runs/r*")
+    expect(page.locator(".lines li")).to_contain_text("one  $HOME two")
+
+
+def test_the_calendar_shows_the_runs_of_a_query_over_a_span(console):
+    page = console.open("/calendar")
+    rows = page.locator("tr[data-job]")
+    expect(rows).to_have_count(1)
+    page.get_by_role("button", name="7 days").click()
+    expect(rows).to_have_count(7)
+    page.keyboard.press("/")
+    page.keyboard.type("greetings")
+    page.wait_for_url("**/calendar?span=7d&q=greetings")
+    expect(page.locator(".empty")).to_contain_text("No schedule names a run")
+    page.goto("/calendar?q=label:night&span=7d")
+    expect(page.locator("#query")).to_have_value("label:night")
+    expect(rows).to_have_count(7)
+    page.locator("[name=first]").fill("2031-03-29")
+    page.locator("[name=last]").fill("2031-03-31")
+    page.wait_for_url("**/calendar?q=label%3Anight&from=2031-03-29&to=2031-03-31")
+    expect(rows).to_have_count(3)
+    expect(page.locator("h2").first).to_contain_text("29 March 2031")
+    rows.first.locator("a.job").click()
+    page.wait_for_url("**/job/nightly/report")
+
+
+def test_the_calendar_counts_the_runs_of_a_job_in_an_hour(console, server):
+    every = "schedule: {type: interval, interval: 60}\nprogram: {type: no-op}\n"
+    path = server.folder / "jobs" / "often.yaml"
+    path.write_text(every)
+    server.insist("/api/v2/reload", {})
+    console.expected.append("400 (Bad Request)")
+    page = console.open("/calendar?q=often&from=2031-03-29")
+    rows = page.locator("tr[data-job=often]")
+    expect(rows).to_have_count(24)
+    expect(rows.first).to_contain_text("60×")
+    page.goto("/calendar?q=often&from=2031-03-29&to=2031-04-29")
+    expect(page.get_by_role("alert")).to_contain_text("400: more than 10000 runs: expected")
+
+
+def test_the_calendar_says_why_the_server_refuses_a_query(console):
+    console.expected.append("400 (Bad Request)")
+    page = console.open("/calendar?q=state:nonsense")
+    expect(page.get_by_role("alert")).to_contain_text("400: ")
+    expect(page.get_by_role("alert")).to_contain_text("nonsense")
