@@ -15,6 +15,8 @@ SEEDS ?= 1000
 PART ?= 1
 KILL_RUNS ?= 5000
 TESTS ?=
+# Tests wait as often as they work: one worker more than two cores keep busy.
+WORKERS ?= 3
 
 VENV := .venv
 PYTHON_IN := $(VENV)/bin/python
@@ -30,7 +32,7 @@ demo: $(READY)  ## run a server with example jobs and the console: BIND=127.0.0.
 	@exec $(VENV)/bin/callsheet demo --bind $(BIND) --dir $(DIR)
 
 test: $(READY) browser  ## run all tests, or some: TESTS="tests/jobs -k cron"
-	@$(PYTHON_IN) -m pytest -n 2 --dist loadfile $(TESTS)
+	@$(PYTHON_IN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) .typing  ## check style, format and types
 	@$(VENV)/bin/ruff check .

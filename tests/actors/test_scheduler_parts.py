@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
 from callsheet.actors.docket import FILL_AGAIN_US, ROWS_A_READ, SPAN_US, Docket
@@ -60,7 +62,7 @@ def test_a_window_over_time_holds_each_fire_once_and_always_the_next(schedule) -
         if look_us is None:
             break
         assert ahead
-        day = [fire.at_us for fire in fires(schedule, now_us + 1, now_us + DAY)][: len(ahead)]
+        day = [fire.at_us for fire in islice(fires(schedule, now_us + 1, now_us + DAY), len(ahead))]
         assert ahead[: len(day)] == day
         now_us = look_us
     assert found == [fire.at_us for fire in fires(schedule, NOW_US, found[-1] + 1)]

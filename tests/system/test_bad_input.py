@@ -139,12 +139,12 @@ def test_a_full_disk_loses_nothing_and_heals_by_itself(a_server, tmp_path):
         before = [server.schedule("a") for _ in range(20)]
         filler = disk / "filler"
         _fill(filler)
-        answers = [server.post("/api/v1/runs", {"job_id": "a"}).status for _ in range(3)]
+        answer = server.post("/api/v1/runs", {"job_id": "a"}).status
         filler.unlink()
         after = server.schedule("a")
         assert server.finished(after)["state"] == "success"
         assert all(server.finished(run_id)["state"] == "success" for run_id in before)
-        assert set(answers) <= {200, 503}
+        assert answer in {200, 503}
         assert "Traceback" not in server.log()
         assert server.stop() == 0
     finally:
