@@ -14,6 +14,7 @@ from .shown import (
     client,
     elapsed_s,
     elapsed_text,
+    job_text,
     print_json,
     print_runs,
     print_table,
@@ -59,7 +60,7 @@ def job(ctx: click.Context, job_id: tuple[str, ...], form: str) -> None:
     if form == "json":
         print_json(found)
         return
-    click.echo(click.style(found["job_id"], bold=True))
+    click.echo(click.style(job_text(found), bold=True))
     description = found["metadata"].get("description")
     if description:
         click.echo(f"\n{description.strip()}\n")
@@ -125,7 +126,7 @@ def _print_runs(answer: dict[str, Any], form: str, *, times: bool) -> None:
         print_runs(found, answer.get("now"))
         return
     for run in found:
-        click.echo(f"{run['run_id']}  {run['job_id']}  {args_text(run['args'])}".rstrip())
+        click.echo(f"{run['run_id']}  {job_text(run)}  {args_text(run['args'])}".rstrip())
         for state, at in run["times"].items():
             click.echo(f"    {state:<10} {local(at)}")
 
@@ -153,8 +154,7 @@ def run(ctx: click.Context, run_ids: tuple[str, ...], verbose: bool, form: str) 
 
 def print_run(found: dict[str, Any]) -> None:
     """Print a run in a few lines."""
-    args = args_text(found["args"])
-    head = f"{found['run_id']}  {found['job_id']}" + (f"({args})" if args else "")
+    head = f"{found['run_id']}  {job_text(found, args_text(found['args']))}"
     click.echo(click.style(head, bold=True))
     seconds = elapsed_s(found)
     took = f" after {elapsed_text(seconds)}" if seconds is not None else ""

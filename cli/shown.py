@@ -58,6 +58,12 @@ def args_text(args: dict[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in sorted(args.items()))
 
 
+def job_text(of: dict[str, Any], args: str = "") -> str:
+    """Return the job id of a run or a job with `args` in brackets, marked when it is no file's."""
+    job_id: str = of["job_id"]
+    return job_id + (f"({args})" if args else "") + (" (ad hoc)" if of.get("ad_hoc") else "")
+
+
 def elapsed_text(seconds: float | None) -> str:
     """Return `m:ss`, `h:mm:ss` or `d:hh:mm:ss`; empty for None."""
     if seconds is None:
@@ -116,7 +122,7 @@ def print_runs(runs: list[dict[str, Any]], now: str | None = None) -> None:
                 state_word(run["state"]),
                 local(start),
                 elapsed_text(elapsed_s(run, now)),
-                run["job_id"],
+                job_text(run),
                 args_text(run["args"]),
             ]
         )

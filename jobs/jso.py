@@ -88,6 +88,8 @@ def run_summary_jso(run: Run) -> dict[str, Any]:
     }
     if run.expected:
         found["expected"] = True
+    if run.ad_hoc:
+        found["ad_hoc"] = True
     needed = [[cond.job_id, cond.args] for cond in dependencies(run.conds)]
     if needed:
         found["dependencies"] = needed

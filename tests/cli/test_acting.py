@@ -77,6 +77,21 @@ def test_a_command_without_a_job_runs_ad_hoc(callsheet, stand):
     assert found.status == 0
 
 
+def test_a_run_without_a_job_file_is_marked_wherever_it_is_listed(callsheet, stand):
+    told = callsheet("adhoc", "+1h", "echo", "hello", "--format", "json")
+    run_id, job_id = (json.loads(told.out)[name] for name in ("run_id", "job_id"))
+    of_a_file = stand.a_run("backup")
+    marked = f"{job_id} (ad hoc)"
+    assert f"{run_id}  {marked}" in callsheet("run", run_id).out
+    for listed in (callsheet("runs").out, callsheet("runs", "--times").out):
+        assert marked in listed
+    assert "ad hoc" not in callsheet("run", of_a_file).out
+    only = [
+        run["run_id"] for run in json.loads(callsheet("runs", "adhoc:yes", "--format", "json").out)
+    ]
+    assert only == [run_id]
+
+
 def test_a_scheduled_run_is_started(callsheet, stand):
     run_id = stand.a_run("backup")
     found = callsheet("start", run_id)

@@ -76,6 +76,14 @@ class Server:
         command = [sys.executable, "-m", "callsheet.cli.administrators", *args]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
+    def callsheet(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a `callsheet` command against it to its end."""
+        command = [sys.executable, "-m", "callsheet.cli.people", *args]
+        environ = os.environ | {"CALLSHEET_HOST": f"127.0.0.1:{self.port}"}
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, env=environ
+        )
+
     def start(self, *options: str) -> Server:
         """Start it and wait until it is ready."""
         command = [sys.executable, "-m", "callsheet.cli.administrators", "serve"]

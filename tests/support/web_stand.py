@@ -353,6 +353,7 @@ class WebStand:
             args=wish.args,
             schedule_us=getattr(wish, "schedule_us", None) or now_us(),
             stop_us=wish.stop_us,
+            ad_hoc=not wish.job_id,
             program=BoundNoOp(),
             error=f"missing args ({', '.join(missing)}) for job {job_id}" if missing else None,
         )

@@ -123,6 +123,8 @@ def test_an_ad_hoc_job_is_found_by_its_id_alone_and_marked_wherever_it_shows(a_s
     shown = server.get(f"/api/v1/jobs/{job_id}").json
     assert (shown["ad_hoc"], shown["params"]) == (True, ["x"])
     assert shown["schedule"][0]["calendar"] == "all days"
+    for command, found in (("job", job_id), ("run", run_id), ("runs", job_id)):
+        assert "(ad hoc)" in server.callsheet(command, found).stdout
     assert server.get("/api/v1/jobs/adhoc").status == 404, "words of it do not find it"
     assert [one["job_id"] for one in server.get("/api/v1/jobs").json] == ["a"]
     assert [one["job_id"] for one in server.get("/api/v2/jobs").json["jobs"]] == ["a"]
