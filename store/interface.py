@@ -183,6 +183,9 @@ class Reader(Protocol):
     def ad_hoc_job(self, job_id: str) -> str | None:
         """Return the definition hash of an ad hoc job."""
 
+    def jobs_of_runs(self) -> list[str]:
+        """Return the ids of all jobs that have a run, sorted: in force, gone or ad hoc."""
+
     def calendars(self) -> list[CalendarDays]:
         """Return the calendars in force, by name."""
 

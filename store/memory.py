@@ -153,6 +153,10 @@ class MemoryReader:
         """Return the definition hash of an ad hoc job."""
         return self._tables.ad_hoc_jobs.get(job_id)
 
+    def jobs_of_runs(self) -> list[str]:
+        """Return the ids of all jobs that have a run, sorted: in force, gone or ad hoc."""
+        return sorted({run.job_id for run in self._tables.runs.values()})
+
     def calendars(self) -> list[CalendarDays]:
         """Return the calendars in force, by name."""
         return sorted(self._tables.calendars, key=lambda days: days.name)

@@ -57,6 +57,16 @@ _SCHEDULES = (
     " FROM schedules"
 )
 
+# SQLite does not skip through an index by itself: one seek for each id that there is.
+_JOBS_OF_RUNS = """
+WITH RECURSIVE ids (job_id) AS (
+    SELECT min(job_id) FROM runs
+    UNION ALL
+    SELECT (SELECT min(job_id) FROM runs WHERE job_id > ids.job_id)
+    FROM ids WHERE job_id IS NOT NULL
+)
+SELECT job_id FROM ids WHERE job_id IS NOT NULL"""
+
 
 class SqliteReader:
     """Implements `Reader` on a connection of its own, or on its writer's."""
@@ -245,6 +255,10 @@ class SqliteReader:
         """Return the definition hash of an ad hoc job."""
         row = self._one("SELECT definition FROM ad_hoc_jobs WHERE job_id = ?", job_id)
         return None if row is None else row[0]
+
+    def jobs_of_runs(self) -> list[str]:
+        """Return the ids of all jobs that have a run, sorted: in force, gone or ad hoc."""
+        return [row[0] for row in self._all(_JOBS_OF_RUNS)]
 
     def calendars(self) -> list[CalendarDays]:
         """Return the calendars in force, by name."""

@@ -96,13 +96,13 @@ def _paged(query: RunQuery, before: int | None, limit: int) -> RunQuery:
 
 
 def _job_ids(reader: Reader, wanted: RunFilter) -> tuple[str, ...]:
-    """Return the ids the filter's terms about jobs name; also an id that is no job any more."""
+    """Return the ids the filter's terms about jobs name; also of jobs that are gone or ad hoc."""
     known = reader.jobs()
-    ids = dict.fromkeys(filter(wanted.matches_job, known))
     job = wanted.job
     if job in known:
         # A whole id means that job and what lies below it, not others that share its words.
-        ids = {one: None for one in ids if one == job or one.startswith(f"{job}/")}
-    elif job is not None and wanted.matches_job(job):
-        ids[job] = None
+        below = (one for one in known if one == job or one.startswith(f"{job}/"))
+        return tuple(filter(wanted.matches_job, below))
+    ids = dict.fromkeys(filter(wanted.matches_job, known))
+    ids |= dict.fromkeys(filter(wanted.matches_job, reader.jobs_of_runs()))
     return tuple(ids)

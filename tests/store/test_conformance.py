@@ -620,6 +620,14 @@ def test_last_runs_leave_out_what_is_only_scheduled(writer, reader):
     assert reader.last_runs(["a", "b", "c", "z"], 2) == {"a": [runs[2], runs[1]], "c": [runs[5]]}
 
 
+def test_jobs_of_runs_are_told_once_each_be_they_in_force_or_not(writer, reader):
+    assert reader.jobs_of_runs() == []
+    ids = ["b", "a", "b", "adhoc-Xy", "gone/by", "a"]
+    writer.commit(changes_of(*(a_run(n, job_id=one) for n, one in enumerate(ids, 1))))
+    writer.commit(Changes(jobs={"a": "1", "never": "2"}))
+    assert reader.jobs_of_runs() == ["a", "adhoc-Xy", "b", "gone/by"]
+
+
 # --- jobs, schedules, the rest ------------------------------------------------------------------
 
 
