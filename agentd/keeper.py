@@ -3,10 +3,12 @@
 Started by agentd as `python -I -S keeper.py RUNS_DIRECTORY KEEPERS_DIRECTORY NAME`, in a session of
 its own, so that it outlives agentd; any later agentd of the same user connects to its socket. It
 is single-threaded, uses the standard library alone and does no I/O but on its spool and socket. It
-must never decide anything about a run, start one twice, or end while it has one.
+must never decide anything about a run, start one twice, or end while it has one. It is in three
+files: this one keeps processes, `keeper_line.py` speaks with agentd, `keeper_record.py` is what is
+on the disk.
 
-The record of a run is one file of fixed slots (see `spool.py`): the keeper writes `started` before
-it starts the process, `pid` when the process has lived for a moment, `exit` when it is over.
+Into the record of a run the keeper writes `started` before it starts the process, `pid` when the
+process has lived for a moment, `exit` when it is over.
 
 Messages are JSON lists of lists, one datagram each, both ways:
 
@@ -21,21 +23,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import select
 import signal
-import socket
 import sys
 import time
+import types
 from collections import deque
 from typing import Any
 
+if not __package__:
+    # Executed as a file: its neighbours are found beside it, without the package they are in.
+    __package__ = "keeping"
+    _here = types.ModuleType(__package__)
+    _here.__path__ = [os.path.dirname(os.path.abspath(__file__))]
+    sys.modules[__package__] = _here
+
+from .keeper_line import Line, lock
+from .keeper_record import EXIT, PID, SPEC_OFFSET, STARTED, boot_ticks, write
+
 FORMAT = 1
-# Slots of a record: (offset, length). A text in a slot ends with a newline.
-STARTED, PID, EXIT = (64, 192), (256, 64), (512, 1024)
-SPEC_OFFSET = 2048
 OUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 # Started in one turn before those that ended are looked after.
 STARTS_A_TURN = 8
@@ -44,14 +52,10 @@ RETIRE_AFTER_S = 60.0
 POLL_S = 1.0
 # A process that is still there after this time gets its `pid` record.
 NOTE_AFTER_S = 0.02
-# What agentd has not read yet; beyond it the connection is cut, and agentd reads the spool.
-UNSENT_AT_MOST = 4_096
-DATAGRAM_BYTES = 60_000
 # Reasons why a process could not be started that may be gone later.
 PASSING = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 )
-TICKS = os.sysconf("SC_CLK_TCK")
 # Only what is ignored here would be passed on; handlers are reset by the system.
 DEFAULT_SIGNALS = [s for s in signal.valid_signals() if signal.getsignal(s) is signal.SIG_IGN]
 
@@ -70,21 +74,18 @@ class Keeper:
         self.fresh: list[int] = []  # pids whose `pid` record is not written yet
         self.note_at = 0.0
         self.waiting: deque[list[Any]] = deque()  # starts that wait their turn
-        self.told: list[list[Any]] = []  # what agentd is to be told
-        self.unsent: deque[bytes] = deque()
         self.env: dict[bytes, bytes] = {}
         self.paths: dict[tuple[str, bytes], str] = {}
-        self.agent: socket.socket | None = None
         self.retiring = False
         self.alone_since = time.monotonic()
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self.lock = lock(f"{folder}/{name}.lock", self.keeper_id)
-        self.socket = listen(folder, f"{name}.sock")
         self.wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self.epoll = select.epoll()
-        self.epoll.register(self.socket, select.EPOLLIN)
+        self.line = Line(folder, name, self.epoll)
+        self.told = self.line.told
         self.epoll.register(self.wake, select.EPOLLIN)
 
     def run(self) -> None:
@@ -93,9 +94,9 @@ class Keeper:
             for fd, _ in self.epoll.poll(self.patience_s()):
                 if fd == self.wake:
                     os.read(self.wake, 4096)
-                elif fd == self.socket.fileno():
+                elif self.line.is_call(fd):
                     self.accept()
-                elif self.agent is not None and fd == self.agent.fileno():
+                else:
                     self.receive()
             self.start_some()
             # Reaped in any case: no signal is needed to find what has ended.
@@ -103,7 +104,7 @@ class Keeper:
                 self.reap()
             if self.fresh and time.monotonic() >= self.note_at:
                 self.note_pids()
-            self.report()
+            self.line.send()
 
     def patience_s(self) -> float:
         """How long to wait for something to happen."""
@@ -113,52 +114,35 @@ class Keeper:
 
     def is_over(self) -> bool:
         """Whether it is time to go: told to, or nobody has been there for a while."""
+        if self.line.agent is not None:
+            self.alone_since = time.monotonic()
         if self.live or self.waiting:
             return False
-        if self.agent is not None:
-            return self.retiring
         return self.retiring or time.monotonic() - self.alone_since > RETIRE_AFTER_S
 
     # --- agentd ---------------------------------------------------------------------------------
 
     def accept(self) -> None:
         """Take a new agentd; what the one before had asked is carried out first."""
-        with contextlib.suppress(BlockingIOError):
-            new, _ = self.socket.accept()
-            self.receive()
-            self.hang_up()
-            while self.waiting:
-                self.start_some()
-            self.told.clear()
-            new.setblocking(False)
-            new.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-            self.agent = new
-            self.epoll.register(new, select.EPOLLIN)
-            live = [[key, pid] for key, pid in self.pids.items()]
-            self.unsent.append(json.dumps([["hello", FORMAT, self.keeper_id]]).encode())
-            for i in range(0, len(live), 500):
-                self.unsent.append(json.dumps([["live", live[i : i + 500]]]).encode())
-            self.unsent.append(b'[["ready"]]')
+        new = self.line.answer()
+        if new is None:
+            return
+        self.receive()
+        self.line.hang_up()
+        while self.waiting:
+            self.start_some()
+        self.told.clear()
+        live = [[key, pid] for key, pid in self.pids.items()]
+        lists = [["live", live[i : i + 500]] for i in range(0, len(live), 500)]
+        self.line.take(new, [["hello", FORMAT, self.keeper_id], *lists])
 
     def receive(self) -> None:
-        """Read what agentd asks; it is gone when nothing comes."""
-        while self.agent is not None:
-            try:
-                data = self.agent.recv(1 << 20)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self.hang_up()
-                return
-            try:
-                for item in json.loads(data):
-                    self.obey(item)
-            except (ValueError, TypeError, IndexError, KeyError) as error:
-                # Nothing an agentd says may end a keeper: its jobs would lose their parent.
-                print(f"agentd: not understood: {error}", file=sys.stderr, flush=True)
-                self.hang_up()
+        """Do what agentd asks."""
+        try:
+            for item in self.line.hear():
+                self.obey(item)
+        except (ValueError, TypeError, IndexError, KeyError) as error:
+            self.line.not_understood(error)
 
     def obey(self, item: list[Any]) -> None:
         """Do one thing agentd asks."""
@@ -183,41 +167,7 @@ class Keeper:
             self.paths.clear()
         elif verb == "retire":
             self.retiring = True
-            self.socket.close()
-
-    def hang_up(self) -> None:
-        """The connection is over, as may have been found out already."""
-        if self.agent is None:
-            return
-        self.epoll.unregister(self.agent)
-        self.agent.close()
-        self.agent = None
-        self.unsent.clear()
-        self.told.clear()
-        self.alone_since = time.monotonic()
-
-    def report(self) -> None:
-        """Send what there is to tell, as far as agentd takes it."""
-        if self.agent is None:
-            self.told.clear()
-            return
-        for i in range(0, len(self.told), 40):
-            self.unsent.append(json.dumps(self.told[i : i + 40]).encode())
-        self.told.clear()
-        if not self.unsent:
-            return
-        try:
-            while self.unsent:
-                self.agent.send(self.unsent[0])
-                self.unsent.popleft()
-        except BlockingIOError:
-            self.epoll.modify(self.agent, select.EPOLLIN | select.EPOLLOUT)
-            if len(self.unsent) > UNSENT_AT_MOST:
-                self.hang_up()
-        except OSError:
-            self.hang_up()
-        else:
-            self.epoll.modify(self.agent, select.EPOLLIN)
+            self.line.close()
 
     # --- processes ------------------------------------------------------------------------------
 
@@ -341,49 +291,6 @@ class Keeper:
                 with contextlib.suppress(OSError):
                     write(f"{self.runs}/{known[0]}/record", PID, f"{pid} {ticks}")
         self.fresh.clear()
-
-
-def write(path: str, slot: tuple[int, int], text: str) -> None:
-    """Write a text into a slot of a record, in one call: it is there whole or not at all."""
-    offset, length = slot
-    data = text.encode("utf-8", "surrogateescape")[: length - 1]
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.pwrite(fd, data + b"\n" if data else b"\0" * length, offset)
-    finally:
-        os.close(fd)
-
-
-def boot_ticks() -> int:
-    """Return the time since boot in the clock ticks of /proc/PID/stat."""
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS)
-
-
-def lock(path: str, text: str) -> int:
-    """Take the lock for as long as this process lives; end when another keeper has it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        sys.exit(0)
-    os.ftruncate(fd, 0)
-    os.write(fd, text.encode() + b"\n")
-    return fd
-
-
-def listen(folder: str, name: str) -> socket.socket:
-    """Bind the socket, for this user alone. The detour over /proc is for long paths."""
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=fd)
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    mask = os.umask(0o177)
-    made.bind(f"/proc/self/fd/{fd}/{name}")
-    os.umask(mask)
-    os.close(fd)
-    made.listen(8)
-    made.setblocking(False)
-    return made
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ import msgspec
 from ..jobs.errors import CallsheetError
 from . import keeper
 from .host import Key, Spec
+from .keeper_line import DATAGRAM_BYTES
 
 log = logging.getLogger("callsheet.agentd")
 
@@ -135,7 +136,7 @@ class Keepers:
             size = 2
             items: list[bytes] = []
             for item in kept.batch:
-                if items and size + len(item) > keeper.DATAGRAM_BYTES:
+                if items and size + len(item) > DATAGRAM_BYTES:
                     kept.unsent.append(b"[" + b",".join(items) + b"]")
                     size, items = 2, []
                 items.append(item)

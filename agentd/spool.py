@@ -25,12 +25,11 @@ import msgspec
 from ..jobs.errors import CallsheetError, UserError
 from . import procs
 from .host import Exit, Found, Key, Spec
-from .keeper import EXIT, PID, SPEC_OFFSET, STARTED
+from .keeper_record import ACTS, EXIT, PID, SPEC_OFFSET, STARTED
 from .launch import COOKIE, FAILED, STDIN
 
 log = logging.getLogger("callsheet.agentd")
 
-ACTS = (1536, 512)
 MAGIC = b"callsheet run, format 1\n"
 # Directories kept for later use; each takes two small blocks.
 FREE_AT_MOST = 4_096

@@ -233,11 +233,14 @@ def test_heavy_libraries_are_imported_only_where_they_are_used():
 
 
 def test_a_keeper_needs_nothing_but_the_standard_library():
-    path = ROOT / "agentd" / "keeper.py"
+    own = {f"agentd.{path.stem}" for path in (ROOT / "agentd").glob("keeper_*.py")}
     wrong = [
         said(path, line, f"imports {name}")
+        for path in (ROOT / "agentd").glob("keeper*.py")
+        if path.stem != "keepers"
         for line, level, name in imports(path)
-        if level or name.split(".")[0] not in sys.stdlib_module_names
+        if (level and name.rpartition(".")[0] not in own)
+        or (not level and name.split(".")[0] not in sys.stdlib_module_names)
     ]
     assert wrong == []
 
