@@ -138,11 +138,17 @@ async def get_definitions(request: Request) -> Any:
 
 
 def _jobs(reader: Reader, wanted: RunFilter) -> dict[str, Job]:
-    """Return the jobs in force that a query may mean."""
+    """Return the jobs that schedules make runs of and a query may mean: the folder's and, while
+    their schedules are open, ad hoc ones."""
+    hashes: dict[str, str | None] = dict(reader.jobs())
+    for job_id in {row.job_id for row in reader.schedules()} - hashes.keys():
+        hashes[job_id] = reader.ad_hoc_job(job_id)
     return {
         job_id: job
-        for job_id, hash_ in reader.jobs().items()
-        if wanted.matches_job(job_id) and (job := reader.definition(hash_)) is not None
+        for job_id, hash_ in hashes.items()
+        if hash_ is not None
+        and wanted.matches_job(job_id)
+        and (job := reader.definition(hash_)) is not None
     }
 
 
@@ -188,6 +194,7 @@ def _as_run(job: Job, nominal: Nominal) -> Run:
         state=State.SCHEDULED,
         schedule_us=nominal.at_us,
         labels=job.labels,
+        ad_hoc=job.ad_hoc,
     )
 
 

@@ -96,6 +96,8 @@ def test_an_ad_hoc_job_with_a_schedule_runs_by_it_until_the_server_stops_and_aft
     assert job_id not in [one["job_id"] for one in server.get("/api/v1/jobs").json]
     shown = server.get(f"/api/v1/jobs/{job_id}").json
     assert (shown["ad_hoc"], shown["schedule"][0]["interval"]) == (True, 1.0)
+    ahead = server.get("/api/v2/forecast?q=adhoc:yes&to=%2B10s").json["forecast"]
+    assert {row["job_id"] for row in ahead} == {job_id}
     server.stop()
     before = server.start() and done()
     until(lambda: done() > before + 1, "more runs of the ad hoc job after a restart")
