@@ -58,6 +58,7 @@ NOTIFY = ["apprise>=1.9,<3"]
 
 TEST = [
     *NOTIFY,
+    "cryptography>=42",  # makes certificates for the tests
     "aiosmtpd>=1.4.6,<2",  # a mail server for the tests
     "pytest>=8.3,<10",
     "pytest-xdist>=3.6,<4",

@@ -117,7 +117,7 @@ class InlineServer:
             if not self._stopping.is_set():
                 if self._agent_command is not None:
                     agent.start()
-                announce(f"http://{self._web.addresses[0]}/")
+                announce(self._web.urls[0])
                 self._web.run(self._start_web)
         finally:
             self._stopping.set()

@@ -28,6 +28,7 @@ from ..actors.roles import AGENT, ROLES, SPECS, Stagehand, Terms
 from ..actors.supervise import PROCESSES, RESTART, Program, supervise
 from ..actors.window import Window
 from ..conf.calendars import calendars_folder
+from ..conf.web_settings import WebAccess
 from ..jobs.errors import UserError
 from ..jobs.misfire import Misfire
 from ..messages.post import BINDER, WEB
@@ -55,13 +56,12 @@ LOCAL_GROUP = "default"
 
 class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What a server is made of. `state_dir` holds its outputs, its local agent's spool, and who is
-    who among its processes; `bind` are `host:port` of the console and API."""
+    who among its processes."""
 
     roles: Terms
     state_dir: str
-    bind: tuple[str, ...]
+    web: WebAccess
     lookback_us: int | None = None
-    allowed_hosts: tuple[str, ...] = ()
     local_agent: bool = True
     sudo_allow: str | None = None
     door: Door | None = None
@@ -110,7 +110,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
     return ServerTerms(
         roles=roles,
         state_dir=str(state_dir),
-        bind=settings.bind,
+        web=settings.web,
         lookback_us=settings.runs.lookback_us,
         door=_door(settings.agents, state_dir),
         sudo_allow=settings.agents.sudo_allow,
@@ -222,14 +222,17 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
     from .. import __version__
     from ..webui.services import WebSettings
 
+    web = terms.web
     return WebSettings(
-        bind=terms.bind,
+        bind=web.bind,
+        certificate=None if web.certificate is None else str(web.certificate),
+        key=None if web.key is None else str(web.key),
         database=terms.roles.database,
         outputs_root=terms.roles.outputs,
         job_folder=terms.roles.job_dir,
         pools=terms.roles.rules.pools,
         lookback_us=terms.lookback_us,
-        allowed_hosts=terms.allowed_hosts,
+        allowed_hosts=web.hosts,
         shut_down_pid=shut_down_pid,
         version=__version__,
         server_key=str(Path(terms.door.key_file).with_suffix(".pub")) if terms.door else "",

@@ -58,5 +58,5 @@ def run(
             log = logging.getLogger("callsheet.serve")
             log.warning("settings: unknown key %s is ignored: did you mean %s?", key, near)
     if bind:
-        settings = replace(settings, bind=bind)
+        settings = replace(settings, web=replace(settings.web, bind=bind))
     return serve(settings, inline=inline)

@@ -54,4 +54,4 @@ def play_web(hand: Stagehand, settings: WebSettings, fd: int) -> int:
 
 def console_address(server: WebServer) -> str:
     """Return the address of the console as people open it."""
-    return f"http://{server.addresses[0]}/"
+    return server.urls[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from .access import default_address, find_token, parse_address, verification
 from .http import Answer, APIError, Connection
 
 # As type checkers read it; `typing` itself would cost half of this module's import.
@@ -18,26 +19,11 @@ if TYPE_CHECKING:
 
     Jso = dict[str, Any]
 
-DEFAULT_PORT = 5000
 DEFAULT_TIMEOUT_S = 30.0
 # A reload reads the whole job folder.
 RELOAD_TIMEOUT_S = 180.0
 # Names of run args that GET /runs would take for its own.
 RESERVED = {"job_id", "run_id", "state", "since", "summary"}
-
-
-def default_address() -> tuple[str, int]:
-    """Return host and port of `CALLSHEET_HOST` or `APSIS_HOST` (`host` or `host:port`)."""
-    text = os.environ.get("CALLSHEET_HOST") or os.environ.get("APSIS_HOST") or "localhost"
-    return parse_address(text)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Return host and port of `host`, `host:port`, `[::1]:port`."""
-    host, colon, port = text.rpartition(":")
-    if not colon or "]" in port:
-        return text.strip("[]"), DEFAULT_PORT
-    return host.strip("[]"), int(port)
 
 
 class Client:
@@ -49,14 +35,30 @@ class Client:
         port: int | None = None,
         *,
         timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        token: str | None = None,
+        ca_file: str | None = None,
     ) -> None:
-        """Take the address, as a host, `host:port`, or a pair; None: from the environment."""
-        host, found = default_address()
-        if isinstance(address, tuple):
-            host, found = address[0] or host, address[1] or found
-        elif address is not None:
-            host, found = parse_address(address)
-        self._connection = Connection(host, port or found, timeout_s)
+        """Take the address, as a host, `host:port`, `https://host:port`, or a pair; None: from the
+        environment.
+
+        Args:
+            token: shown to the server; None: as the environment says (see `access`).
+            ca_file: the authorities by which the server is verified; None: as the environment
+                says, else those of this system.
+        Raises:
+            BadAccess: address, token or file cannot be used.
+        """
+        host, named = address if isinstance(address, tuple) else (address, None)
+        found = parse_address(host) if host else default_address()
+        found.port = port or named or found.port
+        token = find_token(token, found)
+        self._connection = Connection(
+            found.host,
+            found.port,
+            timeout_s,
+            tls=verification(ca_file) if found.tls else None,
+            headers={} if token is None else {"Authorization": f"Bearer {token}"},
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -71,7 +73,7 @@ class Client:
     @property
     def url(self) -> str:
         """The server's address as a URL."""
-        return f"http://{self._connection.address}"
+        return f"http{'s' if self._connection.tls else ''}://{self._connection.address}"
 
     # --- the server -------------------------------------------------------------------------------
 
@@ -294,7 +296,7 @@ class Client:
         """Follow a run; an asynchronous generator of its updates."""
         from .sockets import run_updates
 
-        return run_updates(self._connection.address, run_id, init=init)
+        return run_updates(self._connection, run_id, init=init)
 
     def get_output_data_updates(
         self, run_id: str, output_id: str = "output", *, start: int | None = None
@@ -302,7 +304,7 @@ class Client:
         """Follow an output; an asynchronous generator of its bytes, until the run is finished."""
         from .sockets import output_updates
 
-        return output_updates(self._connection.address, run_id, output_id, start=start)
+        return output_updates(self._connection, run_id, output_id, start=start)
 
     # --- requests ---------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over a plain socket: just what the API needs.
+"""HTTP/1.1 over a socket, plain or with TLS: just what the API needs.
 
 The standard library's client takes longer to import than a whole command of the command line may
 take. Used by `client` only. It never follows redirects, and retries only where nothing was lost: a
@@ -11,6 +11,7 @@ import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from typing import Any
 
 # An answer's headers and the size of a line in them.
@@ -35,6 +36,18 @@ class NoServer(ConnectionError):
         super().__init__(f"{address}: no answer: {error}: expected a running callsheet server")
 
 
+class NotTrusted(NoServer):
+    """Somebody answers at the address who cannot show that he is the server, or speaks no TLS."""
+
+    def __init__(self, address: str, error: ssl.SSLError) -> None:
+        why = getattr(error, "verify_message", "") or error.reason or str(error)
+        ConnectionError.__init__(
+            self,
+            f"{address}: not trusted: {why}: expected a certificate of this name, by an authority "
+            "that is known here or in the file that CALLSHEET_CA_FILE names",
+        )
+
+
 class _Closed(Exception):
     """The connection ended before anything of the answer came."""
 
@@ -49,12 +62,25 @@ class Answer:
 
 
 class Connection:
-    """One connection, kept and opened again as needed; for one thread at a time."""
+    """One connection, kept and opened again as needed; for one thread at a time.
 
-    def __init__(self, host: str, port: int, timeout_s: float | None) -> None:
+    `tls`: how the server is to be verified; None: plain. `headers` go with every request.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        timeout_s: float | None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.host = host
         self.port = port
         self.timeout_s = timeout_s
+        self.tls = tls
+        self.headers = headers or {}
         self._socket: socket.socket | None = None
 
     @property
@@ -78,7 +104,7 @@ class Connection:
             TimeoutError: there was no answer in time.
         """
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.address}"]
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        lines += [f"{name}: {value}" for name, value in (self.headers | (headers or {})).items()]
         if body is not None or method != "GET":
             lines.append(f"Content-Length: {len(body or b'')}")
         request = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (body or b"")
@@ -89,7 +115,7 @@ class Connection:
         except _Closed:
             if not kept:
                 raise NoServer(self.address, "the connection was closed") from None
-        except (TimeoutError, APIError):
+        except (TimeoutError, APIError, NotTrusted):
             self.close()
             raise
         except OSError as error:
@@ -100,7 +126,7 @@ class Connection:
         self.close()
         try:
             return self._exchange(request, method, wait_s)
-        except TimeoutError:
+        except (TimeoutError, NotTrusted):
             self.close()
             raise
         except (_Closed, OSError) as error:
@@ -115,8 +141,7 @@ class Connection:
 
     def _exchange(self, request: bytes, method: str, wait_s: float | None) -> Answer:
         if self._socket is None:
-            self._socket = socket.create_connection((self.host, self.port), wait_s)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = self._open(wait_s)
         self._socket.settimeout(wait_s)
         self._socket.sendall(request)
         reading = _Reading(self._socket)
@@ -124,6 +149,22 @@ class Connection:
         if answer.headers.get("connection", "").lower() == "close":
             self.close()
         return answer
+
+    def _open(self, wait_s: float | None) -> socket.socket:
+        opened = socket.create_connection((self.host, self.port), wait_s)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is None:
+            return opened
+        from ssl import SSLError
+
+        try:
+            return self.tls.wrap_socket(opened, server_hostname=self.host)
+        except SSLError as error:
+            opened.close()
+            raise NotTrusted(self.address, error) from None
+        except OSError:
+            opened.close()
+            raise
 
 
 class _Reading:

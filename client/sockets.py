@@ -7,7 +7,10 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tornado.websocket import websocket_connect
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from .http import Connection
 
 # An output's frame holds at most 256 KiB of data; runs may have much in their meta.
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -15,10 +18,12 @@ MAX_MESSAGE_BYTES = 64 * 2**20
 _RANGE = re.compile(rb"bytes[= ](\d+)-(\d+)/(\d+)")
 
 
-async def run_updates(address: str, run_id: str, *, init: bool) -> AsyncIterator[dict[str, Any]]:
+async def run_updates(
+    server: Connection, run_id: str, *, init: bool
+) -> AsyncIterator[dict[str, Any]]:
     """Yield the updates of a run until the server closes the socket."""
-    url = f"ws://{address}/api/v1/runs/{run_id}/updates{'?init' if init else ''}"
-    socket = await websocket_connect(url, max_message_size=MAX_MESSAGE_BYTES)
+    target = f"/api/v1/runs/{run_id}/updates{'?init' if init else ''}"
+    socket = await _connect(server, target)
     try:
         while (message := await socket.read_message()) is not None:
             yield json.loads(message)
@@ -27,12 +32,12 @@ async def run_updates(address: str, run_id: str, *, init: bool) -> AsyncIterator
 
 
 async def output_updates(
-    address: str, run_id: str, output_id: str, *, start: int | None
+    server: Connection, run_id: str, output_id: str, *, start: int | None
 ) -> AsyncIterator[bytes]:
     """Yield the bytes of an output, contiguous, until the run is finished."""
     query = "" if start is None else f"?start={start}"
-    url = f"ws://{address}/api/v1/runs/{run_id}/output/{output_id}/updates{query}"
-    socket = await websocket_connect(url, max_message_size=MAX_MESSAGE_BYTES)
+    target = f"/api/v1/runs/{run_id}/output/{output_id}/updates{query}"
+    socket = await _connect(server, target)
     offset: int | None = start
     try:
         while (message := await socket.read_message()) is not None:
@@ -47,3 +52,10 @@ async def output_updates(
             yield data
     finally:
         socket.close()
+
+
+async def _connect(server: Connection, target: str) -> WebSocketClientConnection:
+    """Open a socket at the server that a connection speaks to, in the same way."""
+    url = f"ws{'s' if server.tls else ''}://{server.address}{target}"
+    request = HTTPRequest(url, headers=server.headers, ssl_options=server.tls)
+    return await websocket_connect(request, max_message_size=MAX_MESSAGE_BYTES)

@@ -31,12 +31,12 @@ from .apsis_settings import check_apsis_keys, unknown_keys
 from .condition_settings import ConditionSettings, take_conditions
 from .extension_settings import Extension, take_extensions
 from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
+from .web_settings import WebAccess, take_web
 from .yaml_reader import Document, YamlError, read_yaml
 
 DAY_US = 86_400 * SECOND_US
 # Expected runs are rows: further ahead than this is a typo.
 FURTHEST_US = 3_660 * DAY_US
-DEFAULT_BIND = ("127.0.0.1:5000",)
 
 
 class SettingsError(UserError):
@@ -109,7 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[Action, ...] = ()
     acting: ActionSettings = ActionSettings()
     program: ProgramSettings = ProgramSettings()
-    bind: tuple[str, ...] = DEFAULT_BIND
+    web: WebAccess = WebAccess()
     checks: ChecksSettings = ChecksSettings()
     job_watch: Literal["off", "notify", "auto"] = "off"
     calendars: Path | None = None
@@ -217,7 +217,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     actions = fields.take("action", many(read_action), ())
     acting = read_action_settings(fields, absolute)
     program = fields.take("program", _program, ProgramSettings())
-    bind = fields.take("bind", many(_address), DEFAULT_BIND)
+    web = take_web(fields, base)
     checks = fields.take("checks", _checks, ChecksSettings())
     check_apsis_keys(fields)
     conditions = take_conditions(fields)
@@ -239,7 +239,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         actions=actions,
         acting=acting,
         program=program,
-        bind=bind or DEFAULT_BIND,
+        web=web,
         checks=checks,
         job_watch=job_watch,
         calendars=calendars,
@@ -348,11 +348,3 @@ def _ahead(value: Any, _at: At) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
         raise UserError(f"{shown(value)}: expected a whole number from 1 to 10000")
     return value
-
-
-def _address(value: Any, at: At) -> str:
-    address = filled(value, at)
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise UserError(f"{shown(address)}: expected a form like 127.0.0.1:5000")
-    return address

@@ -37,14 +37,15 @@ from . import (
     v2_why,
 )
 from .bridge import BridgedCore
+from .certificate import LOOK_S, Certificate
 from .core import WebCore
 from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
 from .hub import Hub
+from .listening import Listener, Unsafe, parse_bind
 from .outputs import Outputs
 from .pool import ReaderPool
 from .routing import Table
 from .seam import FromCore, ToCore
-from .security import parse_bind
 from .services import Services, WebSettings
 from .sockets_v1 import OutputSocket, RunSocket, SummarySocket
 from .stream import StreamSocket
@@ -88,7 +89,7 @@ class CannotListen(UserError):
     """An address that is taken or not ours."""
 
     def __init__(self, bind: str, error: OSError) -> None:
-        super().__init__(f"web.bind: {bind}: {error.strerror or error}: expected a free address")
+        super().__init__(f"bind: {bind}: {error.strerror or error}: expected a free address")
 
 
 def make_app(services: Services) -> Application:
@@ -130,8 +131,12 @@ class WebServer:
         """
         self.settings = settings
         self._open_reader = open_reader or self._open_sqlite
-        self._sockets: list[socket.socket] = []
+        self._certificate: Certificate | None = None
+        if settings.certificate is not None and settings.key is not None:
+            self._certificate = Certificate(settings.certificate, settings.key)
+        self._sockets: list[tuple[Listener, list[socket.socket]]] = []
         self.addresses: list[str] = []
+        self.urls: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._stopped = False
@@ -168,38 +173,67 @@ class WebServer:
         services = Services(self.settings, hub, pool)
         services.outputs = Outputs(services, self.settings.outputs_root)
         told.append(start_stage(BridgedCore(WebCore(secrets.token_hex(8)), deliver)))
+        servers = [self._listen(services, *one) for one in self._sockets]
+        log.info("web: listening on %s", ", ".join(self.urls))
+        renewing = loop.create_task(self._renew(servers)) if self._certificate else None
+        try:
+            if not self._stopped:
+                await stop.wait()
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+            for server in servers:
+                server.stop()
+            closed = asyncio.gather(*(server.close_all_connections() for server in servers))
+            try:
+                await asyncio.wait_for(closed, DRAIN_S)
+            except TimeoutError:
+                log.warning("web: answers under way were cut off")
+            pool.close()
+
+    def _listen(
+        self, services: Services, listener: Listener, sockets: list[socket.socket]
+    ) -> HTTPServer:
+        """Begin to take connections of one address."""
+        certificate = self._certificate
         server = HTTPServer(
             make_app(services),
+            ssl_options=certificate.context if certificate and listener.tls else None,
             xheaders=False,
             max_header_size=MAX_HEADER_BYTES,
             max_body_size=MAX_SENT_BYTES,
             idle_connection_timeout=IDLE_S,
             body_timeout=BODY_S,
         )
-        server.add_sockets(self._sockets)
-        log.info("web: listening on %s", ", ".join(self.addresses))
-        try:
-            if not self._stopped:
-                await stop.wait()
-        finally:
-            server.stop()
-            try:
-                await asyncio.wait_for(server.close_all_connections(), DRAIN_S)
-            except TimeoutError:
-                log.warning("web: answers under way were cut off")
-            pool.close()
+        server.add_sockets(sockets)
+        return server
+
+    async def _renew(self, servers: list[HTTPServer]) -> None:
+        """Look now and then whether the certificate was renewed."""
+        assert self._certificate is not None
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self._certificate.renew():
+                for server in servers:
+                    if server.ssl_options is not None:
+                        server.ssl_options = self._certificate.context
 
     def _bind(self, bind: str) -> None:
-        host, port = parse_bind(bind)
+        listener = parse_bind(bind, certificate=self._certificate is not None)
+        host, port = listener.host, listener.port
+        if not listener.local:
+            raise Unsafe(bind, "there is no log-in yet: expected an address like 127.0.0.1")
         # `localhost` is bound as IPv4 only: two families would get two different free ports.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             found = bind_sockets(port, host, family)
         except OSError as error:
             raise CannotListen(bind, error) from None
-        self._sockets += found
+        self._sockets.append((listener, found))
         shown = f"[{host}]" if ":" in host else host
-        self.addresses += [f"{shown}:{one.getsockname()[1]}" for one in found]
+        addresses = [f"{shown}:{one.getsockname()[1]}" for one in found]
+        self.addresses += addresses
+        self.urls += [f"http{'s' if listener.tls else ''}://{one}/" for one in addresses]
 
     def _open_sqlite(self) -> Reader:
         from ..store.reader import SqliteReader
@@ -220,7 +254,8 @@ def run_web(
         started: called with the server once it is bound, before the stage starts.
 
     Raises:
-        UserError: an address is not allowed, not understood, or taken.
+        UserError: an address is not allowed, not understood, or taken; or the certificate cannot
+            be used.
     """
     server = WebServer(settings)
     if started is not None:

@@ -1,17 +1,14 @@
-"""Who may speak to the web at all: addresses to bind, hosts, origins, and the headers of answers.
+"""Whom requests come from, as far as their headers tell, and the headers of answers.
 
-There is no log-in yet, so the only safe place to listen is this machine: any other address is
-refused. What a browser on this machine is tricked into sending is refused by its `Host`, `Origin`
-and `Sec-Fetch-Site`.
+What a browser is tricked into sending is refused by its `Host`, `Origin` and `Sec-Fetch-Site`.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from ..jobs.errors import UserError
+from .listening import is_loopback
 from .routing import Problem
 
 # Sent with every answer. The console needs nothing that these forbid.
@@ -29,52 +26,6 @@ HEADERS = {
 }
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-
-
-class Unsafe(UserError):
-    """An address the server may not listen on."""
-
-    def __init__(self, bind: str) -> None:
-        super().__init__(
-            f"web.bind: {bind}: not an address of this machine alone: expected 127.0.0.1, ::1 or "
-            "localhost, as there is neither TLS nor log-in; put a proxy that has both before it"
-        )
-
-
-class BadBind(UserError):
-    """An address that cannot be understood."""
-
-    def __init__(self, bind: str) -> None:
-        super().__init__(f"web.bind: {bind!r}: not an address: expected host:port")
-
-
-def parse_bind(bind: str) -> tuple[str, int]:
-    """Return host and port of `127.0.0.1:5000`, `[::1]:5000` or `localhost:5000`.
-
-    Raises:
-        BadBind: it is none of these.
-        Unsafe: others than this machine could reach it.
-    """
-    try:
-        parts = urlsplit(f"//{bind}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise BadBind(bind) from None
-    if not host or port is None or parts.path or parts.username is not None:
-        raise BadBind(bind)
-    if not is_loopback(host):
-        raise Unsafe(bind)
-    return host, port
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_host(host: str, allowed: Iterable[str]) -> None:

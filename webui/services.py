@@ -33,7 +33,8 @@ T = TypeVar("T")
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the web role is told.
 
-    `bind` are `host:port`, port 0 for any. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP
+    `bind` are `host:port`, port 0 for any, maybe after `https://`; `certificate` and `key` name the
+    PEM files for TLS. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP
     for a restart. `lookback_us` bounds lists and the summary socket by schedule time.
     `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
     comes with the package. `pools` are the sizes of the settings' pools. `server_key`: the file
@@ -41,6 +42,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     bind: tuple[str, ...] = ("127.0.0.1:5000",)
+    certificate: str | None = None
+    key: str | None = None
     database: str
     outputs_root: str
     static_root: str | None = None

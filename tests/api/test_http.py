@@ -7,7 +7,8 @@ from web_stand import WebStand
 from websockets.exceptions import InvalidStatus
 
 from callsheet.webui.app import CannotListen, WebServer
-from callsheet.webui.security import BadBind, Unsafe, is_same_origin, parse_bind
+from callsheet.webui.listening import BadBind, NoCertificate, Unsafe, parse_bind
+from callsheet.webui.security import is_same_origin
 from callsheet.webui.services import WebSettings
 
 CONSOLE = "<!doctype html><title>console</title>"
@@ -191,21 +192,47 @@ def test_a_fault_of_ours_shows_its_id_and_nothing_else(stand, monkeypatch, caplo
 
 
 @pytest.mark.parametrize(
-    "bind", ["0.0.0.0:5000", "[::]:5000", "10.1.2.3:5000", "example.org:80", "*:5000"]
+    "bind",
+    ["0.0.0.0:5000", "[::]:5000", "10.1.2.3:5000", "example.org:80", "*:5000", "https://0.0.0.0:1"],
 )
-def test_addresses_that_others_could_reach_are_refused(bind):
-    with pytest.raises((Unsafe, BadBind)) as refused:
-        parse_bind(bind)
-    assert "web.bind" in str(refused.value)
+def test_an_address_that_others_reach_needs_a_certificate(bind):
+    with pytest.raises(Unsafe) as refused:
+        parse_bind(bind, certificate=False)
+    assert str(refused.value) == (
+        f"bind: {bind}: others than this machine can reach it: expected TLS, by the settings "
+        "tls.certificate and tls.key, or an address like 127.0.0.1"
+    )
+    found = parse_bind(bind, certificate=True)
+    assert (found.tls, found.local) == (True, False)
 
 
-def test_addresses_of_this_machine_are_understood():
-    assert parse_bind("127.0.0.1:5000") == ("127.0.0.1", 5000)
-    assert parse_bind("[::1]:0") == ("::1", 0)
-    assert parse_bind("localhost:80") == ("localhost", 80)
-    for bad in ("", "5000", "localhost", "localhost:x", "localhost:99999", "a@localhost:1"):
-        with pytest.raises(BadBind):
-            parse_bind(bad)
+def test_an_address_that_others_reach_is_never_plain():
+    with pytest.raises(Unsafe) as refused:
+        parse_bind("http://0.0.0.0:5000", certificate=True)
+    assert "expected https:// and TLS, by the settings tls.certificate" in str(refused.value)
+
+
+def test_addresses_of_this_machine_are_plain_unless_they_say_https():
+    for bind, host, port in (
+        ("127.0.0.1:5000", "127.0.0.1", 5000),
+        ("[::1]:0", "::1", 0),
+        ("localhost:80", "localhost", 80),
+        ("http://127.0.0.1:1", "127.0.0.1", 1),
+    ):
+        found = parse_bind(bind, certificate=True)
+        assert (found.host, found.port, found.tls, found.local) == (host, port, False, True)
+    assert parse_bind("https://127.0.0.1:1", certificate=True)[3:] == (True, True)
+    with pytest.raises(NoCertificate):
+        parse_bind("https://127.0.0.1:1", certificate=False)
+
+
+@pytest.mark.parametrize(
+    "bind",
+    ["", "5000", "localhost", "localhost:x", "localhost:99999", "a@localhost:1", "ftp://[::1]:1"],
+)
+def test_what_is_no_address_is_refused(bind):
+    with pytest.raises(BadBind):
+        parse_bind(bind, certificate=True)
 
 
 def test_an_address_that_is_taken_is_said(stand):

@@ -24,7 +24,7 @@ def test_without_a_file_defaults_are_relative_to_the_working_folder(tmp_path, mo
     assert found.job_dir == tmp_path / "jobs"
     assert found.database.path == tmp_path / "callsheet.db"
     assert found.state_dir == tmp_path / "callsheet.db.state"
-    assert found.bind == ("127.0.0.1:5000",)
+    assert found.web.bind == ("127.0.0.1:5000",)
     assert found.schedule.horizon_us == 86_400 * S
     assert found.schedule.ahead == 24
     assert found.checks.interval_us == 60 * S
@@ -74,7 +74,7 @@ procstar: {agent: {enable: true}}
     assert found.waiting.max_time_us == 3600 * S
     assert found.actions == (ScheduleAction(job_id="a", states=(State.ERROR,)),)
     assert found.program.timeout == TimeoutSpec(duration="5 min", signal="INT")
-    assert found.bind == ("127.0.0.1:1", "[::1]:2")
+    assert found.web.bind == ("127.0.0.1:1", "[::1]:2")
     assert found.checks.interval_us == 30 * S
     assert found.job_watch == "auto"
     assert found.conditions.rules.pools == {"db": 4, "mail": 1}
@@ -190,7 +190,7 @@ def test_overrides_win_over_the_file(tmp_path):
     assert found.schedule.horizon_us == 2 * 86_400 * S
     assert found.database.path == tmp_path / "a.db"
     assert found.database.timeout_us == 7 * S
-    assert found.bind == ("a:1", "b:2")
+    assert found.web.bind == ("a:1", "b:2")
     assert found.job_dir == tmp_path / "j"
 
 

@@ -90,11 +90,15 @@ class WebStand:
         self._open_ledger()
         self.server = WebServer(
             WebSettings(
-                bind=("127.0.0.1:0",),
-                database=str(self.database),
-                outputs_root=str(self.outputs),
-                version="1.2.3",
-                **settings,
+                **(
+                    {
+                        "bind": ("127.0.0.1:0",),
+                        "database": str(self.database),
+                        "outputs_root": str(self.outputs),
+                        "version": "1.2.3",
+                    }
+                    | settings
+                )
             )
         )
         self.port = int(self.server.addresses[0].rpartition(":")[2])

@@ -1,0 +1,92 @@
+"""The settings of who may speak to the server: addresses, certificate, log-in.
+
+Called by `settings.py`. What an address needs before it may be listened on is judged where it is
+listened on (`webui/listening.py`), since the command line may name addresses too.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ..jobs.errors import UserError
+from ..jobs.reading import At, Fields, Told, filled, many, shown
+from ..jobs.times import SECOND_US, parse_duration
+
+DEFAULT_BIND = ("127.0.0.1:5000",)
+SESSION_US = 12 * 3600 * SECOND_US
+LONGEST_SESSION_US = 30 * 86_400 * SECOND_US
+
+
+class WebAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may speak to the server, and how.
+
+    `certificate` and `key` are PEM files, None: nothing is encrypted. `loopback`: whether those who
+    come by an address of this machine alone need no log-in. `session_us`: how long a log-in holds.
+    `hosts`: further names by which browsers may call the server, besides those of this machine.
+    """
+
+    bind: tuple[str, ...] = DEFAULT_BIND
+    certificate: Path | None = None
+    key: Path | None = None
+    loopback: Literal["open", "login"] = "open"
+    session_us: int = SESSION_US
+    hosts: tuple[str, ...] = ()
+
+
+def take_web(fields: Fields, base: Path) -> WebAccess:
+    """Return what the whole file says of it; paths are relative to `base`."""
+
+    def absolute(value: Any, at: At) -> Path:
+        return Path(os.path.normpath(base / os.path.expanduser(filled(value, at))))
+
+    def tls(value: Any, at: At) -> tuple[Path | None, Path | None]:
+        inner = Fields(value, at)
+        certificate = inner.take("certificate", absolute, None)
+        key = inner.take("key", absolute, None)
+        inner.finish()
+        if certificate is None or key is None:
+            raise UserError("expected both certificate and key, the names of PEM files")
+        return certificate, key
+
+    def access(value: Any, at: At) -> WebAccess:
+        inner = Fields(value, at)
+        loopback = inner.take("loopback", _loopback, "open")
+        session_us = inner.take("session", _session, SESSION_US)
+        hosts = inner.take("hosts", many(filled), ())
+        inner.finish()
+        return WebAccess(loopback=loopback, session_us=session_us, hosts=hosts)
+
+    bind = fields.take("bind", many(_address), DEFAULT_BIND)
+    # After a problem, which is recorded, a value means nothing.
+    certificate, key = fields.take("tls", tls, None) or (None, None)
+    found = fields.take("access", access, None) or WebAccess()
+    return msgspec.structs.replace(
+        found, bind=bind or DEFAULT_BIND, certificate=certificate, key=key
+    )
+
+
+def _loopback(value: Any, _at: At) -> Literal["open", "login"]:
+    if value not in ("open", "login"):
+        raise UserError(f"{shown(value)}: expected open or login")
+    return value  # type: ignore[no-any-return]
+
+
+def _session(value: Any, at: At) -> int:
+    found = parse_duration(value)
+    if not 0 < found <= LONGEST_SESSION_US:
+        at.problems.append((at.path, f"{shown(value)}: expected a duration up to 30 days"))
+        raise Told
+    return found
+
+
+def _address(value: Any, at: At) -> str:
+    address = filled(value, at)
+    bare = address.removeprefix("https://").removeprefix("http://")
+    host, colon, port = bare.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise UserError(f"{shown(address)}: expected a form like 127.0.0.1:5000")
+    return address
