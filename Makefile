@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format venv browser bench sim sweep chaos docs clean
+.PHONY: help demo test lint format venv browser tools bench sim sweep chaos docs clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
 # sweep, how many runs under kills.
@@ -31,7 +31,7 @@ help:  ## this list
 demo: $(READY)  ## run a server with example jobs and the console: BIND=127.0.0.1:5000 DIR=callsheet-demo
 	@exec $(VENV)/bin/callsheet demo --bind $(BIND) --dir $(DIR)
 
-test: $(READY) browser  ## run all tests, or some: TESTS="tests/jobs -k cron"
+test: $(READY) browser tools  ## run all tests, or some: TESTS="tests/jobs -k cron"
 	@$(PYTHON_IN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) .typing  ## check style, format and types
@@ -114,6 +114,22 @@ browser:
 	        apt-get install -qq -y --no-install-recommends chromium >/dev/null; then exit 0; fi; \
 	fi; \
 	echo "no Chromium was found and none could be installed: the browser tests will not run" \
+	    "(they are skipped here, and fail where CI=true)"
+
+# What tests take faults and cgroups from: each a program and the Debian package it is in.
+TOOLS := linux.uml=user-mode-linux strace=strace
+tools:
+	@missing=""; \
+	for tool in $(TOOLS); do \
+	    command -v "$${tool%%=*}" >/dev/null 2>&1 || missing="$$missing $${tool##*=}"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    echo "installing Debian's$$missing for tests of faults and limits"; \
+	    if apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -qq -y --no-install-recommends $$missing >/dev/null; then exit 0; fi; \
+	fi; \
+	echo "not found, and could not be installed:$$missing: the tests that need them will not run" \
 	    "(they are skipped here, and fail where CI=true)"
 
 FORCE:

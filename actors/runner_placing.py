@@ -14,18 +14,18 @@ from ..jobs.states import State
 from ..messages.agents import (
     AgentHello,
     AskHello,
-    ProcessLost,
     ProcessRefused,
     ProcessStarted,
     StartProcess,
     StopProcess,
 )
-from ..messages.instructions import AttemptEnded, AttemptStarted, AttemptUpdated
-from ..messages.post import LEDGER, Post
+from ..messages.instructions import AttemptEnded
+from ..messages.post import Post
 from .outputs_seam import PLACEMENTS, KeepPlaced, Placed
 from .runner_agents import Agent
 from .runner_book import Attempt, Book, Key, Phase
 from .runner_ends import Ends
+from .runner_reports import no_agent, no_slot, not_there, noted, running, unreachable
 from .runner_words import running_meta
 
 # Commands without an answer are repeated.
@@ -89,7 +89,7 @@ class Placing:
             self._book.give(attempt, run.agent_id or self._placed.get(key, ""), now_us)
         elif attempt.flagged and not run.unreachable:
             # The ledger that was told so is gone, and has not put it on record.
-            posts.append(_unreachable(attempt))
+            posts.append(unreachable(attempt))
         if run.state is State.STOPPING:
             posts += self.stop(key, now_us, kill=run.kill_asked)
         return posts
@@ -155,7 +155,7 @@ class Placing:
             if attempt.agent_id != agent.agent_id or key in agent.claims:
                 continue
             if key in doubted:
-                posts += self._ends.over(attempt, _not_there(attempt, now_us), now_us)
+                posts += self._ends.over(attempt, not_there(attempt, now_us), now_us)
             else:
                 missing.add(key)
         if missing:
@@ -177,7 +177,7 @@ class Placing:
         for attempt in self._book.attempts.values():
             if attempt.agent_id == agent.agent_id and attempt.is_reported_running:
                 attempt.flagged = True
-                posts.append(_unreachable(attempt))
+                posts.append(unreachable(attempt))
         return posts
 
     def heard_again(self, agent: Agent, now_us: int) -> list[Post]:
@@ -187,7 +187,7 @@ class Placing:
             if attempt.agent_id == agent.agent_id and attempt.flagged:
                 attempt.flagged = False
                 if attempt.is_reported_running:
-                    posts.append(self._book.report(_running(attempt), now_us))
+                    posts.append(self._book.report(running(attempt), now_us))
         return posts
 
     def started(self, agent: Agent, message: ProcessStarted, now_us: int) -> list[Post]:
@@ -198,8 +198,9 @@ class Placing:
         attempt.phase = Phase.RUNNING
         attempt.started_us = message.at_us
         self._due.pop(attempt.key, None)
-        report = _running(attempt, running_meta(message.pid, message.at_us, agent.meta))
-        posts = [self._book.report(report, now_us)]
+        meta = running_meta(message.pid, message.at_us, agent.meta, message.remarks)
+        posts = [self._book.report(running(attempt, meta), now_us)]
+        posts += [noted(attempt, remark) for remark in message.remarks]
         if attempt.stopping:
             # An agent that has nothing to stop yet lets the command pass.
             posts += self.stop(attempt.key, now_us, kill=False)
@@ -275,16 +276,14 @@ class Placing:
         bounded = not full or self._start_timeout_us > 0
         if bounded and now_us >= attempt.wait_until_us:
             self._full.pop(attempt.key, None)
-            sentence = _no_slot(attempt) if full else _no_agent(attempt)
+            sentence = no_slot(attempt) if full else no_agent(attempt)
             return [self._error(attempt, now_us, sentence)]
         until_us = attempt.wait_until_us if bounded else now_us + RETRY_US
         self._again(attempt.key, min(now_us + RETRY_US, until_us))
         if not full or attempt.key in self._full:
             return []
         self._full[attempt.key] = None
-        run_id, number = attempt.key
-        note = f"waits for a free slot in group {group_id}"
-        return [Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, note=note))]
+        return [noted(attempt, f"waits for a free slot in group {group_id}")]
 
     def _fill(self, now_us: int) -> list[Post]:
         """A slot is free: give it to who has waited longest for one of its group."""
@@ -349,41 +348,3 @@ class Placing:
             for key, agent_id in self._placed.items()
         ]
         return Post(PLACEMENTS, KeepPlaced(placed=placed))
-
-
-def _running(attempt: Attempt, meta: dict[str, object] | None = None) -> AttemptStarted:
-    """Return the report that a process runs."""
-    assert attempt.started_us is not None, f"{attempt.key}: not started"
-    return AttemptStarted(
-        run_id=attempt.key[0],
-        attempt=attempt.key[1],
-        at_us=attempt.started_us,
-        agent_id=attempt.agent_id,
-        meta=meta or {},
-    )
-
-
-def _unreachable(attempt: Attempt) -> Post:
-    """Return the report that the agent of a process is not heard of."""
-    run_id, number = attempt.key
-    return Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, unreachable=True))
-
-
-def _not_there(attempt: Attempt, now_us: int) -> ProcessLost:
-    """The agent has no trace of a process that ran on it: nothing can be known of its end."""
-    return ProcessLost(
-        run_id=attempt.key[0],
-        attempt=attempt.key[1],
-        at_us=now_us,
-        sentence=f"lost: agent {attempt.agent_id} has no record of the process",
-    )
-
-
-def _no_slot(attempt: Attempt) -> str:
-    group = attempt.program.group_id
-    return f"start failed: {attempt.key[0]}: no free slot in group: {group}"
-
-
-def _no_agent(attempt: Attempt) -> str:
-    group = attempt.program.group_id
-    return f"start failed: {attempt.key[0]}: no connected agent in group: {group}"

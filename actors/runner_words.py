@@ -6,6 +6,7 @@ Part of the runner's core: pure functions. The shapes are those of the Apsis API
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 from ..jobs.states import State
@@ -26,17 +27,19 @@ def outcome(ended: ProcessEnded) -> tuple[State, str]:
     if ended.error:
         return State.ERROR, ended.error
     if ended.status == 0 and not ended.timed_out:
-        return State.SUCCESS, ""
+        return State.SUCCESS, "; ".join(ended.remarks)
     if ended.status >= 0:
         message = f"exit code {ended.status}"
     else:
         message = f"killed by {signal_name(-ended.status)}"
     if ended.timed_out:
         message += f" (timeout after {ended.elapsed_s:.0f} s)"
-    return State.FAILURE, message
+    return State.FAILURE, "; ".join([message, *ended.remarks])
 
 
-def running_meta(pid: int, started_us: int, agent: dict[str, Any]) -> dict[str, Any]:
+def running_meta(
+    pid: int, started_us: int, agent: dict[str, Any], remarks: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the meta of a run whose process has started."""
     program = {
         "status": None,
@@ -45,6 +48,8 @@ def running_meta(pid: int, started_us: int, agent: dict[str, Any]) -> dict[str, 
         "errors": [],
         **agent,
     }
+    if remarks:
+        program["remarks"] = list(remarks)
     return {"program": program}
 
 
@@ -62,6 +67,8 @@ def ended_meta(ended: ProcessEnded, agent: dict[str, Any]) -> dict[str, Any]:
         "stop": {"signals": ended.stop_signals},
         **agent,
     }
+    if ended.remarks:
+        program["remarks"] = ended.remarks
     if ended.error:
         program["status"] = None
         return {"program": program}

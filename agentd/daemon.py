@@ -35,7 +35,9 @@ from ..messages.post import RUNNER, Post
 from ..wire.curve import ClientSide, public_bytes
 from ..wire.ports import DealerPort, Letter
 from . import procs
+from .cgroups import NONE, Cgroups
 from .core import AgentCore
+from .grouped import grouping
 from .host import Key, Now, Spec
 from .joining import EVENTS, Desk, failure_of, read_token, side_of
 from .keepers import KeeperFailed, Keepers
@@ -70,9 +72,10 @@ class Daemon:
         fd: int | None = None,
         side: ClientSide | None = None,
         sudo_allow: str | None = None,
+        cgroup: str | None = None,
     ) -> None:
         """`side`: how we show a server elsewhere who we are. `sudo_allow`: path of the list of
-        users that jobs may run as."""
+        users that jobs may run as. `cgroup`: where runs with limits get their groups."""
         self._spool = spool
         self._fd = fd
         self._context = zmq.Context[zmq.Socket[bytes]]()
@@ -80,7 +83,13 @@ class Daemon:
         self._environ = tuple(environ)
         self._sudo_allow = sudo_allow
         self._keepers = Keepers(spool.runs, spool.keepers, environ)
-        self._host = LocalHost(spool, self._keepers, take_whole=server.startswith("ipc:"))
+        self._cgroups = Cgroups.find(cgroup)
+        if self._cgroups.why_not:
+            level = logging.INFO if cgroup in (None, NONE) else logging.WARNING
+            log.log(level, "limits of jobs cannot be held here: %s", self._cgroups.why_not)
+        self._host = LocalHost(
+            spool, self._keepers, self._cgroups, take_whole=server.startswith("ipc:")
+        )
         self._core = AgentCore(identity, self._host, self._spec, epoch=spool.epoch())
         self._server = server
         self._side = side
@@ -95,17 +104,23 @@ class Daemon:
 
     def _spec(self, message: StartProcess) -> Spec | str:
         key = Key(message.run_id, message.attempt)
+        cookie = self._spool.cookie(key)
+        group, remark, why_not = grouping(message.program, self._cgroups, cookie)
+        if why_not:
+            return why_not
         try:
             return spec_of(
                 key,
                 message.program,
                 folder=f"{self._spool.runs}/{key}",
-                cookie=self._spool.cookie(key),
+                cookie=cookie,
                 stop_us=message.stop_us,
                 job_id=message.job_id,
                 environ=self._environ,
                 sudo=message.sudo_argv,
                 allow=self._sudo_allow,
+                cgroup=group,
+                remarks=(remark,) if remark else (),
             )
         except NotAllowed as error:
             return str(error)
@@ -360,7 +375,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"callsheet-agentd: {said}", file=sys.stderr, flush=True)
             return NOT_NOW
         side = _join(options, spool)
-        Daemon(options.server, spool, _identity(options), fd, side, options.sudo_allow).run()
+        Daemon(
+            options.server, spool, _identity(options), fd, side, options.sudo_allow, options.cgroup
+        ).run()
     except (UserError, KeeperFailed) as error:
         print(f"callsheet-agentd: {error}", file=sys.stderr, flush=True)
         if fd is not None and isinstance(error, UserError):

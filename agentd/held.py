@@ -173,7 +173,11 @@ class Held:
     def started_message(self) -> ProcessStarted:
         """Say that the process runs."""
         return ProcessStarted(
-            run_id=self.key.run_id, attempt=self.key.attempt, pid=self.pid, at_us=self.started_us
+            run_id=self.key.run_id,
+            attempt=self.key.attempt,
+            pid=self.pid,
+            at_us=self.started_us,
+            remarks=list(self.spec.remarks),
         )
 
     def claim(self) -> Claim:
@@ -221,6 +225,7 @@ class Held:
             output_bytes=sizes,
             spool_path=self.path if sizes else None,
             core_dumped=exit_.core_dumped,
+            remarks=[*self.spec.remarks, *exit_.remarks],
         )
 
 

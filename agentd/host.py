@@ -35,17 +35,24 @@ class Now(NamedTuple):
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a claim holds: the program, how it is executed, and when it is to be stopped."""
+    """What a claim holds: the program, how it is executed, and when it is to be stopped.
+
+    `cgroup`: path of the group its processes are in, empty: none of their own. `remarks`: what
+    people should know of how it is started.
+    """
 
     program: BoundProcess
     argv: tuple[str, ...]
     env: dict[str, str]
     stop_us: int | None = None
     job_id: str = ""
+    cgroup: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class Exit(NamedTuple):
-    """How a process ended; `error`: it could not be executed. Durable before it is told."""
+    """How a process ended; `error`: it could not be executed; `remarks`: what people should know
+    of it. Durable before it is told."""
 
     at_us: int
     status: int = 0
@@ -54,6 +61,7 @@ class Exit(NamedTuple):
     elapsed_us: int = 0
     core_dumped: bool = False
     rusage: dict[str, Any] = {}
+    remarks: tuple[str, ...] = ()
 
 
 class Started(NamedTuple):

@@ -4,9 +4,11 @@ A plain program is executed directly. What else a job asks for is done by a chai
 own tools, each of which becomes the next:
 
     env -u … -u …    takes the agent's variables away (`env: {mode: clean}` or `login`)
-    sh OPEN          opens `failed` and the text for stdin, which the next user could not
+    sh OPEN          opens `failed` and the text for stdin, and enters the cgroup of the run, which
+                     the next user could not
     sudo, setpriv    another user
-    sh BECOME        working folder, umask, limits, niceness, stdin of a file; or a login shell
+    sh BECOME        working folder, umask, limits, niceness, stdin of a file; or a login shell;
+                     enters the cgroup last, when that is still to be done
 
 A launcher that cannot go on says so in the file `failed` of the claim, so that its exit status is
 never taken for the program's. Another user may not open that file: it is handed down as stderr,
@@ -22,7 +24,7 @@ from msgspec import UNSET
 
 from ..jobs.programs import BoundProcess, Launch
 from .host import Key, Spec
-from .users import SUDO, User, becoming, own_user, user_of
+from .users import SUDO, becoming, own_user, user_of
 
 FAILED = "failed"
 STDIN = "stdin"
@@ -36,14 +38,15 @@ LOGIN_SHELL = "/usr/bin/bash"
 OPEN = """\
 exec 2> "$1"
 if [ -n "$2" ]; then exec < "$2" || exit 127; fi
-shift 2
+if [ -n "$3" ]; then echo 0 > "$3/cgroup.procs" || exit 127; fi
+shift 3
 exec "$@"
 """
 # The trap is not run when the program takes the shell's place. (bash needs to be told to go on
 # after a failed exec.) Nothing is forked that a plain folder or umask does not need.
 BECOME = """\
 if [ -n "$BASH_VERSION" ]; then shopt -s execfail; fi
-failed=$1 folder=$2 mask=$3 memory=$4 limits=$5 nice=$6 input=$7; shift 7
+failed=$1 folder=$2 mask=$3 memory=$4 limits=$5 nice=$6 input=$7 group=$8; shift 8
 program=$1
 if [ -z "$failed" ]; then exec 3>&2 2>&1; fi
 say() {
@@ -84,6 +87,10 @@ fi
 if [ -n "$limits" ]; then
     said=$(/usr/bin/prlimit --pid $$ $limits 2>&1) || { step="ulimits: $said"; exit 127; }
 fi
+if [ -n "$group" ]; then
+    step="limits: $group: cannot be entered"
+    { echo 0 > "$group/cgroup.procs"; } 2> /dev/null || exit 127
+fi
 step=
 if [ -z "$failed" ]; then say started; fi
 { exec "$@"; } 3>&-
@@ -102,6 +109,8 @@ def spec_of(
     environ: Iterable[str] = (),
     sudo: Sequence[str] = (),
     allow: str | None = None,
+    cgroup: str = "",
+    remarks: tuple[str, ...] = (),
 ) -> Spec:
     """Return the spec of a claim.
 
@@ -110,6 +119,8 @@ def spec_of(
         environ: names of the variables that the process would inherit.
         sudo: how sudo is called, by the settings of the server; empty: as usual.
         allow: path of this host's list of users, None for none.
+        cgroup: path of the group it is to be in, empty: none of its own.
+        remarks: what people should know of how it is started.
     Raises:
         NotAllowed: it may not run as the user it asks for.
     """
@@ -127,23 +138,30 @@ def spec_of(
     }
     argv = program.argv
     if needs_shell(program):
-        argv = _chain(program, launch, user, folder, sudo or SUDO, tuple(env))
+        become = () if user is None else becoming(user, sudo or SUDO, tuple(env))
+        argv = _chain(program, launch, become, folder, cgroup)
     if is_clean:
         gone = (word for name in environ if name not in env for word in ("-u", name))
         argv = ("/usr/bin/env", *gone, *argv)
-    return Spec(program=program, argv=argv, env=env, stop_us=stop_us, job_id=job_id)
+    return Spec(
+        program=program,
+        argv=argv,
+        env=env,
+        stop_us=stop_us,
+        job_id=job_id,
+        cgroup=cgroup,
+        remarks=remarks,
+    )
 
 
 def _chain(
     program: BoundProcess,
     launch: Launch,
-    user: User | None,
+    become: tuple[str, ...],
     folder: str,
-    sudo: Sequence[str],
-    names: Sequence[str],
+    cgroup: str,
 ) -> tuple[str, ...]:
     failed = f"{folder}/{FAILED}"
-    become = () if user is None else becoming(user, sudo, names)
     shell = (LOGIN_SHELL, "-l") if launch.env_mode == "login" else (SHELL,)
     argv = (
         *(*shell, "-c", BECOME, "callsheet"),
@@ -157,11 +175,12 @@ def _chain(
         ),
         "" if launch.nice is None else str(launch.nice),
         f"{folder}/{STDIN}" if launch.stdin and not become else launch.stdin_file or "",
+        "" if become else cgroup,
         *program.argv,
     )
     if become:
         text = f"{folder}/{STDIN}" if launch.stdin else ""
-        argv = (SHELL, "-c", OPEN, "callsheet", failed, text, *become, *argv)
+        argv = (SHELL, "-c", OPEN, "callsheet", failed, text, cgroup, *become, *argv)
     return argv
 
 

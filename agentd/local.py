@@ -17,8 +17,11 @@ from typing import Any
 import msgspec
 
 from . import procs
+from .cgroups import Cgroups
+from .grouped import Grouped
 from .held import signal_name
 from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
+from .keeper import PASSING
 from .keepers import Keepers, Kept
 from .launch import STDIN, failure_of, needs_shell, stdin_of
 from .spool import BadRecord, Claimed, Spool, parse_exit
@@ -44,8 +47,11 @@ def _compressor() -> Callable[[bytes], bytes] | None:
 class LocalHost:
     """See the module. `take_whole`: the server is on this host and may take files itself."""
 
-    def __init__(self, spool: Spool, keepers: Keepers, *, take_whole: bool) -> None:
+    def __init__(
+        self, spool: Spool, keepers: Keepers, cgroups: Cgroups, *, take_whole: bool
+    ) -> None:
         self._spool = spool
+        self._grouped = Grouped(cgroups)
         self._keepers = keepers
         self._take_whole = take_whole
         self._runs = spool.runs
@@ -74,6 +80,7 @@ class LocalHost:
         ended = [claim.key for claim in found if claim.exit]
         self._spool.make_durable((key, self._spool.read(key).exit) for key in ended)
         self._unforgotten.update(ended)
+        self._grouped.sweep(self._spool.cookie_prefix)
         return found
 
     def start(self, key: Key, spec: Spec, now: Now) -> None:
@@ -101,6 +108,12 @@ class LocalHost:
                 sentence = f"the spool cannot take its stdin: {error.strerror}"
                 self._refused(key, sentence)
                 return
+        try:
+            self._grouped.make(key, spec)
+        except OSError as error:
+            sentence = f"limits: {spec.cgroup}: cannot be held: {error.strerror}"
+            self._refused(key, sentence, retry=error.errno in PASSING)
+            return
         self._kept_keys[key] = spec
         self._keepers.start(key, spec)
 
@@ -116,6 +129,8 @@ class LocalHost:
     def signal(self, key: Key, number: int, *, whole: bool) -> None:
         """See `Host`."""
         log.info("claim %s: %s", key, signal_name(number))
+        if whole and number == signal.SIGKILL:
+            self._grouped.kill(key)
         if self._keepers.signal(key, number, whole=whole):
             # Its strays come after it, when its end is known: were they gone before, it could say
             # of itself how it ended.
@@ -218,6 +233,8 @@ class LocalHost:
                 self._spool.forget(key)
             except OSError as error:
                 log.warning("claim %s: cannot be removed: %s", key, error.strerror)
+            self._grouped.forget(key)
+        self._grouped.clean()
         self._unforgotten.difference_update(self._doomed[:at_most])
         del self._doomed[:at_most]
         if not self._doomed and not self._unforgotten:
@@ -240,11 +257,11 @@ class LocalHost:
         elif verb == "refused":
             self._refused(key, item[2])
 
-    def _refused(self, key: Key, sentence: str) -> None:
+    def _refused(self, key: Key, sentence: str, *, retry: bool = True) -> None:
         """Give a claim up that was not started, for now."""
         self._doomed.append(key)
         self.clean(len(self._doomed))
-        self._facts.append(Refused(key, sentence, retry=True))
+        self._facts.append(Refused(key, sentence, retry=retry))
 
     def _exit(self, key: Key, text: str) -> Exit:
         """Read an exit as the keeper told it, and what a launcher has to say."""
@@ -253,6 +270,7 @@ class LocalHost:
         except BadRecord as error:
             log.error("%s", error)
             return Exit(at_us=time.time_ns() // 1_000, error=str(error))
+        exit_ = self._grouped.measured(key, exit_)
         # A launcher that fails has an exit status; one that was stopped has nothing to say.
         if self._shells.pop(key, True) and exit_.status > 0:
             failure = failure_of(f"{self._runs}/{key}")
@@ -274,6 +292,9 @@ class LocalHost:
             return self._settled(key, now_us)
         if found.state == "running":
             self._kept_keys[key] = found.spec
+        self._grouped.take(key, found.spec)
+        if found.exit is not None:
+            found = msgspec.structs.replace(found, exit=self._grouped.measured(key, found.exit))
         if found.exit is not None and found.exit.status > 0 and needs_shell(found.spec.program):
             failure = failure_of(f"{self._runs}/{key}")
             if failure:

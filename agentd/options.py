@@ -8,6 +8,7 @@ import socket
 
 from ..jobs.errors import UserError
 from ..messages.registry import NAME
+from .cgroups import NONE
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 SLOTS_AT_MOST = 100_000
@@ -36,6 +37,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--label", action="append", default=[], dest="labels", help="say this of it; repeatable")
     add("--slots", type=int, default=0, help="processes at the same time (default: any number)")
     add("--sudo-allow", metavar="FILE", help="file with the users that jobs may run as, one a line")
+    add("--cgroup", metavar="PATH", help="where runs with limits get their cgroups, or none")
     add("--supervised-fd", type=int, help=argparse.SUPPRESS)
     add("--log-level", default="WARNING", help="DEBUG, INFO, WARNING or ERROR")
     return parser.parse_args(arguments)
@@ -63,6 +65,8 @@ def check(options: argparse.Namespace) -> None:
             raise BadOption(option, value, "1 to 200 letters, digits or . _ @ : -")
     if not 0 <= options.slots <= SLOTS_AT_MOST:
         raise BadOption("--slots", options.slots, f"a number from 0 to {SLOTS_AT_MOST}")
+    if options.cgroup is not None and options.cgroup != NONE and options.cgroup[:1] != "/":
+        raise BadOption("--cgroup", options.cgroup, "the path of a cgroup, or none")
     if options.log_level.upper() not in LOG_LEVELS:
         raise BadOption("--log-level", options.log_level, "DEBUG, INFO, WARNING or ERROR")
 

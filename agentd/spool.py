@@ -277,7 +277,12 @@ class Spool:
 
     def cookie(self, key: Key) -> str:
         """Return what names an attempt among all of this host, whatever servers it works for."""
-        return f"{self._id}.{key}"
+        return f"{self.cookie_prefix}{key}"
+
+    @property
+    def cookie_prefix(self) -> str:
+        """How the cookies of this spool begin."""
+        return f"{self._id}."
 
     def carriers(self, key: Key, not_before_ticks: int = 0) -> list[int]:
         """Return the living processes of an attempt, strays included, oldest first."""

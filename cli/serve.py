@@ -64,6 +64,7 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     lookback_us: int | None = None
     local_agent: bool = True
     sudo_allow: str | None = None
+    cgroup: str | None = None
     door: Door | None = None
 
 
@@ -114,6 +115,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         lookback_us=settings.runs.lookback_us,
         door=_door(settings.agents, state_dir),
         sudo_allow=settings.agents.sudo_allow,
+        cgroup=settings.agents.cgroup,
     )
 
 
@@ -196,6 +198,7 @@ def _run_inline(terms: ServerTerms, place: Place) -> int:
 def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str]]:
     """Return how the agent of this host is started, given the fd of its line."""
     allow = () if terms.sudo_allow is None else ("--sudo-allow", terms.sudo_allow)
+    cgroup = () if terms.cgroup is None else ("--cgroup", terms.cgroup)
 
     def command(fd: int) -> list[str]:
         return [
@@ -213,6 +216,7 @@ def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str
             "--supervised-fd",
             str(fd),
             *allow,
+            *cgroup,
         ]
 
     return command

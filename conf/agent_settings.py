@@ -27,7 +27,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     `choices`: how an agent is chosen, by group. `aliases`: names that programs may give as their
     group, each for the agents and groups it lists. `start_timeout_us`: how long a run waits for an
     agent. `sudo_argv`: how agents call sudo, empty: as usual. `sudo_allow`: the file of the users
-    that jobs may run as on the server's own host, None: nobody else.
+    that jobs may run as on the server's own host, None: nobody else. `cgroup`: where runs with
+    limits get their groups there, None: where the server was put.
     """
 
     listen: str | None = None
@@ -37,6 +38,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout_us: int = 0
     sudo_argv: tuple[str, ...] = ()
     sudo_allow: str | None = None
+    cgroup: str | None = None
 
 
 def take_agents(fields: Fields) -> AgentSettings:
@@ -51,6 +53,7 @@ def take_agents(fields: Fields) -> AgentSettings:
         aliases = inner.take("aliases", _aliases, {})
         timeout_us = inner.take("start_timeout", _duration, start_timeout_us)
         sudo_allow = inner.take("sudo_allow", _absolute, None)
+        cgroup = inner.take("cgroup", _absolute, None)
         inner.finish()
         return AgentSettings(
             listen=listen,
@@ -60,6 +63,7 @@ def take_agents(fields: Fields) -> AgentSettings:
             start_timeout_us=timeout_us,
             sudo_argv=sudo_argv,
             sudo_allow=sudo_allow,
+            cgroup=cgroup,
         )
 
     default = AgentSettings(start_timeout_us=start_timeout_us, sudo_argv=sudo_argv)

@@ -1,4 +1,4 @@
-"""How a process begins: the keys `env`, `stdin`, `ulimits` and `nice` of a program.
+"""How a process begins: the keys `env`, `stdin`, `ulimits`, `nice` and `limits` of a program.
 
 Read, bound and written back here. Called by `parse_programs.py`, `binding.py` and `unparse.py`.
 """
@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from .errors import UserError
+from .parse_limits import limits_data, read_limits
 from .programs import ENV_MODES, ULIMITS, Launch
 from .reading import At, Fields, Told, filled, shown, text, words
 
@@ -36,6 +37,7 @@ def read_launch(fields: Fields) -> dict[str, Any]:
         stdin_file=path,
         ulimits=fields.take("ulimits", _ulimits, {}),
         nice=fields.take("nice", _nice, None),
+        limits=fields.take("limits", read_limits, None),
     )
     return {"env": variables, "launch": UNSET if launch == Launch() else launch}
 
@@ -56,6 +58,7 @@ def bound_launch(launch: Launch | UnsetType, expand: Callable[[str], str]) -> La
         stdin_file=None if launch.stdin_file is None else expand(launch.stdin_file),
         ulimits=launch.ulimits,
         nice=launch.nice,
+        limits=launch.limits,
     )
 
 
@@ -78,6 +81,8 @@ def launch_data(env: Mapping[str, str], launch: Launch | UnsetType) -> dict[str,
         }
     if launch.nice is not None:
         found["nice"] = launch.nice
+    if launch.limits is not None:
+        found["limits"] = limits_data(launch.limits)
     return found
 
 

@@ -9,6 +9,8 @@ import msgspec
 ENV_MODES = ("inherit", "clean", "login")
 # Limits of a process; sizes in bytes, `cpu` in seconds.
 ULIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack")
+# Where a host cannot hold a run's limits: refuse the run, or start it without them and say so.
+LIMIT_POLICIES = ("require", "try")
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +44,23 @@ class TimeoutSpec(msgspec.Struct, frozen=True, kw_only=True):
     signal: str = "SIGTERM"
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a run's processes may use together: `memory_max` bytes, `cpu_max` CPUs, `pids_max`
+    processes and threads; None: no limit. `policy` is one of `LIMIT_POLICIES`."""
+
+    memory_max: int | None = None
+    cpu_max: float | None = None
+    pids_max: int | None = None
+    policy: str = LIMIT_POLICIES[0]
+
+
 class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a process begins, beyond its arguments, variables, folder and umask.
 
     `env_mode`: `inherit` the agent's environment, begin with a `clean` one, or with that of a
     `login`. `stdin` is a text, `stdin_file` a path, both None: nothing to read. `ulimits`: numbers
-    by the names of `ULIMITS`, None for unlimited. `nice`: None as the agent is.
+    by the names of `ULIMITS`, None for unlimited. `nice`: None as the agent is. `limits`: None for
+    a run that has no group of its own.
     """
 
     env_mode: str = "inherit"
@@ -55,6 +68,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stdin_file: str | None = None
     ulimits: dict[str, int | None] = {}
     nice: int | None = None
+    limits: Limits | None = None
 
 
 class Process(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar"):

@@ -14,8 +14,16 @@ from typing import Any
 from .deadlines import KINDS
 from .params import TYPES
 from .parse_actions import SCOPES
+from .parse_limits import (
+    CPU_AT_LEAST,
+    CPU_AT_MOST,
+    MEMORY_AT_LEAST,
+    MEMORY_AT_MOST,
+    PIDS_AT_MOST,
+    SIZE,
+)
 from .parse_polled import METHODS
-from .programs import ENV_MODES, ULIMITS
+from .programs import ENV_MODES, LIMIT_POLICIES, ULIMITS
 from .retry import ATTEMPTS_AT_MOST, FACTOR_AT_MOST, RETRIABLE
 from .states import FINISHED, State
 
@@ -93,6 +101,11 @@ _MOMENT = any_of(DURATION, DAYTIME, mapping(daytime=DAYTIME, tz=ZONE))
 _ENTRIES = said(ARGS, "Args by name; they win over the automatic ones.")
 _ATTEMPTS = {"type": "integer", "minimum": 1, "maximum": ATTEMPTS_AT_MOST}
 _EXIT_CODE = {"type": "integer", "minimum": 1, "maximum": 255}
+_SIZE: Shape = any_of(
+    {"type": "integer", "minimum": MEMORY_AT_LEAST, "maximum": MEMORY_AT_MOST},
+    {"type": "string", "pattern": f"^{SIZE}$"},
+)
+_CPUS = {"type": "number", "minimum": CPU_AT_LEAST, "maximum": CPU_AT_MOST}
 _CHOICE = {"type": "array", "items": WORD, "minItems": 1}
 
 # --- parts --------------------------------------------------------------------------------------
@@ -201,6 +214,15 @@ PROGRAM: dict[str, Shape] = {
     "ulimits": said(
         mapping(**dict.fromkeys(ULIMITS, any_of(WHOLE, {"const": "unlimited"}))),
         "Its limits: sizes in bytes, cpu in seconds.",
+    ),
+    "limits": said(
+        mapping(
+            memory_max=said(_SIZE, "Bytes, or a size such as 512 MB or 2 GiB."),
+            cpu_max=said(_CPUS, "CPUs, such as 1.5."),
+            pids_max={"type": "integer", "minimum": 1, "maximum": PIDS_AT_MOST},
+            policy={"enum": list(LIMIT_POLICIES)},
+        ),
+        "What all its processes may use together, held by a cgroup of the agent's host.",
     ),
     "nice": said(WHOLE, "From -20 (goes first) to 19 (goes last)."),
     "umask": said({"type": ["string", "integer"]}, "Octal digits in quotes, such as '027'."),

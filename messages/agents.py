@@ -59,12 +59,13 @@ class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):
 
 
 class ProcessStarted(FromAgent, frozen=True, kw_only=True, tag="ProcessStarted"):
-    """The process of (run, attempt) was started."""
+    """The process of (run, attempt) was started. `remarks`: what people should know of how."""
 
     run_id: str
     attempt: int
     pid: int
     at_us: int
+    remarks: list[str] = []
 
 
 class ProcessRefused(FromAgent, frozen=True, kw_only=True, tag="ProcessRefused"):
@@ -81,7 +82,8 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
 
     `status`: 0…255, or −n when signal n ended it. `error` not empty: it could not be executed.
     `output_bytes` is the whole length of each output by name. `stop_signals` names what stop and
-    timeout sent. `rusage` holds utime, stime (seconds), maxrss and so on.
+    timeout sent. `rusage` holds utime, stime (seconds), maxrss and so on; of a run with limits also
+    what its whole cgroup used, such as `memory_peak` (bytes). `remarks`: what people should know.
     """
 
     run_id: str
@@ -98,6 +100,7 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
     output_bytes: dict[str, int] = {}
     spool_path: str | None = None
     core_dumped: bool = False
+    remarks: list[str] = []
 
 
 class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):

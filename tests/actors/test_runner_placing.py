@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from runner_driver import SECOND, SLEEP, START_US, RunnerDriver, a_run, starts
 
@@ -19,7 +20,7 @@ from callsheet.messages.agents import (
     StopProcess,
 )
 from callsheet.messages.commands import SignalAttempt, StopAttempt
-from callsheet.messages.instructions import AttemptEnded, AttemptStarted
+from callsheet.messages.instructions import AttemptEnded, AttemptStarted, AttemptUpdated
 from callsheet.messages.post import LEDGER, Post
 
 AGENT = "agent/x"
@@ -199,6 +200,14 @@ def test_a_started_process_is_reported_with_what_is_known_of_it(driver):
             },
         ),
     )  # fmt: skip
+
+
+def test_what_people_should_know_of_a_start_is_noted_and_kept(driver):
+    driver.start(fresh())
+    said = "limits are not held: no cgroups"
+    report, note = driver.from_agent(msgspec.structs.replace(STARTED, remarks=[said]))
+    assert report.message.meta["program"]["remarks"] == [said]
+    assert note == Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, note=said))
 
 
 def test_a_start_is_reported_until_it_is_recorded(driver):

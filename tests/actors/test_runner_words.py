@@ -32,6 +32,12 @@ def ended(status=0, **fields):
             "exit code 0 (timeout after 5 s)",
         ),
         (ended(error="x: No such file"), State.ERROR, "x: No such file"),
+        (ended(remarks=["limits are not held"]), State.SUCCESS, "limits are not held"),
+        (
+            ended(-9, remarks=["out of memory", "more"]),
+            State.FAILURE,
+            "killed by SIGKILL; out of memory; more",
+        ),
     ],
 )
 def test_an_end_is_a_state_and_a_message(message, state, said):

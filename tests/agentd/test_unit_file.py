@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from callsheet.agentd import options
+from callsheet.agentd.cgroups import LEAF
 from callsheet.agentd.daemon import UNUSABLE
 
 UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "callsheet-agentd.service"
@@ -20,6 +21,10 @@ def service():
 
 def test_a_restart_of_agentd_ends_none_of_its_jobs():
     assert (service()["KillMode"], service()["Delegate"]) == ("process", "yes")
+
+
+def test_agentd_finds_the_groups_for_runs_with_limits_around_its_own():
+    assert service()["DelegateSubgroup"] == LEAF
 
 
 def test_it_is_started_again_unless_a_person_has_to_mend_something():

@@ -66,6 +66,14 @@ def test_a_list_of_users_has_an_absolute_path(tmp_path):
         load_settings(a_file(tmp_path, "agents: {sudo_allow: users}\n"))
 
 
+def test_the_groups_of_limited_runs_have_an_absolute_path(tmp_path):
+    assert load_settings(a_file(tmp_path, "bind: []\n")).agents.cgroup is None
+    text = "agents: {cgroup: /sys/fs/cgroup/runs}\n"
+    assert load_settings(a_file(tmp_path, text)).agents.cgroup == "/sys/fs/cgroup/runs"
+    with pytest.raises(SettingsError, match="cgroup: 'runs': expected an absolute path"):
+        load_settings(a_file(tmp_path, "agents: {cgroup: runs}\n"))
+
+
 def test_a_wrong_call_of_sudo_is_told_once(tmp_path):
     with pytest.raises(SettingsError) as caught:
         load_settings(a_file(tmp_path, "procstar: {agent: {sudo: {argv: [3]}}}\n"))

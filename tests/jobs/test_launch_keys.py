@@ -1,4 +1,4 @@
-"""The keys that say how a process begins: env, stdin, ulimits, nice."""
+"""The keys that say how a process begins: env, stdin, ulimits, nice, limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from callsheet.jobs.binding import bind
 from callsheet.jobs.folder_defaults import with_defaults
 from callsheet.jobs.jso import program_jso
 from callsheet.jobs.parse import BadJob, definition_hash, job_from_data
-from callsheet.jobs.programs import Launch, Process
+from callsheet.jobs.programs import Launch, Limits, Process
 from callsheet.jobs.unparse import program_data
 
 
@@ -40,6 +40,17 @@ READ = [
         {},
     ),
     ({"nice": -5}, Launch(nice=-5), {}),
+    # A group that limits nothing is measured all the same.
+    ({"limits": {}}, Launch(limits=Limits()), {}),
+    (
+        {"limits": {"memory_max": "1.5 GiB", "cpu_max": 2, "pids_max": 64, "policy": "try"}},
+        Launch(limits=Limits(memory_max=1_610_612_736, cpu_max=2.0, pids_max=64, policy="try")),
+        {},
+    ),
+    ({"limits": {"memory_max": 2**20}}, Launch(limits=Limits(memory_max=2**20)), {}),
+    ({"limits": {"memory_max": "512MB"}}, Launch(limits=Limits(memory_max=512_000_000)), {}),
+    ({"limits": {"memory_max": "2048 KiB"}}, Launch(limits=Limits(memory_max=2**21)), {}),
+    ({"limits": {"cpu_max": 0.01}}, Launch(limits=Limits(cpu_max=0.01)), {}),
 ]
 
 
@@ -62,9 +73,12 @@ def test_texts_of_stdin_are_templates():
 
 
 def test_a_bound_process_shows_them_in_json():
-    job = a_job(stdin="x", ulimits={"as": "unlimited"}, nice=1, env={"mode": "clean", "vars": {}})
+    limits = {"memory_max": 2**30, "policy": "try"}
+    job = a_job(stdin="x", ulimits={"as": "unlimited"}, nice=1, env={"mode": "clean", "vars": {}},
+                limits=limits)  # fmt: skip
     found = program_jso(bind(job, {"who": "u"}, "r1", {}.get, {}, schedule_us=0).program)
-    assert {key: found[key] for key in ("stdin", "ulimits", "nice", "env")} == {
+    assert {key: found[key] for key in ("stdin", "ulimits", "nice", "env", "limits")} == {
+        "limits": limits,
         "stdin": "x",
         "ulimits": {"as": "unlimited"},
         "nice": 1,
@@ -91,6 +105,18 @@ def test_the_hash_of_a_definition_without_them_is_as_it_was_before_there_were_an
         ({"ulimits": {"core": "1 GB"}}, "program.ulimits.core: '1 GB': expected a whole number"),
         ({"nice": 20}, "program.nice: 20: expected -20 to 19"),
         ({"nice": "low"}, "program.nice: 'low': expected a whole number"),
+        ({"limits": 3}, "program.limits: 3: expected a mapping"),
+        ({"limits": {"memory": 1}}, "limits: unexpected keys: memory: did you mean memory_max?"),
+        ({"limits": {"memory_max": "much"}}, "program.limits.memory_max: 'much': expected bytes"),
+        ({"limits": {"memory_max": "1 XB"}}, "'1 XB': expected bytes, or a size like 512 MB"),
+        ({"limits": {"memory_max": 1000}}, "program.limits.memory_max: 1000: expected 1 MiB or"),
+        ({"limits": {"memory_max": True}}, "program.limits.memory_max: True: expected bytes"),
+        ({"limits": {"memory_max": -1}}, "program.limits.memory_max: -1: expected 1 MiB or"),
+        ({"limits": {"cpu_max": 0}}, "program.limits.cpu_max: 0: expected 0.01 to 10000 CPUs"),
+        ({"limits": {"cpu_max": "1"}}, "program.limits.cpu_max: '1': expected a number of CPUs"),
+        ({"limits": {"pids_max": 0}}, "program.limits.pids_max: 0: expected 1 to 4194304"),
+        ({"limits": {"pids_max": 1.5}}, "program.limits.pids_max: 1.5: expected a whole number"),
+        ({"limits": {"policy": "hope"}}, "program.limits.policy: 'hope': expected one of require"),
     ],
 )
 def test_what_they_cannot_be_is_told(keys, said):

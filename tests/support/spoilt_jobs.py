@@ -25,6 +25,7 @@ program:
   stop: {signal: SIGTERM, grace_period: 10}
   timeout: {duration: 1h, signal: INT}
   resources: {mem_max_gb: 1.5}
+  limits: {memory_max: 1 GB, cpu_max: 1.5, pids_max: 9}
   env: {A: 1}
   umask: "027"
 condition:

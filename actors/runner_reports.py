@@ -1,0 +1,57 @@
+"""What the runner tells the ledger of attempts that are placed: pure functions of an attempt.
+
+Part of the runner's core, called by `runner_placing.py`.
+"""
+
+from __future__ import annotations
+
+from ..messages.agents import ProcessLost
+from ..messages.instructions import AttemptStarted, AttemptUpdated
+from ..messages.post import LEDGER, Post
+from .runner_book import Attempt
+
+
+def running(attempt: Attempt, meta: dict[str, object] | None = None) -> AttemptStarted:
+    """Return the report that a process runs."""
+    assert attempt.started_us is not None, f"{attempt.key}: not started"
+    return AttemptStarted(
+        run_id=attempt.key[0],
+        attempt=attempt.key[1],
+        at_us=attempt.started_us,
+        agent_id=attempt.agent_id,
+        meta=meta or {},
+    )
+
+
+def unreachable(attempt: Attempt) -> Post:
+    """Return the report that the agent of a process is not heard of."""
+    run_id, number = attempt.key
+    return Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, unreachable=True))
+
+
+def not_there(attempt: Attempt, now_us: int) -> ProcessLost:
+    """The agent has no trace of a process that ran on it: nothing can be known of its end."""
+    return ProcessLost(
+        run_id=attempt.key[0],
+        attempt=attempt.key[1],
+        at_us=now_us,
+        sentence=f"lost: agent {attempt.agent_id} has no record of the process",
+    )
+
+
+def noted(attempt: Attempt, line: str) -> Post:
+    """Return a line for the log of a run."""
+    run_id, number = attempt.key
+    return Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, note=line))
+
+
+def no_slot(attempt: Attempt) -> str:
+    """Return why a run has waited too long, with agents there."""
+    group = attempt.program.group_id
+    return f"start failed: {attempt.key[0]}: no free slot in group: {group}"
+
+
+def no_agent(attempt: Attempt) -> str:
+    """Return why a run has waited too long, without one."""
+    group = attempt.program.group_id
+    return f"start failed: {attempt.key[0]}: no connected agent in group: {group}"
