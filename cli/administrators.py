@@ -7,6 +7,7 @@ import click
 from .lazy import LazyGroup, guarded
 
 TABLE = {
+    "completion": ("completion:completion", "Print the completion script of a shell."),
     "agent": ("agent_commands:group", "Let agents of other hosts in, and look after all agents."),
     "check": ("folder_commands:check", "Check a folder of job files."),
     "check-jobs": ("folder_commands:check", "The same, by Apsis's name."),

@@ -88,7 +88,7 @@ def kill(ctx: click.Context, agent_id: str, process: str) -> None:
 
 
 def _decide(ctx: click.Context, agent_id: str, verb: str, **body: Any) -> Any:
-    from ..client.client import quote
+    from ..client.paths import quote
 
     return client(ctx).post(f"/api/v2/agents/{quote(agent_id)}/{verb}", body=body)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sys
 from typing import Any
 
 import click
 
+from .lazy import offering
 from .local_times import local
 from .shown import client, print_json, state_word
 
@@ -16,7 +18,7 @@ OVER = ("success", "failure", "error", "skipped")
 
 
 @click.command()
-@click.argument("run_id")
+@click.argument("run_id", shell_complete=offering("runs"))
 @click.option("-f", "--follow", is_flag=True, help="Print it from the start, and what comes.")
 @click.option("-F", "--follow-new", is_flag=True, help="Print only what comes from now on.")
 @click.option("--output-id", default="output", show_default=True, help="Which output.")
@@ -40,14 +42,37 @@ def output(ctx: click.Context, run_id: str, follow: bool, follow_new: bool, outp
 
 
 @click.command()
-@click.argument("run_id")
-@click.option("--finish/--no-finish", default=True, help="End when the run is finished.")
+@click.argument("what", nargs=-1, metavar="[RUN | QUERY...]", shell_complete=offering("terms"))
+@click.option(
+    "--finish/--no-finish",
+    default=None,
+    help="End when all is finished (for a RUN the default), or go on until Ctrl-C.",
+)
 @click.option("-s", "--silent", is_flag=True, help="Print nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the updates as JSON.")
 @click.pass_context
-def watch(ctx: click.Context, run_id: str, finish: bool, silent: bool, as_json: bool) -> None:
-    """Follow a run until it is finished; exit 0 when it succeeded, else 1."""
+def watch(
+    ctx: click.Context, what: tuple[str, ...], finish: bool | None, silent: bool, as_json: bool
+) -> None:
+    """Follow a run, the runs that QUERY means, or all; exit 0 when what finished succeeded, else 1.
+
+    Of a RUN the lines of its log are printed as they come, of a query a line for each change.
+    """
     server = client(ctx)
+    if len(what) == 1 and re.fullmatch(r"r\d+", what[0]):
+        succeeded = _watch_run(
+            server, what[0], finish=finish is not False, silent=silent, as_json=as_json
+        )
+    else:
+        from .follow_runs import follow_runs
+
+        succeeded = follow_runs(
+            server, " ".join(what), finish=bool(finish), silent=silent, as_json=as_json
+        )
+    ctx.exit(0 if succeeded else 1)
+
+
+def _watch_run(server: Any, run_id: str, *, finish: bool, silent: bool, as_json: bool) -> bool:
     server.get_run(run_id)
 
     async def follow() -> str:
@@ -66,7 +91,7 @@ def watch(ctx: click.Context, run_id: str, finish: bool, silent: bool, as_json: 
     state = asyncio.run(follow())
     if not silent and not as_json:
         click.echo(f"{run_id}  {state_word(state)}")
-    ctx.exit(0 if state == "success" else 1)
+    return state == "success"
 
 
 def _print_update(update: dict[str, Any]) -> None:

@@ -38,6 +38,17 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, self._table[name][1]) for name in sorted(self._table)])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Offer commands and the group's own options, without importing the commands."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=help_)
+            for name, (_, help_) in sorted(self._table.items())
+            if name.startswith(incomplete)
+        ]
+        return found + super(click.Group, self).shell_complete(ctx, incomplete)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -49,6 +60,18 @@ class LazyGroup(click.Group):
             hint = f" Did you mean {near[0]}?" if near else ""
             ctx.fail(f"no such command: {args[0]}.{hint}")
         return super().resolve_command(ctx, args)
+
+
+def offering(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return the completion of that name in `completion`, which is imported when it is asked."""
+
+    def offer(ctx: click.Context, param: click.Parameter, begun: str) -> list[Any]:
+        from . import completion
+
+        found: list[Any] = getattr(completion, what)(ctx, param, begun)
+        return found
+
+    return offer
 
 
 def guarded(run: Callable[[], Any]) -> None:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 import click
 
+from .lazy import offering
 from .local_times import local
 from .shown import (
+    FORMAT,
     args_text,
     client,
     elapsed_s,
     elapsed_text,
     job_text,
-    print_json,
-    print_runs,
+    print_as,
     print_table,
     state_word,
     warn,
 )
 
-FORMAT = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print."
-)
-WATCH_S = 1.0
+# Of the other runs of a run's job and args the newest are shown.
+OTHERS = 20
 
 
 @click.command()
@@ -35,8 +33,7 @@ WATCH_S = 1.0
 def jobs(ctx: click.Context, label: str | None, form: str) -> None:
     """List the jobs."""
     found = client(ctx).get_jobs(label=label)
-    if form == "json":
-        print_json(found)
+    if print_as(form, found):
         return
     rows = [
         [
@@ -51,14 +48,13 @@ def jobs(ctx: click.Context, label: str | None, form: str) -> None:
 
 
 @click.command()
-@click.argument("job_id", nargs=-1, required=True)
+@click.argument("job_id", nargs=-1, required=True, shell_complete=offering("jobs"))
 @FORMAT
 @click.pass_context
 def job(ctx: click.Context, job_id: tuple[str, ...], form: str) -> None:
     """Show a job; its id may be shortened as long as it is clear."""
     found = client(ctx).get_job(" ".join(job_id))
-    if form == "json":
-        print_json(found)
+    if print_as(form, found):
         return
     click.echo(click.style(job_text(found), bold=True))
     description = found["metadata"].get("description")
@@ -78,61 +74,9 @@ def job(ctx: click.Context, job_id: tuple[str, ...], form: str) -> None:
 
 
 @click.command()
-@click.argument("query", nargs=-1)
-@click.option("-j", "--job", "job_id", help="Only runs of this job.")
-@click.option("-s", "--state", help="Only runs in this state (several with commas).")
-@click.option("--since", help="Only runs scheduled since then: a time, or -6h.")
-@click.option("--until", help="Only runs scheduled before then.")
-@click.option("-n", "--limit", default=50, show_default=True, help="At most so many.")
-@click.option("--times", is_flag=True, help="Show the time of each state.")
-@click.option("-w", "--watch", is_flag=True, help="Show the list again each second.")
-@FORMAT
-@click.pass_context
-def runs(ctx: click.Context, /, form: str, watch: bool, times: bool, **terms: Any) -> None:
-    """List runs, newest last.
-
-    QUERY is words of a job's path and terms: state:failure label:daily date=2026-11-24.
-    """
-    server = client(ctx)
-    while True:
-        answer = server.find_runs(**_terms(terms))
-        if watch and sys.stdout.isatty():
-            click.clear()
-        _print_runs(answer, form, times=times)
-        if not watch:
-            return
-        time.sleep(WATCH_S)
-
-
-def _terms(terms: dict[str, Any]) -> dict[str, str]:
-    """Return the query of the API for the options given."""
-    query = {
-        "q": " ".join(terms["query"]),
-        "job": terms["job_id"],
-        "state": terms["state"],
-        "since": terms["since"],
-        "until": terms["until"],
-        "limit": str(terms["limit"]),
-    }
-    return {name: value for name, value in query.items() if value}
-
-
-def _print_runs(answer: dict[str, Any], form: str, *, times: bool) -> None:
-    if form == "json":
-        print_json(answer["runs"])
-        return
-    found = list(reversed(answer["runs"]))
-    if not times:
-        print_runs(found, answer.get("now"))
-        return
-    for run in found:
-        click.echo(f"{run['run_id']}  {job_text(run)}  {args_text(run['args'])}".rstrip())
-        for state, at in run["times"].items():
-            click.echo(f"    {state:<10} {local(at)}")
-
-
-@click.command()
-@click.argument("run_ids", nargs=-1, required=True, metavar="RUN...")
+@click.argument(
+    "run_ids", nargs=-1, required=True, metavar="RUN...", shell_complete=offering("runs")
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show times, results and the log too.")
 @FORMAT
 @click.pass_context
@@ -141,8 +85,7 @@ def run(ctx: click.Context, run_ids: tuple[str, ...], verbose: bool, form: str) 
     server = client(ctx)
     for run_id in run_ids:
         found = server.get_run(run_id)
-        if form == "json":
-            print_json(found)
+        if print_as(form, found):
             continue
         print_run(found)
         if verbose:
@@ -150,6 +93,23 @@ def run(ctx: click.Context, run_ids: tuple[str, ...], verbose: bool, form: str) 
                 click.echo(f"  {name:<10} {local(at)}")
             for entry in server.get_run_log(run_id):
                 click.echo(f"  {local(entry['timestamp'])}  {entry['message']}")
+            _print_others(server, found)
+
+
+def _print_others(server: Any, found: dict[str, Any]) -> None:
+    """Print the other runs of the same job and args, newest last."""
+    terms = {"job": found["job_id"], "limit": str(OTHERS)}
+    named = [f"{name}={value}" for name, value in found["args"].items()]
+    others = [
+        run
+        for run in reversed(server.find_runs(**terms, arg=named)["runs"])
+        if run["run_id"] != found["run_id"] and run["args"] == found["args"]
+    ]
+    if others:
+        click.echo("  other runs of the same:")
+    for run in others:
+        start = run["times"].get("running") or run["schedule_time"]
+        click.echo(f"    {run['run_id']:<10} {state_word(run['state'])}  {local(start)}")
 
 
 def print_run(found: dict[str, Any]) -> None:
@@ -171,8 +131,7 @@ def print_run(found: dict[str, Any]) -> None:
 def agents(ctx: click.Context, form: str) -> None:
     """List the agents."""
     found = client(ctx).get("/api/v2/agents")
-    if form == "json":
-        print_json(found)
+    if print_as(form, found):
         return
     rows = [
         [
@@ -200,8 +159,8 @@ def checks(ctx: click.Context, form: str) -> None:
         warn(f"job folder: {problem}")
     if folder.get("different"):
         warn(f"job folder: {folder['different']} jobs differ from those in force: see the plan")
-    if form == "json":
-        print_json(found)
+    if print_as(form, found):
+        pass
     elif not found["findings"]:
         click.echo(f"nothing found, checked {local(found['checked_at']) or 'not yet'}")
     else:

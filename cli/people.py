@@ -8,6 +8,7 @@ from .lazy import LazyGroup, guarded
 from .local_times import time_options
 
 TABLE = {
+    "completion": ("completion:completion", "Print the completion script of a shell."),
     "adhoc": ("run_commands:adhoc", "Run a command once, without a job file."),
     "apply": ("planning_commands:apply", "Carry out a plan, if it still holds."),
     "agents": ("look_commands:agents", "List the agents."),
@@ -28,7 +29,7 @@ TABLE = {
     "reload": ("folder_commands:reload_jobs", "Read the job folder again."),
     "rerun": ("run_commands:rerun", "Run again what runs ran."),
     "run": ("look_commands:run", "Show runs."),
-    "runs": ("look_commands:runs", "List runs."),
+    "runs": ("runs_command:runs", "List runs."),
     "schedule": ("run_commands:schedule", "Schedule a run of a job."),
     "serve": ("serve_command:serve_command", "Run a server in the foreground."),
     "signal": ("run_commands:send_signal", "Send a signal to the processes of runs."),
@@ -36,7 +37,7 @@ TABLE = {
     "start": ("run_commands:start", "Start scheduled or waiting runs now."),
     "stop": ("run_commands:stop", "Stop running runs."),
     "why": ("why_command:why", "Explain a run, or why there is none for a time."),
-    "watch": ("follow_commands:watch", "Follow a run until it is finished."),
+    "watch": ("follow_commands:watch", "Follow a run, the runs of a query, or all."),
 }
 
 

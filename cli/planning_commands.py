@@ -11,7 +11,7 @@ import click
 
 from .folder_commands import print_changes
 from .local_times import local
-from .shown import args_text, client, print_json, print_table, warn
+from .shown import args_text, client, print_as, print_table, warn
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -31,7 +31,7 @@ HASHES_AT_ONCE = 100
 @click.option("--to", "end", default="+1d", show_default=True, help="To before this time.")
 @click.option("--jobs", "folder", type=FOLDER, help="Forecast a job folder, without a server.")
 @CONFIG
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "form", type=click.Choice(["text", "json", "yaml"]), default="text")
 @click.pass_context
 def forecast(
     ctx: click.Context,
@@ -51,8 +51,7 @@ def forecast(
         found = client(ctx).get("/api/v2/forecast", query=terms)["forecast"]
     else:
         found = _forecast_folder(query, begin, end, folder, config)
-    if form == "json":
-        print_json(found)
+    if print_as(form, found):
         return
     rows = [[local(one["schedule_time"]), one["job_id"], args_text(one["args"])] for one in found]
     print_table(["time", "job_id", "args"], rows)
@@ -83,7 +82,7 @@ def _forecast_folder(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "markdown"]),
+    type=click.Choice(["text", "json", "yaml", "markdown"]),
     default="text",
     help="How to print. A plan kept as JSON can be carried out: see apply.",
 )
@@ -111,18 +110,13 @@ def plan(
     from ..jobs.plan_words import plan_data, plan_markdown, plan_text
 
     made = _make(client(ctx) if against is None else None, folder, against, days, config)
-    if form == "json":
-        print_json(plan_data(made))
-    elif form == "markdown":
-        click.echo(plan_markdown(made))
-    else:
-        click.echo(plan_text(made, _local_us))
+    if not print_as(form, plan_data(made)):
+        click.echo(plan_markdown(made) if form == "markdown" else plan_text(made, _local_us))
 
 
 def _print_plan(found: dict[str, Any], form: str) -> None:
     """Print a plan that the server has made."""
-    if form == "json":
-        print_json(found)
+    if print_as(form, found):
         return
     from ..jobs.plan_words import plan_from_data, plan_markdown, plan_text
 
@@ -182,7 +176,7 @@ def _definitions(server: Client, hashes: list[str]) -> dict[str, Job]:
 @click.command()
 @click.argument("file", type=FOLDER, required=False)
 @click.option("--plan", "plan_id", help="The plan's id, instead of a file.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "form", type=click.Choice(["text", "json", "yaml"]), default="text")
 @click.pass_context
 def apply(ctx: click.Context, file: Path | None, plan_id: str | None, form: str) -> None:
     """Carry out a plan: have the server load its folder, if the plan still holds.
@@ -195,8 +189,7 @@ def apply(ctx: click.Context, file: Path | None, plan_id: str | None, form: str)
     if file is not None:
         plan_id = _id_in(file)
     found = client(ctx).reload_jobs(plan=plan_id)
-    if form == "json":
-        print_json(found)
+    if print_as(form, found):
         return
     print_changes(found)
 

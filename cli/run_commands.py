@@ -9,11 +9,14 @@ from typing import Any
 
 import click
 
-from .look_commands import FORMAT, print_run
-from .shown import client, print_json, state_word, warn
+from .lazy import offering
+from .look_commands import print_run
+from .shown import FORMAT, client, print_as, state_word, warn
 
 MARKABLE = ("success", "failure", "error", "skipped")
-RUNS = click.argument("run_ids", nargs=-1, required=True, metavar="RUN...")
+RUNS = click.argument(
+    "run_ids", nargs=-1, required=True, metavar="RUN...", shell_complete=offering("runs")
+)
 
 Each = Callable[[Any, str], Any]
 
@@ -53,16 +56,14 @@ def args_of(words: tuple[str, ...]) -> dict[str, str]:
 
 def _print_new(found: Any, form: str) -> None:
     for one in found if isinstance(found, list) else [found]:
-        if form == "json":
-            print_json(one)
-        else:
+        if not print_as(form, one):
             print_run(one)
 
 
 @click.command()
 @click.argument("time")
-@click.argument("job_id")
-@click.argument("args", nargs=-1, metavar="[NAME=VALUE]...")
+@click.argument("job_id", shell_complete=offering("jobs"))
+@click.argument("args", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=offering("args_of_job"))
 @click.option("--count", type=click.IntRange(1, 10_000), help="Schedule so many of them.")
 @click.option("--stop-time", help="Stop them then: a time, or a duration after TIME.")
 @FORMAT

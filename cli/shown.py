@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -43,9 +44,30 @@ def client(ctx: click.Context) -> Any:
     return Client(host, port)
 
 
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "yaml"]),
+    default="text",
+    help="How to print.",
+)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON, indented by two."""
     click.echo(json.dumps(value, indent=2))
+
+
+def print_as(form: str, value: Any) -> bool:
+    """Print a value as it is, in JSON or as a document of YAML; False, and nothing, else."""
+    if form == "json":
+        print_json(value)
+    elif form == "yaml":
+        import yaml
+
+        text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, explicit_start=True)
+        click.echo(text, nl=False)
+    return form in ("json", "yaml")
 
 
 def state_word(state: str) -> str:
@@ -110,23 +132,41 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
     click.echo("\n".join(lines))
 
 
-def print_runs(runs: list[dict[str, Any]], now: str | None = None) -> None:
-    """Print a table of runs, oldest first."""
-    rows = []
-    for run in runs:
-        times = run.get("times") or run.get("timestamps") or {}
-        start = times.get("running") or run.get("schedule_time") or times.get("schedule")
-        rows.append(
-            [
-                run["run_id"],
-                state_word(run["state"]),
-                local(start),
-                elapsed_text(elapsed_s(run, now)),
-                job_text(run),
-                args_text(run["args"]),
-            ]
-        )
-    print_table(["run_id", "state", "start", "elapsed", "job_id", "args"], rows)
+COLUMNS = ("run_id", "state", "start", "elapsed", "job_id", "args")
+
+
+def print_runs(
+    runs: list[dict[str, Any]], now: str | None = None, columns: Sequence[str] = COLUMNS
+) -> None:
+    """Print a table of runs, in the order given.
+
+    Args:
+        now: the server's time, up to which what runs has been running.
+        columns: those of `COLUMNS`, fields of the run's JSON, or names of args.
+    """
+    rows = [[_cell(run, column, now) for column in columns] for run in runs]
+    print_table(list(columns), rows)
+
+
+def _cell(run: dict[str, Any], column: str, now: str | None) -> str:
+    times = run.get("times") or run.get("timestamps") or {}
+    match column:
+        case "state":
+            return state_word(run["state"])
+        case "start":
+            return local(times.get("running") or run.get("schedule_time") or times.get("schedule"))
+        case "elapsed":
+            return elapsed_text(elapsed_s(run, now))
+        case "job_id":
+            return job_text(run)
+        case "args":
+            return args_text(run["args"])
+    value = run["args"].get(column) if column in run["args"] else run.get(column, times.get(column))
+    if column.endswith("_time") or column in times:
+        return local(value)
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def warn(sentence: str) -> None:

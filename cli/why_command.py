@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from .local_times import local
-from .shown import args_text, client, print_json, state_word
+from .shown import args_text, client, print_as, state_word
 
 
 @click.command()
 @click.argument("what", nargs=-1, required=True, metavar="RUN | JOB [NAME=VALUE...] --at TIME")
 @click.option("--at", help="The time the run is for: a time, a date, +2h.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "form", type=click.Choice(["text", "json", "yaml"]), default="text")
 @click.pass_context
 def why(ctx: click.Context, what: tuple[str, ...], at: str | None, form: str) -> None:
     """Explain a run, or why a job has no run for a time.
@@ -31,8 +31,7 @@ def why(ctx: click.Context, what: tuple[str, ...], at: str | None, form: str) ->
             raise click.UsageError("expected the JOB")
         query = {"job": " ".join(job), "at": at, "arg": args}
     found = client(ctx).get("/api/v2/why", query=query)
-    if form == "json":
-        print_json(found)
+    if print_as(form, found):
         return
     _print(found)
 

@@ -10,6 +10,7 @@ import os
 
 from .access import default_address, find_token, parse_address, verification
 from .http import Answer, APIError, Connection
+from .paths import quote
 
 # As type checkers read it; `typing` itself would cost half of this module's import.
 TYPE_CHECKING = False
@@ -198,7 +199,7 @@ class Client:
         """Return the data of an output."""
         return self._ask("GET", _run(run_id, "output", output_id)).body
 
-    def find_runs(self, **query: str) -> Jso:
+    def find_runs(self, **query: str | list[str]) -> Jso:
         """Return a page of runs of callsheet's own API: q, state, job, label, since, cursor, …"""
         found: Jso = self.get("/api/v2/runs", query=query)
         return found
@@ -306,6 +307,15 @@ class Client:
 
         return output_updates(self._connection, run_id, output_id, start=start)
 
+    def follow(
+        self, topic: str, terms: Mapping[str, Any] | None = None, *, resume: str | None = None
+    ) -> AsyncIterator[Jso]:
+        """Follow a topic of the event stream; an asynchronous generator without end, which
+        connects again and resumes by itself: see `stream.follow_topic`."""
+        from .stream import follow_topic
+
+        return follow_topic(self._connection.address, topic, terms, resume=resume)
+
     # --- requests ---------------------------------------------------------------------------------
 
     def get(
@@ -367,15 +377,6 @@ class Client:
         if not 200 <= answer.status < 300:
             raise _error(answer)
         return answer
-
-
-def quote(text: str, safe: str = "") -> str:
-    """Return a text as part of a URL; `urllib.parse` costs too much to import."""
-    kept = set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
-    kept |= set(safe.encode())
-    return "".join(
-        chr(byte) if byte in kept else f"%{byte:02X}" for byte in str(text).encode("utf-8")
-    )
 
 
 def _run(run_id: str, *parts: str) -> str:

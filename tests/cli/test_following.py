@@ -47,3 +47,41 @@ def test_an_output_that_is_not_there_is_an_error(callsheet, stand):
     found = callsheet("output", run_id)
     assert found.status == 1
     assert found.err == f"Error: no output output for {run_id} [API status: 404]\n"
+
+
+def test_a_query_is_followed_until_all_that_it_means_is_finished(callsheet, stand):
+    from callsheet.jobs.states import State
+
+    first = stand.a_running_run(job_id="backup")
+    second = stand.a_running_run(job_id="backup")
+    other = stand.a_running_run(job_id="reports/daily sales", args={"date": "2026-01-02"})
+    endings = [
+        threading.Timer(0.3, stand.end_run, [first, State.SUCCESS]),
+        threading.Timer(0.6, stand.end_run, [second, State.FAILURE]),
+    ]
+    for ending in endings:
+        ending.start()
+    found = callsheet("watch", "--finish", "backup")
+    for ending in endings:
+        ending.join()
+    assert found.status == 1
+    assert [
+        line.split()[2:5] for line in found.lines if "success" in line or "failure" in line
+    ] == [
+        [first, "+", "success"],
+        [second, "X", "failure"],
+    ]
+    assert other not in found.out
+
+
+def test_following_what_is_over_already_ends_at_once(callsheet, stand):
+    run_id = stand.a_run("backup")
+    stand.ask("POST", f"/api/v1/runs/{run_id}/skip")
+    found = callsheet("watch", "--finish", "backup")
+    assert (found.status, found.out) == (0, "")
+
+
+def test_a_query_that_cannot_be_is_an_error_of_watching_too(callsheet):
+    found = callsheet("watch", "state:sleeping")
+    assert found.status == 1
+    assert "sleeping" in found.err

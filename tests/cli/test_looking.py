@@ -178,3 +178,31 @@ def test_versions_of_server_and_client_are_shown(callsheetctl, stand):
     found = callsheetctl("version")
     assert f"http://127.0.0.1:{stand.port}" in found.lines[0]
     assert "1.2.3" in found.lines[1]
+
+
+def test_columns_are_those_asked_for_args_among_them(callsheet, stand):
+    run_id = stand.a_run("reports/daily sales", args={"date": "2026-01-02"})
+    found = callsheet("runs", "--columns", "run_id, date,labels,agent")
+    assert [line.split() for line in found.lines] == [
+        ["run_id", "date", "labels", "agent"],
+        [run_id, "2026-01-02"],
+    ]
+    assert callsheet("runs", "--columns", ",").status == 2
+
+
+def test_runs_are_only_counted_when_that_is_all_one_wants(callsheet, stand):
+    for _ in range(3):
+        stand.a_run("backup")
+    stand.a_running_run(job_id="backup")
+    assert sorted(callsheet("runs", "--count").lines) == [
+        "        1  running",
+        "        3  scheduled",
+    ]
+    assert callsheet("runs", "--count", "nothing").out == ""
+
+
+def test_more_runs_than_a_page_holds_are_listed_when_asked_for(callsheet, stand, monkeypatch):
+    ids = [stand.a_run("backup") for _ in range(7)]
+    monkeypatch.setattr("callsheet.cli.runs_command.PAGE", 3)
+    assert [line.split()[0] for line in callsheet("runs", "-n", "6").lines[1:]] == ids[1:]
+    assert [line.split()[0] for line in callsheet("runs", "-n", "100").lines[1:]] == ids
