@@ -20,8 +20,9 @@ from ..jobs.forecast import Keep, Nominal
 from ..jobs.job import Job
 from ..jobs.named_calendars import named_calendars
 from ..jobs.run import Run
+from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
-from ..webui.query import RunFilter, parse_filter, parse_instant
+from ..webui.query import join_terms, parse_filter, parse_instant
 
 MOST_PROBLEMS = 20
 
@@ -85,7 +86,7 @@ def instant_of(text: str) -> int:
 
 def keeper(words: tuple[str, ...]) -> tuple[RunFilter, Keep]:
     """Return a query's filter and whether a nominal run matches it."""
-    wanted = parse_filter({"q": [" ".join(words)]}, now_us())
+    wanted = parse_filter({"q": [join_terms(words)]}, now_us())
     return wanted, lambda job, nominal: wanted.matches(as_run(job, nominal))
 
 

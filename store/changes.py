@@ -6,7 +6,7 @@ All rows are made before the transaction begins, so that it is short. Called by 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..jobs.states import State
@@ -35,6 +35,11 @@ _PUT_SPAN = (
     " least_schedule_us = min(least_schedule_us, excluded.least_schedule_us),"
     " most_schedule_us = max(most_schedule_us, excluded.most_schedule_us),"
     " most_changed_us = max(most_changed_us, excluded.most_changed_us)"
+)
+_PUT_RUN_JOB = "INSERT INTO run_jobs (label, job_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_PUT_RUN_AGENT = (
+    "INSERT INTO run_agents (n, agent_id) VALUES (?, ?) ON CONFLICT (n) DO UPDATE SET"
+    " agent_id = excluded.agent_id WHERE agent_id <> excluded.agent_id"
 )
 _PUT_EVENT = "INSERT INTO events (seq, batch, n, body) VALUES (?, ?, ?, ?)"
 _PUT_SCHEDULE = (
@@ -77,14 +82,22 @@ def check_seq(events: Sequence[AnyEvent], seq: int, path: str) -> int:
     return last
 
 
-class ChangeRows:
-    """The rows of one batch. `seq` is the head once they are written."""
+# A job, and the labels its runs have.
+JobLabels = tuple[str, tuple[str, ...]]
 
-    def __init__(self, changes: Changes, seq: int, path: str) -> None:
+
+class ChangeRows:
+    """The rows of one batch. `seq` is the head once they are written, and `job_labels` what is then
+    known to be there."""
+
+    def __init__(
+        self, changes: Changes, seq: int, path: str, known: Container[JobLabels] = ()
+    ) -> None:
         """Make the rows.
 
         Args:
             seq: the head before.
+            known: jobs whose runs have been written with these labels before.
         Raises:
             StoreBroken: the events do not follow it.
         """
@@ -96,12 +109,21 @@ class ChangeRows:
         self._scheduled: list[RunRow] = []
         self._moved: list[RunRow] = []
         self._withdrawn: list[tuple[int]] = []
+        self._agents: list[tuple[int, str]] = []
+        self._agentless: list[tuple[int]] = []
+        self.job_labels: set[JobLabels] = set()
         for run_id, run in changes.runs.items():
             if run is None:
                 self._withdrawn.append((int(run_id[1:]),))
             else:
                 row = run_row(run, changed_us(run, groups.get(run_id)))
                 (self._scheduled if run.state is State.SCHEDULED else self._moved).append(row)
+                if (run.job_id, run.labels) not in known:
+                    self.job_labels.add((run.job_id, run.labels))
+                if run.agent_id is not None:
+                    self._agents.append((row[0], run.agent_id))
+                elif run.attempts:
+                    self._agentless.append((row[0],))
         self._spans = span_rows([*self._scheduled, *self._moved])
 
     def write(self, connection: sqlite3.Connection, epoch: int) -> None:
@@ -120,6 +142,12 @@ class ChangeRows:
             put(_PUT_RUN, self._moved)
         if self._spans:
             put(_PUT_SPAN, self._spans)
+        if self.job_labels:
+            put(_PUT_RUN_JOB, _label_rows(self.job_labels))
+        if self._agents:
+            put(_PUT_RUN_AGENT, self._agents)
+        if self._agentless:
+            put("DELETE FROM run_agents WHERE n = ?", self._agentless)
         if self._events:
             put(_PUT_EVENT, self._events)
         self._write_jobs(connection)
@@ -257,6 +285,12 @@ class ChangeRows:
         if done.rowcount != 1:
             sentence = f"epoch {epoch} is over: expected to be the only server"
             raise StoreBroken(f"database {self._path}: {sentence}")
+
+
+def _label_rows(job_labels: Iterable[JobLabels]) -> Iterator[tuple[str, str]]:
+    for job_id, labels in job_labels:
+        for label in ("", *labels):
+            yield label, job_id
 
 
 def _put(connection: sqlite3.Connection, text: str, rows: Iterable[tuple[Any, ...]]) -> None:

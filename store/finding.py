@@ -45,7 +45,7 @@ def find_numbers(connection: sqlite3.Connection, query: RunQuery) -> list[int]:
         return []
     limit = max(0, min(query.limit, PAGE_RUNS))
     top = TOP if query.before_number is None else query.before_number
-    ranges = _cut(_time_ranges(connection, query), top)
+    ranges = cut(time_ranges(connection, query), top)
     if not ranges or not limit:
         return []
     walk = _Walk(connection, query, limit)
@@ -69,7 +69,7 @@ def find_numbers(connection: sqlite3.Connection, query: RunQuery) -> list[int]:
 def matching(connection: sqlite3.Connection, query: RunQuery) -> tuple[str, list[Any]] | None:
     """Return the FROM and WHERE of all runs a query matches, and its values; None: no run can."""
     job_ids = wanted_jobs(query)
-    ranges = _time_ranges(connection, query)
+    ranges = time_ranges(connection, query)
     if _is_empty(query, job_ids) or not ranges:
         return None
     terms, values = _residue(query)
@@ -209,7 +209,7 @@ def _residue(query: RunQuery) -> tuple[list[str], list[Any]]:
     return terms, values
 
 
-def _time_ranges(connection: sqlite3.Connection, query: RunQuery) -> list[Range]:
+def time_ranges(connection: sqlite3.Connection, query: RunQuery) -> list[Range]:
     """Return the ranges of run numbers that may hold runs of the query's times, highest first."""
     if query.since_us is None and query.until_us is None and query.changed_since_us is None:
         return [(0, TOP)]
@@ -232,7 +232,7 @@ def _time_ranges(connection: sqlite3.Connection, query: RunQuery) -> list[Range]
     return ranges
 
 
-def _cut(ranges: list[Range], top: int) -> list[Range]:
+def cut(ranges: list[Range], top: int) -> list[Range]:
     """Return the ranges below `top`."""
     return [(low, min(high, top)) for low, high in ranges if low < top]
 

@@ -14,6 +14,7 @@ from ..jobs.calendar_days import CalendarDays
 from ..jobs.errors import CallsheetError, UserError
 from ..jobs.job import Job
 from ..jobs.run import Run
+from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
 from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
@@ -130,6 +131,14 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
+class RunPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs of a search, newest first. `before`: the run number below which it goes on, None when
+    there are no more. A page that is not full goes on where the time for it was up."""
+
+    runs: list[Run]
+    before: int | None = None
+
+
 class Reader(Protocol):
     """Reads for web, waiter and checker, and for the ledger's own look-ups. Short transactions;
     each method is one consistent read unless inside `snapshot()`."""
@@ -148,6 +157,16 @@ class Reader(Protocol):
 
     def query(self, query: RunQuery) -> list[Run]:
         """Return the page of runs the query asks for."""
+
+    def find(self, wanted: RunFilter, *, before: int | None, limit: int) -> RunPage:
+        """Return a page of runs that match, newest first, at most `limit` (≤ 10,000)."""
+
+    def count_found(self, wanted: RunFilter) -> dict[State, int]:
+        """Return how many runs that match are in each state (absent: none).
+
+        Raises:
+            StoreError: it takes too long.
+        """
 
     def count(self, query: RunQuery) -> int:
         """Return how many runs the query matches, its cursor and limit left aside."""

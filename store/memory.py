@@ -13,6 +13,7 @@ from typing import Any
 from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
+from ..jobs.run_filter import RunFilter
 from ..jobs.states import ACTIVE, State
 from ..messages.commands import ACTION_COMMAND, OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
@@ -22,7 +23,7 @@ from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .changes import check_seq
 from .finding import wanted_jobs
-from .interface import Changes, Opening, RunQuery, StoreBroken, StoreError, StoreUnusable
+from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
 from .memory_tables import NAME, ExpectedKey, Tables
 from .rows import ANSWER_AGE_US, PAGE_RUNS, args_text, decode_job
 
@@ -94,6 +95,18 @@ class MemoryReader:
         found = [run for run in self._matching(query) if top is None or run.number < top]
         found.sort(key=_number, reverse=True)
         return found[: max(0, min(query.limit, PAGE_RUNS))]
+
+    def find(self, wanted: RunFilter, *, before: int | None, limit: int) -> RunPage:
+        """Return the page of runs that match, newest first."""
+        limit = max(1, min(limit, PAGE_RUNS - 1))
+        found = [run for run in self._found(wanted) if before is None or run.number < before]
+        found = sorted(found, key=_number, reverse=True)[: limit + 1]
+        more = len(found) > limit
+        return RunPage(runs=found[:limit], before=found[limit - 1].number if more else None)
+
+    def count_found(self, wanted: RunFilter) -> dict[State, int]:
+        """Return how many runs that match are in each state (absent: none)."""
+        return _tally(self._found(wanted))
 
     def count(self, query: RunQuery) -> int:
         """Return how many runs the query matches, its cursor and limit left aside."""
@@ -216,6 +229,14 @@ class MemoryReader:
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""
         return self._tables.answers.get(command_id, (0, None))[1]
+
+    def _found(self, wanted: RunFilter) -> Iterator[Run]:
+        # A whole id means that job and what lies below it, not others that share its words.
+        whole = wanted.job if wanted.job in self._tables.jobs else None
+        for run in self._tables.runs.values():
+            near = whole is None or f"{run.job_id}/".startswith(f"{whole}/")
+            if near and wanted.matches(run):
+                yield run
 
     def _matching(self, query: RunQuery) -> Iterator[Run]:
         tables = self._tables

@@ -9,13 +9,12 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
+from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
@@ -23,11 +22,11 @@ from ..messages.instructions import Finding, OutputRecord
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
-from .faults import name_of, store_error
 from .finding import add_functions, find_numbers, matching
-from .interface import RunQuery, StoreError
-from .migrate import open_checked
+from .interface import RunPage, RunQuery
+from .reading import LIMIT_S, Reading, TooSlow
 from .rows import (
+    PAGE_RUNS,
     STATE_CODES,
     STATES,
     decode_agent,
@@ -43,11 +42,8 @@ from .rows import (
     decode_run,
     decode_skips,
 )
+from .searching import QUICK_S, Search, add_search_functions
 
-# A read that takes longer is given up: it would keep the log from being checkpointed.
-LIMIT_S = 2.0
-# SQLite asks whether to go on once in so many steps of its machine, about every 0.1 ms.
-_STEPS = 10_000
 # Decoded definitions kept; they never change, being named by their content.
 _KEPT_DEFINITIONS = 2_000
 
@@ -68,7 +64,7 @@ WITH RECURSIVE ids (job_id) AS (
 SELECT job_id FROM ids WHERE job_id IS NOT NULL"""
 
 
-class SqliteReader:
+class SqliteReader(Reading):
     """Implements `Reader` on a connection of its own, or on its writer's."""
 
     def __init__(
@@ -83,32 +79,10 @@ class SqliteReader:
         Raises:
             StoreUnusable: it is missing, not ours, corrupt, older or newer.
         """
-        self._path = os.fspath(path)
-        self._owned = connection is None
-        self._connection = connection or open_checked(self._path, writable=False)
-        self._limit_s = limit_s
-        self._deadline_s = 0.0
+        super().__init__(path, limit_s=limit_s, connection=connection)
         self._definitions: dict[str, Job] = {}
         add_functions(self._connection)
-        self._connection.set_progress_handler(self._is_late, _STEPS)
-
-    def close(self) -> None:
-        """Close it; a second call does nothing."""
-        if self._owned:
-            self._connection.close()
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Let the reads inside see one state of the database."""
-        with self._reading():
-            self._connection.execute("BEGIN")
-            # The state seen is that of the first read.
-            self._connection.execute("SELECT seq FROM meta").fetchone()
-        try:
-            yield
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
+        add_search_functions(self._connection)
 
     # --- runs -----------------------------------------------------------------------------------
 
@@ -132,6 +106,25 @@ class SqliteReader:
         """Return the page of runs the query asks for."""
         with self._reading(several=True):
             return self._records(find_numbers(self._connection, query))
+
+    def find(self, wanted: RunFilter, *, before: int | None, limit: int) -> RunPage:
+        """Return the page of runs that match, newest first; maybe not full, and yet with more."""
+        limit = max(1, min(limit, PAGE_RUNS - 1))
+        with self._reading(several=True):
+            search = Search(self._connection, wanted)
+            try:
+                with self._hurried(QUICK_S):
+                    numbers, after = search.page(before, limit)
+            except TooSlow:
+                until_s = time.monotonic() + self._limit_s / 2
+                numbers, after = search.windows(before, limit, until_s)
+            return RunPage(runs=self._records(numbers), before=after)
+
+    def count_found(self, wanted: RunFilter) -> dict[State, int]:
+        """Return how many runs that match are in each state (absent: none)."""
+        with self._reading(several=True):
+            rows = Search(self._connection, wanted).count_by_state()
+        return {STATES[code]: count for code, count in rows}
 
     def count(self, query: RunQuery) -> int:
         """Return how many runs the query matches, its cursor and limit left aside."""
@@ -343,45 +336,6 @@ class SqliteReader:
         """Return the runs with these numbers, newest first."""
         text = "SELECT record FROM runs WHERE n IN (SELECT value FROM json_each(?)) ORDER BY n DESC"
         return [decode_run(row[0]) for row in self._all(text, json.dumps(numbers))]
-
-    def _one(self, text: str, *values: Any) -> tuple[Any, ...] | None:
-        with self._reading():
-            row: tuple[Any, ...] | None = self._connection.execute(text, values).fetchone()
-            return row
-
-    def _all(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._reading():
-            return self._connection.execute(text, values).fetchall()
-
-    @contextmanager
-    def _reading(self, *, several: bool = False) -> Iterator[None]:
-        """Run statements under one time limit; `several` of them see one state.
-
-        Raises:
-            StoreError: the limit passed, or SQLite failed.
-        """
-        outermost = self._deadline_s == 0.0
-        if outermost:
-            self._deadline_s = time.monotonic() + self._limit_s
-        begun = several and not self._connection.in_transaction
-        try:
-            if begun:
-                self._connection.execute("BEGIN")
-            yield
-        except sqlite3.Error as error:
-            if name_of(error) == "SQLITE_INTERRUPT":
-                sentence = f"query took longer than {self._limit_s:g} s: ask for less"
-                raise StoreError(sentence) from None
-            raise store_error(self._path, error) from error
-        finally:
-            if begun and self._connection.in_transaction:
-                self._connection.execute("COMMIT")
-            if outermost:
-                self._deadline_s = 0.0
-
-    def _is_late(self) -> bool:
-        """Tell SQLite whether to give up."""
-        return 0.0 < self._deadline_s < time.monotonic()
 
 
 def _schedule(row: tuple[Any, ...]) -> ScheduleRow:

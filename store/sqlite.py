@@ -11,7 +11,7 @@ import sqlite3
 
 from ..jobs.run import Run
 from ..messages.commands import ACTION_COMMAND
-from .changes import ChangeRows
+from .changes import ChangeRows, JobLabels
 from .faults import store_error
 from .interface import Changes, Opening, StoreBroken, StoreError, StoreUnusable
 from .lock import WriterLock
@@ -35,6 +35,8 @@ CACHE_KIB = 16 * 1024
 LOOK_UP_S = 60.0
 # Old answers forgotten in one idle moment.
 FORGOTTEN_ANSWERS = 2_000
+# Jobs whose labels are known to be written; forgotten beyond, and then written again.
+KNOWN_JOBS = 200_000
 
 
 class SqliteWriter:
@@ -51,6 +53,7 @@ class SqliteWriter:
         self._seq = 0
         self._page_bytes = 4096
         self._retry_at_bytes = 0
+        self._job_labels: set[JobLabels] = set()
 
     def open(self, now_us: int) -> Opening:
         """Take the lock, raise the epoch durably, return what is there.
@@ -121,7 +124,7 @@ class SqliteWriter:
             StoreBroken: the process must end.
         """
         connection = self._ours()
-        rows = ChangeRows(changes, self._seq, self._path)
+        rows = ChangeRows(changes, self._seq, self._path, self._job_labels)
         try:
             connection.execute("BEGIN IMMEDIATE")
             rows.write(connection, self._epoch)
@@ -133,6 +136,9 @@ class SqliteWriter:
             self._roll_back(connection)
             raise
         self._seq = rows.seq
+        self._job_labels |= rows.job_labels
+        if len(self._job_labels) > KNOWN_JOBS:
+            self._job_labels.clear()
         self._relieve(connection)
 
     def maintain(self, now_us: int) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from ..jobs.jso import run_summary_jso
 from ..jobs.run import Run
+from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
 from ..messages.transitions import (
     ActionNoted,
@@ -19,7 +20,6 @@ from ..messages.transitions import (
     RunNoted,
     RunWithdrawn,
 )
-from .query import RunFilter
 from .records import run_record
 from .seam import Changed, RunsRead, RunTick
 

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from ..jobs.run import Run
+from ..jobs.run_filter import RunFilter
 from ..messages.agents import AgentsAnswer
 from ..messages.wishes import Done, Refused, ReloadJobs, ToLedgerWish, ToSchedulerWish
-from .query import RunFilter
 from .routing import Problem
 from .seam import (
     Answered,

@@ -1,119 +1,115 @@
-"""The query over runs that lists and the stream share: its text, its terms, what they match.
+"""Reads the text of a query over runs, the same in lists, streams, URLs and the command line.
 
-Pure. `RunFilter` is parsed once per request or subscription; `matches` decides for a run of the
-feed, `pushed` says which of its terms the store can answer by itself.
+Pure. What the terms mean is said in `jobs/run_filter.py`, for people in docs/queries.md.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-import msgspec
-
 from ..jobs.errors import UserError
-from ..jobs.run import Run
+from ..jobs.run import run_number
+from ..jobs.run_filter import ArgTerm, RunFilter, Span, words_of
 from ..jobs.states import State
 
 # A term's list of values and a query's terms: more is nobody's query.
 MAX_TERMS = 64
-_WORDS = re.compile(r"[^\W_]+")
+DAY_US = 86_400 * 1_000_000
+KEYS = "state, label, agent, id, job, adhoc, held, time, since, until, or arg=value"
 _RELATIVE = re.compile(r"([+-])(\d+(?:\.\d+)?)\s*([smhd])")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_KEY = re.compile(r"[A-Za-z_]\w*")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_NO = ("no", "false", "0")
+# Before the quote that begins a quoted part; elsewhere a quote is an apostrophe.
+_BEFORE_QUOTE = "!:=,("
 
 
 class BadQuery(UserError):
     """A query cannot be understood."""
 
 
-class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """All terms must hold. `without_` terms are negated ones.
+class Term:
+    """One term as it was written: its characters, and which of them were quoted."""
 
-    `words` are prefixes of words of the job id, in any order; `job` is a whole id, a folder or
-    words. `args` maps a name to the values of which one must be the run's, None: it has that arg.
+    def __init__(self, marks: list[tuple[str, bool]]) -> None:
+        self._marks = marks
+
+    @property
+    def text(self) -> str:
+        """The characters."""
+        return "".join(char for char, _ in self._marks)
+
+    def without_sign(self) -> Term | None:
+        """Return what is behind a leading `!`, None when there is none."""
+        return Term(self._marks[1:]) if self._marks[:1] == [("!", False)] else None
+
+    def cut(self, mark: str) -> tuple[str, Term] | None:
+        """Return what is before and behind the first such mark that is not quoted."""
+        for index, found in enumerate(self._marks):
+            if found == (mark, False):
+                return Term(self._marks[:index]).text, Term(self._marks[index + 1 :])
+        return None
+
+    def values(self) -> tuple[str, ...]:
+        """Return the parts between commas that are not quoted, empty ones left out."""
+        found, rest = [], self
+        while (parts := rest.cut(",")) is not None:
+            found.append(parts[0])
+            rest = parts[1]
+        return tuple(filter(None, [*found, rest.text]))
+
+
+def plain(text: str) -> Term:
+    """Return a text as a term in which nothing is quoted."""
+    return Term([(char, False) for char in text])
+
+
+def split_terms(text: str) -> list[Term]:
+    """Cut a query's text at blanks outside of quotes.
+
+    A part in double or single quotes is taken as it is, a backslash in it takes the next character
+    as it is; a quote that is not closed reaches to the end.
     """
-
-    words: tuple[str, ...] = ()
-    without_words: tuple[str, ...] = ()
-    job: str | None = None
-    states: frozenset[State] | None = None
-    held: bool | None = None
-    labels: tuple[tuple[str, ...], ...] = ()
-    without_labels: tuple[str, ...] = ()
-    args: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
-    without_args: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
-    agents: tuple[str, ...] = ()
-    run_ids: tuple[str, ...] = ()
-    ad_hoc: bool | None = None
-    since_us: int | None = None
-    until_us: int | None = None
-
-    def matches(self, run: Run, states: Iterable[State] | None = None) -> bool:
-        """Return whether the run matches; `states`: in any of these instead of its own state."""
-        if self.states is not None:
-            found = (run.state,) if states is None else states
-            if self.states.isdisjoint(found):
-                return False
-        if self.held is not None and run.held is not self.held:
-            return False
-        return (
-            self.matches_job(run.job_id)
-            and (not self.run_ids or run.run_id in self.run_ids)
-            and (self.ad_hoc is None or run.ad_hoc is self.ad_hoc)
-            and (self.since_us is None or run.schedule_us >= self.since_us)
-            and (self.until_us is None or run.schedule_us < self.until_us)
-            and (not self.agents or run.agent_id in self.agents)
-            and all(not set(group).isdisjoint(run.labels) for group in self.labels)
-            and set(self.without_labels).isdisjoint(run.labels)
-            and all(_has_arg(run.args, name, values) for name, values in self.args)
-            and not any(_has_arg(run.args, name, values) for name, values in self.without_args)
-        )
-
-    def matches_job(self, job_id: str) -> bool:
-        """Return whether the terms about the job hold for this id."""
-        if self.job is not None and not names_job(self.job, job_id):
-            return False
-        if not self.words and not self.without_words:
-            return True
-        have = words_of(job_id)
-        return all(_any_begins(have, word) for word in self.words) and not any(
-            _any_begins(have, word) for word in self.without_words
-        )
-
-    @property
-    def about_jobs(self) -> bool:
-        """Whether there is any term about the job."""
-        return self.job is not None or bool(self.words or self.without_words)
-
-    @property
-    def beyond_store(self) -> bool:
-        """Whether there are terms, besides those about jobs, that the store cannot answer."""
-        return bool(
-            self.without_labels
-            or self.without_args
-            or self.agents
-            or self.held is not None
-            or self.ad_hoc is not None
-            or len(self.labels) > 1
-            or any(len(group) > 1 for group in self.labels)
-            or any(values is None or len(values) > 1 for _, values in self.args)
-        )
+    terms: list[list[tuple[str, bool]]] = []
+    marks: list[tuple[str, bool]] | None = None
+    quote, escaped = "", False
+    for char in text:
+        if quote:
+            assert marks is not None
+            if not escaped and char in (quote, "\\"):
+                quote, escaped = ("", False) if char == quote else (quote, True)
+            else:
+                marks.append((char, True))
+                escaped = False
+        elif char.isspace():
+            marks = None
+        else:
+            if marks is None:
+                marks = []
+                terms.append(marks)
+            if char in "\"'" and (not marks or marks[-1] in [(c, False) for c in _BEFORE_QUOTE]):
+                quote = char
+            else:
+                marks.append((char, False))
+    return [Term(marks) for marks in terms]
 
 
-def words_of(text: str) -> list[str]:
-    """Return the alphanumeric words of a text, in lower case."""
-    return [word.lower() for word in _WORDS.findall(text)]
+def join_terms(words: Iterable[str]) -> str:
+    """Return the words of a command line as one query: what a shell has unquoted is quoted again.
+
+    A word with blanks but no quotes is one value: `name=Ada Lovelace` is `name="Ada Lovelace"`.
+    """
+    return " ".join(map(_quoted_again, words))
 
 
-def names_job(text: str, job_id: str) -> bool:
-    """Return whether `text` names the job: its id, a folder above it, or prefixes of its words."""
-    if job_id == text or job_id.startswith(text.rstrip("/") + "/"):
-        return True
-    have = words_of(job_id)
-    wanted = words_of(text)
-    return bool(wanted) and all(_any_begins(have, word) for word in wanted)
+def _quoted_again(word: str) -> str:
+    found = re.fullmatch(r"(!?[A-Za-z_]\w*[:=])(.*\s.*)", word, re.DOTALL)
+    if found is None or '"' in word or "'" in word:
+        return word
+    return f'{found[1]}"{found[2]}"'
 
 
 def parse_filter(params: Mapping[str, list[str]], now_us: int) -> RunFilter:
@@ -125,19 +121,19 @@ def parse_filter(params: Mapping[str, list[str]], now_us: int) -> RunFilter:
     Raises:
         BadQuery: a term is not understood.
     """
-    terms: list[str] = []
+    terms: list[Term] = []
     for value in params.get("q", []):
-        terms += _split(value)
+        terms += split_terms(value)
     if len(terms) > MAX_TERMS:
         raise BadQuery(f"query: {len(terms)} terms: at most {MAX_TERMS} are accepted")
     building = _Building(now_us)
     for name in ("state", "label", "agent", "id", "since", "until"):
         for value in params.get(name, []):
             if value:
-                building.term(name, value, negated=False)
+                building.term(name, plain(value), negated=False)
     for value in params.get("arg", []):
         name, _, wanted = value.partition("=")
-        building.arg(name, wanted, negated=False)
+        building.arg(name, plain(wanted), negated=False)
     for term in terms:
         building.free(term)
     jobs = [value for value in params.get("job", []) if value]
@@ -146,18 +142,18 @@ def parse_filter(params: Mapping[str, list[str]], now_us: int) -> RunFilter:
     return building.built(jobs[0] if jobs else None)
 
 
-def parse_states(text: str) -> frozenset[State]:
-    """Return the states of a comma list; `error` does not include `lost` here.
+def parse_states(names: Iterable[str]) -> frozenset[State]:
+    """Return the states of these names; `error` does not include `lost` here.
 
     Raises:
         BadQuery: one is not a state.
     """
     found = set()
-    for name in filter(None, (part.strip() for part in text.split(","))):
+    for name in names:
         try:
             found.add(State(name))
         except ValueError:
-            known = ", ".join(State)
+            known = ", ".join((*State, "held"))
             raise BadQuery(f"not a state: {name!r}: expected one of {known}") from None
     return frozenset(found)
 
@@ -185,105 +181,156 @@ def parse_instant(text: str, now_us: int) -> int:
         raise BadQuery(sentence) from None
 
 
+def parse_span(text: str, now_us: int) -> Span:
+    """Return the span of `A..B`, of which one may be left out, or of one whole day (UTC).
+
+    Raises:
+        BadQuery: it is neither, or ends before it begins.
+    """
+    begin, dots, end = text.partition("..")
+    if not dots and _DATE.fullmatch(text):
+        since_us = parse_instant(text, now_us)
+        return since_us, since_us + DAY_US
+    if not dots or not (begin or end):
+        sentence = f"not a span: {text!r}: expected a day or A..B, such as -7d..now"
+        raise BadQuery(f"query: time: {sentence}")
+    span = (
+        parse_instant(begin, now_us) if begin else None,
+        parse_instant(end, now_us) if end else None,
+    )
+    if span[0] is not None and span[1] is not None and span[1] < span[0]:
+        raise BadQuery(f"query: time: {text!r} ends before it begins")
+    return span
+
+
 class _Building:
     """Collects the terms of one filter."""
 
     def __init__(self, now_us: int) -> None:
         self._now_us = now_us
-        self._words: tuple[list[str], list[str]] = ([], [])
+        self._words: list[str] = []
+        self._without_words: list[tuple[str, ...]] = []
         self._states: frozenset[State] | None = None
+        self._states_or_held: list[frozenset[State]] = []
+        self._flags: dict[str, list[bool]] = {"held": [], "adhoc": []}
         self._labels: list[tuple[str, ...]] = []
         self._without_labels: list[str] = []
-        self._args: tuple[list[tuple[str, tuple[str, ...] | None]], ...] = ([], [])
-        self._agents: list[str] = []
-        self._ids: list[str] = []
-        self._flags: dict[str, bool] = {}
-        self._since: int | None = None
-        self._until: int | None = None
+        self._args: tuple[list[ArgTerm], list[ArgTerm]] = ([], [])
+        self._sets: dict[str, frozenset[str]] = {}
+        self._without: dict[str, frozenset[str]] = {}
+        self._spans: list[Span] = []
+        self._without_spans: list[Span] = []
 
-    def free(self, term: str) -> None:
+    def free(self, term: Term) -> None:
         """Add one term of the text: `word`, `key:value`, `name=value`, each maybe after `!`."""
-        negated = term.startswith("!")
-        text = term[1:] if negated else term
-        key, colon, value = text.partition(":")
-        if colon and key.isidentifier() and "=" not in key:
-            self.term(key, value, negated=negated)
-        elif "=" in text:
-            name, _, wanted = text.partition("=")
-            self.arg(name, wanted, negated=negated)
-        elif text:
-            self._words[negated].extend(words_of(text))
+        unsigned = term.without_sign()
+        negated, term = unsigned is not None, unsigned or term
+        keyed, named = term.cut(":"), term.cut("=")
+        if keyed is not None and _KEY.fullmatch(keyed[0]):
+            self.term(keyed[0], keyed[1], negated=negated)
+        elif named is not None:
+            self.arg(*named, negated=negated)
+        elif words := words_of(term.text):
+            self._job(words, negated=negated)
 
-    def term(self, key: str, value: str, *, negated: bool) -> None:
+    def term(self, key: str, value: Term, *, negated: bool) -> None:
         """Add the term of a key."""
-        values = tuple(filter(None, (part.strip() for part in value.split(","))))
+        values = tuple(filter(None, (part.strip() for part in value.values())))
         match key:
             case "state":
-                states = set(parse_states(",".join(v for v in values if v != "held")))
-                if "held" in values:
-                    self._flags["held"] = not negated
-                if states or "held" not in values:
-                    found = frozenset(State) - states if negated else frozenset(states)
-                    self._states = found if self._states is None else self._states & found
+                self._state(values, negated=negated)
             case "label" if negated:
                 self._without_labels.extend(values)
             case "label":
                 self._labels.append(values)
-            case "agent" if not negated:
-                self._agents.extend(values)
-            case "id" | "run" if not negated:
-                self._ids.extend(values)
+            case "agent":
+                self._one_of("agent", values, negated=negated)
+            case "id" | "run":
+                self._ids(values, negated=negated)
             case "job":
-                self._words[negated].extend(words_of(value))
+                self._job(words_of(value.text), negated=negated)
             case "adhoc" | "held":
-                self._flags[key] = (value not in ("no", "false", "0")) is not negated
-            case "since" if not negated:
-                self._since = parse_instant(value, self._now_us)
-            case "until" if not negated:
-                self._until = parse_instant(value, self._now_us)
+                self._flags[key].append((value.text not in _NO) is not negated)
+            case "time":
+                span = parse_span(value.text, self._now_us)
+                (self._without_spans if negated else self._spans).append(span)
+            case "since":
+                at_us = parse_instant(value.text, self._now_us)
+                self._spans.append((None, at_us) if negated else (at_us, None))
+            case "until":
+                at_us = parse_instant(value.text, self._now_us)
+                self._spans.append((at_us, None) if negated else (None, at_us))
             case _:
                 sign = "!" if negated else ""
-                known = "state, label, agent, id, job, adhoc, held, since, until, or arg=value"
-                raise BadQuery(f"query: {sign}{key}: not a term: expected {known}")
+                raise BadQuery(f"query: {sign}{key}: not a term: expected {KEYS}")
 
-    def arg(self, name: str, wanted: str, *, negated: bool) -> None:
+    def arg(self, name: str, wanted: Term, *, negated: bool) -> None:
         """Add a term about an arg; no value: it has the arg."""
         if not name:
-            raise BadQuery(f"query: ={wanted}: no name: expected name=value")
-        values = tuple(wanted.split(",")) if wanted else None
-        self._args[negated].append((name, values))
+            raise BadQuery(f"query: ={wanted.text}: no name: expected name=value")
+        self._args[negated].append((name, wanted.values() or None))
+
+    def _job(self, words: list[str], *, negated: bool) -> None:
+        if negated and words:
+            self._without_words.append(tuple(words))
+        elif not negated:
+            self._words.extend(words)
+
+    def _state(self, values: tuple[str, ...], *, negated: bool) -> None:
+        states = parse_states(value for value in values if value != "held")
+        if "held" not in values:
+            found = frozenset(State) - states if negated else states
+            self._states = found if self._states is None else self._states & found
+        elif negated:
+            self._flags["held"].append(False)
+            kept = frozenset(State) - states
+            self._states = kept if self._states is None else self._states & kept
+        elif states:
+            self._states_or_held.append(states)
+        else:
+            self._flags["held"].append(True)
+
+    def _ids(self, values: tuple[str, ...], *, negated: bool) -> None:
+        for value in values:
+            if run_number(value) is None:
+                raise BadQuery(f"query: id: {value!r}: expected a run id like r17")
+        self._one_of("id", values, negated=negated)
+
+    def _one_of(self, key: str, values: tuple[str, ...], *, negated: bool) -> None:
+        given = frozenset(values)
+        if negated:
+            self._without[key] = self._without.get(key, frozenset()) | given
+        else:
+            self._sets[key] = self._sets.get(key, given) & given
+
+    def _flag(self, key: str) -> tuple[bool | None, bool]:
+        """Return what a flag has to be, and whether it has to be both."""
+        wanted = set(self._flags[key])
+        return (wanted.pop() if len(wanted) == 1 else None), len(wanted) > 1
 
     def built(self, job: str | None) -> RunFilter:
         """Return the filter."""
+        held, never = self._flag("held")
+        ad_hoc, nothing = self._flag("adhoc")
+        since = [since_us for since_us, _ in self._spans if since_us is not None]
+        until = [until_us for _, until_us in self._spans if until_us is not None]
         return RunFilter(
-            words=tuple(self._words[False]),
-            without_words=tuple(self._words[True]),
+            words=tuple(self._words),
+            without_words=tuple(self._without_words),
             job=job,
-            states=self._states,
-            held=self._flags.get("held"),
+            states=frozenset() if never or nothing else self._states,
+            states_or_held=tuple(self._states_or_held),
+            held=held,
             labels=tuple(self._labels),
             without_labels=tuple(self._without_labels),
             args=tuple(self._args[False]),
             without_args=tuple(self._args[True]),
-            agents=tuple(self._agents),
-            run_ids=tuple(self._ids),
-            ad_hoc=self._flags.get("adhoc"),
-            since_us=self._since,
-            until_us=self._until,
+            agents=self._sets.get("agent"),
+            without_agents=self._without.get("agent", frozenset()),
+            run_ids=self._sets.get("id"),
+            without_run_ids=self._without.get("id", frozenset()),
+            ad_hoc=ad_hoc,
+            since_us=max(since, default=None),
+            until_us=min(until, default=None),
+            without_spans=tuple(self._without_spans),
         )
-
-
-def _split(text: str) -> list[str]:
-    """Cut a query's text at blanks, quoted parts left whole."""
-    try:
-        return shlex.split(text, posix=True)
-    except ValueError:
-        return text.split()
-
-
-def _any_begins(have: list[str], word: str) -> bool:
-    return any(one.startswith(word) for one in have)
-
-
-def _has_arg(args: Mapping[str, str], name: str, values: tuple[str, ...] | None) -> bool:
-    return name in args and (values is None or args[name] in values)

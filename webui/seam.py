@@ -10,11 +10,11 @@ from __future__ import annotations
 import msgspec
 
 from ..jobs.run import Run
+from ..jobs.run_filter import RunFilter
 from ..messages.agents import AgentsAnswer, OutputGrew
 from ..messages.standing import FolderStanding
 from ..messages.transitions import JobsChanged
 from ..messages.wishes import Done, Refused, ToLedgerWish, ToSchedulerWish
-from .query import RunFilter
 
 # The address of the loop in the core's posts.
 LOOP = "loop"

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import msgspec
 
 from ..jobs.run import run_number
+from ..jobs.run_filter import RunFilter
 from ..store.interface import Reader
 from .following import OutputFollower, Span
 from .outbox import Outbox
-from .query import RunFilter, parse_filter
+from .query import parse_filter
 from .records import agents_list, line, log_lines, run_record
 from .routing import Problem, encode
 from .seam import Changed, Followed, OutputCame, Resync, RunTick, Status

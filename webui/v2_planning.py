@@ -14,12 +14,13 @@ from ..jobs.job import Job
 from ..jobs.plan import JobChange, Plan, WaitingRun, make_plan, set_digest, waiting_run
 from ..jobs.plan_words import plan_data
 from ..jobs.run import Run, args_key
+from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
 from ..jobs.times import DAY_S, SECOND_US, format_time
 from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
 from ..store.rows import decode_job
-from .query import BadQuery, RunFilter, parse_filter, parse_instant
+from .query import BadQuery, parse_filter, parse_instant
 from .routing import Problem, Request, Route
 
 DAY_US = DAY_S * SECOND_US

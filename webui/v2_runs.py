@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.run import Run, run_number
+from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
 from ..messages.wishes import (
@@ -22,8 +23,8 @@ from ..messages.wishes import (
     ToSchedulerWish,
 )
 from ..store.interface import Reader
-from .listing import MAX_PAGE, count_states, find_page
-from .query import BadQuery, RunFilter, parse_filter
+from .listing import MAX_PAGE, count_states
+from .query import BadQuery, parse_filter
 from .records import log_lines, output_record, owed_record, run_page, run_record
 from .routing import Problem, Request, Route
 from .scheduling import schedule_wish
@@ -62,13 +63,11 @@ async def list_runs(request: Request) -> Any:
 
     def read(reader: Reader) -> dict[str, Any]:
         epoch, seq = reader.head()
-        page = find_page(reader, wanted, before=before, limit=limit)
-        cursor = page.next_cursor
+        page = reader.find(wanted, before=before, limit=limit)
         return {
             "runs": [run_record(run) for run in page.runs],
-            "next_cursor": None if cursor is None else str(cursor),
+            "next_cursor": None if page.before is None else str(page.before),
             "counts": count_states(reader, wanted) if counting else None,
-            "counts_exact": not wanted.beyond_store,
             "epoch": epoch,
             "seq": seq,
         }

@@ -5,6 +5,7 @@ import json
 import pytest
 from store_records import T0_US, a_move, a_run
 
+from callsheet.jobs.run_filter import RunFilter
 from callsheet.jobs.states import State
 from callsheet.messages.agents import AgentsAnswer, AskAgents
 from callsheet.messages.hello import Hello, Welcome
@@ -14,7 +15,7 @@ from callsheet.messages.transitions import Beat, FeedFrame, JobsChanged, Replay,
 from callsheet.messages.wishes import Done, LedgerWish, Refused, SkipRun, StartNow
 from callsheet.webui.changes import KEPT_CHANGES
 from callsheet.webui.core import WebCore
-from callsheet.webui.query import BadQuery, RunFilter, parse_filter, parse_instant
+from callsheet.webui.query import BadQuery, parse_filter, parse_instant
 from callsheet.webui.seam import (
     LOOP,
     Answered,

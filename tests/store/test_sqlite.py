@@ -12,7 +12,7 @@ import pytest
 from store_records import T0_US, a_move, a_run, changes_of
 
 from callsheet.jobs.states import State
-from callsheet.store import reader as reader_module
+from callsheet.store import reading as reading_module
 from callsheet.store import sqlite as writer_module
 from callsheet.store.interface import (
     Changes,
@@ -215,7 +215,7 @@ def test_reader_works_while_no_server_runs(path):
 
 def test_slow_query_is_given_up_and_the_reader_goes_on(path, writer, monkeypatch):
     writer.commit(changes_of(*(a_run(n) for n in range(1, 3000))))
-    monkeypatch.setattr(reader_module, "_STEPS", 100)
+    monkeypatch.setattr(reading_module, "_STEPS", 100)
     reader = SqliteReader(path, limit_s=-1.0)
     with pytest.raises(StoreError, match="query took longer than"):
         reader.query(RunQuery(label="x"))

@@ -340,9 +340,16 @@ class WebStand:
             case _:
                 self._asked[command_id] = WEB
                 runs = [self._new(wish) for _ in range(getattr(wish, "count", 1))]
-                wished = LedgerWish(
-                    command_id=command_id, principal="web", instruction=AddRuns(runs=runs)
-                )
+                add = AddRuns(runs=runs)
+                if runs[0].ad_hoc:
+                    job = a_job(runs[0].job_id, ad_hoc=True)
+                    add = AddRuns(
+                        runs=runs,
+                        ad_hoc_id=job.job_id,
+                        ad_hoc_hash=f"hash of {job.job_id}",
+                        ad_hoc_job=encode(job),
+                    )
+                wished = LedgerWish(command_id=command_id, principal="web", instruction=add)
                 self._ledger(wished, SCHEDULER)
                 return
         self._local.append((SCHEDULER, answer))

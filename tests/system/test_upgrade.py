@@ -58,6 +58,8 @@ def test_a_database_of_the_first_version_is_migrated_and_served(a_server):
         for run_id, run in runs.items()
         if run["state"] != "scheduled"
     } == {"r2": ("success", {"name": "Ada"}, 0), "r3": ("success", {"name": "Grace"}, 0)}
+    found = server.get("/api/v2/runs?q=hello+agent:local+state:success&counts=0").json["runs"]
+    assert [run["run_id"] for run in found] == ["r3", "r2"]
     # The schedules mean what they meant: what was planned keeps its row and its id.
     assert server.run("r1")["job_id"] == "nightly"
     assert server.run("r4")["times"]["schedule"] == "2027-01-01T00:00:00.000+00:00"

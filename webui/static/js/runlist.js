@@ -18,7 +18,7 @@ const AHEAD_STEP_MS = 5 * 60e3;
 // Runs whose state is remembered for counting; with more the list is read anew.
 const MOST_KNOWN = 20000;
 
-const EMPTY = { runs: new Map(), known: new Map(), counts: null, exact: true, cursor: null, error: null, loading: true };
+const EMPTY = { runs: new Map(), known: new Map(), counts: null, cursor: null, error: null, loading: true };
 
 /** The runs of a query; of none, none. `states`: keep only runs in these states, though the counts are of all.
  *  @param {Record<string, string> | null} terms the API's parameters @param {{states?: string, limit?: number}} [how]
@@ -48,7 +48,7 @@ export function useRuns(terms, { states, limit = PAGE } = {}) {
       .then((page) => {
         if (!live) return;
         readAt = Date.parse(page.now);
-        setFound({ ...EMPTY, runs: byId(page.runs), counts: page.counts, exact: page.counts_exact, cursor: page.next_cursor, loading: false });
+        setFound({ ...EMPTY, runs: byId(page.runs), counts: page.counts, cursor: page.next_cursor, loading: false });
         const narrow = Object.fromEntries(NARROWS.filter((name) => terms[name]).map((name) => [name, terms[name]]));
         stop = stream.follow(
           { topic: "runs", ...narrow, resume: `${page.epoch}:${page.seq}` },

@@ -42,7 +42,6 @@ export function RunsView() {
     const words = q.split(/\s+/).filter(Boolean);
     set({ q: words.includes(word) ? words.filter((one) => one !== word).join(" ") : [...words, word].join(" ") });
   };
-  const most = list.exact ? "" : "≤ "; // terms that cannot be counted are left aside
   const total = list.counts ? Object.values(list.counts).reduce((sum, n) => sum + n, 0) : null;
   return html`<div>
     <div class="top">
@@ -60,10 +59,10 @@ export function RunsView() {
       <a class="btn hide-s" href="/adhoc">Ad hoc run…</a>
     </div>
     <div class="facets">
-      <button aria-pressed=${state === ""} onClick=${() => set({ state: "" })}>all ${total !== null && html`<b>${most}${count(total)}</b>`}</button>
+      <button aria-pressed=${state === ""} onClick=${() => set({ state: "" })}>all ${total !== null && html`<b>${count(total)}</b>`}</button>
       ${STATES.filter((one) => list.counts?.[one] || one === state || ["running", "failure", "waiting"].includes(one)).map(
         (one) => html`<button key=${one} aria-pressed=${state === one} onClick=${() => set({ state: state === one ? "" : one })}>
-          <${Icon} state=${one} />${one} ${list.counts && html`<b>${most}${count(list.counts[one] ?? 0)}</b>`}
+          <${Icon} state=${one} />${one} ${list.counts && html`<b>${count(list.counts[one] ?? 0)}</b>`}
         </button>`,
       )}
     </div>
@@ -71,7 +70,7 @@ export function RunsView() {
       ? html`<${Trouble} error=${error} again=${list.reload} />`
       : !list.loading && !ahead.loading && !runs.length
         ? html`<${Nothing} q=${q} state=${state} set=${set} />`
-        : html`<${RunTable} list=${list} runs=${runs} planned=${state ? 0 : list.exact ? (list.counts?.scheduled ?? 0) : ahead.runs.length} all=${coming || toCome} showAll=${() => setComing(true)} addTerm=${addTerm} />`}
+        : html`<${RunTable} list=${list} runs=${runs} planned=${state ? 0 : (list.counts?.scheduled ?? 0)} all=${coming || toCome} showAll=${() => setComing(true)} addTerm=${addTerm} />`}
   </div>`;
 }
 

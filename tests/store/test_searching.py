@@ -1,0 +1,122 @@
+"""Whatever is asked for, both stores find what the filter itself says, page after page."""
+
+import random
+
+import pytest
+from store_records import HOUR_US, T0_US, a_run
+
+from callsheet.jobs.run_filter import RunFilter
+from callsheet.jobs.states import State
+from callsheet.store import reader as reader_module
+from callsheet.store.interface import Changes
+
+JOBS = ("a", "a/b", "reports/daily sales", "reports/daily stock", "adhoc-7")
+LABELS = ("x", "y", "with, comma", 'quote"d')
+VALUES = ("1", "2", 'say "1"', "a\\b")
+
+
+def some_run(number, draw):
+    job_id = draw.choice(JOBS)
+    return a_run(
+        number,
+        job_id=job_id,
+        state=draw.choice(list(State)),
+        held=draw.random() < 0.2,
+        args={name: draw.choice(VALUES) for name in ("k", "l", 'k"') if draw.random() < 0.6},
+        labels=tuple(label for label in LABELS if draw.random() < 0.3),
+        agent_id=draw.choice([None, "one", "two"]),
+        ad_hoc=job_id.startswith("adhoc"),
+        schedule_us=T0_US + draw.randrange(20) * HOUR_US,
+    )
+
+
+def some_filter(draw):
+    """A filter of few terms, so that it finds something."""
+
+    def maybe(make, otherwise, chance=0.15):
+        return make() if draw.random() < chance else otherwise
+
+    def arg():
+        values = draw.sample(VALUES, draw.randrange(1, 3))
+        return draw.choice(["k", "l", "m"]), draw.choice([None, tuple(values)])
+
+    def hour():
+        return T0_US + draw.randrange(20) * HOUR_US
+
+    def states():
+        return frozenset(draw.sample(list(State), draw.randrange(1, 6)))
+
+    return RunFilter(
+        words=maybe(lambda: (draw.choice(["a", "re", "daily", "st"]),), ()),
+        without_words=maybe(lambda: (("daily", "sal"),), ()),
+        job=maybe(lambda: draw.choice(["a", "reports", "daily sto", "none"]), None),
+        states=maybe(states, None, 0.3),
+        states_or_held=maybe(lambda: (states(),), ()),
+        held=maybe(lambda: draw.random() < 0.5, None),
+        labels=maybe(lambda: (tuple(draw.sample(LABELS, 2)),), (), 0.3),
+        without_labels=maybe(lambda: (draw.choice(LABELS),), ()),
+        args=maybe(lambda: (arg(),), (), 0.3),
+        without_args=maybe(lambda: (arg(),), ()),
+        agents=maybe(lambda: frozenset({draw.choice(["one", "none"])}), None),
+        without_agents=maybe(lambda: frozenset({"two"}), frozenset()),
+        run_ids=maybe(lambda: frozenset({"r3", "r40", "r999"}), None, 0.05),
+        without_run_ids=maybe(lambda: frozenset({"r5", "r40"}), frozenset()),
+        ad_hoc=maybe(lambda: draw.random() < 0.5, None),
+        since_us=maybe(hour, None),
+        until_us=maybe(hour, None),
+        without_spans=maybe(lambda: ((hour(), None), (None, T0_US)), ()),
+    )
+
+
+def pages(reader, wanted, limit):
+    found, before = [], None
+    while True:
+        page = reader.find(wanted, before=before, limit=limit)
+        assert len(page.runs) <= limit
+        found += [run.run_id for run in page.runs]
+        if page.before is None:
+            return found
+        before = page.before
+
+
+@pytest.mark.parametrize("quick_s", [reader_module.QUICK_S, -1.0], ids=["at once", "by windows"])
+def test_a_search_finds_just_what_matches_in_order(store, writer, monkeypatch, quick_s):
+    monkeypatch.setattr(reader_module, "QUICK_S", quick_s)
+    monkeypatch.setattr("callsheet.store.reading._STEPS", 1)
+    monkeypatch.setattr("callsheet.store.searching.FIRST_WINDOW", 16)
+    draw = random.Random(7)
+    runs = [some_run(number, draw) for number in range(1, 121)]
+    changes = Changes(
+        runs={run.run_id: run for run in runs},
+        ad_hoc_jobs={"adhoc-7": "d"},
+        jobs=dict.fromkeys(JOBS[:3], "d"),
+    )
+    writer.commit(changes)
+    reader = store.new_reader()
+    found_something = 0
+    for _ in range(300):
+        wanted = some_filter(draw)
+        expected = [run for run in reversed(runs) if wanted.matches(run)]
+        if wanted.job == "a":
+            # A whole id of a job in force is that job and what is below it.
+            expected = [run for run in expected if f"{run.job_id}/".startswith("a/")]
+        found = pages(reader, wanted, draw.choice([1, 5, 200]))
+        assert found == [run.run_id for run in expected], wanted
+        counted = reader.count_found(wanted)
+        assert sum(counted.values()) == len(expected), wanted
+        found_something += bool(expected)
+    assert found_something > 150
+
+
+def test_an_agent_is_that_of_the_present_attempt(store, writer):
+    def agents():
+        reader = store.new_reader()
+        names = ("one", "two")
+        wanted = [RunFilter(agents=frozenset({name})) for name in names]
+        return [pages(reader, one, 5) for one in wanted]
+
+    first = a_run(1, state=State.RUNNING, attempt=1, agent_id="one")
+    writer.commit(Changes(runs={"r1": first}))
+    assert agents() == [["r1"], []]
+    writer.commit(Changes(runs={"r1": a_run(1, state=State.RUNNING, attempt=2, agent_id="two")}))
+    assert agents() == [[], ["r1"]]
