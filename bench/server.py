@@ -128,6 +128,11 @@ class Server:
         self._command("create", f"{folder}/callsheet.db")
 
     @property
+    def address(self) -> str:
+        """Where the running server listens, as `host:port`."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
     def api(self) -> Api:
         """Return a new connection to the running server."""
         return Api(self._port)

@@ -33,8 +33,10 @@ from .seam import (
 )
 from .wishes import Wishes
 
-# Changes wait at most so long for others to share their frame.
+# Changes wait at most so long for others to share their frame; after a time without any but little,
+# and then twice as long each time, so that who looks at a single run sees it at once.
 TICK_US = 50_000
+FIRST_TICK_US = 5_000
 # Greetings, probes and replays are repeated after these times.
 HELLO_US = 1_000_000
 REPLAY_US = 500_000
@@ -66,7 +68,8 @@ class WebCore:
         self._replay_at = 0
         self._hole = False
         self._lost = False
-        self._ticked = -TICK_US
+        self._ticked = -2 * TICK_US
+        self._tick_us = FIRST_TICK_US
         self._heard: dict[str, int] = {}
         self._counts = {"frames": 0, "events": 0, "holes": 0, "resyncs": 0}
         self._refused = ""
@@ -124,7 +127,9 @@ class WebCore:
         self._advance(now_us)
         posts = self._wishes.repeat(self._time)
         posts += self._greet_and_probe()
-        if self._changes.pending and self._time - self._ticked >= TICK_US:
+        if self._changes.pending and self._time - self._ticked >= self._tick_us:
+            idle = self._time - self._ticked >= 2 * TICK_US
+            self._tick_us = FIRST_TICK_US if idle else min(2 * self._tick_us, TICK_US)
             self._ticked = self._time
             posts.append(Post(LOOP, self._changes.tick(self._follower.epoch, self._follower.seq)))
         posts += self._status()
@@ -142,7 +147,7 @@ class WebCore:
         if self._polls_agents:
             due.append(self._agents_at)
         if self._changes.pending:
-            due.append(self._ticked + TICK_US)
+            due.append(self._ticked + self._tick_us)
         waits = self._wishes.wakes_at()
         if waits is not None:
             due.append(waits)

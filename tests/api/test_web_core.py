@@ -1,6 +1,7 @@
 """The web's core by itself: messages and times in, posts out."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from store_records import T0_US, a_move, a_run
@@ -175,6 +176,24 @@ def test_changes_of_a_tick_share_a_frame_and_a_record():
     message = json.loads(b'{"id":"x"' + tick.bodies["k"])
     states = {run["run_id"]: run["state"] for run in message["runs"]}
     assert (message["seq"], states) == (14, {"r1": "success", "r2": "scheduled"})
+
+
+def test_a_tick_comes_soon_after_a_rest_and_every_50_ms_when_much_moves():
+    web = Driven().welcomed()
+    web.follows()
+    begun, ticks = web.now_us, []
+    for n in range(400):
+        web.frame(10 + n, a_run(1, state=State.RUNNING, version=n))
+        ticks += [web.now_us] * len(web.to(LOOP, Changed))
+        web.later(0.001)
+        ticks += [web.now_us] * len(web.to(LOOP, Changed))
+    gaps = [(after - before) // 1_000 for before, after in pairwise(ticks)]
+    assert ticks[0] == begun
+    assert gaps[:4] == [5, 10, 20, 40]
+    assert set(gaps[4:]) == {50}
+    web.later(1)
+    web.frame(410, a_run(1, state=State.RUNNING, version=500))
+    assert len(web.to(LOOP, Changed)) == 1
 
 
 def test_a_run_that_only_passed_through_a_state_of_the_query_is_sent():
