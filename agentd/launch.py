@@ -24,6 +24,7 @@ from msgspec import UNSET
 
 from ..jobs.programs import BoundProcess, Launch
 from .host import Key, Spec
+from .own_programs import is_own, own_program
 from .users import SUDO, becoming, own_user, user_of
 
 FAILED = "failed"
@@ -42,11 +43,12 @@ if [ -n "$3" ]; then echo 0 > "$3/cgroup.procs" || exit 127; fi
 shift 3
 exec "$@"
 """
+# With `keep` the program itself may say, by descriptor 3, that it cannot do what it is there for.
 # The trap is not run when the program takes the shell's place. (bash needs to be told to go on
 # after a failed exec.) Nothing is forked that a plain folder or umask does not need.
 BECOME = """\
 if [ -n "$BASH_VERSION" ]; then shopt -s execfail; fi
-failed=$1 folder=$2 mask=$3 memory=$4 limits=$5 nice=$6 input=$7 group=$8; shift 8
+failed=$1 keep=$2 folder=$3 mask=$4 memory=$5 limits=$6 nice=$7 input=$8 group=$9; shift 9
 program=$1
 if [ -z "$failed" ]; then exec 3>&2 2>&1; fi
 say() {
@@ -93,6 +95,7 @@ if [ -n "$group" ]; then
 fi
 step=
 if [ -z "$failed" ]; then say started; fi
+if [ -n "$keep" ]; then exec "$@"; fi
 { exec "$@"; } 3>&-
 exit $?
 """
@@ -137,9 +140,12 @@ def spec_of(
         COOKIE: cookie,
     }
     argv = program.argv
+    become = () if user is None else becoming(user, sudo or SUDO, tuple(env))
+    if is_own(argv):
+        argv, env = own_program(argv, env, "" if become else f"{folder}/{FAILED}")
+        env[COOKIE] = cookie
     if needs_shell(program):
-        become = () if user is None else becoming(user, sudo or SUDO, tuple(env))
-        argv = _chain(program, launch, become, folder, cgroup)
+        argv = _chain(program, argv, launch, become, folder, cgroup)
     if is_clean:
         gone = (word for name in environ if name not in env for word in ("-u", name))
         argv = ("/usr/bin/env", *gone, *argv)
@@ -156,16 +162,19 @@ def spec_of(
 
 def _chain(
     program: BoundProcess,
+    words: tuple[str, ...],
     launch: Launch,
     become: tuple[str, ...],
     folder: str,
     cgroup: str,
 ) -> tuple[str, ...]:
+    """Return `words` with what goes before them."""
     failed = f"{folder}/{FAILED}"
     shell = (LOGIN_SHELL, "-l") if launch.env_mode == "login" else (SHELL,)
     argv = (
         *(*shell, "-c", BECOME, "callsheet"),
         "" if become else failed,
+        "keep" if become and is_own(program.argv) else "",
         program.cwd or "",
         "" if program.umask is None else f"{program.umask:04o}",
         "" if program.mem_max_bytes is None else str(-(-program.mem_max_bytes // 1024)),
@@ -176,7 +185,7 @@ def _chain(
         "" if launch.nice is None else str(launch.nice),
         f"{folder}/{STDIN}" if launch.stdin and not become else launch.stdin_file or "",
         "" if become else cgroup,
-        *program.argv,
+        *words,
     )
     if become:
         text = f"{folder}/{STDIN}" if launch.stdin else ""
@@ -187,6 +196,11 @@ def _chain(
 def stdin_of(program: BoundProcess) -> str:
     """Return the text that the program is to read, empty for none."""
     return "" if program.launch is UNSET else program.launch.stdin or ""
+
+
+def may_fail_first(program: BoundProcess) -> bool:
+    """Whether there may be a word of a failure that is not the program's own."""
+    return needs_shell(program) or is_own(program.argv)
 
 
 def needs_shell(program: BoundProcess) -> bool:
@@ -211,9 +225,13 @@ def failure_of(folder: str) -> str:
     """Return what the launchers of a claim said before they gave up, empty when they did not."""
     try:
         with open(os.path.join(folder, FAILED), encoding="utf-8", errors="replace") as file:
-            lines = file.read(4_096).splitlines()
+            return failure_in(file.read(4_096).splitlines())
     except OSError:
         return ""
+
+
+def failure_in(lines: list[str]) -> str:
+    """Return what launchers have said of their failure, empty for nothing."""
     if STARTED in lines:
         # What sudo has to say is no failure when the program came to its turn after it.
         lines = [line for line in lines[lines.index(STARTED) + 1 :] if line.startswith(SAID)]

@@ -23,7 +23,7 @@ from .held import signal_name
 from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
 from .keeper import PASSING
 from .keepers import Keepers, Kept
-from .launch import STDIN, failure_of, needs_shell, stdin_of
+from .launch import STDIN, failure_of, may_fail_first, stdin_of
 from .spool import BadRecord, Claimed, Spool, parse_exit
 
 log = logging.getLogger("callsheet.agentd")
@@ -252,7 +252,7 @@ class LocalHost:
             return
         spec = self._kept_keys.pop(key, None)
         if verb == "ended":
-            self._shells[key] = spec is None or needs_shell(spec.program)
+            self._shells[key] = spec is None or may_fail_first(spec.program)
             self._ends.append((key, item[2]))
         elif verb == "refused":
             self._refused(key, item[2])
@@ -295,7 +295,7 @@ class LocalHost:
         self._grouped.take(key, found.spec)
         if found.exit is not None:
             found = msgspec.structs.replace(found, exit=self._grouped.measured(key, found.exit))
-        if found.exit is not None and found.exit.status > 0 and needs_shell(found.spec.program):
+        if found.exit is not None and found.exit.status > 0 and may_fail_first(found.spec.program):
             failure = failure_of(f"{self._runs}/{key}")
             if failure:
                 exit_ = Exit(at_us=found.exit.at_us, error=failure)

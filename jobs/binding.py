@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from . import registry
@@ -24,14 +25,18 @@ from .errors import UserError
 from .job import Job
 from .params import needs_limits, why_not, with_defaults
 from .parse_launch import bound_launch, launch_texts
+from .parse_own_programs import near_launch, own_texts, python_argv, ssh_argv
 from .programs import (
     BoundNoOp,
     BoundProcess,
     BoundProgram,
     ExtensionProgram,
     NoOp,
+    OnAgent,
     Process,
+    PythonCall,
     Shell,
+    Ssh,
     StopSpec,
     TimeoutSpec,
 )
@@ -263,9 +268,26 @@ class _Binder:
                 argv = tuple(map(self.expand, program.argv))
             case Shell():
                 argv = (BASH, "-c", self.expand(program.command))
+            case Ssh():
+                return self._ssh(program, default_timeout)
+            case PythonCall():
+                argv = python_argv(program, self.expand)
             case ExtensionProgram():
                 return self._extension(program, default_timeout)
         return self._process(program, argv, default_timeout)
+
+    def _ssh(self, program: Ssh, default: TimeoutSpec | None) -> BoundProcess:
+        # What is for the far side is in its arguments, but for the variables and its stdin.
+        launch = program.launch
+        near = replace(
+            program,
+            sudo_user=None,
+            mem_max_gb=None,
+            cwd=None,
+            umask=None,
+            launch=UNSET if launch is UNSET or launch.stdin is None else near_launch(launch),
+        )
+        return self._process(near, ssh_argv(program, self.expand), default)
 
     def _extension(self, program: ExtensionProgram, default: TimeoutSpec | None) -> BoundProcess:
         kind = registry.kind_of("program", program.name)
@@ -283,7 +305,7 @@ class _Binder:
 
     def _process(
         self,
-        program: Process | Shell | ExtensionProgram,
+        program: OnAgent,
         argv: tuple[str, ...],
         default: TimeoutSpec | None,
     ) -> BoundProcess:
@@ -328,6 +350,8 @@ def _texts(job: Job) -> Iterable[str]:
             yield program.command
         case ExtensionProgram():
             yield from texts_in(program.data)
+        case Ssh() | PythonCall():
+            yield from texts_in(own_texts(program))
     if not isinstance(program, NoOp):
         stop, timeout = program.stop, program.timeout
         yield from (program.group_id, program.sudo_user or "", program.cwd or "", stop.signal)

@@ -55,6 +55,7 @@ PARTS = {
 # Kinds that take other keys by what else they hold: entries that make them show these.
 VARIANTS: dict[tuple[str, str], tuple[dict[str, Any], ...]] = {
     ("program", LEGACY): ({}, {"argv": ["x"]}),
+    ("program", "ssh"): ({"argv": ["x"]}, {"command": "x"}),
     ("schedule", "cron"): ({}, {"cron": "0 0 * * *"}),
     ("action", "command"): ({"argv": ["x"]}, {"command": "x"}),
     ("condition", "not_before"): ({"time": "2024-01-01T00:00:00Z"}, {"daytime": "09:00"}),

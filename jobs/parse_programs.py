@@ -12,12 +12,13 @@ from . import registry
 from .errors import UserError
 from .extension_data import read_data
 from .parse_launch import read_launch
+from .parse_own_programs import read_python, read_ssh
 from .parse_schedules import read_type
 from .programs import ExtensionProgram, NoOp, Process, Program, Shell, StopSpec, TimeoutSpec
 from .reading import At, Fields, Told, filled, is_plain, shown, text, word
 from .times import parse_duration
 
-KNOWN = "no-op, process, shell"
+KNOWN = "no-op, process, shell, ssh, python"
 # Programs of the agent that Apsis had before: processes, or shell commands by what they hold.
 LEGACY = "legacy"
 PROGRAM_TYPES = {
@@ -25,7 +26,9 @@ PROGRAM_TYPES = {
     "procstar": "process",
     "process": "process",
     "procstar-shell": "shell",
-    # `host` and `user` belong to these.
+    "ssh": "ssh",
+    "python": "python",
+    # `host` and `user` mean another thing to these.
     "program": LEGACY,
     "shell": LEGACY,
     "NoOpProgram": "no-op",
@@ -73,6 +76,10 @@ def read_program(value: Any, at: At) -> Program:
     if kind in ours.values():
         data = read_data(fields, registry.kind_of("program", kind))
         return ExtensionProgram(name=kind, data=data, **common)
+    if kind == "ssh":
+        return read_ssh(fields, common, _argv)
+    if kind == "python":
+        return read_python(fields, common)
     if kind == "process":
         argv = fields.take("argv", _argv)
         fields.finish()

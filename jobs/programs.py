@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 ENV_MODES = ("inherit", "clean", "login")
+# What runs of the types `ssh` and `python` execute: programs that come with the agent.
+SSH_PROGRAM, PYTHON_PROGRAM = "callsheet-ssh", "callsheet-python"
 # Limits of a process; sizes in bytes, `cpu` in seconds.
 ULIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack")
 # Where a host cannot hold a run's limits: refuse the run, or start it without them and say so.
@@ -101,6 +103,53 @@ class Shell(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
 
 
+class Ssh(Template, frozen=True, kw_only=True, tag_field="type", tag="ssh"):
+    """Run `argv` on `host` over SSH, from an agent of the group; `command` is for bash there.
+
+    Just one of the two is there. The fields from `sudo_user` to `launch` are for the far side, but
+    for `stop` and `timeout`. Paths of `identity_file` and `known_hosts` are those of the agent.
+    """
+
+    host: str
+    argv: tuple[str, ...] = ()
+    command: str | None = None
+    user: str | None = None
+    port: str | None = None
+    identity_file: str | None = None
+    known_hosts: str | None = None
+    group_id: str = "default"
+    sudo_user: str | None = None
+    stop: StopSpec = StopSpec()
+    timeout: TimeoutSpec | None = None
+    mem_max_gb: float | None = None
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    umask: str | None = None
+    launch: Launch | msgspec.UnsetType = msgspec.UNSET
+
+
+class PythonCall(Template, frozen=True, kw_only=True, tag_field="type", tag="python"):
+    """Call a function, `module:name`, in a process of its own on an agent of the group.
+
+    `args` are a list, by position, or a mapping, by name. `python`: the interpreter, None for the
+    agent's. `path`: folders where modules are looked for first.
+    """
+
+    call: str
+    args: list[Any] | dict[str, Any] = []
+    python: str | None = None
+    path: tuple[str, ...] = ()
+    group_id: str = "default"
+    sudo_user: str | None = None
+    stop: StopSpec = StopSpec()
+    timeout: TimeoutSpec | None = None
+    mem_max_gb: float | None = None
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    umask: str | None = None
+    launch: Launch | msgspec.UnsetType = msgspec.UNSET
+
+
 class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", tag="extension"):
     """Run what a type of the settings' extensions makes of its data, as a `Process` is run."""
 
@@ -117,7 +166,8 @@ class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", ta
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
 
 
-Program = NoOp | Process | Shell | ExtensionProgram
+OnAgent = Process | Shell | Ssh | PythonCall | ExtensionProgram
+Program = NoOp | OnAgent
 
 
 # --- bound: every value final -----------------------------------------------------------------

@@ -226,8 +226,15 @@ PROGRAM: dict[str, Shape] = {
     ),
     "nice": said(WHOLE, "From -20 (goes first) to 19 (goes last)."),
     "umask": said({"type": ["string", "integer"]}, "Octal digits in quotes, such as '027'."),
-    "host": WORD,
-    "user": WORD,
+    "host": said(WORD, "The host it runs on, by ssh from an agent."),
+    "user": said(WORD, "The user to log in as there."),
+    "port": said(COUNT, "Where its ssh listens."),
+    "identity_file": said(FILLED, "The private key, a path on the agent's host."),
+    "known_hosts": said(FILLED, "The file of host keys, a path on the agent's host."),
+    "call": said({"type": "string", "pattern": ":"}, "A function: package.module:function."),
+    "args": said({"type": ["array", "object"]}, "Its arguments, by position or by name."),
+    "python": said(FILLED, "The interpreter, a path on the agent's host."),
+    "path": said(many(FILLED), "Folders where modules are looked for first."),
 }
 
 CONDITION: dict[str, Shape] = {

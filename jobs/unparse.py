@@ -36,8 +36,9 @@ from .conditions import (
 )
 from .deadlines import Deadline
 from .parse_launch import launch_data
+from .parse_own_programs import own_data
 from .polled import CommandCheck, ExtensionCheck, FileCheck, HttpCheck, SqlCheck
-from .programs import ExtensionProgram, NoOp, Program, Shell, StopSpec
+from .programs import ExtensionProgram, NoOp, Program, PythonCall, Shell, Ssh, StopSpec
 from .retry import Retry
 from .schedule_types import (
     Cron,
@@ -156,6 +157,8 @@ def program_data(program: Program) -> dict[str, Any]:
     found |= launch_data(program.env, program.launch)
     if isinstance(program, ExtensionProgram):
         return found | {"type": program.name, **program.data}
+    if isinstance(program, Ssh | PythonCall):
+        return found | own_data(program)
     if isinstance(program, Shell):
         return found | {"command": program.command}
     return found | {"argv": list(program.argv)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterable, Mapping
 
@@ -63,6 +64,8 @@ from .programs import (
     NoOp,
     Process,
     Program,
+    PythonCall,
+    Ssh,
 )
 from .states import State
 from .times import SECOND_US, format_daytime, format_time
@@ -200,6 +203,12 @@ def program_words(program: Program | BoundProgram) -> str:
             return f"no-op for {(program.duration_us or 0) / SECOND_US:g} s"
         case Process() | BoundProcess():
             return shlex.join(program.argv)
+        case Ssh():
+            user = f"{program.user}@" if program.user else ""
+            command = program.command or shlex.join(program.argv)
+            return f"on {user}{program.host}: {command}"
+        case PythonCall():
+            return f"{program.call} {json.dumps(program.args, ensure_ascii=False)}"
         case ExtensionProgram():
             return data_words(program.name, program.data)
         case _:

@@ -29,7 +29,7 @@ from callsheet.jobs.parse_actions import ACTION_TYPES
 from callsheet.jobs.parse_conditions import CONDITION_TYPES
 from callsheet.jobs.parse_programs import LEGACY, PROGRAM_TYPES
 from callsheet.jobs.parse_schedules import SCHEDULE_TYPES, STOP_TYPES
-from callsheet.jobs.programs import NoOp, Process, Shell
+from callsheet.jobs.programs import NoOp, Process, PythonCall, Shell
 from callsheet.jobs.schedules import Options, options_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -48,9 +48,9 @@ NOT_SHOWN = {
     "program key": {
         "group_id": "the demonstration has one agent",
         "sudo_user": "it runs as whoever tries it",
-        "host": "of an older version",
-        "user": "of an older version",
     },
+    "python key": {"python": "it is the agent's own"},
+    "program": {"ssh": "there is no other host"},
     "calendar rule": {
         "dates": "a .cal file does the same",
         "calendar": "a name alone is one",
@@ -78,7 +78,7 @@ SCHEDULES = [schedule for job in JOBS.values() for schedule in job.schedules]
 CONDITIONS = [cond for job in JOBS.values() for given in job.conditions for cond in within(given)]
 ACTIONS = [action for job in JOBS.values() for action in job.actions]
 PROGRAMS = [job.program for job in JOBS.values()]
-KINDS = {NoOp: "no-op", Process: "process", Shell: "shell"}
+KINDS = {NoOp: "no-op", Process: "process", Shell: "shell", PythonCall: "python"}
 PROCESSES = [program for program in PROGRAMS if not isinstance(program, NoOp)]
 SPECS = [spec for job in JOBS.values() for spec in job.param_specs.values()]
 DEFAULTS = [read_yaml(path.read_text(), "x").value for path in EXAMPLES.rglob("_defaults.yaml")]
@@ -120,6 +120,11 @@ SHOWN = [
     ),
     ("program", set(PROGRAM_TYPES.values()) - {LEGACY}, {KINDS[type(one)] for one in PROGRAMS}),
     ("program key", fields_of(Process) - {"argv"}, changed(PROCESSES)),
+    (
+        "python key",
+        fields_of(PythonCall) - fields_of(Process) - {"call"},
+        changed([one for one in PROGRAMS if isinstance(one, PythonCall)]),
+    ),
     ("no-op key", fields_of(NoOp), changed([one for one in PROGRAMS if isinstance(one, NoOp)])),
     ("action", set(ACTION_TYPES.values()), {tag(one) for one in ACTIONS}),
     (

@@ -117,6 +117,7 @@ def test_rooms_are_the_folders_that_are_packages():
 # Who imports by a name that is not in its source as an import: what settings name, and constants.
 IMPORTS_BY_NAME = {
     "actors/extensions.py": "what the settings name",
+    "agentd/call.py": "the function that a job names, in its own process and as its user",
     "cli/lazy.py": "a command's own module, when it is called",
     "store/outputs.py": "the compressor that this Python has",
     "agentd/local.py": "the compressor that this Python has",

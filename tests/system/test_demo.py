@@ -20,6 +20,7 @@ STARTED = [
     ("demo/nothing", {"seconds": "0"}, "failure", ""),
     ("demo/much-output", {}, "success", "line 20000 of 20000"),
     ("shop/parcels", {"size": "small", "parcels": "1"}, "success", "The corner shop: small parcel"),
+    ("shop/discount", {"percent": "50"}, "success", '"all": 11.83}'),
     ("shop/parcels", {"size": "small", "parcels": "13"}, "error", "parcels"),
     ("shop/parcels", {"size": "huge"}, "error", "expected one of 'small', 'medium'"),
     ("shop/express", {"customer": "mina"}, "error", "customer"),
