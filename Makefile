@@ -116,8 +116,9 @@ browser:
 	echo "no Chromium was found and none could be installed: the browser tests will not run" \
 	    "(they are skipped here, and fail where CI=true)"
 
-# What tests take faults, cgroups and hosts to log in to from: each a program and its Debian package.
-TOOLS := linux.uml=user-mode-linux strace=strace sshd=openssh-server ssh-keygen=openssh-client
+# What tests take faults, cgroups, other users and hosts to log in to from: each a program and its
+# Debian package.
+TOOLS := linux.uml=user-mode-linux strace=strace sudo=sudo sshd=openssh-server ssh-keygen=openssh-client
 tools:
 	@PATH=$$PATH:/usr/sbin; missing=""; \
 	for tool in $(TOOLS); do \
@@ -125,7 +126,7 @@ tools:
 	done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-	    echo "installing Debian's$$missing for tests of faults, limits and ssh"; \
+	    echo "installing Debian's$$missing for the tests"; \
 	    if apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	        apt-get install -qq -y --no-install-recommends $$missing >/dev/null; then exit 0; fi; \
 	fi; \

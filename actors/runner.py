@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..jobs.programs import BoundNoOp
-from ..jobs.run import Run, run_number
+from ..jobs.run import Run
 from ..jobs.states import State
 from ..messages.agents import (
     AGENT_VERSIONS,
@@ -25,6 +25,7 @@ from ..messages.agents import (
     ProcessEnded,
     ProcessList,
     ProcessLost,
+    ProcessNoted,
     ProcessRefused,
     ProcessStarted,
     ShutDown,
@@ -50,7 +51,7 @@ from .requests import OpenRequests, earliest
 from .runner_agents import Agent, Agents
 from .runner_book import Book, Key, Phase
 from .runner_choice import Choice
-from .runner_claims import Claims
+from .runner_claims import Claims, names_a_run
 from .runner_ends import Ends
 from .runner_lists import Lists
 from .runner_noops import NoOps
@@ -135,6 +136,7 @@ class Runner:
             ProcessRefused: self._placing.refused,
             ProcessEnded: self._ends.ended,
             ProcessLost: self._ends.ended,
+            ProcessNoted: self._ends.noted,
             OutputChunk: self._ends.chunk,
             AgentBeat: self._agent_beat,
             ProcessList: self._lists.listed,
@@ -357,7 +359,7 @@ class Runner:
         """Take what an agent reports; one that has not introduced itself is asked to."""
         role, _, agent_id = sender.partition("/")
         handler = self._agent_handlers.get(type(message))
-        if role != "agent" or handler is None or not _names_a_run(message):
+        if role != "agent" or handler is None or not names_a_run(message):
             return []
         if self._registry.revoked(agent_id):
             return []
@@ -391,10 +393,3 @@ class Runner:
         if message.epoch > self._book.epoch and HELLO not in self._asking:
             return self._hello(now_us)
         return []
-
-
-def _names_a_run(message: Any) -> bool:
-    """Whether a message of a process is of one there can be: files are named by it."""
-    if isinstance(message, AgentBeat | ProcessList | Fenced):
-        return True
-    return run_number(message.run_id) is not None and message.attempt > 0

@@ -6,8 +6,18 @@ no others: else it could end, or write the output of, any run whose id it guesse
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..jobs.run import run_number
 from ..jobs.states import State
-from ..messages.agents import OutputChunk, ProcessEnded, ProcessLost
+from ..messages.agents import (
+    AgentBeat,
+    Fenced,
+    OutputChunk,
+    ProcessEnded,
+    ProcessList,
+    ProcessLost,
+)
 from ..messages.commands import ClaimKnown
 from ..messages.instructions import AskClaim
 from ..messages.post import LEDGER, Post
@@ -89,3 +99,10 @@ class Claims:
     def wakes_at(self) -> int | None:
         """Return when `settle` has something to do."""
         return self._asking.wakes_at()
+
+
+def names_a_run(message: Any) -> bool:
+    """Whether a message of a process is of one there can be: files are named by it."""
+    if isinstance(message, AgentBeat | ProcessList | Fenced):
+        return True
+    return run_number(message.run_id) is not None and message.attempt > 0

@@ -11,7 +11,14 @@ from typing import Any
 import msgspec
 
 from ..jobs.states import State
-from ..messages.agents import OutputChunk, OutputGrew, OutputTaken, ProcessEnded, ProcessLost
+from ..messages.agents import (
+    OutputChunk,
+    OutputGrew,
+    OutputTaken,
+    ProcessEnded,
+    ProcessLost,
+    ProcessNoted,
+)
 from ..messages.instructions import AttemptEnded, OutputRecord
 from ..messages.post import Post
 from .outputs_seam import (
@@ -24,10 +31,13 @@ from .outputs_seam import (
 )
 from .runner_agents import Agent
 from .runner_book import OUTPUT, Attempt, Book, Key, Phase
+from .runner_reports import noted
 from .runner_words import ended_meta, outcome
 
 # An output that could not be kept is finished again.
 KEEP_AGAIN_US = 5_000_000
+# What an agent may add to the log of a run at a time.
+NOTE_CHARS = 1_000
 
 
 class Ends:
@@ -123,6 +133,14 @@ class Ends:
             return self._report(attempt, [], now_us)
         attempt.phase = Phase.FINISHING
         return [_finish(attempt)]
+
+    def noted(self, agent: Agent, message: ProcessNoted, now_us: int) -> list[Post]:
+        """An agent says something of a process of its own, for the log of the run."""
+        key = (message.run_id, message.attempt)
+        attempt = self._book.attempts.get(key)
+        if attempt is None or attempt.agent_id != agent.agent_id:
+            return []
+        return [noted(attempt, " ".join(message.sentence.split())[:NOTE_CHARS])]
 
     def settle(self, now_us: int) -> list[Post]:
         """Try again to keep what could not be kept."""

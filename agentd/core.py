@@ -33,7 +33,7 @@ from .closing import Closing
 from .ending import Ending
 from .handover import Handover
 from .held import LIVE, OVER, Held, Phase, refusal
-from .host import Ended, Fact, Gone, Host, Key, Now, Refused, Spec, Started
+from .host import Ended, Fact, Gone, Host, Key, Noted, Now, Refused, Spec, Started
 
 BEAT_US = 2_000_000
 # A hello that is not answered is said again.
@@ -148,6 +148,8 @@ class AgentCore:
                 return self._is_over(held, now)
             case Refused():
                 return self._refused(fact, now)
+            case Noted():
+                return [_post(held.note_message(fact.sentence))]
 
     def settle(self, now: Now) -> list[Post]:
         """Do what is due."""

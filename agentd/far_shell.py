@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from .launch import BECOME, COOKIE, LOGIN_SHELL, SAID, SHELL
-from .users import PATH
+from .launch import BECOME, LOGIN_SHELL, SAID, SHELL
+from .users import COOKIE, PATH
 
 GROUP = f"{SAID}group "
 # Words for the session and for the watch; the rest of what the watch reads are names of signals.

@@ -16,6 +16,7 @@ from ..messages.agents import (
     ProcessEnded,
     ProcessInfo,
     ProcessLost,
+    ProcessNoted,
     ProcessRefused,
     ProcessStarted,
 )
@@ -180,6 +181,10 @@ class Held:
             remarks=list(self.spec.remarks),
         )
 
+    def note_message(self, sentence: str) -> ProcessNoted:
+        """Say something about it to people."""
+        return ProcessNoted(run_id=self.key.run_id, attempt=self.key.attempt, sentence=sentence)
+
     def claim(self) -> Claim:
         """This claim for the inventory."""
         return Claim(run_id=self.key.run_id, attempt=self.key.attempt, state=self.phase.value)
@@ -193,6 +198,13 @@ class Held:
             pid=self.pid,
             started_us=self.started_us,
         )
+
+    def _left_behind(self, exit_: Exit) -> list[str]:
+        """What to say of those who outlive it. Whoever is stopped leaves nobody behind."""
+        if not exit_.strays or self.ending_signal is not None:
+            return []
+        names = ", ".join(f"{pid} ({name})" if name else str(pid) for pid, name in exit_.strays)
+        return [f"left behind, and still there: {names}"]
 
     def end_message(self) -> ProcessEnded | ProcessLost:
         """Say what became of the process."""
@@ -225,7 +237,7 @@ class Held:
             output_bytes=sizes,
             spool_path=self.path if sizes else None,
             core_dumped=exit_.core_dumped,
-            remarks=[*self.spec.remarks, *exit_.remarks],
+            remarks=[*self.spec.remarks, *exit_.remarks, *self._left_behind(exit_)],
         )
 
 

@@ -38,7 +38,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a claim holds: the program, how it is executed, and when it is to be stopped.
 
     `cgroup`: path of the group its processes are in, empty: none of their own. `remarks`: what
-    people should know of how it is started.
+    people should know of how it is started. `become`: what goes before a command to run it as the
+    program's user, empty for our own.
     """
 
     program: BoundProcess
@@ -48,11 +49,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job_id: str = ""
     cgroup: str = ""
     remarks: tuple[str, ...] = ()
+    become: tuple[str, ...] = ()
 
 
 class Exit(NamedTuple):
     """How a process ended; `error`: it could not be executed; `remarks`: what people should know
-    of it. Durable before it is told."""
+    of it. Durable before it is told, but for `strays`: those who outlive it, pid and name."""
 
     at_us: int
     status: int = 0
@@ -62,6 +64,7 @@ class Exit(NamedTuple):
     core_dumped: bool = False
     rusage: dict[str, Any] = {}
     remarks: tuple[str, ...] = ()
+    strays: tuple[tuple[int, str], ...] = ()
 
 
 class Started(NamedTuple):
@@ -96,7 +99,14 @@ class Gone(NamedTuple):
     sentence: str
 
 
-Fact = Started | Ended | Refused | Gone
+class Noted(NamedTuple):
+    """Something about a process that people should know; it changes nothing."""
+
+    key: Key
+    sentence: str
+
+
+Fact = Started | Ended | Refused | Gone | Noted
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

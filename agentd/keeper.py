@@ -22,6 +22,7 @@ Messages are JSON lists of lists, one datagram each, both ways:
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
@@ -56,6 +57,7 @@ NOTE_AFTER_S = 0.02
 PASSING = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 )
+PR_SET_CHILD_SUBREAPER = 36
 # Only what is ignored here would be passed on; handlers are reset by the system.
 DEFAULT_SIGNALS = [s for s in signal.valid_signals() if signal.getsignal(s) is signal.SIG_IGN]
 
@@ -100,8 +102,7 @@ class Keeper:
                     self.receive()
             self.start_some()
             # Reaped in any case: no signal is needed to find what has ended.
-            if self.live:
-                self.reap()
+            self.reap()
             if self.fresh and time.monotonic() >= self.note_at:
                 self.note_pids()
             self.line.send()
@@ -255,9 +256,12 @@ class Keeper:
         self.ended(key, f"E {time.time_ns() // 1000} {' '.join(text.split())}")
 
     def reap(self) -> None:
-        """Record what became of every process that is over."""
-        while self.live:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        """Record what became of every process that is over. (Who lost its parent is reaped too.)"""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
             if not pid:
                 return
             known = self.live.pop(pid, None)
@@ -298,6 +302,8 @@ def main() -> None:
     runs, folder, name = sys.argv[1:4]
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as comm:
         comm.write("cs-keeper")
+    # Whoever loses its parent in a run becomes a child of the keeper, where agentd finds it.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Keeper(runs, folder, name).run()
 
 

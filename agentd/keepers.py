@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.errors import CallsheetError
-from . import keeper
+from . import keeper, procs
 from .host import Key, Spec
 from .keeper_line import DATAGRAM_BYTES
 
@@ -56,6 +56,11 @@ class Kept:
         self.asked: set[str] = set()
         self.batch: list[bytes] = []
         self.unsent: deque[bytes] = deque()
+
+    @property
+    def pid(self) -> int:
+        """The keeper's own pid, as its id says."""
+        return int(self.keeper_id.split(".")[1])
 
     @property
     def load(self) -> int:
@@ -130,6 +135,18 @@ class Keepers:
             if kept.keeper_id == keeper_id:
                 return kept.live.get(str(key), 0)
         return None
+
+    def live_pid(self, key: Key) -> int:
+        """Return the pid of a process that some keeper has, 0 when none has it."""
+        return next((k.live[str(key)] for k in self.kept.values() if str(key) in k.live), 0)
+
+    def orphans(self) -> list[int]:
+        """Return the children of keepers that are no runs: those who lost their parent."""
+        return [
+            pid
+            for kept in self.kept.values()
+            for pid in set(procs.children_of(kept.pid)) - set(kept.live.values())
+        ]
 
     def _send(self, kept: Kept) -> None:
         if kept.batch:

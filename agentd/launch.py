@@ -5,8 +5,10 @@ own tools, each of which becomes the next:
 
     env -u … -u …    takes the agent's variables away (`env: {mode: clean}` or `login`)
     sh OPEN          opens `failed` and the text for stdin, and enters the cgroup of the run, which
-                     the next user could not
+                     the next user could not; leaves our working folder for /, and packs the
+                     environment into one variable
     sudo, setpriv    another user
+    sh UNPACK        the environment as it was packed, and nothing of what sudo makes of it
     sh BECOME        working folder, umask, limits, niceness, stdin of a file; or a login shell;
                      enters the cgroup last, when that is still to be done
 
@@ -25,22 +27,34 @@ from msgspec import UNSET
 from ..jobs.programs import BoundProcess, Launch
 from .host import Key, Spec
 from .own_programs import is_own, own_program
-from .users import SUDO, becoming, own_user, user_of
+from .users import COOKIE, PACKED, SUDO, becoming, is_personal, own_user, user_of
 
 FAILED = "failed"
 STDIN = "stdin"
 SAID = "callsheet: "
 STARTED = f"{SAID}started"
-# In the environment of every process of an attempt: tells them from all others of the host, those
-# of other agents and servers with runs of the same ids among them.
-COOKIE = "CALLSHEET_CLAIM"
 SHELL = "/bin/sh"
 LOGIN_SHELL = "/usr/bin/bash"
-OPEN = """\
+OPEN = f"""\
 exec 2> "$1"
 if [ -n "$2" ]; then exec < "$2" || exit 127; fi
 if [ -n "$3" ]; then echo 0 > "$3/cgroup.procs" || exit 127; fi
 shift 3
+cd / && unset OLDPWD
+{PACKED}=$(export -p)
+export {PACKED}
+exec "$@"
+"""
+# `export -p` writes what the same shell can read again; a word too many is no harm to `unset`.
+UNPACK = f"""\
+if [ -z "${PACKED}" ]; then
+    echo "callsheet: sudo keeps {PACKED} back: expected SETENV, or env_keep, in its rules" >&2
+    exit 127
+fi
+set -- "${PACKED}" "$@"
+unset $(export -p | sed -n 's/^export \\([A-Za-z_][A-Za-z0-9_]*\\).*/\\1/p')
+eval "$1"
+shift
 exec "$@"
 """
 # With `keep` the program itself may say, by descriptor 3, that it cannot do what it is there for.
@@ -127,7 +141,7 @@ def spec_of(
     Raises:
         NotAllowed: it may not run as the user it asks for.
     """
-    user = None if program.sudo_user is None else user_of(program.sudo_user, allow)
+    user = user_of(program.sudo_user, allow)
     launch = Launch() if program.launch is UNSET else program.launch
     is_clean = launch.env_mode != "inherit"
     who = {} if user is None and not is_clean else (user or own_user()).env
@@ -139,16 +153,16 @@ def spec_of(
         "CALLSHEET_ATTEMPT": str(key.attempt),
         COOKIE: cookie,
     }
+    become = () if user is None else becoming(user, sudo or SUDO)
     argv = program.argv
-    become = () if user is None else becoming(user, sudo or SUDO, tuple(env))
     if is_own(argv):
         argv, env = own_program(argv, env, "" if become else f"{folder}/{FAILED}")
         env[COOKIE] = cookie
     if needs_shell(program):
         argv = _chain(program, argv, launch, become, folder, cgroup)
-    if is_clean:
-        gone = (word for name in environ if name not in env for word in ("-u", name))
-        argv = ("/usr/bin/env", *gone, *argv)
+    gone = [name for name in environ if name not in env and (is_clean or is_personal(name))]
+    if gone and (is_clean or become):
+        argv = ("/usr/bin/env", *(word for name in gone for word in ("-u", name)), *argv)
     return Spec(
         program=program,
         argv=argv,
@@ -157,6 +171,7 @@ def spec_of(
         job_id=job_id,
         cgroup=cgroup,
         remarks=remarks,
+        become=become,
     )
 
 
@@ -189,7 +204,8 @@ def _chain(
     )
     if become:
         text = f"{folder}/{STDIN}" if launch.stdin else ""
-        argv = (SHELL, "-c", OPEN, "callsheet", failed, text, cgroup, *become, *argv)
+        unpack = (SHELL, "-c", UNPACK, "callsheet")
+        argv = (SHELL, "-c", OPEN, "callsheet", failed, text, cgroup, *become, *unpack, *argv)
     return argv
 
 

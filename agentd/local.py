@@ -9,28 +9,25 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from . import procs
 from .cgroups import Cgroups
 from .grouped import Grouped
-from .held import signal_name
 from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
 from .keeper import PASSING
 from .keepers import Keepers, Kept
 from .launch import STDIN, failure_of, may_fail_first, stdin_of
+from .signals import Signals
 from .spool import BadRecord, Claimed, Spool, parse_exit
 
 log = logging.getLogger("callsheet.agentd")
 
 # Below this compression saves no more than it costs.
 COMPRESS_BYTES = 1_024
-LOST = "lost: its keeper died, so how it ended is not known"
 
 
 def _compressor() -> Callable[[bytes], bytes] | None:
@@ -60,11 +57,10 @@ class LocalHost:
         self._ends: list[tuple[Key, str]] = []
         self._notes: dict[Key, list[str]] = {}
         self._shells: dict[Key, bool] = {}
-        self._unkept: dict[int, Key] = {}
-        self._unkept_pids: dict[Key, int] = {}
         self._doomed: list[Key] = []
         self._unforgotten: set[Key] = set()
         self._kept_keys: dict[Key, Spec] = {}
+        self._signals = Signals(spool, keepers, self._grouped)
         self.fds_changed = True
 
     # --- Host -----------------------------------------------------------------------------------
@@ -81,7 +77,8 @@ class LocalHost:
         self._spool.make_durable((key, self._spool.read(key).exit) for key in ended)
         self._unforgotten.update(ended)
         self._grouped.sweep(self._spool.cookie_prefix)
-        return found
+        left = self._signals.strays.left_by([(c.key, c.exit.pid) for c in found if c.exit])
+        return [_leaving(claim, left.get(claim.key, ())) for claim in found]
 
     def start(self, key: Key, spec: Spec, now: Now) -> None:
         """See `Host`."""
@@ -115,6 +112,7 @@ class LocalHost:
             self._refused(key, sentence, retry=error.errno in PASSING)
             return
         self._kept_keys[key] = spec
+        self._signals.take(key, spec)
         self._keepers.start(key, spec)
 
     def note(self, key: Key, line: str) -> None:
@@ -128,25 +126,13 @@ class LocalHost:
 
     def signal(self, key: Key, number: int, *, whole: bool) -> None:
         """See `Host`."""
-        log.info("claim %s: %s", key, signal_name(number))
-        if whole and number == signal.SIGKILL:
-            self._grouped.kill(key)
-        if self._keepers.signal(key, number, whole=whole):
-            # Its strays come after it, when its end is known: were they gone before, it could say
-            # of itself how it ended.
-            return
-        if key in self._unkept_pids:
-            fd = next(fd for fd, unkept in self._unkept.items() if unkept == key)
-            signal.pidfd_send_signal(fd, number)
-        if whole and number == signal.SIGKILL:
-            for pid in self._spool.carriers(key):
-                ticks = procs.start_ticks(pid)
-                if ticks is not None:
-                    procs.signal_exactly(pid, number, ticks, ticks)
+        self._facts += self._signals.send(key, number, whole=whole)
+        self.fds_changed = True
 
     def forget(self, key: Key) -> None:
         """See `Host`."""
         self._notes.pop(key, None)
+        self._signals.forget(key)
         self._doomed.append(key)
 
     def output_size(self, key: Key) -> int:
@@ -186,12 +172,13 @@ class LocalHost:
 
     def fds(self) -> list[int]:
         """Return the descriptors to be polled for reading."""
-        return [*self._keepers.kept, *self._unkept]
+        return [*self._keepers.kept, *self._signals.fds]
 
     def hear(self, fd: int) -> None:
         """Something is to be read from a descriptor of ours."""
-        if fd in self._unkept:
-            self._unkept_over(fd)
+        if fd in self._signals.fds:
+            self._facts += self._signals.hear(fd)
+            self.fds_changed = True
             return
         if fd not in self._keepers.kept:
             return
@@ -203,6 +190,7 @@ class LocalHost:
 
     def facts(self) -> list[Fact]:
         """Return what has happened, after it is on the disk."""
+        self._signals.strays.look_anew()
         if not (self._facts or self._ends):
             return []
         facts, self._facts = self._facts, []
@@ -212,8 +200,10 @@ class LocalHost:
             over = {key for key, _ in ends}
             # A process that began and ended since the last time needs no word of its start.
             facts = [f for f in facts if f.key not in over or not isinstance(f, Started)]
-            for key, text in ends:
-                facts.append(Ended(key, self._exit(key, text)))
+            exits = [(key, self._exit(key, text)) for key, text in ends]
+            left = self._signals.strays.left_by([(key, exit_.pid) for key, exit_ in exits])
+            for key, exit_ in exits:
+                facts.append(Ended(key, exit_._replace(strays=left.get(key, ()))))
             self._unforgotten |= over
         return facts
 
@@ -288,8 +278,11 @@ class LocalHost:
             return None
         if found.acts:
             self._notes[key] = list(found.acts)
-        if found.state == "unkept" and not self._watch(key, found.pid):
-            return self._settled(key, now_us)
+        if found.state == "unkept":
+            if not self._signals.watch(key, found.pid):
+                return self._settled(key, now_us)
+            self.fds_changed = True
+        self._signals.take(key, found.spec)
         if found.state == "running":
             self._kept_keys[key] = found.spec
         self._grouped.take(key, found.spec)
@@ -301,24 +294,6 @@ class LocalHost:
                 exit_ = Exit(at_us=found.exit.at_us, error=failure)
                 return msgspec.structs.replace(found, exit=exit_)
         return found
-
-    def _watch(self, key: Key, pid: int) -> bool:
-        """Watch a process that has no keeper to its end; False when that has come."""
-        ticks = procs.start_ticks(pid)
-        fd = None if ticks is None else procs.open_same(pid, ticks, ticks)
-        if fd is None:
-            return False
-        self._unkept[fd] = key
-        self._unkept_pids[key] = pid
-        self.fds_changed = True
-        return True
-
-    def _unkept_over(self, fd: int) -> None:
-        key = self._unkept.pop(fd)
-        self._unkept_pids.pop(key, None)
-        os.close(fd)
-        self.fds_changed = True
-        self._facts.append(Gone(key, time.time_ns() // 1_000, LOST))
 
     def _keeper_gone(self, gone: Kept) -> None:
         """Settle what a dead keeper had in hand, and put another in its place."""
@@ -348,6 +323,13 @@ class LocalHost:
                 self.start_again(found.key, found.spec)
             case _:
                 self._facts.append(Gone(found.key, now_us, found.sentence))
+
+
+def _leaving(found: Found, strays: tuple[tuple[int, str], ...]) -> Found:
+    """Return a claim with those who outlive it."""
+    if found.exit is None or not strays:
+        return found
+    return msgspec.structs.replace(found, exit=found.exit._replace(strays=strays))
 
 
 def _put(path: str, text: str) -> None:

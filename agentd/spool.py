@@ -26,7 +26,8 @@ from ..jobs.errors import CallsheetError, UserError
 from . import procs
 from .host import Exit, Found, Key, Spec
 from .keeper_record import ACTS, EXIT, PID, SPEC_OFFSET, STARTED
-from .launch import COOKIE, FAILED, STDIN
+from .launch import FAILED, STDIN
+from .users import COOKIE
 
 log = logging.getLogger("callsheet.agentd")
 

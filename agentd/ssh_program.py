@@ -35,9 +35,10 @@ from .far_shell import (
     watch_code,
     watch_command,
 )
-from .launch import COOKIE, SAID, failure_in
+from .launch import SAID, failure_in
 from .own_programs import FAR_ENV
 from .ssh import Target, connect, read_target
+from .users import COOKIE
 
 HANDED_ON = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "CONT", "WINCH")
 # After one of these nothing of the program is left behind when it ends.

@@ -3,7 +3,8 @@
 A job file says `sudo_user`; whether that may be is said here, on the agent's host. The list is a
 file with one user name a line (`#` begins a comment), which nobody but root or the agent's own
 user may write. It is read when it is needed, so that a change needs no restart. Without a list
-there is nobody but the agent's own user. Called by `launch.py`.
+there is nobody but the agent's own user; with one, that user too has to be in it if it is root.
+Called by `launch.py`.
 """
 
 from __future__ import annotations
@@ -20,17 +21,28 @@ from ..jobs.errors import UserError
 SUDO = ("/usr/bin/sudo", "--preserve-env", "--set-home")
 SETPRIV = "/usr/bin/setpriv"
 PATH = "/usr/local/bin:/usr/bin:/bin"
+# In the environment of every process of an attempt: tells them from all others of the host, those
+# of other agents and servers with runs of the same ids among them.
+COOKIE = "CALLSHEET_CLAIM"
+# Carries the whole environment through sudo, which changes it as its own settings say.
+PACKED = "CALLSHEET_ENV"
+# What is about the agent's own user, and of no use or none of the business of another.
+_PERSONAL = re.compile(
+    r"(DBUS_SESSION_BUS_ADDRESS|GPG_AGENT_INFO|KRB5CCNAME|MAIL|OLDPWD|XAUTHORITY|DISPLAY"
+    r"|(SSH|SUDO|XDG|WAYLAND)_.*)\Z"
+)
 # No option and no number: sudo takes `#0` for root.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}\$?\Z")
 _PRESERVING = re.compile(r"--preserve-env\Z|-[A-Za-z]*E[A-Za-z]*\Z")
 LIST_BYTES = 1_000_000
+ROOT = "root"
 
 
 class NotAllowed(UserError):
-    """A job may not run as a user on this host."""
+    """A job may not run as a user on this host; `user` None: it asks for none."""
 
-    def __init__(self, user: str, why: str) -> None:
-        super().__init__(f"sudo_user {user!r}: {why}")
+    def __init__(self, user: str | None, why: str) -> None:
+        super().__init__(f"no sudo_user: {why}" if user is None else f"sudo_user {user!r}: {why}")
 
 
 class User(NamedTuple):
@@ -64,8 +76,8 @@ def own_user() -> User:
         return User(str(uid), uid, os.getegid(), "/", "/bin/sh", is_self=True)
 
 
-def user_of(name: str, allow: str | None) -> User:
-    """Return the user that a job asks for.
+def user_of(name: str | None, allow: str | None) -> User | None:
+    """Return the user that a job asks for, None when it asks for none.
 
     Args:
         name: as the job says it.
@@ -73,24 +85,35 @@ def user_of(name: str, allow: str | None) -> User:
     Raises:
         NotAllowed: there is no such user, or this host does not allow it.
     """
-    if not _NAME.match(name):
+    if name is None:
+        user = None
+    elif not _NAME.match(name):
         raise NotAllowed(name, "expected the name of a user, not an option or a number")
-    try:
-        user = _user(pwd.getpwnam(name))
-    except KeyError:
-        raise NotAllowed(name, "there is no such user on this host") from None
-    if not user.is_self and name not in _allowed(name, allow):
+    else:
+        try:
+            user = _user(pwd.getpwnam(name))
+        except KeyError:
+            raise NotAllowed(name, "there is no such user on this host") from None
+    if user is None or user.is_self:
+        # Where root gives a list, it is not meant to run everything else itself.
+        if os.geteuid() == 0 and allow is not None and ROOT not in _allowed(name, allow):
+            raise NotAllowed(name, f"this agent is root, and {allow} does not allow {ROOT}")
+    elif user.name not in _allowed(name, allow):
         expected = f"expected one of those in {allow}" if allow else "see the option --sudo-allow"
         raise NotAllowed(name, f"this agent's host does not allow it: {expected}")
     return user
 
 
-def becoming(user: User, sudo: Sequence[str], keep: Sequence[str]) -> tuple[str, ...]:
+def is_personal(name: str) -> bool:
+    """Whether a variable of the agent's says something of its own user only."""
+    return _PERSONAL.match(name) is not None
+
+
+def becoming(user: User, sudo: Sequence[str]) -> tuple[str, ...]:
     """Return the arguments that go before a command to run it as a user; none for our own.
 
     Args:
         sudo: how sudo is called, by the settings.
-        keep: names of variables that have to reach the command, whatever sudo keeps.
     """
     if user.is_self:
         return ()
@@ -99,7 +122,7 @@ def becoming(user: User, sudo: Sequence[str], keep: Sequence[str]) -> tuple[str,
         return (SETPRIV, *ids, "--")
     argv = tuple(sudo)
     if not any(_PRESERVING.match(word) for word in argv):
-        argv += (f"--preserve-env={','.join(keep)}",)
+        argv += (f"--preserve-env={PACKED},{COOKIE}",)
     return (*argv, "--non-interactive", "--user", user.name, "--")
 
 
@@ -114,7 +137,7 @@ def _user(entry: pwd.struct_passwd) -> User:
     )
 
 
-def _allowed(name: str, path: str | None) -> frozenset[str]:
+def _allowed(name: str | None, path: str | None) -> frozenset[str]:
     """Return the names of the list.
 
     Raises:

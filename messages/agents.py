@@ -116,6 +116,14 @@ class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
     spool_path: str | None = None
 
 
+class ProcessNoted(FromAgent, frozen=True, kw_only=True, tag="ProcessNoted"):
+    """Something people should know of a process, for the log of its run; said once."""
+
+    run_id: str
+    attempt: int
+    sentence: str
+
+
 class OutputChunk(FromAgent, frozen=True, kw_only=True, tag="OutputChunk"):
     """Bytes of an output from `offset`. `compression` None or `zstd`; `data` at most 256 KiB."""
 
@@ -241,6 +249,7 @@ AnyFromAgent = (
     | ProcessRefused
     | ProcessEnded
     | ProcessLost
+    | ProcessNoted
     | OutputChunk
     | ProcessList
     | Fenced

@@ -25,6 +25,7 @@ from callsheet.messages.agents import (
     OutputTaken,
     ProcessEnded,
     ProcessLost,
+    ProcessNoted,
     ProcessStarted,
 )
 from callsheet.messages.commands import Recorded
@@ -288,3 +289,13 @@ def test_a_doubted_process_that_is_ending_is_not_lost(driver):
 def test_what_a_signal_or_an_error_ended_has_no_exit_code(driver, fields):
     [post] = driver.from_agent(ended(**fields))
     assert post.message.exit_code is None
+
+
+def test_what_an_agent_notes_of_its_own_process_is_a_line_in_the_log_and_no_other_agents(driver):
+    note = ProcessNoted(run_id="r1", attempt=1, sentence="SIGTERM was not sent:\n why")
+    said = AttemptUpdated(run_id="r1", attempt=1, note="SIGTERM was not sent: why")
+    assert driver.from_agent(note) == [Post(LEDGER, said)]
+    driver.hello("y")
+    assert driver.from_agent(note, agent_id="y") == []
+    of_nobody = ProcessNoted(run_id="r2", attempt=1, sentence="x")
+    assert driver.from_agent(of_nobody) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from agent_stand import AgentStand, a_process, a_shell, lives, until
+from other_users import a_folder
 
 from callsheet.agentd.launch import failure_of
 from callsheet.agentd.users import NotAllowed, User, becoming, user_of
@@ -43,6 +44,13 @@ def other():
         pytest.skip("no user can be made here")
     yield pwd.getpwnam(NAME)
     subprocess.run(["userdel", NAME], capture_output=True, check=False)
+
+
+@pytest.fixture
+def everywhere():
+    """A folder that other users may enter."""
+    with a_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -150,15 +158,11 @@ BAD = [
 
 @pytest.mark.parametrize("user", ["nobody else", "another user"])
 def test_what_keeps_a_program_from_its_start_is_an_error_with_its_reason(
-    stand, tmp_path, request, user
+    stand, request, everywhere, user
 ):
     if user == "another user":
         request.getfixturevalue("allowing")
-    folder = tmp_path / "bad"
-    folder.mkdir()
-    for parent in (folder, *folder.parents):
-        if os.stat(parent).st_uid == os.geteuid():
-            parent.chmod(os.stat(parent).st_mode | 0o055)
+    folder = everywhere
     (folder / "plain").write_text("x")
     (folder / "binary").write_bytes(b"\x00\x01")
     (folder / "orphan").write_text("#!/no/such/interpreter\n")
@@ -186,21 +190,22 @@ def test_a_program_may_end_with_the_statuses_of_shells_that_fail(stand, cwd):
 
 
 def test_a_file_on_a_file_system_without_execution_is_an_error(stand, tmp_path):
-    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    noexec = [m[1] for m in mounts if "noexec" in m[3].split(",") and m[2] in ("tmpfs", "mqueue")]
-    usable = [Path(where) for where in noexec if os.access(where, os.W_OK)]
-    if not usable:
-        pytest.skip("no file system without execution that can be written here")
-    program = usable[0] / f"callsheet-{os.getpid()}"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    try:
-        stand.start()
-        for run_id, cwd in (("r1", None), ("r2", "/")):
-            ended = stand.result(run_id, a_process(str(program), cwd=cwd))
-            assert "Permission denied" in ended.error
-    finally:
-        program.unlink()
+    """Agentd gets a mount namespace of its own, in which a folder of ours is such a file system."""
+    if not AS_ROOT:
+        pytest.skip("a file system can be mounted by root only")
+    folder = tmp_path / "noexec"
+    folder.mkdir()
+    mount = (
+        'mount -t tmpfs -o noexec,mode=755 none "$0" && cp "$1" "$0/program" && shift && exec "$@"'
+    )
+    stand.prefix = ["unshare", "--mount", "sh", "-c", mount, str(folder), "/bin/true"]
+    stand.start()
+    program = str(folder / "program")
+    for run_id, cwd in (("r1", None), ("r2", "/")):
+        ended = stand.result(run_id, a_process(program, cwd=cwd))
+        assert program in ended.error
+        assert "Permission denied" in ended.error
+    assert not (folder / "program").exists()
 
 
 # --- other users --------------------------------------------------------------------------------
@@ -301,7 +306,21 @@ def test_a_list_that_others_may_write_or_that_is_missing_allows_nobody(tmp_path)
     with pytest.raises(NotAllowed, match="may be written by others"):
         user_of(name, str(path))
     path.chmod(0o644)
-    assert user_of(name, str(path)).name == name
+    user = user_of(name, str(path))
+    assert user is not None
+    assert user.name == name
+
+
+def test_where_root_gives_a_list_it_runs_no_job_itself_unless_it_is_listed(allowing, tmp_path):
+    allowing.start()
+    said = f"this agent is root, and {tmp_path}/allowed does not allow root"
+    for run_id, user, named in (("r1", None, "no sudo_user"), ("r2", "root", "sudo_user 'root'")):
+        refused = allowing.result(run_id, a_process("id", "-u", sudo_user=user))
+        assert isinstance(refused, ProcessRefused)
+        assert (refused.sentence, refused.retry) == (f"{named}: {said}", False)
+    (tmp_path / "allowed").write_text("root\n")
+    for run_id, user in (("r3", None), ("r4", "root")):
+        assert output_of(allowing.result(run_id, a_process("id", "-u", sudo_user=user))) == "0\n"
 
 
 def test_sudo_is_called_as_the_settings_say_and_keeps_what_a_run_needs(tmp_path):
@@ -310,36 +329,9 @@ def test_sudo_is_called_as_the_settings_say_and_keeps_what_a_run_needs(tmp_path)
     user = User("jim", 4_242, 4_242, "/srv/jim", "/bin/sh", is_self=False)
     tail = ("--non-interactive", "--user", "jim", "--")
     for argv in ((str(sudo), "--preserve-env", "--set-home"), (str(sudo), "-EH")):
-        assert becoming(user, argv, ("A", "B")) == (*argv, *tail)
-    found = becoming(user, (str(sudo), "--set-home"), ("A", "B"))
-    assert found == (str(sudo), "--set-home", "--preserve-env=A,B", *tail)
-
-
-# Takes the options that agentd gives, then becomes the user as sudo does. Without a user it says
-# what sudo says to those who need a password.
-SUDO = """\
-#!/bin/sh
-echo "sudo: unable to resolve host" >&2
-while [ "$1" != -- ]; do
-    if [ "$1" = --user ]; then user=$2; fi
-    if [ "$1" = --refuse ]; then echo "sudo: a password is required" >&2; exit 1; fi
-    shift
-done
-exec /usr/bin/setpriv --reuid "$user" --regid "$user" --init-groups "$@"
-"""
-
-
-def test_a_job_runs_by_sudo_and_what_sudo_refuses_is_no_exit_status(allowing, tmp_path):
-    sudo = tmp_path / "sudo"
-    sudo.write_text(SUDO)
-    sudo.chmod(0o755)
-    allowing.start()
-    program = a_shell("whoami; exit 1", sudo_user=NAME)
-    ended = allowing.result("r1", program, sudo_argv=(str(sudo), "--preserve-env", "--set-home"))
-    assert (ended.status, ended.error, output_of(ended)) == (1, "", f"{NAME}\n")
-    ended = allowing.result("r2", program, sudo_argv=(str(sudo), "--refuse"))
-    assert ended.error == "sudo: unable to resolve host sudo: a password is required"
-    assert output_of(ended) == ""
+        assert becoming(user, argv) == (*argv, *tail)
+    found = becoming(user, (str(sudo), "--set-home"))
+    assert found == (str(sudo), "--set-home", "--preserve-env=CALLSHEET_ENV,CALLSHEET_CLAIM", *tail)
 
 
 def test_what_sudo_says_counts_only_while_the_program_was_not_started(tmp_path):

@@ -48,6 +48,10 @@ class AgentStand:
         self.spool = folder / "spool"
         self.epoch = 1
         self.options: list[str] = []
+        self.python = sys.executable
+        # What goes before agentd, to make it another user; its environment, None for ours.
+        self.prefix: list[str] = []
+        self.environ: dict[str, str] | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.messages: list[Any] = []
         self._context = zmq.Context()
@@ -61,10 +65,20 @@ class AgentStand:
 
     def start(self, **environ: str) -> AgentHello:
         """Start agentd and return its introduction."""
-        command = [sys.executable, "-m", "callsheet.agentd.daemon", "--server", self.endpoint]
-        command += ["--spool", str(self.spool), "--agent-id", "stand", "--log-level", "ERROR"]
+        command = [*self.prefix, self.python, "-m", "callsheet.agentd.daemon"]
+        command += [
+            "--server",
+            self.endpoint,
+            "--spool",
+            str(self.spool),
+            "--agent-id",
+            "stand",
+            "--log-level",
+            "ERROR",
+        ]
         command += self.options
-        self.process = subprocess.Popen(command, env={**os.environ, **environ})
+        base = dict(os.environ) if self.environ is None else self.environ
+        self.process = subprocess.Popen(command, env={**base, **environ})
         hello = self.wait(AgentHello)
         self.send(AgentWelcome(epoch=self.epoch, server_id="stand"))
         return hello
