@@ -4,9 +4,11 @@ else is ever signalled."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from agent_stand import AgentStand, a_process, a_shell, lives, until
@@ -49,6 +51,21 @@ def a_daemon(tmp_path):
     yield command, pid
     if path.exists() and lives(pid()):
         os.kill(pid(), signal.SIGKILL)
+
+
+def test_the_mark_of_a_process_is_random_and_no_other_spool_s(stand, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = AgentStand(tmp_path / "other")
+    marks = []
+    try:
+        for agent in (stand, other):
+            agent.start()
+            ended = agent.result("r1", a_shell("echo $CALLSHEET_CLAIM"))
+            marks.append(Path(ended.spool_path).read_text().strip())
+    finally:
+        other.close()
+    assert all(re.fullmatch(r"[0-9a-f]{16}\.r1\.1", mark) for mark in marks)
+    assert marks[0] != marks[1]
 
 
 def strays_of(ended):
