@@ -14,6 +14,11 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
+def booted_us() -> int:
+    """Return when this host was started, by its wall clock as it is now."""
+    return now_us() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
+
+
 def monotonic_s() -> float:
     """Return seconds that only grow, from an instant of no meaning: for durations."""
     return time.monotonic()

@@ -61,11 +61,15 @@ class OutputFinished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """(run, attempt) is given to this agent and no other. Written before the agent hears of it."""
+    """(run, attempt) is given to this agent and no other. Written before the agent hears of it.
+
+    `boot_id`: of the agent's host then; empty: not known.
+    """
 
     run_id: str
     attempt: int
     agent_id: str
+    boot_id: str = ""
 
 
 class KeepPlaced(msgspec.Struct, frozen=True, kw_only=True):

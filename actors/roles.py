@@ -41,6 +41,7 @@ from .housekeeping import CHECKS
 from .ledger import Ledger
 from .ledger_stage import LedgerStage
 from .link import Link
+from .outputs_seam import Placed
 from .ports import PORTS
 from .rescans import Watch
 from .responder import Responder
@@ -179,9 +180,10 @@ class Stagehand:
             return SchedulerStage.start(script, link, watched)
         return Stage.start(script, link)
 
-    def _make_runner(self, placed: Mapping[Key, str]) -> Runner:
+    def _make_runner(self, placed: Mapping[Key, Placed]) -> Runner:
         return Runner(
             placed=placed,
+            booted_us=clock.booted_us(),
             incarnation=secrets.token_hex(8),
             start_timeout_us=self._terms.start_timeout_us,
             gated=self._place.door is not None,

@@ -46,7 +46,7 @@ from ..messages.post import LEDGER, RUNNER, Post
 from ..messages.registry import Enrol
 from ..messages.transitions import Beat, FeedFrame
 from ..messages.wishes import Done, Refused
-from .outputs_seam import OutputFinished, OutputStored
+from .outputs_seam import OutputFinished, OutputStored, Placed
 from .requests import OpenRequests, earliest
 from .runner_agents import Agent, Agents
 from .runner_book import Book, Key, Phase
@@ -73,15 +73,17 @@ class RefusedByLedger(Exception):
 class Runner:
     """See the module.
 
-    `placed` is what the journal of placements holds; `start_timeout_us` how long a run waits for an
-    agent of its group; `server_id` names the installation to the agents; `gated`: agents of other
-    hosts may come in, by a gate beside this core; `choice`: who gets what; `sudo_argv`: for agents.
+    `placed` is what the journal of placements holds, `booted_us` when its host was started;
+    `start_timeout_us` how long a run waits for an agent of its group; `server_id` names the
+    installation to the agents; `gated`: agents of other hosts may come in, by a gate beside this
+    core; `choice`: who gets what; `sudo_argv`: for agents.
     """
 
     def __init__(
         self,
         *,
-        placed: Mapping[Key, str] | None = None,
+        placed: Mapping[Key, Placed] | None = None,
+        booted_us: int = 0,
         incarnation: str = "",
         server_id: str = "",
         start_timeout_us: int = 0,
@@ -102,6 +104,7 @@ class Runner:
             start_timeout_us=start_timeout_us,
             incarnation=incarnation,
             sudo_argv=sudo_argv,
+            booted_us=booted_us,
         )
         self._asking = OpenRequests()
         self._parts: dict[int, list[Run]] = {}

@@ -44,6 +44,8 @@ class Attempt:
 
     __slots__ = (
         "agent_id",
+        "asked_us",
+        "boot_id",
         "ended",
         "flagged",
         "job_id",
@@ -51,6 +53,7 @@ class Attempt:
         "killing",
         "phase",
         "program",
+        "refusal",
         "started_us",
         "stop_us",
         "stopping",
@@ -67,6 +70,10 @@ class Attempt:
         self.stop_us = run.stop_us if run is not None else None
         self.phase = phase
         self.agent_id = ""
+        # When the ledger asked for it, 0: not known; and the boot of the host that got it then.
+        self.asked_us = run.times.get(State.STARTING.value, 0) if run is not None else 0
+        self.boot_id = ""
+        self.refusal = ""
         self.started_us: int | None = None
         self.stopping = False
         self.killing = False

@@ -21,11 +21,21 @@ from ..messages.agents import (
 )
 from ..messages.instructions import AttemptEnded
 from ..messages.post import Post
-from .outputs_seam import PLACEMENTS, KeepPlaced, Placed
+from .outputs_seam import Placed
 from .runner_agents import Agent
 from .runner_book import Attempt, Book, Key, Phase
 from .runner_ends import Ends
-from .runner_reports import no_agent, no_slot, not_there, noted, running, unreachable
+from .runner_given import Given, has_rebooted
+from .runner_reports import (
+    FORGOTTEN,
+    no_agent,
+    no_slot,
+    not_there,
+    noted,
+    rebooted,
+    running,
+    unreachable,
+)
 from .runner_words import running_meta
 
 # Commands without an answer are repeated.
@@ -35,34 +45,33 @@ RETRY_US = 1_000_000
 # A command to start may be this old when the agent gets it.
 START_WITHIN_US = 20_000_000
 REPEATS_AT_ONCE = 500
-# The journal of placements is written anew after so many.
-JOURNAL_AFTER = 50_000
 
 
 class Placing:
-    """See the module. `placed` is what the journal of placements holds."""
+    """See the module. `placed` is what the journal of placements holds; before `booted_us` the host
+    of the journal was down, and it may have lost what was written last."""
 
     def __init__(
         self,
         book: Book,
         ends: Ends,
-        placed: Mapping[Key, str],
+        placed: Mapping[Key, Placed],
         *,
         start_timeout_us: int,
         incarnation: str,
         sudo_argv: tuple[str, ...] = (),
+        booted_us: int = 0,
     ) -> None:
         self.not_before_us = 0
         self._book = book
         self._ends = ends
-        self._placed = dict(placed)
+        self._given = Given(placed, booted_us)
         self._start_timeout_us = start_timeout_us
         self._incarnation = incarnation
         self._sudo_argv = sudo_argv
         self._due: dict[Key, int] = {}
         self._full: dict[Key, None] = {}
         self._freed = False
-        self._journaled = 0
         self._doubts = 0
 
     # --- the ledger's side ----------------------------------------------------------------------
@@ -86,7 +95,10 @@ class Placing:
             attempt = self._book.attempts[key] = Attempt(key, run, Phase.RUNNING)
             attempt.started_us = run.times.get("running", now_us)
             attempt.flagged = run.unreachable
-            self._book.give(attempt, run.agent_id or self._placed.get(key, ""), now_us)
+            placed = self._given.of(key)
+            attempt.boot_id = placed.boot_id if placed is not None else ""
+            agent_id = placed.agent_id if placed is not None else ""
+            self._book.give(attempt, run.agent_id or agent_id, now_us)
         elif attempt.flagged and not run.unreachable:
             # The ledger that was told so is gone, and has not put it on record.
             posts.append(unreachable(attempt))
@@ -112,7 +124,7 @@ class Placing:
     def over(self, key: Key) -> None:
         """The end of an attempt is on record."""
         self._due.pop(key, None)
-        self._placed.pop(key, None)
+        self._given.drop(key)
         self._freed = bool(self._full)
 
     def keep_only(self, live: set[Key]) -> list[Post]:
@@ -125,8 +137,7 @@ class Placing:
                 else:
                     self._book.drop(key)
                 self._due.pop(key, None)
-        self._placed = {key: agent_id for key, agent_id in self._placed.items() if key in live}
-        return [self._journal()]
+        return [self._given.keep_only(live)]
 
     # --- agents ---------------------------------------------------------------------------------
 
@@ -155,7 +166,8 @@ class Placing:
             if attempt.agent_id != agent.agent_id or key in agent.claims:
                 continue
             if key in doubted:
-                posts += self._ends.over(attempt, not_there(attempt, now_us), now_us)
+                what = rebooted if has_rebooted(attempt, agent) else not_there
+                posts += self._ends.over(attempt, what(attempt, now_us), now_us)
             else:
                 missing.add(key)
         if missing:
@@ -197,6 +209,8 @@ class Placing:
             return []
         attempt.phase = Phase.RUNNING
         attempt.started_us = message.at_us
+        if agent.hello is not None:
+            attempt.boot_id = agent.hello.boot_id
         self._due.pop(attempt.key, None)
         meta = running_meta(message.pid, message.at_us, agent.meta, message.remarks)
         posts = [self._book.report(running(attempt, meta), now_us)]
@@ -214,7 +228,11 @@ class Placing:
         if message.retry:
             # By the same agent: another copy of the command may be on its way to it still.
             self._again(attempt.key, now_us + RETRY_US)
-            return []
+            if message.sentence == attempt.refusal:
+                return []
+            attempt.refusal = message.sentence
+            line = f"agent {agent.agent_id} cannot start it now: {message.sentence}"
+            return [noted(attempt, f"{line}; it is asked again every second")]
         return [self._error(attempt, now_us, message.sentence)]
 
     # --- time -----------------------------------------------------------------------------------
@@ -251,20 +269,17 @@ class Placing:
     def _place(self, attempt: Attempt, now_us: int) -> list[Post]:
         """Give an attempt to an agent, for good; or look again soon, as long as there is time."""
         posts: list[Post] = []
-        agent_id = self._placed.get(attempt.key)
-        if agent_id is None:
+        placed = self._given.of(attempt.key)
+        if placed is None:
             agent = self._book.free_agent(attempt)
             if agent is None:
                 return self._wait(attempt, now_us)
             self._full.pop(attempt.key, None)
-            agent_id = self._placed[attempt.key] = agent.agent_id
-            run_id, number = attempt.key
-            placed = Placed(run_id=run_id, attempt=number, agent_id=agent_id)
-            posts.append(Post(PLACEMENTS, placed))
-            self._journaled += 1
-            if self._journaled >= JOURNAL_AFTER:
-                posts.append(self._journal())
-        self._book.give(attempt, agent_id, now_us)
+            if self._given.may_be_forgotten(attempt, agent):
+                return [self._end(attempt, now_us, FORGOTTEN, State.LOST)]
+            placed, posts = self._given.write(attempt, agent)
+        self._book.give(attempt, placed.agent_id, now_us)
+        attempt.boot_id = placed.boot_id
         attempt.phase = Phase.ASKED
         return posts + self._ask(attempt, now_us)
 
@@ -307,6 +322,10 @@ class Placing:
         agent = self._book.agents.by_id[attempt.agent_id]
         if not agent.connected or agent.hello is None:
             return []
+        if has_rebooted(attempt, agent) and attempt.key not in agent.claims:
+            # It had been given it before, and what it had of it may have gone with the power.
+            self._due.pop(attempt.key, None)
+            return self._ends.over(attempt, rebooted(attempt, now_us), now_us)
         run_id, number = attempt.key
         command = StartProcess(
             epoch=self._book.epoch,
@@ -326,6 +345,9 @@ class Placing:
         self._due[key] = at_us
 
     def _error(self, attempt: Attempt, now_us: int, sentence: str) -> Post:
+        return self._end(attempt, now_us, sentence, State.ERROR)
+
+    def _end(self, attempt: Attempt, now_us: int, sentence: str, state: State) -> Post:
         """The attempt ends without ever having had a process."""
         attempt.phase = Phase.REPORTED
         self._due.pop(attempt.key, None)
@@ -334,17 +356,8 @@ class Placing:
             run_id=run_id,
             attempt=number,
             at_us=now_us,
-            state=State.ERROR,
+            state=state,
             message=sentence,
             agent_id=attempt.agent_id or None,
         )
         return self._book.report(ended, now_us)
-
-    def _journal(self) -> Post:
-        """Have the journal of placements begin anew with those that count."""
-        self._journaled = 0
-        placed = [
-            Placed(run_id=key[0], attempt=key[1], agent_id=agent_id)
-            for key, agent_id in self._placed.items()
-        ]
-        return Post(PLACEMENTS, KeepPlaced(placed=placed))

@@ -10,6 +10,8 @@ from ..messages.instructions import AttemptStarted, AttemptUpdated
 from ..messages.post import LEDGER, Post
 from .runner_book import Attempt
 
+FORGOTTEN = "lost: server and agent were rebooted, so whether it began is not known"
+
 
 def running(attempt: Attempt, meta: dict[str, object] | None = None) -> AttemptStarted:
     """Return the report that a process runs."""
@@ -36,6 +38,16 @@ def not_there(attempt: Attempt, now_us: int) -> ProcessLost:
         attempt=attempt.key[1],
         at_us=now_us,
         sentence=f"lost: agent {attempt.agent_id} has no record of the process",
+    )
+
+
+def rebooted(attempt: Attempt, now_us: int) -> ProcessLost:
+    """The host of an agent was started anew, and the agent has no trace of an attempt it had."""
+    return ProcessLost(
+        run_id=attempt.key[0],
+        attempt=attempt.key[1],
+        at_us=now_us,
+        sentence=f"lost: the host of agent {attempt.agent_id} was rebooted",
     )
 
 

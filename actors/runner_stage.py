@@ -35,13 +35,14 @@ class PlacementJournal:
 
     def __init__(self, root: str) -> None:
         self._path = os.path.join(root, JOURNAL)
-        self.placed: dict[Key, str] = {}
+        self.placed: dict[Key, Placed] = {}
         os.makedirs(root, mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
             for line in file:
-                with contextlib.suppress(ValueError):  # a torn last line
-                    run_id, attempt, agent_id = json.loads(line)
-                    self.placed[str(run_id), int(attempt)] = str(agent_id)
+                with contextlib.suppress(ValueError, TypeError):
+                    # A torn last line is left out.
+                    placed = _placed(*json.loads(line))
+                    self.placed[placed.run_id, placed.attempt] = placed
         self._file = self._open(self._path)
 
     def take(self, messages: Iterable[Any]) -> None:
@@ -85,7 +86,7 @@ class RunnerStage(Stage):
         script: Script,
         link: Link,
         root: str,
-        make_runner: Callable[[Mapping[Key, str]], Runner],
+        make_runner: Callable[[Mapping[Key, Placed]], Runner],
     ) -> None:
         super().__init__(script, link)
         self._root = root
@@ -125,4 +126,12 @@ class RunnerStage(Stage):
 
 
 def _line(placed: Placed) -> bytes:
-    return json.dumps([placed.run_id, placed.attempt, placed.agent_id]).encode() + b"\n"
+    words = [placed.run_id, placed.attempt, placed.agent_id, placed.boot_id]
+    return json.dumps(words).encode() + b"\n"
+
+
+def _placed(run_id: str, attempt: int, agent_id: str, boot_id: str = "") -> Placed:
+    """Return what a line of the journal says; those of before had no boot id."""
+    return Placed(
+        run_id=str(run_id), attempt=int(attempt), agent_id=str(agent_id), boot_id=str(boot_id)
+    )

@@ -313,6 +313,7 @@ def _identity(options: argparse.Namespace) -> AgentHello:
         slots=options.slots,
         incarnation=secrets.token_hex(8),
         boot_id=procs.boot_id(),
+        booted_us=procs.booted_us(),
         software=f"callsheet {__version__}",
         hostname=socket.gethostname(),
         username=username,

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import time
 
-# (offset, length): by a keeper before it starts the process, when it lives, and when it is over.
+# (offset, length): by agentd with the claim, the boot of the host it was made in.
+BOOT = (24, 40)
+# By a keeper before it starts the process, when it lives, and when it is over.
 STARTED, PID, EXIT = (64, 192), (256, 64), (512, 1024)
 # What agentd did to the process, and after a length in 8 digits what is to be run.
 ACTS = (1536, 512)

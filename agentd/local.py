@@ -16,18 +16,21 @@ from typing import Any
 import msgspec
 
 from .cgroups import Cgroups
+from .exits import BadRecord, parse_exit
 from .grouped import Grouped
 from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
 from .keeper import PASSING
 from .keepers import Keepers, Kept
 from .launch import STDIN, failure_of, may_fail_first, stdin_of
 from .signals import Signals
-from .spool import BadRecord, Claimed, Spool, parse_exit
+from .spool import Claimed, Spool
 
 log = logging.getLogger("callsheet.agentd")
 
 # Below this compression saves no more than it costs.
 COMPRESS_BYTES = 1_024
+# Exits that could not be put on the disk are tried again after this time.
+DURABLE_AGAIN_S = 0.5
 
 
 def _compressor() -> Callable[[bytes], bytes] | None:
@@ -58,6 +61,7 @@ class LocalHost:
         self._notes: dict[Key, list[str]] = {}
         self._shells: dict[Key, bool] = {}
         self._doomed: list[Key] = []
+        self._again_at = 0.0
         self._unforgotten: set[Key] = set()
         self._kept_keys: dict[Key, Spec] = {}
         self._signals = Signals(spool, keepers, self._grouped)
@@ -74,7 +78,7 @@ class LocalHost:
             if claim is not None:
                 found.append(claim)
         ended = [claim.key for claim in found if claim.exit]
-        self._spool.make_durable((key, self._spool.read(key).exit) for key in ended)
+        self._spool.exits.make_durable((key, self._spool.read(key).exit) for key in ended)
         self._unforgotten.update(ended)
         self._grouped.sweep(self._spool.cookie_prefix)
         left = self._signals.strays.left_by([(c.key, c.exit.pid) for c in found if c.exit])
@@ -194,9 +198,7 @@ class LocalHost:
         if not (self._facts or self._ends):
             return []
         facts, self._facts = self._facts, []
-        if self._ends:
-            ends, self._ends = self._ends, []
-            self._spool.make_durable(ends)
+        if ends := self._durable():
             over = {key for key, _ in ends}
             # A process that began and ended since the last time needs no word of its start.
             facts = [f for f in facts if f.key not in over or not isinstance(f, Started)]
@@ -206,6 +208,20 @@ class LocalHost:
                 facts.append(Ended(key, exit_._replace(strays=left.get(key, ()))))
             self._unforgotten |= over
         return facts
+
+    def _durable(self) -> list[tuple[Key, str]]:
+        """Return the ends that are on the disk now; the others are tried again, and not told."""
+        if not self._ends or time.monotonic() < self._again_at:
+            return []
+        ends = self._ends
+        try:
+            self._spool.exits.make_durable(ends)
+        except OSError as error:
+            self._again_at = time.monotonic() + DURABLE_AGAIN_S
+            log.error("%d exits cannot be put on the disk: %s", len(ends), error.strerror)
+            return []
+        self._ends = []
+        return ends
 
     def flush(self) -> None:
         """Send what the core has asked for."""
@@ -228,7 +244,7 @@ class LocalHost:
         self._unforgotten.difference_update(self._doomed[:at_most])
         del self._doomed[:at_most]
         if not self._doomed and not self._unforgotten:
-            self._spool.tidy()
+            self._spool.exits.tidy()
         return bool(self._doomed)
 
     # --- inside ---------------------------------------------------------------------------------

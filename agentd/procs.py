@@ -38,6 +38,11 @@ def boot_id() -> str:
         return file.read().strip()
 
 
+def booted_us() -> int:
+    """Return when this host was started, by its wall clock as it is now."""
+    return (time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 1_000
+
+
 def stat_of(pid: int) -> Stat | None:
     """Return what a process is; None when there is none (a zombie is none: it is over)."""
     try:

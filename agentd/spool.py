@@ -24,8 +24,9 @@ import msgspec
 
 from ..jobs.errors import CallsheetError, UserError
 from . import procs
-from .host import Exit, Found, Key, Spec
-from .keeper_record import ACTS, EXIT, PID, SPEC_OFFSET, STARTED
+from .exits import BadRecord, Exits, parse_exit
+from .host import Found, Key, Spec
+from .keeper_record import ACTS, BOOT, EXIT, PID, SPEC_OFFSET, STARTED
 from .launch import FAILED, STDIN
 from .users import COOKIE
 
@@ -34,15 +35,9 @@ log = logging.getLogger("callsheet.agentd")
 MAGIC = b"callsheet run, format 1\n"
 # Directories kept for later use; each takes two small blocks.
 FREE_AT_MOST = 4_096
-# The journal of exits begins anew above this size, when nothing in it is needed any more.
-JOURNAL_BYTES = 4 * 2**20
 # Any epoch fits, so that one takes the very bytes of another.
 EPOCH_BYTES = 21
 KEY = re.compile(r"(r[0-9]{1,19})\.([0-9]{1,9})")
-USAGE = (
-    "utime", "stime", "maxrss", "minflt", "majflt", "nswap", "inblock", "oublock", "nvcsw",
-    "nivcsw",
-)  # fmt: skip
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Spec).decode
@@ -59,16 +54,10 @@ class Claimed(CallsheetError):
     """The claim exists already."""
 
 
-class BadRecord(CallsheetError):
-    """A record cannot be read for what it is."""
-
-    def __init__(self, key: object, what: str) -> None:
-        super().__init__(f"claim {key}: {what}")
-
-
 class Record(msgspec.Struct, frozen=True):
     """The slots of a record as texts, empty where nothing was written, and the spec."""
 
+    boot_id: str
     started: str
     pid: str
     exit: str
@@ -98,9 +87,8 @@ class Spool:
             raise SpoolTaken(self.path) from None
         self._id = self._identity()
         self.boot_id = procs.boot_id()
-        self._journal = os.open(
-            f"{self.path}/exits", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        self._boot = f"{self.boot_id}\n".encode()
+        self.exits = Exits(f"{self.path}/exits", self.runs)
         self._epoch = os.open(f"{self.path}/epoch", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not os.fstat(self._epoch).st_size:
             self.remember_epoch(0)  # its room on the disk is taken now, while there is some
@@ -114,7 +102,7 @@ class Spool:
     def close(self) -> None:
         """Give the spool back."""
         os.close(self._epoch)
-        os.close(self._journal)
+        self.exits.close()
         os.close(self._lock)
 
     def _identity(self) -> str:
@@ -137,7 +125,7 @@ class Spool:
         """
         name = self._free.pop() if self._free else self._make()
         body = _encode(spec)
-        head = MAGIC.ljust(SPEC_OFFSET, b"\0") + b"%08d\n" % len(body)
+        head = (MAGIC + self._boot).ljust(SPEC_OFFSET, b"\0") + b"%08d\n" % len(body)
         record = f"{self.runs}/{name}/record"
         try:
             fd = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -205,6 +193,7 @@ class Spool:
             length = int(data[SPEC_OFFSET : SPEC_OFFSET + 8])
             body = data[SPEC_OFFSET + 9 : SPEC_OFFSET + 9 + length]
             return Record(
+                _slot(data, BOOT),
                 _slot(data, STARTED),
                 _slot(data, PID),
                 _slot(data, EXIT),
@@ -240,7 +229,12 @@ class Spool:
         if record.exit:
             return self._done(key, record, record.exit)
         if not record.started:
-            return Found(key=key, state="not_started", spec=record.spec, acts=record.acts)
+            found = Found(key=key, state="not_started", spec=record.spec, acts=record.acts)
+            if record.boot_id in ("", self.boot_id):
+                return found
+            # That it had begun was perhaps not on the disk yet when the power went.
+            sentence = "lost: the host was rebooted, so whether it began is not known"
+            return msgspec.structs.replace(found, state="lost", sentence=sentence)
         keeper_id, boot_id, at_us, monotonic_us, ticks = _started(key, record.started)
         found = Found(
             key=key,
@@ -251,8 +245,8 @@ class Spool:
             acts=record.acts,
         )
         if boot_id != self.boot_id:
-            text = self.journaled().get(str(key))
-            if text is not None:
+            text = self.exits.text_of(key)
+            if text:
                 return self._done(key, record, text)
             return msgspec.structs.replace(found, sentence="lost: the host was rebooted")
         pid = lives_in(keeper_id, key)
@@ -262,7 +256,7 @@ class Spool:
             unkept = self._unkept(key, record.pid, ticks)
             if unkept:
                 return msgspec.structs.replace(found, state="unkept", pid=unkept)
-        text = self.read(key).exit
+        text = self.read(key).exit or self.exits.text_of(key)
         if text:
             return self._done(key, record, text)
         sentence = "lost: its keeper died, so how it ended is not known"
@@ -305,26 +299,6 @@ class Spool:
             acts=record.acts,
         )
 
-    # --- exits ----------------------------------------------------------------------------------
-
-    def make_durable(self, exits: Iterable[tuple[Key, str]]) -> None:
-        """Put exit records on the disk, all by one flush."""
-        text = "".join(f"{key} {text}\n" for key, text in exits)
-        if text:
-            os.write(self._journal, text.encode("utf-8", "surrogateescape"))
-            os.fdatasync(self._journal)
-
-    def journaled(self) -> dict[str, str]:
-        """Return the exit texts of the journal by key; a torn last line is left out."""
-        with open(f"{self.path}/exits", encoding="utf-8", errors="replace") as file:
-            lines = [line for line in file if line.endswith("\n")]
-        return {key: text for key, _, text in (line.rstrip("\n").partition(" ") for line in lines)}
-
-    def tidy(self) -> None:
-        """Begin the journal anew; only while no claim has an end that is not forgotten."""
-        if os.fstat(self._journal).st_size > JOURNAL_BYTES:
-            os.ftruncate(self._journal, 0)
-
     # --- the epoch ------------------------------------------------------------------------------
 
     def epoch(self) -> int:
@@ -342,29 +316,6 @@ class Spool:
         """
         os.pwrite(self._epoch, f"{epoch:0{EPOCH_BYTES - 1}}\n".encode(), 0)
         os.fsync(self._epoch)
-
-
-def parse_exit(key: object, text: str) -> Exit:
-    """Read an exit text as a keeper writes it.
-
-    Raises:
-        BadRecord: it is not one.
-    """
-    words = text.split(" ")
-    try:
-        if words[0] == "E":
-            return Exit(at_us=int(words[1]), error=" ".join(words[2:]))
-        if words[0] != "X" or len(words) != 6 + len(USAGE):
-            raise ValueError(text)
-        numbers = [int(word) for word in words[1:]]
-    except (ValueError, IndexError):
-        raise BadRecord(key, f"exit {text[:100]!r} cannot be read") from None
-    at_us, status, dumped, pid, elapsed_us = numbers[:5]
-    rusage: dict[str, float] = {}
-    utime_us, stime_us, maxrss, minflt, majflt, nswap, *rest = numbers[5:]
-    values = (utime_us / 1e6, stime_us / 1e6, maxrss, minflt, majflt, nswap, *rest)
-    rusage = dict(zip(USAGE, values, strict=True))
-    return Exit(at_us, status, "", pid, elapsed_us, bool(dumped), rusage)
 
 
 def _started(key: Key, text: str) -> tuple[str, str, int, int, int]:

@@ -31,8 +31,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
     """An agent (re)connects: who it is, and its inventory, all claims of the spool. `answers`
-    names the `AskHello` it answers. Since version 2: `labels`, and `slots`, how many processes it
-    may have at once (0: any number)."""
+    names the `AskHello` it answers, `booted_us` when its host was started (0: not told). Since
+    version 2: `labels`, and `slots`, how many processes it may have at once (0: any number)."""
 
     agent_id: str
     group_id: str
@@ -49,6 +49,7 @@ class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
     gid: int = 0
     labels: list[str] = []
     slots: int = 0
+    booted_us: int = 0
 
 
 class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):

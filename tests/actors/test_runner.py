@@ -97,7 +97,10 @@ def test_agents_hear_of_a_new_ledger_and_keep_what_they_have():
     driver = RunnerDriver(a_run(), agents=("x",))
     driver.tell("feed", Beat(epoch=2, seq=1))
     assert driver.welcome(a_run(), epoch=2) == [
-        Post(PLACEMENTS, KeepPlaced(placed=[Placed(run_id="r1", attempt=1, agent_id="x")])),
+        Post(
+            PLACEMENTS,
+            KeepPlaced(placed=[Placed(run_id="r1", attempt=1, agent_id="x", boot_id="b")]),
+        ),
         Post(
             AGENT,
             StartProcess(
@@ -275,7 +278,7 @@ def test_an_attempt_an_agent_has_goes_to_it_though_the_journal_is_lost():
     driver = RunnerDriver(a_run(), start_timeout_us=60 * SECOND)
     driver.hello("y", group_id="other")
     posts = driver.hello("x", group_id="third", claims=["r1.1 running"])
-    assert Post(PLACEMENTS, Placed(run_id="r1", attempt=1, agent_id="x")) in posts
+    assert Post(PLACEMENTS, Placed(run_id="r1", attempt=1, agent_id="x", boot_id="b")) in posts
     assert starts(posts) == [(AGENT, "r1")]
 
 

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 from runner_driver import SECOND, SLEEP, START_US, RunnerDriver, a_run, starts
 
-from callsheet.actors import runner_placing
+from callsheet.actors import runner_given
 from callsheet.actors.outputs_seam import PLACEMENTS, KeepPlaced, Placed
 from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.states import State
 from callsheet.messages.agents import (
+    AskHello,
     ForgetProcess,
     ProcessEnded,
     ProcessRefused,
@@ -25,7 +26,7 @@ from callsheet.messages.post import LEDGER, Post
 
 AGENT = "agent/x"
 STARTED = ProcessStarted(run_id="r1", attempt=1, pid=7, at_us=START_US + 5)
-PLACED = Post(PLACEMENTS, Placed(run_id="r1", attempt=1, agent_id="x"))
+PLACED = Post(PLACEMENTS, Placed(run_id="r1", attempt=1, agent_id="x", boot_id="b"))
 
 
 def fresh(run_id="r1", **fields):
@@ -96,7 +97,9 @@ def test_an_attempt_never_goes_to_a_second_agent(driver):
         driver.hello("y")
     assert starts(posts) == [(AGENT, "r1")] * len(starts(posts))
     # Neither does it when a new runner has only the journal to go by.
-    after = RunnerDriver(a_run(), placed={("r1", 1): "x"}, agents=("y",))
+    after = RunnerDriver(
+        a_run(), placed={("r1", 1): Placed(run_id="r1", attempt=1, agent_id="x")}, agents=("y",)
+    )
     assert starts(after.later(60)) == []
     assert starts(after.hello("x")) == [(AGENT, "r1")]
 
@@ -124,12 +127,12 @@ def test_a_silent_agent_gets_no_new_runs():
 
 
 def test_the_journal_begins_anew_with_the_placements_that_count(driver, monkeypatch):
-    monkeypatch.setattr(runner_placing, "JOURNAL_AFTER", 2)
+    monkeypatch.setattr(runner_given, "JOURNAL_AFTER", 2)
     driver.start(fresh())
     driver.from_agent(ProcessEnded(run_id="r1", attempt=1, status=0, at_us=9, started_us=8))
     driver.recorded(state=State.SUCCESS, ended=True)
     posts = driver.start(fresh("r2"))
-    second = Placed(run_id="r2", attempt=1, agent_id="x")
+    second = Placed(run_id="r2", attempt=1, agent_id="x", boot_id="b")
     assert posts[:2] == [Post(PLACEMENTS, second), Post(PLACEMENTS, KeepPlaced(placed=[second]))]
 
 
@@ -232,8 +235,13 @@ def test_a_refusal_for_now_is_tried_again_by_the_same_agent(driver):
     driver.start(fresh())
     driver.hello("y")
     refused = ProcessRefused(run_id="r1", attempt=1, sentence="no space", retry=True)
-    assert driver.from_agent(refused) == []
+    line = "agent x cannot start it now: no space; it is asked again every second"
+    note = Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, note=line))
+    assert driver.from_agent(refused) == [note]
     assert driver.later(1.5) == [command(START_US + SECOND)]
+    # Said once, until it is another reason.
+    assert driver.from_agent(refused) == []
+    assert len(driver.from_agent(msgspec.structs.replace(refused, sentence="no fork"))) == 1
 
 
 def test_a_refusal_for_good_is_an_error_with_the_agents_words(driver):
@@ -307,3 +315,73 @@ def test_a_process_that_does_not_run_yet_is_not_signalled(driver):
     driver.start(fresh())
     message = SignalAttempt(epoch=1, run_id="r1", attempt=1, signal=10, command_id="c1")
     assert driver.tell(LEDGER, message) == []
+
+
+# --- hosts that are started anew ------------------------------------------------------------------
+
+LOST = "lost: the host of agent x was rebooted"
+
+
+def ended_as(posts):
+    """Return the ends that are told to the ledger."""
+    return [(m.state, m.message) for _, m in posts if isinstance(m, AttemptEnded)]
+
+
+def test_what_a_host_was_given_before_its_reboot_is_not_started_by_it_again(driver):
+    driver.start(fresh())
+    posts = driver.hello(boot_id="b2", incarnation="x2")
+    assert ended_as(posts) == [(State.LOST, LOST)]
+    assert starts(posts) == []
+    assert starts(driver.later(30)) == []
+
+
+def test_what_a_host_still_has_after_its_reboot_it_is_asked_about(driver):
+    driver.start(fresh())
+    posts = driver.hello(boot_id="b2", incarnation="x2", claims=["r1.1 done"])
+    assert ended_as(posts) == []
+    assert starts(posts) == [(AGENT, "r1")]
+
+
+def test_another_life_of_the_agent_on_the_same_boot_is_asked_to_start(driver):
+    driver.start(fresh())
+    posts = driver.hello(incarnation="x2")
+    assert ended_as(posts) == []
+    assert starts(posts) == [(AGENT, "r1")]
+
+
+def test_a_runner_that_is_started_anew_knows_the_boot_from_the_journal():
+    placed = {("r1", 1): Placed(run_id="r1", attempt=1, agent_id="x", boot_id="b")}
+    driver = RunnerDriver(a_run(), placed=placed)
+    assert ended_as(driver.hello(boot_id="b2")) == [(State.LOST, LOST)]
+
+
+def test_a_process_that_is_gone_with_a_reboot_is_lost_by_it(driver):
+    driver.start(fresh())
+    driver.from_agent(STARTED)
+    [ask] = [m for _, m in driver.hello(boot_id="b2") if isinstance(m, AskHello)]
+    assert ended_as(driver.hello(boot_id="b2", answers=ask.request)) == [(State.LOST, LOST)]
+
+
+BEFORE, AFTER = START_US - SECOND, START_US + SECOND
+ASKED = {"times": {"starting": START_US}}
+
+
+@pytest.mark.parametrize(
+    ("server_us", "agent_us", "fields", "is_lost"),
+    [
+        # Whatever the journal or the agent knew may have gone with the power of both.
+        (AFTER, AFTER, ASKED, True),
+        (BEFORE, AFTER, ASKED, False),
+        (AFTER, BEFORE, ASKED, False),
+        (AFTER, 0, ASKED, False),
+        (AFTER, AFTER, {}, False),
+    ],
+)
+def test_a_run_nobody_knows_of_is_lost_when_both_hosts_were_rebooted_since_it_was_asked_for(
+    server_us, agent_us, fields, is_lost
+):
+    driver = RunnerDriver(a_run(**fields), booted_us=server_us)
+    posts = driver.hello(booted_us=agent_us)
+    said = "lost: server and agent were rebooted, so whether it began is not known"
+    assert ended_as(posts) == ([(State.LOST, said)] if is_lost else [])
+    assert starts(posts) == ([] if is_lost else [(AGENT, "r1")])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pykka
 import pytest
 import zmq
@@ -52,10 +53,28 @@ def placed(run_id: str, agent_id: str = "x") -> Placed:
 # --- the journal ----------------------------------------------------------------------------------
 
 
+def given(journal: PlacementJournal) -> dict[tuple[str, int], str]:
+    return {key: one.agent_id for key, one in journal.placed.items()}
+
+
 def reopened(folder: Path) -> dict[tuple[str, int], str]:
     journal = PlacementJournal(str(folder))
     journal.close()
-    return journal.placed
+    return given(journal)
+
+
+def test_the_journal_remembers_the_boot_of_the_host_and_reads_lines_without(tmp_path):
+    journal = PlacementJournal(str(tmp_path))
+    journal.take([msgspec.structs.replace(placed("r1"), boot_id="b1")])
+    journal.close()
+    with (tmp_path / "placements").open("ab") as file:
+        file.write(b'["r2", 1, "y"]\n["r3"]\n7\n["r4", "one", "x"]\n')
+    journal = PlacementJournal(str(tmp_path))
+    journal.close()
+    assert [(one.run_id, one.agent_id, one.boot_id) for one in journal.placed.values()] == [
+        ("r1", "x", "b1"),
+        ("r2", "y", ""),
+    ]
 
 
 def test_the_journal_remembers_who_was_given_what(tmp_path):
@@ -73,7 +92,7 @@ def test_a_torn_line_spoils_neither_those_before_nor_those_after_it(tmp_path):
     path = tmp_path / "placements"
     os.truncate(path, path.stat().st_size - 4)
     journal = PlacementJournal(str(tmp_path))
-    assert journal.placed == {("r1", 1): "x"}
+    assert given(journal) == {("r1", 1): "x"}
     journal.take([placed("r3")])
     journal.close()
     assert reopened(tmp_path) == {("r1", 1): "x", ("r3", 1): "x"}
@@ -219,7 +238,7 @@ def test_no_agent_hears_of_a_placement_that_is_not_on_record(played):
     played.command(a_start("r1"), a_start("r2"))
     assert [played.next(played.agent, StartProcess).run_id for _ in range(2)] == ["r1", "r2"]
     assert played.unwritten == []
-    assert PlacementJournal(str(played.root)).placed == {("r1", 1): "x", ("r2", 1): "x"}
+    assert given(PlacementJournal(str(played.root))) == {("r1", 1): "x", ("r2", 1): "x"}
 
 
 def test_a_process_goes_from_its_start_to_its_kept_output(played):

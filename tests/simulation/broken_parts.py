@@ -14,7 +14,7 @@ from simulated_nodes import RunnerNode
 from simulation import Parts
 
 from callsheet.actors.ledger import Ledger
-from callsheet.agentd.host import Key
+from callsheet.agentd.host import Found, Key
 from callsheet.jobs.run import Run
 from callsheet.jobs.states import State
 from callsheet.messages.instructions import AttemptEnded, ClearRun, ExpectRuns
@@ -194,6 +194,20 @@ class StartsTwice(SimulatedHost):
             super()._spawn(keeper, key)
 
 
+class HidesReboots(SimulatedHost):
+    """Nobody is told that the host was started anew."""
+
+    boot_id = "always"
+
+
+class BelievesTornClaims(SimulatedHost):
+    """A claim without a trace of its start was not started, whatever became of the power."""
+
+    def _ensure(self, key: Key) -> Found:
+        self.spool[key].boot = self.boot
+        return super()._ensure(key)
+
+
 BROKEN: dict[str, Parts] = {
     "a record is not written": Parts(writer=ForgetsRuns),
     "a nominal run is lost": Parts(ledger=LosesNominalRuns),
@@ -210,4 +224,6 @@ BROKEN: dict[str, Parts] = {
     "placements are forgotten": Parts(runner=ForgetsPlacements),
     "output is cut": Parts(runner=LosesOutput),
     "a process is started twice": Parts(host=StartsTwice),
+    "reboots are not told": Parts(host=HidesReboots),
+    "torn claims are believed": Parts(host=BelievesTornClaims),
 }

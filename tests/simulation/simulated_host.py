@@ -27,7 +27,8 @@ class Violation(CallsheetError):
 
 
 class Process:
-    """A process as it is. `status` None while it lives, and for one whose end nobody could see."""
+    """A process as it is. `status` None while it lives, and for one whose end nobody could see;
+    `forgotten`: the disk has nothing of it, its output included."""
 
     def __init__(self, key: Key, spec: Spec, host: str, began_us: int) -> None:
         _, lasts_ms, code, on_stop, size, sudden = spec.argv
@@ -43,6 +44,7 @@ class Process:
         self.sudden = sudden == "sudden"
         self.status: int | None = None
         self.unseen = ""
+        self.forgotten = False
         self.signals: Counter[int] = Counter()
 
     @property
@@ -82,8 +84,9 @@ class Evidence:
 class Claim:
     """One claim of the spool."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, boot: int) -> None:
         self.spec = spec
+        self.boot = boot
         self.started: tuple[int, str, int, int] | None = None
         self.exit: Exit | None = None
         self.acts: list[str] = []
@@ -131,6 +134,11 @@ class SimulatedHost:
     def address(self) -> str:
         return f"agent/{self.name}"
 
+    @property
+    def boot_id(self) -> str:
+        """What agentd says of the boot of its host."""
+        return str(self.boot)
+
     def now(self) -> Now:
         return Now(self.world.now_us + self.skew_us, self.world.true_us - self.boot_us)
 
@@ -164,8 +172,12 @@ class SimulatedHost:
         self.world.after(delay_us, partial(self._keeper_gone, keeper, self.life))
 
     def reboot(self) -> None:
-        """The host is started anew: whatever ran on it is gone."""
-        self.world.tell(self.address, "host rebooted")
+        """The host is started anew: whatever ran on it is gone. When its power was cut, so may be
+        what was written last: all but exits that were made durable, and what they belong to."""
+        cut = self.world.random.random() < 0.5
+        self.world.tell(self.address, f"host rebooted{', its power was cut' if cut else ''}")
+        for key in list(self.spool) if cut else ():
+            self._forget_some(key)
         for process in self.evidence.processes.values():
             if process.host == self.name and process.alive:
                 process.ended_us = self.world.true_us
@@ -178,6 +190,23 @@ class SimulatedHost:
         self.boot_us = self.world.true_us
         self.life += 1
         self.world.kill(self.address, self.world.random.randrange(SECOND, 20 * SECOND))
+
+    def _forget_some(self, key: Key) -> None:
+        """Of a claim all, or what was written after some instant, is not on the disk."""
+        if key in self.journal:
+            return
+        written = self.world.random.choice(["nothing", "claim", "started", "all"])
+        claim, process = self.spool[key], self.evidence.processes.get(key)
+        if process is not None and written != "all":
+            process.unseen = "the power was cut"
+            process.forgotten = written == "nothing"
+        if written == "nothing":
+            del self.spool[key]
+        elif written != "all":
+            claim.exit = None
+            claim.acts = []
+        if written == "claim":
+            claim.started = None
 
     # --- Host -----------------------------------------------------------------------------------
 
@@ -193,7 +222,7 @@ class SimulatedHost:
             self._facts.append(Refused(key, "the spool cannot take the run", retry=True))
             self.world.nudge(self.address)
         else:
-            self.spool[key] = Claim(spec)
+            self.spool[key] = Claim(spec, self.boot)
             self.start_again(key, spec)
 
     def start_again(self, key: Key, spec: Spec) -> None:
@@ -356,8 +385,10 @@ class SimulatedHost:
             fields["started_us"], fields["started_monotonic_us"] = claim.started[2:]
         if claim.exit is not None:
             return Found(state="done", exit=claim.exit, **fields)
-        if claim.started is None:
+        if claim.started is None and claim.boot == self.boot:
             return Found(state="not_started", **fields)
+        if claim.started is None:
+            return Found(state="lost", sentence=REBOOTED, **fields)
         number, boot, _, _ = claim.started
         if boot != str(self.boot):
             return Found(state="lost", sentence=REBOOTED, **fields)

@@ -20,6 +20,7 @@ from callsheet.actors.outputs_seam import (
     KeepPlaced,
     OutputFinished,
     OutputStored,
+    Placed,
 )
 from callsheet.actors.runner import Runner
 from callsheet.agentd.core import AgentCore
@@ -160,7 +161,7 @@ class RunnerNode(CoreNode):
 
     def __init__(self, world: World, agents: list[AgentNode]) -> None:
         super().__init__(world, RUNNER, self._make)
-        self.placed: dict[tuple[str, int], str] = {}
+        self.placed: dict[tuple[str, int], Placed] = {}
         self.outputs = SimulatedOutputs(world, [agent.host for agent in agents])
         self.local = {
             STORE: self._to_store,
@@ -193,9 +194,9 @@ class RunnerNode(CoreNode):
     def _write_placements(self, messages: list[Any]) -> None:
         for message in messages:
             if isinstance(message, KeepPlaced):
-                self.placed = {(p.run_id, p.attempt): p.agent_id for p in message.placed}
+                self.placed = {(p.run_id, p.attempt): p for p in message.placed}
             else:
-                self.placed[message.run_id, message.attempt] = message.agent_id
+                self.placed[message.run_id, message.attempt] = message
 
     def _to_store(self, messages: list[Any]) -> None:
         """The store works on threads of its own, and tells later, if anybody is there still."""
@@ -266,7 +267,7 @@ class AgentNode:
             agent_id=self.host.name,
             group_id=self.group_id,
             incarnation=f"{self.host.name} {self.host.life}",
-            boot_id=str(self.host.boot),
+            boot_id=self.host.boot_id,
         )
         self.core = AgentCore(identity, self.host, self._spec, epoch=self.host.epoch)
         posts = self.core.begin(self.host.now())
