@@ -20,6 +20,7 @@ from ..messages.transitions import AgentNoted
 from ..messages.wishes import (
     DrainAgent,
     EnrolAgent,
+    ForgetAgent,
     KillProcess,
     MakeAgentToken,
     OfAgents,
@@ -65,6 +66,8 @@ class AgentBook:
                 return self._enrol(wish, now_us)
             case RevokeAgent():
                 return self._revoke(wish.agent_id, now_us, who)
+            case ForgetAgent():
+                return self._forget(wish.agent_id, now_us, who)
             case DrainAgent():
                 return self._drain(wish, now_us, who)
             case ShutDownAgent():
@@ -143,6 +146,20 @@ class AgentBook:
             record = replace(record, revoked_us=now_us)
             self._keep(record)
             self._note(agent_id, "its key is revoked", now_us, who)
+        return _answer(record)
+
+    def _forget(self, agent_id: str, now_us: int, who: str) -> dict[str, Any]:
+        """Take an agent for gone for good: its key, if it has one, is never let in again, and the
+        runner ends what it had as lost."""
+        if re.fullmatch(NAME, agent_id) is None:
+            raise Unwilling("bad_request", _bad_name("agent", agent_id))
+        record = self._agents.get(agent_id) or AgentRecord(agent_id=agent_id, since_us=now_us)
+        if record.public_key:
+            if record.forgotten_us is not None:
+                return _answer(record)
+            record = replace(record, revoked_us=record.revoked_us or now_us)
+        self._keep(replace(record, forgotten_us=now_us, draining=False))
+        self._note(agent_id, "is gone for good; what it had is lost", now_us, who)
         return _answer(record)
 
     def _drain(self, wish: DrainAgent, now_us: int, who: str) -> dict[str, Any]:

@@ -95,11 +95,16 @@ class Attempts:
     def claim(self, sender: str, message: AskClaim, now_us: int) -> None:
         """Say whether an attempt is that agent's."""
         run = self._book.get(message.run_id)
+        verdict = _verdict(run, message)
+        is_present = run is not None and run.attempt == message.attempt
+        wanted = run if is_present and verdict != "foreign" else None
         known = ClaimKnown(
             run_id=message.run_id,
             attempt=message.attempt,
             agent_id=message.agent_id,
-            verdict=_verdict(run, message),
+            verdict=verdict,
+            stop=wanted is not None and wanted.stop_asked,
+            kill=wanted is not None and wanted.kill_asked,
         )
         self._outgoing.reply(sender, known)
 

@@ -184,12 +184,14 @@ class Wishes:
     # --- after it has started -------------------------------------------------------------------
 
     def _stop(self, run: Run, now_us: int, who: str, *, kill: bool) -> None:
-        """Stop a run: a running one is stopping from now, a starting one once it runs."""
+        """Stop a run: a running one is stopping from now, a starting one if it runs after all."""
         if run.state is State.STARTING:
             if not run.stop_asked or (kill and not run.kill_asked):
                 line = "kill asked while starting" if kill else "stop asked while starting"
                 kill = kill or run.kill_asked
                 self._book.note(run, now_us, line, who, stop_asked=True, kill_asked=kill)
+                # The runner is told anew: it may not have to start it any more.
+                self._outgoing.start(run.run_id)
             return
         if run.state is State.WAITING and run.attempts:
             self._attempts.give_up(run, now_us, who)

@@ -28,8 +28,6 @@ from ..messages.agents import (
     ProcessNoted,
     ProcessRefused,
     ProcessStarted,
-    ShutDown,
-    StopProcess,
 )
 from ..messages.commands import (
     AgentsInForce,
@@ -52,8 +50,10 @@ from .runner_agents import Agent, Agents
 from .runner_book import Book, Key, Phase
 from .runner_choice import Choice
 from .runner_claims import Claims, names_a_run
+from .runner_deeds import Deeds
 from .runner_ends import Ends
 from .runner_lists import Lists
+from .runner_meeting import Meeting
 from .runner_noops import NoOps
 from .runner_placing import Placing
 from .runner_registry import Registry
@@ -62,8 +62,6 @@ from .runner_signals import Signals
 # Agents get this long to come when the runner starts, whatever the start timeout says.
 GRACE_US = 10_000_000
 HELLO = ("hello",)
-# Agents of older versions would drop a frame with this command.
-SHUTS_DOWN_SINCE = 2
 
 
 class RefusedByLedger(Exception):
@@ -106,14 +104,16 @@ class Runner:
             sudo_argv=sudo_argv,
             booted_us=booted_us,
         )
+        self._meeting = Meeting(self._book, self._ends, self._placing, incarnation)
         self._asking = OpenRequests()
         self._parts: dict[int, list[Run]] = {}
         self._parts_of = (0, 0)
         self._part_count: int | None = None
         self._seq = 0
         self._lists, self._signals = Lists(self._book), Signals(self._book)
-        self._claims = Claims(self._book, self._ends)
+        self._claims = Claims(self._book, self._ends, self._placing.stop)
         self._registry = Registry(gated=gated, is_here=self._agents.by_id.__contains__)
+        self._deeds = Deeds(self._book, self._registry, self._placing, self._meeting)
         self._handlers: dict[type, Callable[[str, Any, int], list[Post]]] = {
             StartRun: self._start,
             Recorded: self._recorded,
@@ -126,10 +126,10 @@ class Runner:
             OutputStored: lambda _, message, __: self._ends.stored(message),
             OutputFinished: lambda _, message, now_us: self._ends.kept(message, now_us),
             AskAgents: self._lists.ask,
-            AgentsInForce: self._agents_in_force,
+            AgentsInForce: self._deeds.in_force,
             ClaimKnown: self._claims.known,
-            ShutAgentDown: self._agents_command,
-            KillOnAgent: self._agents_command,
+            ShutAgentDown: self._deeds.shut_down,
+            KillOnAgent: self._deeds.kill,
             Enrol: self._registry.enrol,
             Done: lambda _, message, __: self._registry.answered(message),
             Refused: lambda _, message, __: self._registry.answered(message),
@@ -169,7 +169,7 @@ class Runner:
         posts += self._book.repeat(now_us)
         if self._book.epoch:
             for agent in self._agents.look(now_us):
-                posts += self._placing.fell_silent(agent)
+                posts += self._meeting.fell_silent(agent)
             posts += self._placing.settle(now_us)
             posts += self._signals.settle(now_us)
             posts += self._ends.settle(now_us)
@@ -252,8 +252,9 @@ class Runner:
                 welcome = AgentWelcome(epoch=self._book.epoch, server_id=self._server_id)
                 posts.append(Post(agent.address, welcome))
                 if new:
-                    posts += self._placing.compare(agent, agent.hello, now_us)
-        return posts
+                    posts += self._meeting.compare(agent, agent.hello, now_us)
+                    posts += self._claims.strays(agent, now_us)
+        return posts + self._deeds.free_the_gone(now_us)
 
     def _take_up_noop(self, run: Run, key: Key, now_us: int) -> list[Post]:
         if run.state is State.STARTING:
@@ -283,7 +284,7 @@ class Runner:
 
     def _recorded(self, sender: str, message: Recorded, now_us: int) -> list[Post]:
         key = (message.run_id, message.attempt)
-        if not self._book.recorded(message):
+        if not self._book.recorded(message, now_us):
             attempt = self._book.attempts.get(key)
             if message.ended and attempt is not None and attempt.phase is Phase.RUNNING:
                 # The run is over by other means, and its process is not.
@@ -292,7 +293,7 @@ class Runner:
         self._noops.drop(key)
         self._placing.over(key)
         attempt = self._book.drop(key)
-        if attempt is None or not attempt.agent_id:
+        if attempt is None or not attempt.agent_id or attempt.given_up:
             return []
         agent = self._agents.by_id[attempt.agent_id]
         agent.sent += 1
@@ -314,33 +315,6 @@ class Runner:
 
     # --- agents ---------------------------------------------------------------------------------
 
-    def _agents_in_force(self, sender: str, message: AgentsInForce, now_us: int) -> list[Post]:
-        """Go by the registry. A revoked agent is not heard any more; its runs are unreachable."""
-        posts, revoked = self._registry.in_force(message)
-        self._agents.records = self._registry.records
-        for agent_id in revoked:
-            agent = self._agents.by_id.get(agent_id)
-            if agent is not None and not agent.silent:
-                agent.silent = True
-                posts += self._placing.fell_silent(agent)
-        return posts
-
-    def _agents_command(
-        self, sender: str, message: ShutAgentDown | KillOnAgent, now_us: int
-    ) -> list[Post]:
-        """Have an agent do what a person asked of it."""
-        agent = self._agents.by_id.get(message.agent_id)
-        if agent is None or agent.hello is None or message.epoch != self._book.epoch:
-            return []
-        if isinstance(message, ShutAgentDown) and agent.hello.version < SHUTS_DOWN_SINCE:
-            return []
-        agent.sent += 1
-        if isinstance(message, ShutAgentDown):
-            return [Post(agent.address, ShutDown(epoch=message.epoch, kill=message.kill))]
-        run_id, attempt = message.run_id, message.attempt
-        kill = StopProcess(epoch=message.epoch, run_id=run_id, attempt=attempt, kill=True)
-        return [Post(agent.address, kill)]
-
     def _agent_hello(self, sender: str, message: AgentHello, now_us: int) -> list[Post]:
         if sender != f"agent/{message.agent_id}" or self._registry.revoked(message.agent_id):
             return []
@@ -356,7 +330,8 @@ class Runner:
             return posts
         welcome = AgentWelcome(epoch=self._book.epoch, server_id=self._server_id)
         posts.append(Post(sender, welcome))
-        return posts + self._placing.met(agent, message, now_us)
+        posts += self._meeting.met(agent, message, now_us)
+        return posts + self._claims.strays(agent, now_us)
 
     def _from_agent(self, sender: str, message: Any, now_us: int) -> list[Post]:
         """Take what an agent reports; one that has not introduced itself is asked to."""
@@ -384,8 +359,8 @@ class Runner:
         agent.received += 1
         if not agent.silent and agent.received > 1:
             return []
-        agent.silent = False
-        return self._placing.heard_again(agent, now_us)
+        self._agents.is_silent(agent, silent=False)
+        return self._meeting.heard_again(agent, now_us)
 
     def _agent_beat(self, agent: Agent, message: AgentBeat, now_us: int) -> list[Post]:
         agent.live = message.live

@@ -18,6 +18,8 @@ SILENCE_US = 10_000_000
 JUMP_US = 5_000_000
 LOOK_US = 1_000_000
 
+Key = tuple[str, int]
+
 
 class Agent:
     """One agent as the runner knows it. `hello` None: it is only heard of from the ledger."""
@@ -29,10 +31,11 @@ class Agent:
         "connections",
         "doubt",
         "first_us",
+        "has",
         "heard_us",
         "hello",
+        "leaving",
         "live",
-        "load",
         "meta",
         "received",
         "sent",
@@ -43,23 +46,36 @@ class Agent:
         self.agent_id = agent_id
         self.hello: AgentHello | None = None
         # What its last introduction named: (run id, attempt) → state.
-        self.claims: dict[tuple[str, int], str] = {}
+        self.claims: dict[Key, str] = {}
         self.first_us = now_us
         self.connected_us = now_us
         self.heard_us = now_us
         self.silent = False
+        # It is about to end, so that it gets no new runs.
+        self.leaving = False
         self.connections = 0
         self.received = 0
         self.sent = 0
         self.live = 0
-        self.load = 0
-        self.doubt: tuple[str, frozenset[tuple[str, int]]] | None = None
+        # The attempts in its hands, in order.
+        self.has: dict[Key, None] = {}
+        self.doubt: tuple[str, frozenset[Key]] | None = None
         self.meta: dict[str, object] = {}
 
     @property
     def address(self) -> str:
         """Where to post to it."""
         return f"agent/{self.agent_id}"
+
+    @property
+    def load(self) -> int:
+        """How many attempts it has."""
+        return len(self.has)
+
+    @property
+    def version(self) -> int:
+        """Which version of the dialogue it speaks, 0 if it never came."""
+        return self.hello.version if self.hello is not None else 0
 
     @property
     def connected(self) -> bool:
@@ -96,6 +112,7 @@ class Agent:
             labels=hello.labels,
             slots=hello.slots,
             keyed=record is not None and bool(record.public_key),
+            version=hello.version,
         )
 
 
@@ -105,6 +122,10 @@ class Agents:
     def __init__(self) -> None:
         self.by_id: dict[str, Agent] = {}
         self.records: dict[str, AgentRecord] = {}
+        # Who has named an attempt in its last introduction.
+        self.named: dict[Key, list[Agent]] = {}
+        # Grows with every change of who takes runs.
+        self.changes = 0
         self._looked_us: int | None = None
 
     def known(self, agent_id: str, now_us: int) -> Agent:
@@ -123,8 +144,10 @@ class Agents:
         if agent.hello is None or agent.hello.incarnation != hello.incarnation:
             agent.connections += 1
             agent.connected_us = now_us
+            agent.leaving = False
         agent.hello = hello
-        agent.claims = {(claim.run_id, claim.attempt): claim.state for claim in hello.claims}
+        self._name(agent, {(claim.run_id, claim.attempt): claim.state for claim in hello.claims})
+        self.changes += 1
         agent.meta = {
             "procstar_conn": {
                 "conn_id": hello.agent_id,
@@ -141,6 +164,33 @@ class Agents:
         }
         return agent
 
+    def _name(self, agent: Agent, claims: dict[Key, str]) -> None:
+        """Put what an agent names in the place of what it named before."""
+        for key in agent.claims:
+            namers = self.named.get(key, [])
+            if agent in namers:
+                namers.remove(agent)
+            if not namers:
+                self.named.pop(key, None)
+        agent.claims = claims
+        for key in claims:
+            self.named.setdefault(key, []).append(agent)
+
+    def go_by(self, records: dict[str, AgentRecord]) -> None:
+        """Go by the registry."""
+        self.records = records
+        self.changes += 1
+
+    def is_silent(self, agent: Agent, *, silent: bool) -> None:
+        """An agent is not heard of any more, or again."""
+        agent.silent = silent
+        self.changes += 1
+
+    def is_leaving(self, agent: Agent) -> None:
+        """An agent is about to end."""
+        agent.leaving = True
+        self.changes += 1
+
     def is_keyed(self, agent_id: str) -> bool:
         """Return whether an agent came in from another host by its key."""
         record = self.records.get(agent_id)
@@ -150,18 +200,19 @@ class Agents:
         """Return whether an agent is there and gets new runs."""
         record = self.records.get(agent.agent_id)
         drains = record is not None and (record.draining or record.revoked_us is not None)
-        return agent.connected and not drains
+        return agent.connected and not agent.leaving and not drains
 
     def infos(self) -> list[AgentInfo]:
         """Return all agents as people see them: those that came, and those that might."""
         found = [
             agent.info(self.records.get(agent.agent_id))
             for agent in self.by_id.values()
-            if agent.hello is not None
+            if agent.hello is not None and not self._is_forgotten(agent)
         ]
         came = {info.agent_id for info in found}
         for record in self.records.values():
-            if record.public_key and record.agent_id not in came:
+            is_there = record.agent_id in came or record.forgotten_us is not None
+            if record.public_key and not is_there:
                 found.append(
                     AgentInfo(
                         agent_id=record.agent_id,
@@ -176,6 +227,13 @@ class Agents:
                 )
         return found
 
+    def _is_forgotten(self, agent: Agent) -> bool:
+        """Return whether an agent is gone for good. One without a key may come back after all."""
+        record = self.records.get(agent.agent_id)
+        if record is None or record.forgotten_us is None:
+            return False
+        return bool(record.public_key) or agent.heard_us < record.forgotten_us
+
     def look(self, now_us: int) -> list[Agent]:
         """Return the agents that have just fallen silent."""
         if self._looked_us is not None:
@@ -189,7 +247,7 @@ class Agents:
         fallen = []
         for agent in self.by_id.values():
             if not agent.silent and now_us - agent.heard_us > SILENCE_US:
-                agent.silent = True
+                self.is_silent(agent, silent=True)
                 fallen.append(agent)
         return fallen
 

@@ -22,6 +22,8 @@ from .runner_choice import Choice
 Key = tuple[str, int]
 
 REPORT_AGAIN_US = 2_000_000
+# Answers are no longer on their way.
+STALE_US = 30_000_000
 # Attempts that are over are remembered, so that late repeats of their messages do nothing.
 OVER_AT_MOST = 100_000
 # The one output of a process.
@@ -48,6 +50,7 @@ class Attempt:
         "boot_id",
         "ended",
         "flagged",
+        "given_up",
         "job_id",
         "key",
         "killing",
@@ -78,8 +81,15 @@ class Attempt:
         self.stopping = False
         self.killing = False
         self.flagged = False
+        # It is lost by our word alone: its agent may have more to say, and has to keep it.
+        self.given_up = False
         self.wait_until_us = 0
         self.ended: ProcessEnded | ProcessLost | None = None
+
+    @property
+    def is_unstarted(self) -> bool:
+        """Whether nothing is known of a process of it."""
+        return self.phase in (Phase.PLACING, Phase.ASKED)
 
     @property
     def is_over(self) -> bool:
@@ -103,7 +113,9 @@ class Book:
         self.attempts: dict[Key, Attempt] = {}
         self.over: dict[Key, State] = {}
         self._reports = OpenRequests(REPORT_AGAIN_US)
-        self._ends: set[Key] = set()
+        self._ends: dict[Key, tuple[State, int]] = {}
+        self._takers_of: dict[str, list[Agent]] = {}
+        self._takers_as_of = -1
 
     # --- attempts -------------------------------------------------------------------------------
 
@@ -124,13 +136,24 @@ class Book:
         """Put an attempt into the hands of an agent."""
         attempt.agent_id = agent_id
         if agent_id:
-            self.agents.known(agent_id, now_us).load += 1
+            agent = self.agents.known(agent_id, now_us)
+            agent.has[attempt.key] = None
+            self.choice.load_changed(agent)
+
+    def take_back(self, attempt: Attempt) -> None:
+        """Take an attempt out of the hands of its agent, which has no process of it."""
+        agent = self.agents.by_id[attempt.agent_id]
+        agent.has.pop(attempt.key, None)
+        self.choice.load_changed(agent)
+        attempt.agent_id = ""
 
     def drop(self, key: Key) -> Attempt | None:
         """Forget an attempt."""
         attempt = self.attempts.pop(key, None)
         if attempt is not None and attempt.agent_id:
-            self.agents.by_id[attempt.agent_id].load -= 1
+            agent = self.agents.by_id[attempt.agent_id]
+            agent.has.pop(key, None)
+            self.choice.load_changed(agent)
         return attempt
 
     def tell(self, attempt: Attempt, message: Any) -> Post:
@@ -143,19 +166,18 @@ class Book:
         """Return the command to forget an attempt."""
         return ForgetProcess(epoch=self.epoch, run_id=key[0], attempt=key[1])
 
-    def free_agent(self, attempt: Attempt) -> Agent | None:
-        """Return the agent that an attempt may be given to now, None for none.
-
-        One that named it when it introduced itself has it already: the journal may be lost with
-        its host.
-        """
-        group_id = attempt.program.group_id
-        agents = self.agents.by_id.values()
-        for agent in agents:
-            if attempt.key in agent.claims and self.believes(agent, attempt):
+    def claimer(self, attempt: Attempt) -> Agent | None:
+        """Return the agent that named an attempt when it introduced itself, None for none: it has
+        it already, though the journal may be lost with its host."""
+        for agent in self.agents.named.get(attempt.key, ()):
+            if self.believes(agent, attempt):
                 return agent
-        fit = [a for a in agents if self.choice.fits(a, group_id) and self.agents.takes_runs(a)]
-        return self.choice.choose(fit, group_id, attempt.key)
+        return None
+
+    def free_agent(self, attempt: Attempt) -> Agent | None:
+        """Return the agent that an attempt may be given to now, None for none."""
+        group_id = attempt.program.group_id
+        return self.choice.choose(self._takers(group_id), group_id, attempt.key)
 
     def believes(self, agent: Agent, attempt: Attempt) -> bool:
         """Return whether an agent is believed that it has an attempt nobody has given to it: one of
@@ -165,10 +187,20 @@ class Book:
 
     def is_full(self, group_id: str) -> bool:
         """Return whether a group has agents that take runs, if only they had a slot free."""
-        return any(
-            self.agents.takes_runs(agent) and self.choice.fits(agent, group_id)
-            for agent in self.agents.by_id.values()
-        )
+        return bool(self._takers(group_id))
+
+    def _takers(self, group_id: str) -> list[Agent]:
+        """Return the agents that take runs of a group; looked up again when one of them changed."""
+        if self._takers_as_of != self.agents.changes:
+            self._takers_as_of, self._takers_of = self.agents.changes, {}
+        found = self._takers_of.get(group_id)
+        if found is None:
+            found = self._takers_of[group_id] = [
+                agent
+                for agent in self.agents.by_id.values()
+                if self.choice.fits(agent, group_id) and self.agents.takes_runs(agent)
+            ]
+        return found
 
     # --- reports --------------------------------------------------------------------------------
 
@@ -176,16 +208,20 @@ class Book:
         """Tell the ledger, until it has recorded it. An end takes the place of a start."""
         key = (message.run_id, message.attempt)
         if isinstance(message, AttemptEnded):
-            self._ends.add(key)
+            self._ends[key] = message.state, now_us
         return self._reports.send(key, Post(LEDGER, message), now_us)
 
     def reports_end(self, key: Key) -> bool:
         """Whether the end of an attempt is reported and not recorded yet."""
         return key in self._ends
 
-    def recorded(self, message: Recorded) -> bool:
+    def recorded(self, message: Recorded, now_us: int) -> bool:
         """Take the ledger's answer; return whether the attempt's end is on record."""
         key = (message.run_id, message.attempt)
+        wanted, since_us = self._ends.get(key, (message.state, now_us))
+        if message.state is State.LOST is not wanted and now_us < since_us + STALE_US:
+            # The answer to an earlier report, that it was lost: now more is known.
+            return False
         if not message.ended:
             if key not in self._ends:
                 self._reports.answered(key)
@@ -193,7 +229,7 @@ class Book:
         self._reports.answered(key)
         if key not in self._ends:
             return False
-        self._ends.discard(key)
+        del self._ends[key]
         self.over[key] = message.state
         if len(self.over) > OVER_AT_MOST:
             del self.over[next(iter(self.over))]

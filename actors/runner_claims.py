@@ -6,6 +6,7 @@ no others: else it could end, or write the output of, any run whose id it guesse
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..jobs.run import run_number
@@ -26,6 +27,10 @@ from .runner_agents import Agent
 from .runner_book import Book, Key
 from .runner_ends import Ends
 
+Stop = Callable[..., list[Post]]
+# States of claims whose process lives.
+LIVE = frozenset({"running", "unkept"})
+
 Claimed = OutputChunk | ProcessEnded | ProcessLost
 
 # Claims in doubt at one time; agents say them again.
@@ -38,9 +43,11 @@ FOREIGN_US = 60_000_000
 class Claims:
     """See the module. `foreign` counts what agents said of attempts that were not theirs."""
 
-    def __init__(self, book: Book, ends: Ends) -> None:
+    def __init__(self, book: Book, ends: Ends, stop: Stop) -> None:
+        """`stop(key, now_us, kill=…)` stops the process of an attempt in the book."""
         self.foreign = 0
         self._book = book
+        self._stop = stop
         self._ends = ends
         self._asking = OpenRequests()
         self._said: dict[tuple[str, Key], Claimed] = {}
@@ -65,8 +72,19 @@ class Claims:
         if claim in self._said or len(self._said) >= DOUBTS_AT_MOST:
             return []
         self._said[claim] = message
-        question = AskClaim(run_id=message.run_id, attempt=message.attempt, agent_id=agent.agent_id)
-        return [self._asking.send(claim, Post(LEDGER, question), now_us)]
+        return [self._ask(claim, now_us)]
+
+    def strays(self, agent: Agent, now_us: int) -> list[Post]:
+        """Ask about the living processes an agent names and nobody here knows: that of a run which
+        was to be stopped, while the agent was away, is stopped now."""
+        posts = []
+        for key, state in agent.claims.items():
+            if len(self._asking) >= DOUBTS_AT_MOST:
+                break
+            claim = (agent.agent_id, key)
+            if state in LIVE and key not in self._book.attempts and claim not in self._asking:
+                posts.append(self._ask(claim, now_us))
+        return posts
 
     def known(self, sender: str, message: ClaimKnown, now_us: int) -> list[Post]:
         """The ledger says whose it is."""
@@ -75,8 +93,17 @@ class Claims:
         self._asking.answered(claim)
         said = self._said.pop(claim, None)
         agent = self._book.agents.by_id.get(message.agent_id)
-        if said is None or agent is None:
+        if agent is None:
             return []
+        posts = []
+        if message.stop and key not in self._book.attempts:
+            self._book.stranger(agent, key, now_us)
+            posts = self._stop(key, now_us, kill=message.kill)
+        return posts + self._take(agent, said, message, now_us) if said is not None else posts
+
+    def _take(self, agent: Agent, said: Claimed, message: ClaimKnown, now_us: int) -> list[Post]:
+        """Take what an agent has said of a claim, now that it is known whose it is."""
+        key = (message.run_id, message.attempt)
         if message.verdict == "theirs":
             if key not in self._book.attempts:
                 self._book.stranger(agent, key, now_us)
@@ -89,8 +116,13 @@ class Claims:
         self.foreign += 1
         if len(self._foreign) >= FOREIGN_AT_MOST:
             self._foreign.clear()
-        self._foreign[claim] = now_us + FOREIGN_US
+        self._foreign[agent.agent_id, key] = now_us + FOREIGN_US
         return []
+
+    def _ask(self, claim: tuple[str, Key], now_us: int) -> Post:
+        agent_id, (run_id, attempt) = claim
+        question = AskClaim(run_id=run_id, attempt=attempt, agent_id=agent_id)
+        return self._asking.send(claim, Post(LEDGER, question), now_us)
 
     def settle(self, now_us: int) -> list[Post]:
         """Ask again where there is no answer."""

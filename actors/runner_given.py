@@ -59,6 +59,10 @@ class Given:
             return False
         return asked_us < self._booted_us and asked_us < hello.booted_us
 
+    def is_doubtful(self, attempt: Attempt) -> bool:
+        """Whether the journal may have lost that an attempt was given to somebody."""
+        return bool(attempt.asked_us) and attempt.asked_us < self._booted_us
+
     def _anew(self) -> Post:
         """Have the journal of placements begin anew with those that count."""
         self._written = 0

@@ -11,16 +11,10 @@ from collections.abc import Mapping
 
 from ..jobs.run import Run
 from ..jobs.states import State
-from ..messages.agents import (
-    AgentHello,
-    AskHello,
-    ProcessRefused,
-    ProcessStarted,
-    StartProcess,
-    StopProcess,
-)
+from ..messages.agents import ProcessRefused, ProcessStarted, StartProcess, StopProcess
 from ..messages.instructions import AttemptEnded
 from ..messages.post import Post
+from .due_times import DueTimes
 from .outputs_seam import Placed
 from .runner_agents import Agent
 from .runner_book import Attempt, Book, Key, Phase
@@ -30,10 +24,10 @@ from .runner_reports import (
     FORGOTTEN,
     no_agent,
     no_slot,
-    not_there,
     noted,
     rebooted,
     running,
+    unknown,
     unreachable,
 )
 from .runner_words import running_meta
@@ -42,9 +36,14 @@ from .runner_words import running_meta
 REPEAT_US = 2_000_000
 # A start that could not be carried out now, or had no agent, is tried again.
 RETRY_US = 1_000_000
+# Who waits for a slot is looked at again so often, whatever has happened.
+LOOK_AGAIN_US = 10_000_000
 # A command to start may be this old when the agent gets it.
 START_WITHIN_US = 20_000_000
 REPEATS_AT_ONCE = 500
+# Agents of older versions have no answer to a stop of what they have not got.
+CALLS_OFF_SINCE = 3
+CALLED_OFF = "stopped before it was started"
 
 
 class Placing:
@@ -69,10 +68,11 @@ class Placing:
         self._start_timeout_us = start_timeout_us
         self._incarnation = incarnation
         self._sudo_argv = sudo_argv
-        self._due: dict[Key, int] = {}
-        self._full: dict[Key, None] = {}
+        self._due: DueTimes[Key] = DueTimes()
+        # Who has no agent yet, in order; and who of them waits for a slot.
+        self._waits: dict[Key, Attempt] = {}
+        self._full: set[Key] = set()
         self._freed = False
-        self._doubts = 0
 
     # --- the ledger's side ----------------------------------------------------------------------
 
@@ -80,11 +80,16 @@ class Placing:
         """Take a run that is to be started."""
         key = (run.run_id, run.attempt)
         attempt = self._book.attempts.get(key)
-        if attempt is not None:
-            return self._ask(attempt, now_us) if attempt.phase is Phase.ASKED else []
-        attempt = self._book.attempts[key] = Attempt(key, run, Phase.PLACING)
-        attempt.wait_until_us = max(now_us + self._start_timeout_us, self.not_before_us)
-        return self._place(attempt, now_us)
+        if attempt is None:
+            attempt = self._book.attempts[key] = Attempt(key, run, Phase.PLACING)
+            attempt.wait_until_us = max(now_us + self._start_timeout_us, self.not_before_us)
+            attempt.stopping, attempt.killing = run.stop_asked, run.kill_asked
+            return self._place(attempt, now_us)
+        attempt.killing = attempt.killing or run.kill_asked
+        if run.stop_asked and attempt.is_unstarted:
+            attempt.stopping = True
+            return self._call_off(attempt, now_us)
+        return self._ask(attempt, now_us) if attempt.phase is Phase.ASKED else []
 
     def adopt(self, run: Run, now_us: int) -> list[Post]:
         """Take a run that the ledger has as running or stopping."""
@@ -123,9 +128,13 @@ class Placing:
 
     def over(self, key: Key) -> None:
         """The end of an attempt is on record."""
-        self._due.pop(key, None)
+        self._due.drop(key)
         self._given.drop(key)
-        self._freed = bool(self._full)
+        self.refill()
+
+    def refill(self) -> None:
+        """There may be a slot again: at the next `settle` what waits is placed."""
+        self._freed = bool(self._waits)
 
     def keep_only(self, live: set[Key]) -> list[Post]:
         """The ledger has named all live runs: what else was under way here is so no more."""
@@ -135,72 +144,25 @@ class Placing:
                     # Its process may be there still: its end will say what becomes of it.
                     attempt.stranger = True
                 else:
+                    self._waits_no_more(key)
                     self._book.drop(key)
-                self._due.pop(key, None)
+                self._due.drop(key)
         return [self._given.keep_only(live)]
 
     # --- agents ---------------------------------------------------------------------------------
 
-    def met(self, agent: Agent, hello: AgentHello, now_us: int) -> list[Post]:
-        """An agent has introduced itself: give it what it is to start, and compare."""
+    def agent_came(self, agent: Agent, now_us: int) -> list[Post]:
+        """Tell an agent what it is to start, and place on it what waits for one like it."""
         posts: list[Post] = []
-        for attempt in list(self._book.attempts.values()):
-            if attempt.phase is Phase.PLACING:
-                posts += self._place(attempt, now_us)
-            elif attempt.phase is Phase.ASKED and attempt.agent_id == agent.agent_id:
+        for key in list(agent.has):
+            attempt = self._book.attempts[key]
+            if attempt.phase is Phase.ASKED:
                 posts += self._ask(attempt, now_us)
-        return posts + self.compare(agent, hello, now_us)
-
-    def compare(self, agent: Agent, hello: AgentHello, now_us: int) -> list[Post]:
-        """Compare what an agent has with what it should have."""
-        posts: list[Post] = []
-        doubted: frozenset[Key] = frozenset()
-        if agent.doubt is not None and agent.doubt[0] == hello.answers:
-            doubted, agent.doubt = agent.doubt[1], None
-        missing = set()
-        for key, attempt in list(self._book.attempts.items()):
-            if attempt.phase is not Phase.RUNNING:
-                continue
-            if not attempt.agent_id and key in agent.claims:
-                self._book.give(attempt, agent.agent_id, now_us)
-            if attempt.agent_id != agent.agent_id or key in agent.claims:
-                continue
-            if key in doubted:
-                what = rebooted if has_rebooted(attempt, agent) else not_there
-                posts += self._ends.over(attempt, what(attempt, now_us), now_us)
-            else:
-                missing.add(key)
-        if missing:
-            # It may have said so before it was told to start them: ask once more.
-            self._doubts += 1
-            # The answer to a question of an earlier runner says nothing of what began since.
-            question = f"doubt {self._incarnation} {self._doubts}"
-            agent.doubt = (question, frozenset(missing))
-            ask = AskHello(epoch=self._book.epoch, request=question)
-            posts.append(Post(agent.address, ask))
-        for key, state in agent.claims.items():
-            if state == "not_started" and key not in self._book.attempts:
-                posts.append(Post(agent.address, self._book.forget_command(key)))
-        return posts
-
-    def fell_silent(self, agent: Agent) -> list[Post]:
-        """Flag the runs of an agent that is not heard of."""
-        posts = []
-        for attempt in self._book.attempts.values():
-            if attempt.agent_id == agent.agent_id and attempt.is_reported_running:
-                attempt.flagged = True
-                posts.append(unreachable(attempt))
-        return posts
-
-    def heard_again(self, agent: Agent, now_us: int) -> list[Post]:
-        """Say of an agent's flagged runs that they run."""
-        posts = []
-        for attempt in self._book.attempts.values():
-            if attempt.agent_id == agent.agent_id and attempt.flagged:
-                attempt.flagged = False
-                if attempt.is_reported_running:
-                    posts.append(self._book.report(running(attempt), now_us))
-        return posts
+        for key in agent.claims:
+            attempt_or_none = self._waits.get(key)
+            if attempt_or_none is not None:
+                posts += self._place(attempt_or_none, now_us)
+        return posts + self._fill(now_us, agent)
 
     def started(self, agent: Agent, message: ProcessStarted, now_us: int) -> list[Post]:
         """A process runs."""
@@ -211,7 +173,7 @@ class Placing:
         attempt.started_us = message.at_us
         if agent.hello is not None:
             attempt.boot_id = agent.hello.boot_id
-        self._due.pop(attempt.key, None)
+        self._due.drop(attempt.key)
         meta = running_meta(message.pid, message.at_us, agent.meta, message.remarks)
         posts = [self._book.report(running(attempt, meta), now_us)]
         posts += [noted(attempt, remark) for remark in message.remarks]
@@ -225,6 +187,15 @@ class Placing:
         attempt = self._book.of(agent, message.run_id, message.attempt)
         if attempt is None or attempt.phase is not Phase.ASKED:
             return []
+        if message.elsewhere:
+            # Nor will a copy of the command that is on its way still.
+            self._book.agents.is_leaving(agent)
+            self._given.drop(attempt.key)
+            attempt.boot_id = ""
+            self._book.take_back(attempt)
+            attempt.phase = Phase.PLACING
+            attempt.wait_until_us = max(now_us + self._start_timeout_us, self.not_before_us)
+            return self._place(attempt, now_us)
         if message.retry:
             # By the same agent: another copy of the command may be on its way to it still.
             self._again(attempt.key, now_us + RETRY_US)
@@ -240,15 +211,7 @@ class Placing:
     def settle(self, now_us: int) -> list[Post]:
         """Repeat what has no answer."""
         posts: list[Post] = self._fill(now_us) if self._freed else []
-        late = []
-        for key, at_us in self._due.items():
-            # A clock that was set back must not silence the repeats.
-            if at_us <= now_us or at_us > now_us + 2 * REPEAT_US:
-                late.append(key)
-                if len(late) >= REPEATS_AT_ONCE:
-                    break
-        for key in late:
-            del self._due[key]
+        for key in self._due.take(now_us, REPEATS_AT_ONCE):
             attempt = self._book.attempts.get(key)
             if attempt is None or attempt.is_over:
                 continue
@@ -262,7 +225,7 @@ class Placing:
 
     def wakes_at(self) -> int | None:
         """Return when `settle` has something to do."""
-        return min(self._due.values(), default=None)
+        return self._due.earliest()
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -271,13 +234,16 @@ class Placing:
         posts: list[Post] = []
         placed = self._given.of(attempt.key)
         if placed is None:
-            agent = self._book.free_agent(attempt)
+            agent = self._book.claimer(attempt)
+            if agent is None and attempt.stopping:
+                return self._call_off(attempt, now_us)
+            agent = agent or self._book.free_agent(attempt)
             if agent is None:
                 return self._wait(attempt, now_us)
-            self._full.pop(attempt.key, None)
             if self._given.may_be_forgotten(attempt, agent):
                 return [self._end(attempt, now_us, FORGOTTEN, State.LOST)]
             placed, posts = self._given.write(attempt, agent)
+        self._waits_no_more(attempt.key)
         self._book.give(attempt, placed.agent_id, now_us)
         attempt.boot_id = placed.boot_id
         attempt.phase = Phase.ASKED
@@ -290,41 +256,47 @@ class Placing:
         # With agents there, a run waits for its turn; only a start timeout bounds that.
         bounded = not full or self._start_timeout_us > 0
         if bounded and now_us >= attempt.wait_until_us:
-            self._full.pop(attempt.key, None)
             sentence = no_slot(attempt) if full else no_agent(attempt)
             return [self._error(attempt, now_us, sentence)]
-        until_us = attempt.wait_until_us if bounded else now_us + RETRY_US
-        self._again(attempt.key, min(now_us + RETRY_US, until_us))
+        # Whoever frees a slot, or brings one, has it filled at once.
+        self._again(attempt.key, attempt.wait_until_us if bounded else now_us + LOOK_AGAIN_US)
+        self._waits[attempt.key] = attempt
         if not full or attempt.key in self._full:
             return []
-        self._full[attempt.key] = None
+        self._full.add(attempt.key)
         return [noted(attempt, f"waits for a free slot in group {group_id}")]
 
-    def _fill(self, now_us: int) -> list[Post]:
-        """A slot is free: give it to who has waited longest for one of its group."""
+    def _fill(self, now_us: int, agent: Agent | None = None) -> list[Post]:
+        """Place what waits, in order, as long as there are agents, or a given one, to take it."""
         self._freed = False
         posts: list[Post] = []
         tried: set[str] = set()
-        for key in list(self._full):
-            attempt = self._book.attempts.get(key)
-            if attempt is None or attempt.phase is not Phase.PLACING:
-                del self._full[key]
-            elif attempt.program.group_id not in tried:
-                if self._book.free_agent(attempt) is None:
-                    tried.add(attempt.program.group_id)
-                else:
-                    posts += self._place(attempt, now_us)
+        for attempt in list(self._waits.values()):
+            group_id = attempt.program.group_id
+            if group_id in tried:
+                continue
+            fits = agent is None or self._book.choice.fits(agent, group_id)
+            if fits and not attempt.stopping and self._book.free_agent(attempt) is not None:
+                posts += self._place(attempt, now_us)
+            elif not attempt.stopping:
+                tried.add(group_id)
         return posts
+
+    def _waits_no_more(self, key: Key) -> None:
+        self._waits.pop(key, None)
+        self._full.discard(key)
 
     def _ask(self, attempt: Attempt, now_us: int) -> list[Post]:
         """Command the start, if its agent is there; again until it answers."""
-        self._again(attempt.key, now_us + REPEAT_US)
         agent = self._book.agents.by_id[attempt.agent_id]
+        if attempt.stopping and not (agent.connected and agent.version < CALLS_OFF_SINCE):
+            return self._call_off(attempt, now_us)
+        self._again(attempt.key, now_us + REPEAT_US)
         if not agent.connected or agent.hello is None:
             return []
         if has_rebooted(attempt, agent) and attempt.key not in agent.claims:
             # It had been given it before, and what it had of it may have gone with the power.
-            self._due.pop(attempt.key, None)
+            self._due.drop(attempt.key)
             return self._ends.over(attempt, rebooted(attempt, now_us), now_us)
         run_id, number = attempt.key
         command = StartProcess(
@@ -340,9 +312,42 @@ class Placing:
         )
         return [self._book.tell(attempt, command)]
 
+    def _call_off(self, attempt: Attempt, now_us: int) -> list[Post]:
+        """End an attempt that is to be stopped, and of whose start nothing is known here.
+
+        One that was given to nobody never starts. Its agent is asked, and says that it never will,
+        or that it has. If it is away, nobody can know: the attempt is lost, and stopped when the
+        agent comes back with it. An older agent has no answer: its process is stopped once it runs.
+        """
+        if now_us < self.not_before_us and not self._agent_is_there(attempt):
+            # A new runner: who has it may be about to say so.
+            self._again(attempt.key, min(self.not_before_us, now_us + RETRY_US))
+            if not attempt.agent_id:
+                self._waits[attempt.key] = attempt
+            return []
+        if not attempt.agent_id:
+            if self._given.is_doubtful(attempt):
+                return [self._end(attempt, now_us, FORGOTTEN, State.LOST)]
+            return [self._error(attempt, now_us, CALLED_OFF)]
+        agent = self._book.agents.by_id[attempt.agent_id]
+        if not agent.connected:
+            return self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
+        if agent.version < CALLS_OFF_SINCE:
+            return self._ask(attempt, now_us)
+        return self.stop(attempt.key, now_us, kill=attempt.killing)
+
+    def _agent_is_there(self, attempt: Attempt) -> bool:
+        agent = self._book.agents.by_id.get(attempt.agent_id)
+        return agent is not None and agent.connected
+
+    def give_up(self, attempt: Attempt, now_us: int, why: str) -> list[Post]:
+        """End an attempt as lost, since nobody can say what becomes of it."""
+        self._due.drop(attempt.key)
+        attempt.given_up = True
+        return self._ends.over(attempt, unknown(attempt, now_us, why), now_us)
+
     def _again(self, key: Key, at_us: int) -> None:
-        self._due.pop(key, None)
-        self._due[key] = at_us
+        self._due.set(key, at_us)
 
     def _error(self, attempt: Attempt, now_us: int, sentence: str) -> Post:
         return self._end(attempt, now_us, sentence, State.ERROR)
@@ -350,7 +355,8 @@ class Placing:
     def _end(self, attempt: Attempt, now_us: int, sentence: str, state: State) -> Post:
         """The attempt ends without ever having had a process."""
         attempt.phase = Phase.REPORTED
-        self._due.pop(attempt.key, None)
+        self._waits_no_more(attempt.key)
+        self._due.drop(attempt.key)
         run_id, number = attempt.key
         ended = AttemptEnded(
             run_id=run_id,

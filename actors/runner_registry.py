@@ -37,29 +37,38 @@ class Registry:
         self._asking = OpenRequests()
         self._askers: dict[str, str] = {}
 
-    def in_force(self, message: AgentsInForce) -> tuple[list[Post], list[str]]:
+    def in_force(self, message: AgentsInForce) -> tuple[list[Post], list[str], list[str]]:
         """Go by the ledger's registry.
 
         Returns:
-            What to post, and the ids of agents whose key has just been revoked.
+            What to post; the ids of agents whose key has just been revoked; those just forgotten.
         """
         posts = [Post(LEDGER, AgentsTaken(seq=message.seq))]
         if (message.epoch, message.seq) < self._as_of:
-            return posts, []
-        before = self.records
+            return posts, [], []
+        before, is_first = self.records, self._as_of == (0, 0)
         self._as_of = (message.epoch, message.seq)
         self.records = {record.agent_id: record for record in message.agents}
         self._hashes = frozenset(token.secret_hash for token in message.tokens)
         if self._gated:
             keys = {one.public_key: one.agent_id for one in message.agents if one.admitted}
             posts.append(Post(GATE, AdmitKeys(agents=keys)))
-        revoked = [
+        revoked, forgotten = [], []
+        for agent_id, record in self.records.items():
+            known = before.get(agent_id, AgentRecord(agent_id=agent_id))
+            if record.revoked_us is not None and known.revoked_us is None:
+                revoked.append(agent_id)
+            if record.forgotten_us != known.forgotten_us and not is_first:
+                forgotten.append(agent_id)
+        return posts, revoked, forgotten
+
+    def gone(self) -> list[str]:
+        """Return the agents that are forgotten, and can never come back: those with a key."""
+        return [
             agent_id
             for agent_id, record in self.records.items()
-            if record.revoked_us is not None
-            and (agent_id not in before or before[agent_id].revoked_us is None)
+            if record.public_key and record.forgotten_us is not None
         ]
-        return posts, revoked
 
     def revoked(self, agent_id: str) -> bool:
         """Return whether an agent's key is revoked: what it still says is not listened to."""

@@ -67,3 +67,11 @@ def no_agent(attempt: Attempt) -> str:
     """Return why a run has waited too long, without one."""
     group = attempt.program.group_id
     return f"start failed: {attempt.key[0]}: no connected agent in group: {group}"
+
+
+def unknown(attempt: Attempt, now_us: int, why: str) -> ProcessLost:
+    """Nobody can say how a process ends, or whether it was ever started."""
+    what = "whether it was started" if attempt.started_us is None else "how it ends"
+    run_id, number = attempt.key
+    sentence = f"lost: {why}, so {what} is not known"
+    return ProcessLost(run_id=run_id, attempt=number, at_us=now_us, sentence=sentence)

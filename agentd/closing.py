@@ -22,18 +22,17 @@ class Closing:
         self.began = True
         self._until_us = now.monotonic_us + PATIENCE_US if kill else 0
 
-    def why_not(self, not_after_us: int, now: Now) -> str:
-        """Return why nothing is started on a command that was good until then; empty: it may be."""
-        if self.began:
-            return "the agent is shutting down"
-        late_us = now.wall_us - not_after_us
-        if late_us <= 0:
-            return ""
-        return (
-            f"the command to start came {late_us / 1e6:.1f} s too late: expected clocks that "
-            "agree, and commands that do not wait"
-        )
-
     def is_over(self, now: Now, held_count: int) -> bool:
         """Return whether agentd may end, with so many claims still in its hands."""
         return self.began and (not held_count or now.monotonic_us >= self._until_us)
+
+
+def too_late(not_after_us: int, now: Now) -> str:
+    """Return why nothing is started on a command that was good until then; empty: it may be."""
+    late_us = now.wall_us - not_after_us
+    if late_us <= 0:
+        return ""
+    return (
+        f"the command to start came {late_us / 1e6:.1f} s too late: expected clocks that "
+        "agree, and commands that do not wait"
+    )

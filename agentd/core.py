@@ -29,7 +29,7 @@ from ..messages.agents import (
     StopProcess,
 )
 from ..messages.post import RUNNER, Post
-from .closing import Closing
+from .closing import Closing, too_late
 from .ending import Ending
 from .handover import Handover
 from .held import LIVE, OVER, Held, Phase, refusal
@@ -111,7 +111,7 @@ class AgentCore:
                 if message.kill:
                     self._ending.kill_all(now)
             case StopProcess():
-                self._ending.stop(self._named(message), now, kill=message.kill)
+                posts += self._stop(message, now)
             case SignalProcess():
                 self._ending.signal(self._named(message), message, now)
             case AgentWelcome():
@@ -200,7 +200,10 @@ class AgentCore:
         if message.incarnation not in ("", self._identity.incarnation):
             # For an earlier life of this agent: whoever sent it has not heard of the present one.
             return self._hello(now)
-        if why_not := self._closing.why_not(message.not_after_us, now):
+        if self._closing.began:
+            self._forgotten[key] = now.monotonic_us + FORGOTTEN_US
+            return [_post(refusal(key, "the agent is shutting down", retry=True, elsewhere=True))]
+        if why_not := too_late(message.not_after_us, now):
             return [_post(refusal(key, why_not, retry=True))]
         spec = self._make_spec(message)
         if isinstance(spec, str):
@@ -208,6 +211,17 @@ class AgentCore:
         self._held[key] = Held(key, spec)
         self._host.start(key, spec, now)
         return []
+
+    def _stop(self, message: StopProcess, now: Now) -> list[Post]:
+        """Stop a process; of one that is not here say that it never will be."""
+        key = Key(message.run_id, message.attempt)
+        held = self._held.get(key)
+        if held is not None and held.phase is not Phase.NOT_STARTED:
+            self._ending.stop(held, now, kill=message.kill)
+            return []
+        self._forget(key, now)
+        self._forgotten[key] = now.monotonic_us + FORGOTTEN_US
+        return [_post(refusal(key, "stopped before it was started", retry=False))]
 
     def _refused(self, fact: Refused, now: Now) -> list[Post]:
         del self._held[fact.key]
@@ -223,7 +237,7 @@ class AgentCore:
             self._forgotten[key] = now.monotonic_us + FORGOTTEN_US
             self._host.forget(key)
 
-    def _named(self, message: OutputTaken | SignalProcess | StopProcess) -> Held | None:
+    def _named(self, message: OutputTaken | SignalProcess) -> Held | None:
         """Return the claim that a command is for, None when it is not here."""
         return self._held.get(Key(message.run_id, message.attempt))
 

@@ -249,6 +249,12 @@ def signal_name(number: int) -> str:
         return f"signal-{number}"
 
 
-def refusal(key: Key, sentence: str, *, retry: bool) -> ProcessRefused:
+def refusal(key: Key, sentence: str, *, retry: bool, elsewhere: bool = False) -> ProcessRefused:
     """Return what is said of an attempt that is not started."""
-    return ProcessRefused(run_id=key.run_id, attempt=key.attempt, sentence=sentence, retry=retry)
+    return ProcessRefused(
+        run_id=key.run_id,
+        attempt=key.attempt,
+        sentence=sentence,
+        retry=retry,
+        elsewhere=elsewhere,
+    )

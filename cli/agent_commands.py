@@ -71,6 +71,17 @@ def revoke(ctx: click.Context, agent_id: str) -> None:
 
 @group.command()
 @click.argument("agent_id")
+@click.pass_context
+def forget(ctx: click.Context, agent_id: str) -> None:
+    """Take AGENT_ID, which is away or revoked, for gone for good: its host is no more.
+
+    Runs it had are lost, and run again where their jobs say so. Its key is never let in again.
+    """
+    _decide(ctx, agent_id, "forget")
+
+
+@group.command()
+@click.argument("agent_id")
 @click.option("--kill", is_flag=True, help="Kill its processes first; else they are left.")
 @click.pass_context
 def shutdown(ctx: click.Context, agent_id: str, *, kill: bool) -> None:

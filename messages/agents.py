@@ -14,7 +14,7 @@ from ..jobs.programs import BoundProcess
 # Versions of this dialogue that a server understands, oldest first; the last one is spoken now. An
 # agent may be one version behind its server. It names its version itself: what a record of another
 # version leaves out must not be taken for this one's.
-AGENT_VERSIONS = (1, 2)
+AGENT_VERSIONS = (1, 2, 3)
 
 
 class FromAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -70,12 +70,15 @@ class ProcessStarted(FromAgent, frozen=True, kw_only=True, tag="ProcessStarted")
 
 
 class ProcessRefused(FromAgent, frozen=True, kw_only=True, tag="ProcessRefused"):
-    """It was not started and will not be. `retry`: another try later may do (no space, no fork)."""
+    """It was not started and will not be. `retry`: another try later may do (no space, no fork).
+    Since version 3 `elsewhere`: no copy of the command is followed any more, so that another agent
+    may have it."""
 
     run_id: str
     attempt: int
     sentence: str
     retry: bool = False
+    elsewhere: bool = False
 
 
 class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
@@ -198,7 +201,8 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
 
 
 class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):
-    """Send the stop signal, SIGKILL to the whole tree after the grace; `kill`: at once."""
+    """Send the stop signal, SIGKILL to the whole tree after the grace; `kill`: at once. Since
+    version 3 an agent that has no such process refuses it for good (`ProcessRefused`)."""
 
     run_id: str
     attempt: int
@@ -273,11 +277,10 @@ AnyToAgent = (
 
 class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An agent as people see it. `connected` false: silent since `last_seen_us`. `connected_us` is
-    when its newest life introduced itself."""
+    when its newest life introduced itself.
 
-    """An agent as people see it. `connected` false: silent since `last_seen_us`.
-
-    `state` is active, draining, away or revoked; `keyed`: it came in from another host by its key.
+    `state` is active, draining, away or revoked; `keyed`: it came in from another host by its key;
+    `version` is that of the dialogue it speaks.
     """
 
     agent_id: str
@@ -300,6 +303,7 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: list[str] = []
     slots: int = 0
     keyed: bool = False
+    version: int = 1
 
 
 class AskAgents(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="AskAgents"):

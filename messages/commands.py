@@ -141,12 +141,15 @@ class KillOnAgent(FromLedger, frozen=True, kw_only=True, tag="KillOnAgent"):
 
 class ClaimKnown(FromLedger, frozen=True, kw_only=True, tag="ClaimKnown"):
     """Answer to `AskClaim`: `theirs`, and its end is wanted; `over`, it was the agent's, and its
-    end is on record; `foreign`, nothing of it is to be believed."""
+    end is on record; `foreign`, nothing of it is to be believed. `stop`: its run was to be stopped,
+    `kill`: by SIGKILL at once."""
 
     run_id: str
     attempt: int
     agent_id: str
     verdict: Literal["theirs", "over", "foreign"]
+    stop: bool = False
+    kill: bool = False
 
 
 class AgentsInForce(FromLedger, frozen=True, kw_only=True, tag="AgentsInForce"):

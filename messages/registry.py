@@ -18,7 +18,8 @@ class AgentRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """An agent as the ledger has it, for good: an id is never given to another key.
 
     `public_key` is empty for an agent of the server's own host, which has none. `revoked_us`: its
-    key is not let in any more since then. `draining`: it gets no new runs.
+    key is not let in any more since then. `draining`: it gets no new runs. `forgotten_us`: it was
+    said to be gone for good then, so that what it had is lost.
     """
 
     agent_id: str
@@ -28,6 +29,7 @@ class AgentRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     since_us: int = 0
     draining: bool = False
     revoked_us: int | None = None
+    forgotten_us: int | None = None
 
     @property
     def admitted(self) -> bool:

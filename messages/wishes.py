@@ -117,6 +117,12 @@ class RevokeAgent(Instruction, frozen=True, kw_only=True, tag="RevokeAgent"):
     agent_id: str
 
 
+class ForgetAgent(Instruction, frozen=True, kw_only=True, tag="ForgetAgent"):
+    """An agent is gone for good: never let its key in again, and end what it has as lost."""
+
+    agent_id: str
+
+
 class DrainAgent(Instruction, frozen=True, kw_only=True, tag="DrainAgent"):
     """Give the agent no new runs, or again some (`draining` false)."""
 
@@ -190,7 +196,15 @@ class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag
     bodies: bool = False
 
 
-OfAgents = MakeAgentToken | EnrolAgent | RevokeAgent | DrainAgent | ShutDownAgent | KillProcess
+OfAgents = (
+    MakeAgentToken
+    | EnrolAgent
+    | RevokeAgent
+    | ForgetAgent
+    | DrainAgent
+    | ShutDownAgent
+    | KillProcess
+)
 OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun
 ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents
 ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs

@@ -12,7 +12,14 @@ from ..jobs.run import run_number
 from ..jobs.times import format_time_ms, parse_duration
 from ..messages.agents import AgentInfo
 from ..messages.registry import NAME, secret_hash
-from ..messages.wishes import DrainAgent, KillProcess, MakeAgentToken, RevokeAgent, ShutDownAgent
+from ..messages.wishes import (
+    DrainAgent,
+    ForgetAgent,
+    KillProcess,
+    MakeAgentToken,
+    RevokeAgent,
+    ShutDownAgent,
+)
 from .records import agents_list
 from .routing import Problem, Request, Route
 
@@ -71,6 +78,16 @@ async def revoke(request: Request) -> Any:
     agent_id = request.params["agent_id"]
     await request.services.wish(request, RevokeAgent(agent_id=agent_id))
     return {"agent_id": agent_id, "state": "revoked"}
+
+
+async def forget(request: Request) -> Any:
+    """Take an agent that is away, or revoked, for gone for good: what it had is lost."""
+    agent = await known_agent(request)
+    if agent.connected:
+        expected = "expected one that is away or revoked"
+        raise Problem(400, f"agent {agent.agent_id} is {agent.state}: {expected}")
+    await request.services.wish(request, ForgetAgent(agent_id=agent.agent_id))
+    return {"agent_id": agent.agent_id, "state": "forgotten"}
 
 
 async def shut_down(request: Request) -> Any:
@@ -153,6 +170,7 @@ ROUTES = [
     Route("POST", "/api/v2/agents/{agent_id}/drain", drain),
     Route("POST", "/api/v2/agents/{agent_id}/undrain", undrain),
     Route("POST", "/api/v2/agents/{agent_id}/revoke", revoke),
+    Route("POST", "/api/v2/agents/{agent_id}/forget", forget),
     Route("POST", "/api/v2/agents/{agent_id}/shutdown", shut_down),
     Route("POST", "/api/v2/agents/{agent_id}/processes/{claim}/kill", kill_process),
 ]

@@ -87,7 +87,10 @@ def why(run: Run, log: list[dict[str, Any]], waited: list[Wanted], now_us: int) 
             "running, and its end will be reported when the agent is back."
         )
     if run.stop_asked and run.state is State.STARTING:
-        said.append("A stop was asked for; it will be carried out as soon as the run runs.")
+        said.append(
+            "A stop was asked for: the run ends as soon as its agent says that it has not started "
+            "it; if it has, it is stopped."
+        )
     for kind, when in run.meta.get("deadlines", {}).items():
         said.append(f"It missed its deadline {kind}, which was {when['due']}.")
     if run.attempt > 1:

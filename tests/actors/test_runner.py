@@ -29,7 +29,7 @@ from callsheet.messages.agents import (
 from callsheet.messages.codec import KEYED_AGENT_READER
 from callsheet.messages.commands import SignalAttempt, StopAttempt
 from callsheet.messages.hello import Hello, Refuse, RunnerWelcome
-from callsheet.messages.instructions import AttemptEnded, AttemptUpdated
+from callsheet.messages.instructions import AskClaim, AttemptEnded, AttemptUpdated
 from callsheet.messages.post import LEDGER, Post
 from callsheet.messages.transitions import Beat
 
@@ -193,7 +193,7 @@ def test_an_agent_that_says_no_version_speaks_the_first():
 
 def test_an_agent_of_another_version_is_refused_with_what_was_expected():
     driver = RunnerDriver()
-    sentence = "agent x: speaks protocol version 9: expected 1 to 2"
+    sentence = "agent x: speaks protocol version 9: expected 1 to 3"
     assert driver.hello(version=9) == [Post(AGENT, Refuse(sentence=sentence))]
 
 
@@ -237,6 +237,7 @@ def test_a_claim_that_nobody_wants_and_never_started_is_forgotten():
     assert driver.hello(claims=["r8.1 not_started", "r9.1 running", "r10.1 done"]) == [
         Post(AGENT, WELCOME),
         Post(AGENT, ForgetProcess(epoch=1, run_id="r8", attempt=1)),
+        Post(LEDGER, AskClaim(run_id="r9", attempt=1, agent_id="x")),
     ]
 
 

@@ -16,6 +16,7 @@ from callsheet.messages.agents import (
     ForgetProcess,
     OutputChunk,
     ProcessEnded,
+    ProcessLost,
     StartProcess,
     StopProcess,
 )
@@ -77,7 +78,10 @@ class Played:
         """Have the run's process end, on record."""
         self.meet()
         self.welcome(a_run())
-        self.hear(AGENT, ProcessEnded(**KEY, status=0, at_us=NOW_US, started_us=NOW_US))
+        if state is State.LOST:
+            self.hear(AGENT, ProcessLost(**KEY, at_us=NOW_US, sentence="lost"))
+        else:
+            self.hear(AGENT, ProcessEnded(**KEY, status=0, at_us=NOW_US, started_us=NOW_US))
         self.hear(LEDGER, Recorded(**KEY, state=state, ended=True))
 
 

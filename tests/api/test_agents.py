@@ -72,14 +72,21 @@ def test_what_is_decided_about_an_agent_is_in_the_registry(stand):
     assert ask(stand, "w1/undrain") == (200, {"agent_id": "w1", "draining": False})
     assert ask(stand, "w1/shutdown", {"kill": True}) == (200, {"agent_id": "w1", "kill": True})
     assert ask(stand, "w1/processes/r9.1/kill") == (200, {"agent_id": "w1", "runs": []})
+    stand.agents = [an_agent(connected=False, state="away")]
+    assert ask(stand, "w1/forget") == (200, {"agent_id": "w1", "state": "forgotten"})
     lines = [event.message for event in stand.writer.reader.events_after(0, 100)]
-    assert lines[-2:] == ["is shut down, and its processes killed", "process r9.1 is killed"]
+    assert lines[-3:] == [
+        "is shut down, and its processes killed",
+        "process r9.1 is killed",
+        "is gone for good; what it had is lost",
+    ]
 
 
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
         ("nobody/drain", {}, 404, "unknown agent nobody"),
+        ("w1/forget", {}, 400, "agent w1 is active: expected one that is away or revoked"),
         ("nobody/shutdown", {}, 404, "unknown agent nobody"),
         ("w1/revoke", {}, 404, "has no key here"),
         ("w1/shutdown", {"kill": "yes"}, 400, "kill: expected true or false"),

@@ -211,6 +211,9 @@ class Watch:
             _that(process is None, f"{what}: it had a process")
             return
         if event.after is State.LOST:
+            if event.before is State.STARTING and run.stop_asked:
+                # Given up while its agent was away: whether it had a process nobody could know.
+                return
             if process is not None:
                 _that(bool(process.unseen), f"{what}: its process was kept all the time")
                 _that(not process.alive, f"{what}: its process lives")

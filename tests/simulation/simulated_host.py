@@ -248,6 +248,12 @@ class SimulatedHost:
     def output_path(self, key: Key) -> str | None:
         return f"{self.name}/runs/{key}/out" if self.take_whole else None
 
+    def remember_away(self, away_us: int) -> None:
+        pass
+
+    def usages(self, pids: list[int]) -> dict[int, tuple[int, int]]:
+        return {}
+
     def remember_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 

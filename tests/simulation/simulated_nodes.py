@@ -26,7 +26,7 @@ from callsheet.actors.runner import Runner
 from callsheet.agentd.core import AgentCore
 from callsheet.agentd.host import Key
 from callsheet.agentd.launch import spec_of
-from callsheet.messages.agents import AgentHello, StartProcess
+from callsheet.messages.agents import AGENT_VERSIONS, AgentHello, StartProcess
 from callsheet.messages.instructions import OutputRecord
 from callsheet.messages.post import FEED, LEDGER, RUNNER, Post
 from callsheet.messages.transitions import Beat
@@ -268,6 +268,7 @@ class AgentNode:
             group_id=self.group_id,
             incarnation=f"{self.host.name} {self.host.life}",
             boot_id=self.host.boot_id,
+            version=AGENT_VERSIONS[-1],
         )
         self.core = AgentCore(identity, self.host, self._spec, epoch=self.host.epoch)
         posts = self.core.begin(self.host.now())

@@ -1,0 +1,80 @@
+"""What people decided about agents: revoked and forgotten, shut down, a process killed.
+
+Part of the runner's core. A revoked agent is not heard any more, and its runs are unreachable. One
+that is forgotten is gone for good: what it had is lost, since nobody will ever say how it ends.
+"""
+
+from __future__ import annotations
+
+from ..messages.agents import ShutDown, StopProcess
+from ..messages.commands import AgentsInForce, KillOnAgent, ShutAgentDown
+from ..messages.post import Post
+from .runner_agents import Agent
+from .runner_book import Book
+from .runner_meeting import Meeting
+from .runner_placing import Placing
+from .runner_registry import Registry
+
+# Agents of older versions would drop a frame with this command.
+SHUTS_DOWN_SINCE = 2
+
+
+class Deeds:
+    """See the module."""
+
+    def __init__(self, book: Book, registry: Registry, placing: Placing, meeting: Meeting) -> None:
+        self._book = book
+        self._registry = registry
+        self._placing = placing
+        self._meeting = meeting
+
+    def in_force(self, sender: str, message: AgentsInForce, now_us: int) -> list[Post]:
+        """Go by the registry."""
+        posts, revoked, forgotten = self._registry.in_force(message)
+        agents = self._book.agents
+        agents.go_by(self._registry.records)
+        for agent_id in revoked:
+            agent = agents.by_id.get(agent_id)
+            if agent is not None and not agent.silent:
+                agents.is_silent(agent, silent=True)
+                posts += self._meeting.fell_silent(agent)
+        if not self._book.epoch:
+            return posts
+        self._placing.refill()
+        for agent_id in forgotten:
+            if agent_id in agents.by_id:
+                posts += self._meeting.gone(agents.by_id[agent_id], now_us)
+        return posts + self.free_the_gone(now_us)
+
+    def free_the_gone(self, now_us: int) -> list[Post]:
+        """End what the agents have that can never come back."""
+        posts = []
+        for agent_id in self._registry.gone():
+            agent = self._book.agents.by_id.get(agent_id)
+            if agent is not None and agent.has:
+                posts += self._meeting.gone(agent, now_us)
+        return posts
+
+    def shut_down(self, sender: str, message: ShutAgentDown, now_us: int) -> list[Post]:
+        """Have an agent end now. It gets nothing more to start."""
+        agent = self._known(message.agent_id, message.epoch)
+        if agent is None or agent.version < SHUTS_DOWN_SINCE:
+            return []
+        self._book.agents.is_leaving(agent)
+        agent.sent += 1
+        return [Post(agent.address, ShutDown(epoch=message.epoch, kill=message.kill))]
+
+    def kill(self, sender: str, message: KillOnAgent, now_us: int) -> list[Post]:
+        """Have an agent kill a process that belongs to no run under way."""
+        agent = self._known(message.agent_id, message.epoch)
+        if agent is None:
+            return []
+        agent.sent += 1
+        run_id, attempt = message.run_id, message.attempt
+        kill = StopProcess(epoch=message.epoch, run_id=run_id, attempt=attempt, kill=True)
+        return [Post(agent.address, kill)]
+
+    def _known(self, agent_id: str, epoch: int) -> Agent | None:
+        """Return an agent that has introduced itself, None where a command is not for this time."""
+        agent = self._book.agents.by_id.get(agent_id)
+        return agent if agent is not None and agent.hello and epoch == self._book.epoch else None
