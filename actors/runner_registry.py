@@ -14,10 +14,12 @@ from ..messages.instructions import AgentsTaken
 from ..messages.post import GATE, LEDGER, Post
 from ..messages.registry import AdmitKeys, AgentRecord, Enrol, EnrolDone, secret_hash
 from ..messages.wishes import Done, EnrolAgent, LedgerWish, Refused
-from .requests import OpenRequests
+from .requests import OpenRequests, earliest
 
 # Agents that may be in the middle of enrolling; they ask again.
 ENROLLING_AT_MOST = 1_000
+# How long a token that is not known is taken for one that was made just now.
+DOUBT_US = 3_000_000
 NOT_KNOWN = (
     "the token is not known here: expected one of `callsheetctl agent token`, "
     "which works once and for a limited time"
@@ -36,6 +38,7 @@ class Registry:
         self._hashes: frozenset[str] = frozenset()
         self._asking = OpenRequests()
         self._askers: dict[str, str] = {}
+        self._doubted: dict[str, tuple[int, Enrol]] = {}
 
     def in_force(self, message: AgentsInForce) -> tuple[list[Post], list[str], list[str]]:
         """Go by the ledger's registry.
@@ -82,7 +85,10 @@ class Registry:
             return []
         hashed = secret_hash(message.secret)
         if hashed not in self._hashes:
-            return [Post(sender, Refuse(sentence=NOT_KNOWN))]
+            if sender not in self._doubted and len(self._doubted) < ENROLLING_AT_MOST:
+                # It may have been made just now, and known here in a moment.
+                self._doubted[sender] = now_us + DOUBT_US, message
+            return []
         if self._is_here(message.agent_id) and message.agent_id not in self.records:
             sentence = f"there is an agent {message.agent_id} already: expected another id"
             return [Post(sender, Refuse(sentence=sentence))]
@@ -113,9 +119,19 @@ class Registry:
         return [Post(asker, done)]
 
     def settle(self, now_us: int) -> list[Post]:
-        """Ask the ledger again where it has not answered."""
-        return self._asking.repeat(now_us)
+        """Ask the ledger again where it has not answered; answer who shows a token that is known by
+        now, or still is not."""
+        posts = self._asking.repeat(now_us)
+        for sender, (until_us, message) in list(self._doubted.items()):
+            if secret_hash(message.secret) in self._hashes:
+                del self._doubted[sender]
+                posts += self.enrol(sender, message, now_us)
+            elif not now_us < until_us <= now_us + DOUBT_US:
+                del self._doubted[sender]
+                posts.append(Post(sender, Refuse(sentence=NOT_KNOWN)))
+        return posts
 
     def wakes_at(self) -> int | None:
         """Return when `settle` has something to do."""
-        return self._asking.wakes_at()
+        first = min((until_us for until_us, _ in self._doubted.values()), default=None)
+        return earliest(self._asking.wakes_at(), first)

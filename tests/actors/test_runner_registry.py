@@ -94,9 +94,18 @@ def test_a_refusal_of_the_ledger_reaches_the_agent():
 def test_a_guessed_secret_never_reaches_the_ledger():
     driver = RunnerDriver(gated=True)
     in_force(driver, tokens=[TOKEN])
-    [post] = driver.tell(NEW, Enrol(secret="guess", agent_id="w1"))
+    assert driver.tell(NEW, Enrol(secret="guess", agent_id="w1")) == []
+    [post] = driver.later(3)
     assert post.to == NEW
     assert "the token is not known here" in post.message.sentence
+    assert driver.later(30) == []
+
+
+def test_a_token_that_its_agent_shows_before_the_runner_knows_it_lets_it_in():
+    driver = RunnerDriver(gated=True)
+    assert driver.tell(NEW, Enrol(secret="s", agent_id="w1")) == []
+    asked = [post.message for post in in_force(driver, tokens=[TOKEN]) if post.to == LEDGER]
+    assert [type(message) for message in asked] == [AgentsTaken, LedgerWish]
 
 
 def test_nobody_enrols_as_the_agent_of_this_host_nor_from_another_door():
@@ -159,6 +168,13 @@ def test_an_agent_is_told_to_end_if_it_knows_the_word():
 
     assert told("new") == [Post("agent/new", ShutDown(epoch=1, kill=True))]
     assert (told("old"), told("nobody"), told("new", epoch=2)) == ([], [], [])
+    # To an older agent a stop of all would mean to leave them as they are.
+    driver.hello("newer", version=3)
+    stops = {name: ShutAgentDown(epoch=1, agent_id=name, stop=True) for name in ("new", "newer")}
+    assert driver.tell(LEDGER, stops["new"]) == []
+    assert driver.tell(LEDGER, stops["newer"]) == [
+        Post("agent/newer", ShutDown(epoch=1, stop=True))
+    ]
 
 
 def test_a_process_that_belongs_to_no_run_is_killed_on_its_agent():
