@@ -176,12 +176,11 @@ class AgentBook:
         return _answer(record)
 
     def _shut_down(self, wish: ShutDownAgent, now_us: int, who: str) -> dict[str, Any]:
-        line = "is shut down, " + (
-            "and its processes killed" if wish.kill else "its processes left"
-        )
+        done = "killed" if wish.kill else "stopped" if wish.stop else "left"
+        line = f"is shut down, and its processes {done}"
         self._note(wish.agent_id, line, now_us, who)
         epoch = self._book.epoch
-        command = ShutAgentDown(epoch=epoch, agent_id=wish.agent_id, kill=wish.kill)
+        command = ShutAgentDown(epoch=epoch, agent_id=wish.agent_id, kill=wish.kill, stop=wish.stop)
         self._outgoing.reply(RUNNER, command)
         return {"agent_id": wish.agent_id}
 

@@ -17,6 +17,8 @@ from .runner_registry import Registry
 
 # Agents of older versions would drop a frame with this command.
 SHUTS_DOWN_SINCE = 2
+# They would leave their processes as they are.
+STOPS_ALL_SINCE = 3
 
 
 class Deeds:
@@ -58,11 +60,12 @@ class Deeds:
     def shut_down(self, sender: str, message: ShutAgentDown, now_us: int) -> list[Post]:
         """Have an agent end now. It gets nothing more to start."""
         agent = self._known(message.agent_id, message.epoch)
-        if agent is None or agent.version < SHUTS_DOWN_SINCE:
+        since = STOPS_ALL_SINCE if message.stop else SHUTS_DOWN_SINCE
+        if agent is None or agent.version < since:
             return []
         self._book.agents.is_leaving(agent)
         agent.sent += 1
-        return [Post(agent.address, ShutDown(epoch=message.epoch, kill=message.kill))]
+        return [Post(agent.address, _shut_down(message))]
 
     def kill(self, sender: str, message: KillOnAgent, now_us: int) -> list[Post]:
         """Have an agent kill a process that belongs to no run under way."""
@@ -78,3 +81,7 @@ class Deeds:
         """Return an agent that has introduced itself, None where a command is not for this time."""
         agent = self._book.agents.by_id.get(agent_id)
         return agent if agent is not None and agent.hello and epoch == self._book.epoch else None
+
+
+def _shut_down(message: ShutAgentDown) -> ShutDown:
+    return ShutDown(epoch=message.epoch, kill=message.kill, stop=message.stop)

@@ -22,6 +22,7 @@ from ..messages.agents import (
     ForgetProcess,
     ListProcesses,
     OutputTaken,
+    ProcessInfo,
     ProcessList,
     ShutDown,
     SignalProcess,
@@ -29,7 +30,8 @@ from ..messages.agents import (
     StopProcess,
 )
 from ..messages.post import RUNNER, Post
-from .closing import Closing, too_late
+from .abandoning import Abandoning, Policy
+from .closing import GRACE_US, Closing, How, too_late
 from .ending import Ending
 from .handover import Handover
 from .held import LIVE, OVER, Held, Phase, refusal
@@ -41,14 +43,27 @@ HELLO_US = 1_000_000
 # A forgotten attempt is remembered longer than any command to start it may be under way.
 FORGOTTEN_US = 60_000_000
 
+# Nothing is ever abandoned.
+KEEP = Policy()
+
 MakeSpec = Callable[[StartProcess], Spec | str]
 
 
 class AgentCore:
-    """See the module. `identity` is the hello without its claims; `make_spec` may say why not."""
+    """See the module. `identity` is the hello without its claims; `make_spec` may say why not.
+
+    `epoch` and `away_us` are what the spool remembers. `said` holds lines for the log.
+    """
 
     def __init__(
-        self, identity: AgentHello, host: Host, make_spec: MakeSpec, *, epoch: int = 0
+        self,
+        identity: AgentHello,
+        host: Host,
+        make_spec: MakeSpec,
+        *,
+        epoch: int = 0,
+        away_us: int = 0,
+        policy: Policy = KEEP,
     ) -> None:
         self.address = f"agent/{identity.agent_id}"
         self.epoch = epoch
@@ -62,6 +77,8 @@ class AgentCore:
         self._forgotten: dict[Key, int] = {}
         self._welcomed = False
         self._closing = Closing()
+        self._abandoning = Abandoning(policy, host, away_us)
+        self.said: list[str] = []
         self._hello_us = self._beat_us = 0
 
     # --- the stage's calls ----------------------------------------------------------------------
@@ -107,9 +124,7 @@ class AgentCore:
                 if held is not None:
                     posts += _posts(self._handover.taken(held, message.upto, now))
             case ShutDown():
-                self._closing.begin(now, kill=message.kill)
-                if message.kill:
-                    self._ending.kill_all(now)
+                self.shut_down("kill" if message.kill else "stop" if message.stop else "leave", now)
             case StopProcess():
                 posts += self._stop(message, now)
             case SignalProcess():
@@ -120,8 +135,7 @@ class AgentCore:
             case AskHello():
                 posts += self._hello(now, message.request)
             case ListProcesses(request=request):
-                infos = [held.info() for held in self._held.values()]
-                posts.append(_post(ProcessList(request=request, processes=infos)))
+                posts.append(_post(ProcessList(request=request, processes=self._infos())))
             case _:
                 raise AssertionError(f"{self.address}: {message!r}: not a command to an agent")
         return posts
@@ -137,6 +151,8 @@ class AgentCore:
                 held.started_us = fact.at_us
                 held.started_monotonic_us = fact.monotonic_us
                 self._ending.watch(held, now)
+                if self._closing.how in ("stop", "kill"):
+                    self._ending.stop(held, now, kill=self._closing.how == "kill")
                 return [_post(held.started_message())]
             case Ended():
                 held.exit, held.phase = fact.exit, Phase.DONE
@@ -163,6 +179,9 @@ class AgentCore:
                 posts.append(_post(beat))
             posts += _posts(self._handover.settle(self._ending.live.values(), now))
         self._ending.settle(now)
+        if self._closing.kills(now):
+            self._ending.kill_all(now)
+        self._abandon(now)
         for key, until_us in list(self._forgotten.items())[:100]:
             if until_us > now.monotonic_us:
                 break
@@ -171,15 +190,38 @@ class AgentCore:
 
     def wakes_at(self) -> int | None:
         """Return when `settle` is due (monotonic µs), None: never."""
-        times = [self._ending.wakes_at()]
+        times = [self._ending.wakes_at(), self._closing.wakes_at()]
+        if not self.has_server:
+            times.append(self._abandoning.wakes_at())
         if self.connected:
             times.append(self._beat_us if self._welcomed else min(self._beat_us, self._hello_us))
             times.append(self._handover.wakes_at(is_any_live=bool(self._ending.live)))
         return min((at_us for at_us in times if at_us is not None), default=None)
 
     def is_closed(self, now: Now) -> bool:
-        """Return whether agentd is to end, since the server said so."""
-        return self._closing.is_over(now, len(self._held))
+        """Return whether agentd is to end, since it was told to."""
+        live = sum(held.phase not in OVER for held in self._held.values())
+        return self._closing.is_over(now, len(self._held), live, connected=self.has_server)
+
+    @property
+    def has_server(self) -> bool:
+        """Whether a server is there that knows this agent."""
+        return self.connected and self._welcomed
+
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether it was told to end its processes before itself."""
+        return self._closing.how in ("stop", "kill")
+
+    def shut_down(self, how: How, now: Now) -> None:
+        """Start nothing more, and end: at once, or after all processes were stopped or killed."""
+        graces = [held.spec.program.grace_us for held in self._ending.live.values()]
+        grace_us = max([GRACE_US, *(us for us in graces if us is not None)])
+        self._closing.begin(how, grace_us, now)
+        if how == "kill":
+            self._ending.kill_all(now)
+        elif how == "stop":
+            self._ending.stop_all(now)
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -200,7 +242,7 @@ class AgentCore:
         if message.incarnation not in ("", self._identity.incarnation):
             # For an earlier life of this agent: whoever sent it has not heard of the present one.
             return self._hello(now)
-        if self._closing.began:
+        if self._closing.how is not None:
             self._forgotten[key] = now.monotonic_us + FORGOTTEN_US
             return [_post(refusal(key, "the agent is shutting down", retry=True, elsewhere=True))]
         if why_not := too_late(message.not_after_us, now):
@@ -245,7 +287,23 @@ class AgentCore:
         self._ending.is_over(held)
         return _posts(self._handover.is_over(held, now))
 
+    def _abandon(self, now: Now) -> None:
+        """Stop processes and remove results that nobody has asked for in a long time."""
+        self._abandoning.settle(now, has_server=self.has_server)
+        why = f"no server was there for {self._abandoning.away_us / 1e6:.0f} s"
+        if self._abandoning.are_processes:
+            for held in self._ending.stop_all(now):
+                self.said.append(f"{held.key}: stopped, since {why}")
+        if self._abandoning.are_results:
+            for key in [held.key for held in self._held.values() if held.phase in OVER]:
+                self._forget(key, now)
+                self.said.append(f"{key}: removed, since {why}")
+
     # --- who we are -----------------------------------------------------------------------------
+
+    def _infos(self) -> list[ProcessInfo]:
+        usages = self._host.usages([held.pid for held in self._ending.live.values()])
+        return [held.info(usages.get(held.pid, (0, 0))) for held in self._held.values()]
 
     def _hello(self, now: Now, answers: str = "") -> list[Post]:
         self._hello_us = now.monotonic_us + HELLO_US

@@ -13,11 +13,9 @@ import contextlib
 import gc
 import logging
 import os
-import pwd
 import secrets
 import select
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -26,24 +24,23 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from .. import __version__
 from ..jobs.errors import UserError
-from ..messages.agents import AGENT_VERSIONS, AgentHello, StartProcess
+from ..messages.agents import AgentHello, StartProcess
 from ..messages.codec import TO_AGENT_READER
 from ..messages.hello import Refuse
 from ..messages.post import RUNNER, Post
 from ..wire.curve import ClientSide, public_bytes
 from ..wire.ports import DealerPort, Letter
-from . import procs
 from .cgroups import NONE, Cgroups
 from .core import AgentCore
 from .grouped import grouping
 from .host import Key, Now, Spec
+from .identity import identity
 from .joining import EVENTS, Desk, failure_of, read_token, side_of
 from .keepers import KeeperFailed, Keepers
 from .launch import base_environment, spec_of
 from .local import LocalHost
-from .options import BadOption, check, host_name, parse
+from .options import USUAL, BadOption, Ways, check, host_name, parse, ways_of
 from .spool import Spool
 from .users import NotAllowed
 
@@ -71,31 +68,38 @@ class Daemon:
         identity: AgentHello,
         fd: int | None = None,
         side: ClientSide | None = None,
-        sudo_allow: str | None = None,
-        cgroup: str | None = None,
+        ways: Ways = USUAL,
     ) -> None:
-        """`side`: how we show a server elsewhere who we are. `sudo_allow`: path of the list of
-        users that jobs may run as. `cgroup`: where runs with limits get their groups."""
+        """`side`: how we show a server elsewhere who we are; `ways`: what its host allows, and how
+        it ends."""
         self._spool = spool
         self._fd = fd
         self._context = zmq.Context[zmq.Socket[bytes]]()
         environ = base_environment(os.environ)
         self._environ = tuple(environ)
-        self._sudo_allow = sudo_allow
+        self._sudo_allow = ways.sudo_allow
         self._keepers = Keepers(spool.runs, spool.keepers, environ)
-        self._cgroups = Cgroups.find(cgroup)
+        self._cgroups = Cgroups.find(ways.cgroup)
         if self._cgroups.why_not:
-            level = logging.INFO if cgroup in (None, NONE) else logging.WARNING
+            level = logging.INFO if ways.cgroup in (None, NONE) else logging.WARNING
             log.log(level, "limits of jobs cannot be held here: %s", self._cgroups.why_not)
         self._host = LocalHost(
             spool, self._keepers, self._cgroups, take_whole=server.startswith("ipc:")
         )
-        self._core = AgentCore(identity, self._host, self._spec, epoch=spool.epoch())
+        self._core = AgentCore(
+            identity,
+            self._host,
+            self._spec,
+            epoch=spool.epoch.read(),
+            away_us=spool.away.read(),
+            policy=ways.policy,
+        )
         self._server = server
         self._side = side
         self._reopen_s: float | None = None
         self._told = ""
-        self._over = False
+        self._on_stop = ways.on_stop
+        self._stop_asked = self._over = False
         self._port: DealerPort
         self._monitor: zmq.Socket[bytes]
         self._epoll = select.epoll()
@@ -128,7 +132,7 @@ class Daemon:
     def run(self) -> None:
         """Serve until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_stop)
+            signal.signal(number, self._on_signal)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._keepers.open()
@@ -146,6 +150,8 @@ class Daemon:
                 self._turn()
             while self._host.clean(CLEAN_BACKLOG):
                 pass
+            if self._core.leaves_nothing:
+                self._spool.remove_free()
         finally:
             self._keepers.close()
             self._context.destroy(linger=200)
@@ -197,7 +203,12 @@ class Daemon:
                     self._tell(f"{self._server}: {message.sentence}")
                 else:
                     posts += core.receive(letter.peer, message, now)
+        if self._stop_asked and self._on_stop != "leave":
+            core.shut_down(self._on_stop, now)
         posts += core.settle(now)
+        for line in core.said:
+            log.warning("%s", line)
+        core.said.clear()
         host.flush()
         self._send(posts)
         self._over = self._over or core.is_closed(now)
@@ -292,35 +303,14 @@ class Daemon:
         if not data or b"stop\n" in data:
             self._over = True
 
-    def _on_stop(self, number: int, frame: Any) -> None:
-        self._over = True
+    def _on_signal(self, number: int, frame: Any) -> None:
+        """End, after the processes if they are to be ended; told twice, at once."""
+        self._over = self._stop_asked or self._on_stop == "leave"
+        self._stop_asked = True
 
 
 def _now() -> Now:
     return Now(time.time_ns() // 1_000, time.monotonic_ns() // 1_000)
-
-
-def _identity(options: argparse.Namespace) -> AgentHello:
-    try:
-        username = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        username = str(os.geteuid())
-    return AgentHello(
-        agent_id=options.agent_id,
-        group_id=options.group,
-        version=AGENT_VERSIONS[-1],
-        labels=options.labels,
-        slots=options.slots,
-        incarnation=secrets.token_hex(8),
-        boot_id=procs.boot_id(),
-        booted_us=procs.booted_us(),
-        software=f"callsheet {__version__}",
-        hostname=socket.gethostname(),
-        username=username,
-        pid=os.getpid(),
-        uid=os.getuid(),
-        gid=os.getgid(),
-    )
 
 
 def _join(options: argparse.Namespace, spool: Spool) -> ClientSide | None:
@@ -376,9 +366,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"callsheet-agentd: {said}", file=sys.stderr, flush=True)
             return NOT_NOW
         side = _join(options, spool)
-        Daemon(
-            options.server, spool, _identity(options), fd, side, options.sudo_allow, options.cgroup
-        ).run()
+        Daemon(options.server, spool, identity(options), fd, side, ways_of(options)).run()
     except (UserError, KeeperFailed) as error:
         print(f"callsheet-agentd: {error}", file=sys.stderr, flush=True)
         if fd is not None and isinstance(error, UserError):

@@ -58,6 +58,13 @@ class Ending:
             if program.grace_us is not None:
                 self._at(now.monotonic_us + program.grace_us, held.key, "kill")
 
+    def stop_all(self, now: Now) -> list[Held]:
+        """Stop every process that is not being stopped already; return those."""
+        some = [held for held in self.live.values() if held.ending_signal is None]
+        for held in some:
+            self.stop(held, now, kill=False)
+        return some
+
     def kill_all(self, now: Now) -> None:
         """Kill every process."""
         for held in list(self.live.values()):

@@ -189,14 +189,18 @@ class Held:
         """This claim for the inventory."""
         return Claim(run_id=self.key.run_id, attempt=self.key.attempt, state=self.phase.value)
 
-    def info(self) -> ProcessInfo:
-        """This claim for people."""
+    def info(self, usage: tuple[int, int]) -> ProcessInfo:
+        """This claim for people; `usage`: bytes of memory and µs of processor time."""
         return ProcessInfo(
             run_id=self.key.run_id,
             attempt=self.key.attempt,
             state=self.phase.value,
             pid=self.pid,
             started_us=self.started_us,
+            job_id=self.spec.job_id,
+            is_stopping=self.phase in LIVE and self.ending_signal is not None,
+            rss_bytes=usage[0],
+            cpu_us=usage[1],
         )
 
     def _left_behind(self, exit_: Exit) -> list[str]:

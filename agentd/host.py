@@ -160,5 +160,12 @@ class Host(Protocol):
     def remember_epoch(self, epoch: int) -> None:
         """Keep the highest epoch seen, so that it is known after a restart."""
 
+    def remember_away(self, away_us: int) -> None:
+        """Keep how long no server has been there, so that it is known after a restart."""
+
+    def usages(self, pids: list[int]) -> dict[int, tuple[int, int]]:
+        """Return what processes use with all of their session: bytes of memory, µs of processor
+        time; those of which it is known."""
+
     def compress(self, data: bytes) -> tuple[bytes, str | None]:
         """Return `data` as it should travel, and the name of its compression."""

@@ -6,6 +6,7 @@ Hosted by `daemon.py`, whose loop tells it which of its file descriptors have so
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from . import procs
 from .cgroups import Cgroups
 from .exits import BadRecord, parse_exit
 from .grouped import Grouped
@@ -163,7 +165,16 @@ class LocalHost:
 
     def remember_epoch(self, epoch: int) -> None:
         """See `Host`."""
-        self._spool.remember_epoch(epoch)
+        self._spool.epoch.write(epoch)
+
+    def remember_away(self, away_us: int) -> None:
+        """See `Host`."""
+        with contextlib.suppress(OSError):  # a full disk: it is written down another time
+            self._spool.away.write(away_us)
+
+    def usages(self, pids: list[int]) -> dict[int, tuple[int, int]]:
+        """See `Host`."""
+        return procs.usages(set(pids)) if pids else {}
 
     def compress(self, data: bytes) -> tuple[bytes, str | None]:
         """See `Host`."""

@@ -5,13 +5,31 @@ from __future__ import annotations
 import argparse
 import re
 import socket
+from typing import NamedTuple
 
 from ..jobs.errors import UserError
+from ..jobs.times import parse_duration
 from ..messages.registry import NAME
+from .abandoning import Policy
 from .cgroups import NONE
+from .closing import How
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 SLOTS_AT_MOST = 100_000
+
+
+class Ways(NamedTuple):
+    """How an agent works on its host. `sudo_allow`: path of the list of users that jobs may run as.
+    `cgroup`: where runs with limits get their groups. `policy`: what is abandoned when no server is
+    there. `on_stop`: what SIGTERM does to the processes."""
+
+    sudo_allow: str | None = None
+    cgroup: str | None = None
+    policy: Policy = Policy()
+    on_stop: How = "leave"
+
+
+USUAL = Ways()
 
 
 class BadOption(UserError):
@@ -38,9 +56,34 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--slots", type=int, default=0, help="processes at the same time (default: any number)")
     add("--sudo-allow", metavar="FILE", help="file with the users that jobs may run as, one a line")
     add("--cgroup", metavar="PATH", help="where runs with limits get their cgroups, or none")
+    add(
+        "--on-stop",
+        choices=("leave", "stop", "kill"),
+        default="leave",
+        help="what SIGTERM does to its processes: leave them running (the default), stop them with "
+        "the grace of their jobs, or kill them; told twice, agentd ends at once",
+    )
+    add(
+        "--abandon-processes-after",
+        type=_duration,
+        metavar="TIME",
+        help="stop processes when no server was there for so long, such as 7d (default: never)",
+    )
+    add(
+        "--abandon-results-after",
+        type=_duration,
+        metavar="TIME",
+        help="remove results when no server was there for so long (default: never)",
+    )
     add("--supervised-fd", type=int, help=argparse.SUPPRESS)
     add("--log-level", default="WARNING", help="DEBUG, INFO, WARNING or ERROR")
     return parser.parse_args(arguments)
+
+
+def ways_of(options: argparse.Namespace) -> Ways:
+    """Return what the options say of how it works."""
+    policy = Policy(options.abandon_processes_after, options.abandon_results_after)
+    return Ways(options.sudo_allow, options.cgroup, policy, options.on_stop)
 
 
 def check(options: argparse.Namespace) -> None:
@@ -69,6 +112,17 @@ def check(options: argparse.Namespace) -> None:
         raise BadOption("--cgroup", options.cgroup, "the path of a cgroup, or none")
     if options.log_level.upper() not in LOG_LEVELS:
         raise BadOption("--log-level", options.log_level, "DEBUG, INFO, WARNING or ERROR")
+
+
+def _duration(text: str) -> int:
+    """Read a duration of more than nothing; return microseconds."""
+    try:
+        found = parse_duration(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if found <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be used: expected more than nothing")
+    return found
 
 
 def host_name() -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # The start time in /proc is rounded down to a tick; ours is taken around it.
 TICK_SLACK = 2
 # Who forks while it is being killed is looked for again, so often at most.
@@ -122,6 +123,31 @@ def marks(name: bytes, known: Iterable[int]) -> dict[bytes, list[int]]:
         value = variable_of(pid, name)
         if value:
             found.setdefault(value, []).append(pid)
+    return found
+
+
+def usages(leaders: set[int]) -> dict[int, tuple[int, int]]:
+    """Return the memory (bytes) and processor time (µs) of whole sessions, by their leaders.
+
+    Memory that processes share counts for each of them. What has left its session is not counted.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        session = int(fields[3])
+        if session in leaders:
+            rss_bytes, cpu_us = found.get(session, (0, 0))
+            ticks = sum(int(field) for field in fields[11:15])
+            found[session] = (
+                rss_bytes + int(fields[21]) * PAGE_BYTES,
+                cpu_us + ticks * 1_000_000 // TICKS,
+            )
     return found
 
 

@@ -27,6 +27,7 @@ from . import procs
 from .exits import BadRecord, Exits, parse_exit
 from .host import Found, Key, Spec
 from .keeper_record import ACTS, BOOT, EXIT, PID, SPEC_OFFSET, STARTED
+from .kept_number import KeptNumber
 from .launch import FAILED, STDIN
 from .users import COOKIE
 
@@ -35,8 +36,6 @@ log = logging.getLogger("callsheet.agentd")
 MAGIC = b"callsheet run, format 1\n"
 # Directories kept for later use; each takes two small blocks.
 FREE_AT_MOST = 4_096
-# Any epoch fits, so that one takes the very bytes of another.
-EPOCH_BYTES = 21
 KEY = re.compile(r"(r[0-9]{1,19})\.([0-9]{1,9})")
 
 _encode = msgspec.json.Encoder().encode
@@ -89,9 +88,9 @@ class Spool:
         self.boot_id = procs.boot_id()
         self._boot = f"{self.boot_id}\n".encode()
         self.exits = Exits(f"{self.path}/exits", self.runs)
-        self._epoch = os.open(f"{self.path}/epoch", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not os.fstat(self._epoch).st_size:
-            self.remember_epoch(0)  # its room on the disk is taken now, while there is some
+        self.epoch = KeptNumber(f"{self.path}/epoch")
+        # How long no server has been there, in microseconds.
+        self.away = KeptNumber(f"{self.path}/away")
         names = os.listdir(self.runs)
         self._free = [name for name in names if name.startswith(".free-")]
         self._made = max((int(n[6:]) for n in self._free if n[6:].isdigit()), default=0)
@@ -101,7 +100,8 @@ class Spool:
 
     def close(self) -> None:
         """Give the spool back."""
-        os.close(self._epoch)
+        self.epoch.close()
+        self.away.close()
         self.exits.close()
         os.close(self._lock)
 
@@ -169,6 +169,13 @@ class Spool:
             self._free.append(name)
         else:
             _remove(f"{self.runs}/{name}")
+
+    def remove_free(self) -> None:
+        """Remove the directories that are kept for later use."""
+        for name in self._free:
+            with contextlib.suppress(OSError):
+                _remove(f"{self.runs}/{name}")
+        self._free = []
 
     def note(self, key: Key, lines: Iterable[str]) -> None:
         """Write the acts of a claim, all of them."""
@@ -298,24 +305,6 @@ class Spool:
             exit=exit_,
             acts=record.acts,
         )
-
-    # --- the epoch ------------------------------------------------------------------------------
-
-    def epoch(self) -> int:
-        """Return the highest epoch seen, 0 for none."""
-        try:
-            return int(os.pread(self._epoch, EPOCH_BYTES, 0))
-        except ValueError:
-            return 0
-
-    def remember_epoch(self, epoch: int) -> None:
-        """Keep the highest epoch seen, in the place of the one before: a full disk is no matter.
-
-        Raises:
-            OSError: the disk has failed.
-        """
-        os.pwrite(self._epoch, f"{epoch:0{EPOCH_BYTES - 1}}\n".encode(), 0)
-        os.fsync(self._epoch)
 
 
 def _started(key: Key, text: str) -> tuple[str, str, int, int, int]:

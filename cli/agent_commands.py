@@ -82,11 +82,15 @@ def forget(ctx: click.Context, agent_id: str) -> None:
 
 @group.command()
 @click.argument("agent_id")
-@click.option("--kill", is_flag=True, help="Kill its processes first; else they are left.")
+@click.option("--stop", "how", flag_value="stop", help="Stop its processes first, with grace.")
+@click.option("--kill", "how", flag_value="kill", help="Kill its processes first.")
 @click.pass_context
-def shutdown(ctx: click.Context, agent_id: str, *, kill: bool) -> None:
-    """End AGENT_ID now. The server's own agent is started again."""
-    _decide(ctx, agent_id, "shutdown", kill=kill)
+def shutdown(ctx: click.Context, agent_id: str, how: str | None) -> None:
+    """End AGENT_ID now. Its processes are left running unless they are to be stopped or killed.
+
+    The server's own agent is started again.
+    """
+    _decide(ctx, agent_id, "shutdown", processes=how or "leave")
 
 
 @group.command()

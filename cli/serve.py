@@ -63,8 +63,7 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     web: WebAccess
     lookback_us: int | None = None
     local_agent: bool = True
-    sudo_allow: str | None = None
-    cgroup: str | None = None
+    agent_options: tuple[str, ...] = ()
     door: Door | None = None
 
 
@@ -114,9 +113,22 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         web=settings.web,
         lookback_us=settings.runs.lookback_us,
         door=_door(settings.agents, state_dir),
-        sudo_allow=settings.agents.sudo_allow,
-        cgroup=settings.agents.cgroup,
+        agent_options=_agent_options(settings.agents),
     )
+
+
+def _agent_options(agents: AgentSettings) -> tuple[str, ...]:
+    """Return what the settings say of the agent of this host, as agentd takes it."""
+    words: list[str] = []
+    for option, path in (("--sudo-allow", agents.sudo_allow), ("--cgroup", agents.cgroup)):
+        words += [] if path is None else [option, path]
+    for option, after_us in (
+        ("--abandon-processes-after", agents.abandon_processes_us),
+        ("--abandon-results-after", agents.abandon_results_us),
+    ):
+        if after_us is not None:
+            words += [option, f"{after_us / 1e6}s"]
+    return tuple(words)
 
 
 def _door(agents: AgentSettings, state_dir: Path) -> Door | None:
@@ -197,8 +209,6 @@ def _run_inline(terms: ServerTerms, place: Place) -> int:
 
 def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str]]:
     """Return how the agent of this host is started, given the fd of its line."""
-    allow = () if terms.sudo_allow is None else ("--sudo-allow", terms.sudo_allow)
-    cgroup = () if terms.cgroup is None else ("--cgroup", terms.cgroup)
 
     def command(fd: int) -> list[str]:
         return [
@@ -215,8 +225,7 @@ def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str
             LOCAL_GROUP,
             "--supervised-fd",
             str(fd),
-            *allow,
-            *cgroup,
+            *terms.agent_options,
         ]
 
     return command

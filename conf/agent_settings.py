@@ -28,7 +28,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     group, each for the agents and groups it lists. `start_timeout_us`: how long a run waits for an
     agent. `sudo_argv`: how agents call sudo, empty: as usual. `sudo_allow`: the file of the users
     that jobs may run as on the server's own host, None: nobody else. `cgroup`: where runs with
-    limits get their groups there, None: where the server was put.
+    limits get their groups there, None: where the server was put. `abandon_processes_us` and
+    `abandon_results_us`: after how long without a server the agent of its host stops processes, and
+    removes results, None: never.
     """
 
     listen: str | None = None
@@ -39,6 +41,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     sudo_argv: tuple[str, ...] = ()
     sudo_allow: str | None = None
     cgroup: str | None = None
+    abandon_processes_us: int | None = None
+    abandon_results_us: int | None = None
 
 
 def take_agents(fields: Fields) -> AgentSettings:
@@ -54,6 +58,8 @@ def take_agents(fields: Fields) -> AgentSettings:
         timeout_us = inner.take("start_timeout", _duration, start_timeout_us)
         sudo_allow = inner.take("sudo_allow", _absolute, None)
         cgroup = inner.take("cgroup", _absolute, None)
+        abandon_processes_us = inner.take("abandon_processes_after", _some_time, None)
+        abandon_results_us = inner.take("abandon_results_after", _some_time, None)
         inner.finish()
         return AgentSettings(
             listen=listen,
@@ -64,6 +70,8 @@ def take_agents(fields: Fields) -> AgentSettings:
             sudo_argv=sudo_argv,
             sudo_allow=sudo_allow,
             cgroup=cgroup,
+            abandon_processes_us=abandon_processes_us,
+            abandon_results_us=abandon_results_us,
         )
 
     default = AgentSettings(start_timeout_us=start_timeout_us, sudo_argv=sudo_argv)
@@ -154,4 +162,11 @@ def _duration(value: Any, _at: At) -> int:
     found = parse_duration(value)
     if found < 0:
         raise UserError(f"{shown(value)}: expected a duration of 0 or more")
+    return found
+
+
+def _some_time(value: Any, _at: At) -> int:
+    found = parse_duration(value)
+    if found <= 0:
+        raise UserError(f"{shown(value)}: expected a duration of more than 0")
     return found

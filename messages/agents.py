@@ -148,13 +148,18 @@ class Fenced(FromAgent, frozen=True, kw_only=True, tag="Fenced"):
 
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A process as an agent lists it."""
+    """A process as an agent lists it. `rss_bytes` and `cpu_us` are what it uses with all of its
+    session, 0 where that is not known; `is_stopping`: it was told to end."""
 
     run_id: str
     attempt: int
     state: str
     pid: int = 0
     started_us: int = 0
+    job_id: str = ""
+    is_stopping: bool = False
+    rss_bytes: int = 0
+    cpu_us: int = 0
 
 
 class ProcessList(FromAgent, frozen=True, kw_only=True, tag="ProcessList"):
@@ -210,10 +215,11 @@ class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):
 
 
 class ShutDown(ToAgent, frozen=True, kw_only=True, tag="ShutDown"):
-    """End now: with `kill` after killing all processes and handing over their ends, else leaving
-    them as they are."""
+    """End now: with `kill` after killing all processes and handing over their ends; with `stop`
+    (since version 3) after stopping them, each with its grace; else leaving them as they are."""
 
     kill: bool = False
+    stop: bool = False
 
 
 class SignalProcess(ToAgent, frozen=True, kw_only=True, tag="SignalProcess"):

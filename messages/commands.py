@@ -123,11 +123,12 @@ class Recorded(FromLedger, frozen=True, kw_only=True, tag="Recorded"):
 
 
 class ShutAgentDown(FromLedger, frozen=True, kw_only=True, tag="ShutAgentDown"):
-    """Have an agent end now, killing its processes or leaving them; said once."""
+    """Have an agent end now, killing its processes, stopping or leaving them; said once."""
 
     epoch: int
     agent_id: str
     kill: bool = False
+    stop: bool = False
 
 
 class KillOnAgent(FromLedger, frozen=True, kw_only=True, tag="KillOnAgent"):

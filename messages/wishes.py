@@ -133,10 +133,11 @@ class DrainAgent(Instruction, frozen=True, kw_only=True, tag="DrainAgent"):
 class ShutDownAgent(
     Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ShutDownAgent"
 ):
-    """End an agent now; `kill`: and all its processes."""
+    """End an agent now; `kill`: and all its processes; `stop`: once it has stopped them all."""
 
     agent_id: str
     kill: bool = False
+    stop: bool = False
 
 
 class KillProcess(Instruction, frozen=True, kw_only=True, tag="KillProcess"):

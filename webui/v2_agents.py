@@ -24,6 +24,8 @@ from .records import agents_list
 from .routing import Problem, Request, Route
 
 DEFAULT_EXPIRY_US = 3600 * 1_000_000
+# What may become of the processes of an agent that ends, and the version of the dialogue it takes.
+SINCE = {"leave": 2, "stop": 3, "kill": 2}
 LONGEST_EXPIRY_US = 30 * 86_400 * 1_000_000
 
 
@@ -91,13 +93,19 @@ async def forget(request: Request) -> Any:
 
 
 async def shut_down(request: Request) -> Any:
-    """End the agent now; body `{"kill": true}` kills its processes first, else they are left."""
-    kill = request.json_object().get("kill", False)
-    if not isinstance(kill, bool):
-        raise Problem(400, "kill: expected true or false")
+    """End the agent now; body `{"processes": "leave" | "stop" | "kill"}` says what becomes of its
+    processes, which are left when it does not."""
+    body = request.json_object()
+    how = body.get("processes", "kill" if body.get("kill") is True else "leave")
+    if how not in SINCE or body.get("kill", False) not in (True, False):
+        raise Problem(400, "processes: expected leave, stop or kill")
     agent = _there(await known_agent(request))
-    await request.services.wish(request, ShutDownAgent(agent_id=agent.agent_id, kill=kill))
-    return {"agent_id": agent.agent_id, "kill": kill}
+    if agent.version < SINCE[how]:
+        sentence = f"agent {agent.agent_id} speaks protocol version {agent.version}"
+        raise Problem(400, f"{sentence}: expected {SINCE[how]} or later for {how}")
+    wish = ShutDownAgent(agent_id=agent.agent_id, kill=how == "kill", stop=how == "stop")
+    await request.services.wish(request, wish)
+    return {"agent_id": agent.agent_id, "processes": how}
 
 
 async def kill_process(request: Request) -> Any:

@@ -2,60 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from noting_host import NOW, SPEC, NotingHost, a_start
 
 from callsheet.agentd.core import AgentCore
-from callsheet.agentd.host import Found, Key, Now, Spec, Started
-from callsheet.jobs.programs import BoundProcess
-from callsheet.messages.agents import AgentHello, StartProcess, StopProcess
+from callsheet.agentd.host import Found, Key, Started
+from callsheet.messages.agents import AgentHello, StopProcess
 from callsheet.messages.post import RUNNER
 
-NOW = Now(1_800_000_000_000_000, 1_000_000)
 KEY = Key("r1", 1)
-PROGRAM = BoundProcess(argv=("sleep", "600"), grace_us=None)
-SPEC = Spec(program=PROGRAM, argv=PROGRAM.argv, env={})
-
-
-class NotingHost:
-    """A host on which nothing happens by itself; notes what it is asked."""
-
-    def __init__(self, *found: Found) -> None:
-        self.found = list(found)
-        self.signals: list[int] = []
-        self.starts: list[Key] = []
-
-    def claims(self) -> list[Found]:
-        return self.found
-
-    def start(self, key: Key, spec: Spec, now: Now) -> None:
-        self.starts.append(key)
-
-    def start_again(self, key: Key, spec: Spec) -> None:
-        self.starts.append(key)
-
-    def note(self, key: Key, line: str) -> None:
-        pass
-
-    def signal(self, key: Key, number: int, *, whole: bool) -> None:
-        self.signals.append(number)
-
-    def forget(self, key: Key) -> None:
-        pass
-
-    def output_size(self, key: Key) -> int:
-        return 0
-
-    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
-        return b""
-
-    def output_path(self, key: Key) -> str | None:
-        return None
-
-    def remember_epoch(self, epoch: int) -> None:
-        pass
-
-    def compress(self, data: bytes) -> tuple[bytes, str | None]:
-        return data, None
 
 
 def a_core(host: NotingHost) -> AgentCore:
@@ -69,11 +23,6 @@ def a_core(host: NotingHost) -> AgentCore:
 def a_claim(*acts: str) -> Found:
     """A claim whose process runs."""
     return Found(key=KEY, state="running", spec=SPEC, pid=7, started_us=1, acts=acts)
-
-
-def a_start(**fields: Any) -> StartProcess:
-    defaults = {"epoch": 1, "run_id": "r1", "attempt": 1, "program": PROGRAM}
-    return StartProcess(**defaults | {"not_after_us": NOW.wall_us} | fields)
 
 
 def test_a_start_meant_for_an_earlier_life_is_answered_by_who_is_here_now() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from callsheet.agentd.host import Key, Spec
 from callsheet.agentd.keeper_record import EXIT, STARTED, write
-from callsheet.agentd.spool import EPOCH_BYTES, Spool
+from callsheet.agentd.kept_number import BYTES
+from callsheet.agentd.spool import Spool
 from callsheet.jobs.programs import BoundProcess
 
 PROGRAM = BoundProcess(argv=("true",))
@@ -30,21 +31,21 @@ def ensured(spool, *, alive=None):
 
 def test_the_highest_epoch_is_kept_in_the_room_taken_at_the_start(tmp_path):
     spool = Spool(str(tmp_path))
-    assert spool.epoch() == 0
+    assert spool.epoch.read() == 0
     for epoch in (1, 7, 2**62):
-        spool.remember_epoch(epoch)
-        assert spool.epoch() == epoch
-        assert os.stat(tmp_path / "epoch").st_size == EPOCH_BYTES
+        spool.epoch.write(epoch)
+        assert spool.epoch.read() == epoch
+        assert os.stat(tmp_path / "epoch").st_size == BYTES
     spool.close()
     again = Spool(str(tmp_path))
-    assert again.epoch() == 2**62
+    assert again.epoch.read() == 2**62
     again.close()
 
 
 def test_an_epoch_file_of_nonsense_is_an_epoch_of_none(tmp_path):
     (tmp_path / "epoch").write_text("soon\n")
     spool = Spool(str(tmp_path))
-    assert spool.epoch() == 0
+    assert spool.epoch.read() == 0
     spool.close()
 
 

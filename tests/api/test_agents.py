@@ -14,7 +14,13 @@ KEY = "k" * 43
 
 
 def an_agent(agent_id="w1", **fields):
-    fields = {"group_id": "far", "connected": True, "first_seen_us": 1, "last_seen_us": 2} | fields
+    fields = {
+        "group_id": "far",
+        "connected": True,
+        "first_seen_us": 1,
+        "last_seen_us": 2,
+        "version": 3,
+    } | fields
     return AgentInfo(agent_id=agent_id, **fields)
 
 
@@ -70,7 +76,10 @@ def test_what_is_decided_about_an_agent_is_in_the_registry(stand):
     assert ask(stand, "w1/drain") == (200, {"agent_id": "w1", "draining": True})
     assert [(a.agent_id, a.draining) for a in stand.writer.reader.agents()] == [("w1", True)]
     assert ask(stand, "w1/undrain") == (200, {"agent_id": "w1", "draining": False})
-    assert ask(stand, "w1/shutdown", {"kill": True}) == (200, {"agent_id": "w1", "kill": True})
+    for how in ("kill", "stop", "leave"):
+        answer = {"agent_id": "w1", "processes": how}
+        assert ask(stand, "w1/shutdown", {"processes": how}) == (200, answer)
+    assert ask(stand, "w1/shutdown", {"kill": True})[1]["processes"] == "kill"
     assert ask(stand, "w1/processes/r9.1/kill") == (200, {"agent_id": "w1", "runs": []})
     stand.agents = [an_agent(connected=False, state="away")]
     assert ask(stand, "w1/forget") == (200, {"agent_id": "w1", "state": "forgotten"})
@@ -89,14 +98,17 @@ def test_what_is_decided_about_an_agent_is_in_the_registry(stand):
         ("w1/forget", {}, 400, "agent w1 is active: expected one that is away or revoked"),
         ("nobody/shutdown", {}, 404, "unknown agent nobody"),
         ("w1/revoke", {}, 404, "has no key here"),
-        ("w1/shutdown", {"kill": "yes"}, 400, "kill: expected true or false"),
+        ("w1/shutdown", {"kill": "yes"}, 400, "processes: expected leave, stop or kill"),
+        ("w1/shutdown", {"processes": "eat"}, 400, "processes: expected leave, stop or kill"),
+        ("old/shutdown", {"processes": "stop"}, 400, "speaks protocol version 2: expected 3"),
         ("w1/processes/x/kill", {}, 400, "expected a run and its attempt"),
         ("w1/processes/r1.0/kill", {}, 400, "expected a run and its attempt"),
         ("gone/shutdown", {}, 400, "agent gone is away"),
     ],
 )
 def test_what_cannot_be_done_to_an_agent_is_said(stand, path, body, status, said):
-    stand.agents = [an_agent(), an_agent("gone", connected=False, state="away")]
+    gone, old = an_agent("gone", connected=False, state="away"), an_agent("old", version=2)
+    stand.agents = [an_agent(), gone, old]
     found, answer = ask(stand, path, body)
     assert (found, said in answer["error"]) == (status, True), answer
 

@@ -78,3 +78,13 @@ def test_a_wrong_call_of_sudo_is_told_once(tmp_path):
     with pytest.raises(SettingsError) as caught:
         load_settings(a_file(tmp_path, "procstar: {agent: {sudo: {argv: [3]}}}\n"))
     assert str(caught.value).count("sudo.argv") == 1
+
+
+def test_the_agent_of_this_host_abandons_what_the_settings_say(tmp_path):
+    text = "agents: {abandon_processes_after: 7d, abandon_results_after: 1.5}\n"
+    agents = load_settings(a_file(tmp_path, text)).agents
+    assert (agents.abandon_processes_us, agents.abandon_results_us) == (604_800_000_000, 1_500_000)
+    never = load_settings(a_file(tmp_path, "agents: {}\n")).agents
+    assert (never.abandon_processes_us, never.abandon_results_us) == (None, None)
+    with pytest.raises(SettingsError, match="abandon_results_after: 0: expected a duration of"):
+        load_settings(a_file(tmp_path, "agents: {abandon_results_after: 0}\n"))

@@ -65,6 +65,12 @@ class AgentStand:
 
     def start(self, **environ: str) -> AgentHello:
         """Start agentd and return its introduction."""
+        hello = self.start_unanswered(**environ)
+        self.send(AgentWelcome(epoch=self.epoch, server_id="stand"))
+        return hello
+
+    def start_unanswered(self, **environ: str) -> AgentHello:
+        """Start agentd and return its introduction, to which nothing is said."""
         command = [*self.prefix, self.python, "-m", "callsheet.agentd.daemon"]
         command += [
             "--server",
@@ -79,8 +85,7 @@ class AgentStand:
         command += self.options
         base = dict(os.environ) if self.environ is None else self.environ
         self.process = subprocess.Popen(command, env={**base, **environ})
-        hello = self.wait(AgentHello)
-        self.send(AgentWelcome(epoch=self.epoch, server_id="stand"))
+        hello: AgentHello = self.wait(AgentHello)
         return hello
 
     def kill(self) -> None:

@@ -1,0 +1,82 @@
+"""A real agentd that ends with its processes, or is left alone by its server for long."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from agent_stand import AgentStand, a_process, a_shell, lives, until
+
+from callsheet.messages.agents import ListProcesses, ProcessList, ShutDown
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stand(tmp_path):
+    stand = AgentStand(tmp_path)
+    yield stand
+    stand.close()
+
+
+def claims(stand):
+    return sorted(entry.name for entry in (stand.spool / "runs").iterdir())
+
+
+def test_told_to_stop_its_processes_it_leaves_nothing_behind(stand):
+    stand.start()
+    stand.run("r1", a_process("sleep", "600"))
+    stand.run("r2", a_shell("trap 'exit 3' TERM; sleep 600 & wait"))
+    pids = [stand.started(run_id).pid for run_id in ("r1", "r2")]
+    stand.send(ShutDown(epoch=1, stop=True))
+    assert stand.ended("r1").status == -signal.SIGTERM
+    assert stand.ended("r2").status == 3
+    assert stand.process.poll() is None
+    stand.forget("r1")
+    stand.forget("r2")
+    assert stand.process.wait(60) == 0
+    assert [lives(pid) for pid in pids] == [False, False]
+    assert claims(stand) == []
+
+
+def test_sigterm_stops_its_processes_where_it_is_to_and_a_result_waits_for_its_server(stand):
+    stand.options = ["--on-stop", "stop"]
+    stand.start()
+    stand.run("r1", a_shell("trap 'echo bye; exit 3' TERM; sleep 600 & wait"))
+    pid = stand.started("r1").pid
+    stand.process.terminate()
+    ended = stand.ended("r1")
+    assert (ended.status, lives(pid)) == (3, False)
+    # Told once more it does not wait for the server to take it.
+    stand.process.terminate()
+    assert stand.process.wait(60) == 0
+    assert "r1.1" in claims(stand)
+    stand.options = []
+    hello = stand.start()
+    assert [(claim.run_id, claim.state) for claim in hello.claims] == [("r1", "done")]
+
+
+def test_without_a_server_for_long_processes_are_stopped_and_results_removed(stand):
+    stand.start()
+    stand.run("r1", a_process("sleep", "600"))
+    pid = stand.started("r1").pid
+    stand.kill()
+    stand.options = ["--abandon-processes-after", "0.3s", "--abandon-results-after", "1s"]
+    # It is heard of, and nobody says that it is known: no server is there.
+    stand.start_unanswered()
+    until(lambda: not lives(pid), "the process to be stopped")
+    until(lambda: "r1.1" not in claims(stand), "its result to be removed")
+
+
+def test_a_list_says_what_a_process_uses_with_all_it_started(stand):
+    stand.start()
+    stand.run("r1", a_shell("sleep 600 & sleep 600 & wait"), job_id="pair")
+    stand.started("r1")
+
+    def listed():
+        stand.send(ListProcesses(epoch=1, request="q"))
+        return stand.wait(ProcessList).processes
+
+    until(lambda: listed()[0].rss_bytes > 0, "its memory")
+    [info] = listed()
+    assert (info.job_id, info.is_stopping) == ("pair", False)
