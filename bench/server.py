@@ -113,10 +113,11 @@ class Api:
 class Server:
     """The files of a server, and the process while it runs."""
 
-    def __init__(self, folder: str, jobs: dict[str, str]) -> None:
+    def __init__(self, folder: str, jobs: dict[str, str], settings: str = "") -> None:
+        """`settings`: more lines of the settings file."""
         self.folder = folder
         self.jobs = f"{folder}/jobs"
-        self._port = 0
+        self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         for job_id, text in jobs.items():
             path = f"{self.jobs}/{job_id}.yaml"
@@ -124,7 +125,7 @@ class Server:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
         with open(f"{folder}/callsheet.yaml", "w", encoding="utf-8") as file:
-            file.write("job_dir: jobs\ndatabase:\n  path: callsheet.db\n")
+            file.write("job_dir: jobs\ndatabase:\n  path: callsheet.db\n" + settings)
         self._command("create", f"{folder}/callsheet.db")
 
     @property
@@ -135,14 +136,14 @@ class Server:
     @property
     def api(self) -> Api:
         """Return a new connection to the running server."""
-        return Api(self._port)
+        return Api(self.port)
 
     def start(self) -> float:
         """Start the server; return the seconds from exec until it answers that it is running."""
-        self._port = free_port()
+        self.port = free_port()
         command = [
             sys.executable, "-c", PROGRAM, "serve",
-            "--config", f"{self.folder}/callsheet.yaml", "--bind", f"127.0.0.1:{self._port}",
+            "--config", f"{self.folder}/callsheet.yaml", "--bind", f"127.0.0.1:{self.port}",
         ]  # fmt: skip
         with open(f"{self.folder}/server.log", "ab") as log:
             begun = time.perf_counter()
@@ -194,10 +195,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(jobs: dict[str, str]) -> Iterator[Server]:
+def running_server(jobs: dict[str, str], settings: str = "") -> Iterator[Server]:
     """Give a server with these jobs (id to text of the file), started and ready."""
     with durable_folder() as folder:
-        server = Server(folder, jobs)
+        server = Server(folder, jobs, settings)
         try:
             server.start()
             yield server
