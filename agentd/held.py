@@ -135,6 +135,8 @@ class Held:
         chunks = []
         while len(self.flights) < CREDIT and self.sent < self.size:
             data = host.read_output(self.key, self.sent, min(CHUNK_BYTES, self.size - self.sent))
+            if data is None:
+                break
             if not data:
                 self.size = self.sent
                 break

@@ -151,8 +151,8 @@ class Host(Protocol):
     def output_size(self, key: Key) -> int:
         """Return how many bytes the process has written so far."""
 
-    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
-        """Return at most `limit` bytes from `offset`."""
+    def read_output(self, key: Key, offset: int, limit: int) -> bytes | None:
+        """Return at most `limit` bytes from `offset`; None when they cannot be read now."""
 
     def output_path(self, key: Key) -> str | None:
         """Return where the server itself may take the whole output from, None: nowhere."""

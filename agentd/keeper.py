@@ -41,7 +41,7 @@ if not __package__:
     _here.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules[__package__] = _here
 
-from .keeper_line import Line, lock
+from .keeper_line import Line, lock, say
 from .keeper_record import EXIT, PID, SPEC_OFFSET, STARTED, boot_ticks, write
 
 FORMAT = 1
@@ -75,6 +75,7 @@ class Keeper:
         self.pids: dict[str, int] = {}  # key -> pid
         self.fresh: list[int] = []  # pids whose `pid` record is not written yet
         self.note_at = 0.0
+        self.unwritten: dict[str, str] = {}  # key -> exit that could not be written yet
         self.waiting: deque[list[Any]] = deque()  # starts that wait their turn
         self.env: dict[bytes, bytes] = {}
         self.paths: dict[tuple[str, bytes], str] = {}
@@ -103,6 +104,8 @@ class Keeper:
             self.start_some()
             # Reaped in any case: no signal is needed to find what has ended.
             self.reap()
+            if self.unwritten:
+                self.write_exits()
             if self.fresh and time.monotonic() >= self.note_at:
                 self.note_pids()
             self.line.send()
@@ -117,7 +120,7 @@ class Keeper:
         """Whether it is time to go: told to, or nobody has been there for a while."""
         if self.line.agent is not None:
             self.alone_since = time.monotonic()
-        if self.live or self.waiting:
+        if self.live or self.waiting or self.unwritten:
             return False
         return self.retiring or time.monotonic() - self.alone_since > RETIRE_AFTER_S
 
@@ -280,11 +283,22 @@ class Keeper:
 
     def ended(self, key: str, text: str) -> None:
         """Write the exit record and tell agentd. A record that cannot be written is still told."""
-        try:
-            write(f"{self.runs}/{key}/record", EXIT, text)
-        except OSError as error:
-            print(f"{key}: exit record: {error.strerror}: {text}", file=sys.stderr, flush=True)
+        self.unwritten[key] = text
+        self.write_exits()
+        if key in self.unwritten:
+            say(f"{key}: the exit cannot be written yet: {text}")
         self.told.append(["ended", key, text])
+
+    def write_exits(self) -> None:
+        """Write the exit records that are not written yet; those of claims that are gone, never."""
+        for key, text in list(self.unwritten.items()):
+            try:
+                write(f"{self.runs}/{key}/record", EXIT, text)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                continue
+            del self.unwritten[key]
 
     def note_pids(self) -> None:
         """Record the pids of processes that still live; of the others the exit is on record."""

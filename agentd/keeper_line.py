@@ -13,12 +13,15 @@ import os
 import select
 import socket
 import sys
+import time
 from collections import deque
 from typing import Any
 
 # What agentd has not read yet; beyond it the connection is cut, and agentd reads the spool.
 UNSENT_AT_MOST = 4_096
 DATAGRAM_BYTES = 60_000
+# A call that cannot be answered now is looked at again after this time.
+BUSY_S = 0.05
 
 
 class Line:
@@ -41,6 +44,11 @@ class Line:
         try:
             return self._socket.accept()[0]
         except BlockingIOError:
+            return None
+        except OSError as error:
+            # No more files may be opened now. The call waits, and must not keep us busy meanwhile.
+            say(f"agentd: cannot be answered yet: {error.strerror}")
+            time.sleep(BUSY_S)
             return None
 
     def take(self, new: socket.socket, introduction: list[list[Any]]) -> None:
@@ -74,7 +82,7 @@ class Line:
 
     def not_understood(self, error: Exception) -> None:
         """Nothing an agentd says may end a keeper: its jobs would lose their parent."""
-        print(f"agentd: not understood: {error}", file=sys.stderr, flush=True)
+        say(f"agentd: not understood: {error}")
         self.hang_up()
 
     def hang_up(self) -> None:
@@ -140,3 +148,9 @@ def listen(folder: str, name: str) -> socket.socket:
     made.listen(8)
     made.setblocking(False)
     return made
+
+
+def say(text: str) -> None:
+    """Write a line into the log of the keeper; a full disk is no reason to end."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

@@ -148,14 +148,20 @@ class LocalHost:
         except OSError:
             return 0
 
-    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
+    def read_output(self, key: Key, offset: int, limit: int) -> bytes | None:
         """See `Host`."""
         try:
             fd = os.open(f"{self._runs}/{key}/out", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except FileNotFoundError:
             return b""
+        except OSError as error:
+            log.warning("claim %s: its output cannot be read now: %s", key, error.strerror)
+            return None
         try:
             return os.pread(fd, limit, offset)
+        except OSError as error:
+            log.warning("claim %s: its output cannot be read now: %s", key, error.strerror)
+            return None
         finally:
             os.close(fd)
 
