@@ -38,8 +38,10 @@ from .run_numbers import RunNumbers
 # One wish makes at most so many runs, and they fit one message.
 RUNS_A_WISH = 10_000
 WISH_BYTES = 3 * 2**20
-# Answers kept for wishes that are repeated just after they were answered.
+# Answers kept for wishes that are repeated just after they were answered, and the runs in all of
+# them: a larger answer is got again from the ledger, which keeps the ids alone.
 ANSWERS = 1_000
+ANSWERED_RUNS = 100
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -83,6 +85,7 @@ class WishDesk:
         self._desk = desk
         self._open: dict[str, _Wish] = {}
         self._answers: dict[str, Done | Refused] = {}
+        self._answered_runs = 0
         self._bound: list[LedgerWish] = []
         self._posts: list[Post] = []
         self._requests = OpenRequests()
@@ -114,9 +117,7 @@ class WishDesk:
             return
         if isinstance(message, Done) and message.result and message.result.get("jobs"):
             return  # Large, and without effect: it can as well be made anew.
-        self._answers[command_id] = message
-        if len(self._answers) > ANSWERS:
-            del self._answers[next(iter(self._answers))]
+        self._keep(command_id, message)
 
     def settle(self, now_us: int, *, ready: bool) -> list[Post]:
         """Begin what can begin (`ready`: the jobs in force are known), send on what is bound."""
@@ -136,6 +137,14 @@ class WishDesk:
         return self._requests.wakes_at()
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _keep(self, command_id: str, message: Done | Refused) -> None:
+        """Keep an answer, as long as there is room; the oldest make it."""
+        self._answers[command_id] = message
+        self._answered_runs += _run_count(message)
+        while len(self._answers) > ANSWERS or self._answered_runs > ANSWERED_RUNS:
+            oldest = self._answers.pop(next(iter(self._answers)))
+            self._answered_runs -= _run_count(oldest)
 
     def _begin(self, wish: _Wish, now_us: int) -> None:
         instruction = wish.wish.instruction
@@ -271,6 +280,10 @@ class WishDesk:
         self._bound.append(
             LedgerWish(command_id=wish.command_id, principal=wish.principal, instruction=decline)
         )
+
+
+def _run_count(answer: Done | Refused) -> int:
+    return len(answer.runs) if isinstance(answer, Done) else 0
 
 
 def ad_hoc_id(command_id: str) -> str:

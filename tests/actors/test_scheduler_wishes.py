@@ -7,7 +7,7 @@ import pytest
 from scheduler_world import MINUTE, SECOND, SchedulerWorld, a_job, every
 
 from callsheet.actors.bind_one import too_much
-from callsheet.actors.scheduler_wishes import ad_hoc_id
+from callsheet.actors.scheduler_wishes import ANSWERED_RUNS, ad_hoc_id
 from callsheet.jobs.conditions import Dependency
 from callsheet.jobs.parse import job_from_data
 from callsheet.jobs.programs import Shell
@@ -31,6 +31,29 @@ def test_a_run_asked_for_is_made_once_however_often_it_is_asked_for(seed: int) -
     assert [run.run_id for run in world.runs] == sorted(ids, key=lambda run_id: int(run_id[1:]))
     assert len(set(ids)) == 5
     assert all(run.state is State.SUCCESS for run in world.runs)
+
+
+@pytest.mark.parametrize("count", [3, ANSWERED_RUNS + 1])
+def test_a_wish_repeated_after_its_answer_is_answered_the_same(count: int) -> None:
+    world = SchedulerWorld(a_job("a"))
+    first = world.wish(ScheduleRun(job_id="a", count=count), "w1")
+    assert len(first.runs) == count
+    world.run_until(world.now_us + 30 * SECOND)
+    del world.web.answers["w1"]
+    again = world.wish(ScheduleRun(job_id="a", count=count), "w1")
+    assert [run.run_id for run in again.runs] == [run.run_id for run in first.runs]
+    assert len(world.runs) == count
+
+
+def test_answers_are_kept_while_their_runs_are_few() -> None:
+    world = SchedulerWorld(a_job("a"))
+    some = ANSWERED_RUNS // 2
+    for n in range(3):
+        world.wish(ScheduleRun(job_id="a", count=some), f"w{n}")
+    asked = ScheduleRun(job_id="a", count=some)
+    wishes = [SchedulerWish(command_id=f"w{n}", principal="", instruction=asked) for n in range(3)]
+    posts = [world.scheduler.step([("web/9", wish)]) for wish in wishes]
+    assert ["web/9" in {post.to for post in some} for some in posts] == [False, True, True]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
