@@ -142,7 +142,8 @@ class Ledger:
                     needs.docket = True
                 case Replay():
                     needs.replay_after.add(message.after_seq)
-        needs.run_ids.difference_update(self.book.active)
+        # (`difference_update` would look at each of the active ones.)
+        needs.run_ids = {run_id for run_id in needs.run_ids if run_id not in self.book.active}
         return needs
 
     def admit(self, found: Found) -> None:
@@ -195,7 +196,7 @@ class Ledger:
             for post in self._horizon.welcome(incarnation):
                 self._outgoing.reply(*post)
         elif sender == RUNNER:
-            runs = [run for run in self.book.active.values() if run.state is not State.WAITING]
+            runs = list(self.book.active.started())
             self._outgoing.runner_told(runs, now_us)
             self._agents.runner_new()
             some_runs = parts(runs, WELCOME_RUNS) or [[]]
@@ -286,9 +287,9 @@ class Ledger:
     def _other(self, guard: NoneOf, run: Run) -> str | None:
         """Return another run of the instance that is in one of the guard's states, in words."""
         key = args_key(guard.args)
-        for other in self.book.active_of(guard.job_id, key):
-            if other.run_id != run.run_id and other.state in guard.states:
-                return f"{other.run_id} {other.state}"
+        for other_id, state in self.book.active.states(guard.job_id, key).items():
+            if other_id != run.run_id and state in guard.states:
+                return f"{other_id} {state}"
         resting = [state for state in guard.states if state not in ACTIVE]
         if resting:
             for other in self.book.touched.values():

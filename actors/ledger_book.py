@@ -6,7 +6,6 @@ its seq, and keeps the indexes that guards are decided by. It decides nothing it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -14,12 +13,13 @@ from msgspec.structs import replace
 from ..jobs.bound_conditions import pools_of
 from ..jobs.deadlines import missed_words
 from ..jobs.errors import CallsheetError
-from ..jobs.run import NewRun, Run, args_key
+from ..jobs.run import NewRun, Run
 from ..jobs.states import ACTIVE, EDGES, OCCUPYING, SETTLES, State
 from ..jobs.times import format_time
 from ..messages.instructions import OutputRecord
 from ..messages.transitions import AnyEvent, RunMoved, RunNoted
 from ..store.interface import Changes, Opening
+from .ledger_active import ActiveRuns, Instance, instance_of
 from .ledger_acts import Acts
 from .ledger_deadlines import Deadlines, open_of
 from .ledger_needs import Found
@@ -50,19 +50,19 @@ class Book:
         self.seq = opening.seq
         self.next_number = opening.next_run_number
         self.jobs_version = opening.jobs_version
-        self.active: dict[str, Run] = {}
+        self.active = ActiveRuns(opening.active)
         self.acts = Acts(opening)
         self.deadlines = Deadlines(opening)
         self.found = Found()
         self.changes = Changes()
         self.touched: dict[str, Run] = {}
         self.expected_in_batch: set[tuple[str, str, int]] = set()
-        self._instances: dict[tuple[str, str], dict[str, None]] = {}
         # Runs that are starting or running, by instance; and what they take of pools.
-        self._occupying: dict[tuple[str, str], int] = {}
+        self._occupying: dict[Instance, int] = {}
         self._pools: dict[str, int] = {}
-        for run in opening.active:
-            self._index(run)
+        for run in self.active.started():
+            if run.state in OCCUPYING:
+                self._occupy(run, 1)
 
     # --- looking --------------------------------------------------------------------------------
 
@@ -73,16 +73,11 @@ class Book:
             run = self.found.runs.get(run_id)
         return run
 
-    def active_of(self, job_id: str, key: str) -> Iterator[Run]:
-        """Yield the active runs of an instance."""
-        for run_id in self._instances.get((job_id, key), ()):
-            yield self.active[run_id]
-
     def count_in(self, job_id: str, key: str, states: tuple[State, ...]) -> int:
         """Return how many runs of an instance are in these active states."""
         if frozenset(states) == OCCUPYING:
             return self._occupying.get((job_id, key), 0)
-        return sum(run.state in states for run in self.active_of(job_id, key))
+        return sum(state in states for state in self.active.states(job_id, key).values())
 
     def pool_use(self, pool: str) -> int:
         """Return how much of a pool the runs that are starting or running take."""
@@ -210,6 +205,8 @@ class Book:
         """Hand over what has changed since the last call, and forget what is not active."""
         changes, self.changes = self.changes, Changes()
         changes.runs.update(self.touched)
+        for run_id in self.touched:
+            self.active.park(run_id)
         self.touched = {}
         self.expected_in_batch = set()
         self.found = Found()
@@ -253,28 +250,18 @@ class Book:
         self._index(run)
 
     def _index(self, run: Run) -> None:
-        before = self.active.get(run.run_id)
-        occupied = before is not None and before.state in OCCUPYING
+        before = self.active.state_of(run.run_id)
         occupies = run.state in OCCUPYING
-        if occupied != occupies:
+        if (before in OCCUPYING) != occupies:
             self._occupy(run, 1 if occupies else -1)
         if run.state in ACTIVE:
             self.active[run.run_id] = run
-            if before is None:
-                instance = (run.job_id, args_key(run.args))
-                self._instances.setdefault(instance, {})[run.run_id] = None
         elif before is not None:
             del self.active[run.run_id]
-            instance = (run.job_id, args_key(run.args))
-            members = self._instances[instance]
-            del members[run.run_id]
-            if not members:
-                del self._instances[instance]
 
     def _occupy(self, run: Run, sign: int) -> None:
         """Count a run in where it takes a place now (`sign` 1), or out (-1)."""
-        instance = (run.job_id, args_key(run.args))
-        _add(self._occupying, instance, sign)
+        _add(self._occupying, instance_of(run), sign)
         for place in pools_of(run.conds):
             _add(self._pools, place.name, sign * place.weight)
 

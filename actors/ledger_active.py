@@ -1,0 +1,84 @@
+"""The runs that are not over, as the ledger keeps them in memory.
+
+Owned by the ledger's book alone. A run that waits may do so for days and among many thousands: once
+its batch is over it is kept as the store keeps it, encoded, at a fifth of the memory, and decoded
+when somebody looks at it. Its id and state are at hand at all times. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..jobs.run import Run, args_key
+from ..jobs.states import State
+from ..store.rows import decode_run, encode
+
+Instance = tuple[str, str]
+# What an instance without active runs has.
+_NONE: dict[str, State] = {}
+
+
+class ActiveRuns:
+    """See the module. A mapping of run ids to runs, and the states of each instance's runs."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._runs: dict[str, Run | bytes] = {}
+        self._instances: dict[Instance, dict[str, State]] = {}
+        for run in runs:
+            self[run.run_id] = run
+            self.park(run.run_id)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._runs
+
+    def __getitem__(self, run_id: str) -> Run:
+        run = self._runs[run_id]
+        return decode_run(run) if isinstance(run, bytes) else run
+
+    def __setitem__(self, run_id: str, run: Run) -> None:
+        self._runs[run_id] = run
+        self._instances.setdefault(instance_of(run), {})[run_id] = run.state
+
+    def __delitem__(self, run_id: str) -> None:
+        instance = instance_of(self[run_id])
+        del self._runs[run_id]
+        members = self._instances[instance]
+        del members[run_id]
+        if not members:
+            del self._instances[instance]
+
+    def get(self, run_id: str) -> Run | None:
+        """Return a run, None when there is none."""
+        return self[run_id] if run_id in self._runs else None
+
+    def state_of(self, run_id: str) -> State | None:
+        """Return the state of a run, None when there is none."""
+        run = self._runs.get(run_id)
+        if run is None:
+            return None
+        # Only those that wait are ever encoded.
+        return State.WAITING if isinstance(run, bytes) else run.state
+
+    def states(self, job_id: str, key: str) -> dict[str, State]:
+        """Return the states of an instance's runs by run id; to be looked at only."""
+        return self._instances.get((job_id, key), _NONE)
+
+    def started(self) -> Iterator[Run]:
+        """Yield those that do not wait, in the order in which they became active."""
+        for run in self._runs.values():
+            if not isinstance(run, bytes) and run.state is not State.WAITING:
+                yield run
+
+    def park(self, run_id: str) -> None:
+        """Keep a run encoded from now on if it waits; nothing when it does not, or is not here."""
+        run = self._runs.get(run_id)
+        if run is not None and not isinstance(run, bytes) and run.state is State.WAITING:
+            self._runs[run_id] = encode(run)
+
+
+def instance_of(run: Run) -> Instance:
+    """Return the instance a run is of: its job, and its args as a text."""
+    return run.job_id, args_key(run.args)
