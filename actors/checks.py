@@ -84,7 +84,9 @@ def processes(reader: Reader, answer: AgentsAnswer, now_us: int) -> list[Finding
         if agent.connected and agent.agent_id in answer.processes
     }
     findings = [
-        _orphan(run, now_us) for run in reader.active() if _is_orphan(run, answered, now_us)
+        _orphan(run, now_us)
+        for run in reader.active((State.RUNNING, State.STOPPING))
+        if _is_orphan(run, answered, now_us)
     ]
     for agent_id, kept in answered.items():
         alive = {key: p for key, p in kept.items() if p.state in ALIVE}
@@ -133,11 +135,10 @@ def _late_start(run: Run, late_us: int) -> Finding:
 def _is_orphan(
     run: Run, answered: dict[str, dict[tuple[str, int], ProcessInfo]], now_us: int
 ) -> bool:
-    if run.state not in (State.RUNNING, State.STOPPING) or run.agent_id not in answered:
+    kept_there = answered.get(run.agent_id or "")
+    if kept_there is None or not isinstance(run.program, BoundProcess):
         return False
-    if not isinstance(run.program, BoundProcess):
-        return False
-    process = answered[run.agent_id].get((run.run_id, run.attempt))
+    process = kept_there.get((run.run_id, run.attempt))
     # A process that is over is on its way to being recorded; one not started never ran.
     kept = process is not None and process.state != "not_started"
     return not kept and now_us - run.times.get(run.state.value, now_us) >= SETTLED_AFTER_US

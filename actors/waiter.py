@@ -9,6 +9,7 @@ when another ledger speaks, everything is read again. Never starts anything, nev
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
@@ -28,7 +29,7 @@ from .gates import Gates
 from .guard_lines import GuardLine, GuardLines
 from .probe_seam import Probed
 from .requests import OpenRequests, earliest
-from .waiting import Wait
+from .waiting import TermsInUse, Wait
 from .waiting_words import deadline_text, not_yet_line, timeout_text, until_line
 
 # Runs looked at in one turn; the rest are next, so that what comes meanwhile is not kept waiting.
@@ -66,6 +67,7 @@ class Waiter:
         self._read_again = False
         self._read_seq = -1
         self._waits: dict[str, Wait] = {}
+        self._terms = TermsInUse()
         self._gates = Gates(reader)
         self._lines = GuardLines()
         self._look: dict[str, None] = {}
@@ -154,14 +156,13 @@ class Waiter:
         return []
 
     def _read_all(self) -> None:
-        """Read all active runs, and have everything waited for looked up again (I11)."""
+        """Read all waiting runs, and have everything waited for looked up again (I11)."""
         with self._reader.snapshot():
             epoch, seq = self._reader.head()
-            active = self._reader.active()
+            waiting = {run.run_id: run for run in self._reader.active((State.WAITING,))}
         self._read_again = False
         self._feed.stand(epoch, seq)
         self._read_seq = seq
-        waiting = {run.run_id: run for run in active if run.state is State.WAITING}
         for run_id in [run_id for run_id in self._waits if run_id not in waiting]:
             self._drop(run_id)
         for run in waiting.values():
@@ -211,7 +212,8 @@ class Waiter:
             return
         self._drop(run.run_id)
         own_us = run.waiting_max_us
-        wait = Wait(run, self._max_time_us if own_us is None else own_us, self._pools)
+        terms = self._terms.of(run)
+        wait = Wait(run, terms, self._max_time_us if own_us is None else own_us, self._pools)
         self._waits[run.run_id] = wait
         self._lines.join(wait.guards)
         self._look[run.run_id] = None
@@ -344,7 +346,8 @@ class Waiter:
             self._say_line(wait, line, now_us)
 
     def _say_line(self, wait: Wait, line: str, now_us: int) -> None:
-        wait.noted = line
+        # Those who wait for the same share the text of it.
+        wait.noted = line = sys.intern(line)
         note = NoteRun(run_id=wait.run_id, message=line)
         self._say(wait, 0, self._notes.send(wait.run_id, Post(LEDGER, note), now_us))
 

@@ -26,6 +26,41 @@ from .waiting_words import UNTIL, until_line
 
 Instance = tuple[str, str]
 COUNTED = (State.STARTING, State.RUNNING)
+# Jobs whose terms are remembered; each ad hoc job has an id of its own.
+TERMS_AT_MOST = 10_000
+
+
+class Terms:
+    """The conditions of runs, by what they are to the waiter; runs of a job share them.
+
+    Gates are all but guards and the deadline, which is the earliest `not_after`.
+    """
+
+    __slots__ = ("conds", "deadline", "gates", "guard_conds", "windows")
+
+    def __init__(self, conds: tuple[BoundCondition, ...]) -> None:
+        self.conds = conds
+        self.gates = tuple(c for c in conds if not isinstance(c, BoundGuard | BoundNotAfter))
+        self.windows = _windows(self.gates)
+        deadlines = [cond for cond in conds if isinstance(cond, BoundNotAfter)]
+        self.deadline = min(deadlines, key=lambda cond: cond.at_us, default=None)
+        self.guard_conds = tuple(c for c in conds if isinstance(c, BoundGuard))
+
+
+class TermsInUse:
+    """The terms that the last run of each job had: the next one has mostly the same."""
+
+    def __init__(self) -> None:
+        self._of_job: dict[str, Terms] = {}
+
+    def of(self, run: Run) -> Terms:
+        """Return the terms of a run, shared with others where they are equal."""
+        terms = self._of_job.get(run.job_id)
+        if terms is None or terms.conds != run.conds:
+            if len(self._of_job) >= TERMS_AT_MOST:
+                self._of_job.clear()
+            terms = self._of_job[run.job_id] = Terms(run.conds)
+        return terms
 
 
 class Wait:
@@ -41,10 +76,7 @@ class Wait:
     __slots__ = (
         "blocked_by",
         "concluded",
-        "deadline",
         "gate",
-        "gates",
-        "guard_conds",
         "guards",
         "held",
         "lacking",
@@ -52,26 +84,26 @@ class Wait:
         "max_time_us",
         "not_before_us",
         "noted",
-        "order",
+        "priority",
         "run_id",
+        "schedule_us",
         "seen",
         "since_us",
+        "terms",
         "timer_us",
         "version",
-        "windows",
     )
 
-    def __init__(self, run: Run, max_time_us: int | None, pools: Mapping[str, int]) -> None:
+    def __init__(
+        self, run: Run, terms: Terms, max_time_us: int | None, pools: Mapping[str, int]
+    ) -> None:
         self.run_id = run.run_id
-        self.order: Order = (-run.priority, run.schedule_us, run.number)
+        self.priority = run.priority
+        self.schedule_us = run.schedule_us
         self.since_us = run.times.get("waiting", 0)
         self.max_time_us = max_time_us
-        self.gates = tuple(c for c in run.conds if not isinstance(c, BoundGuard | BoundNotAfter))
-        self.windows = _windows(self.gates)
-        deadlines = [cond for cond in run.conds if isinstance(cond, BoundNotAfter)]
-        self.deadline = min(deadlines, key=lambda cond: cond.at_us, default=None)
-        self.guard_conds = tuple(c for c in run.conds if isinstance(c, BoundGuard))
-        self.guards: tuple[Guard, ...] = tuple(guard_of(c, run, pools) for c in self.guard_conds)
+        self.terms = terms
+        self.guards: tuple[Guard, ...] = tuple(guard_of(c, run, pools) for c in terms.guard_conds)
         self.gate = 0
         self.seen = self._seen(run.message)
         self.noted: str | None = None
@@ -94,6 +126,31 @@ class Wait:
     def is_of(self, run: Run) -> bool:
         """Whether a record is of this same wait, not of one that began later."""
         return self.since_us == run.times.get("waiting", 0)
+
+    @property
+    def gates(self) -> tuple[BoundCondition, ...]:
+        """The conditions that are passed one by one."""
+        return self.terms.gates
+
+    @property
+    def windows(self) -> tuple[BoundTimeWindow, ...]:
+        """The windows among the gates."""
+        return self.terms.windows
+
+    @property
+    def deadline(self) -> BoundNotAfter | None:
+        """The condition that ends the wait at its time, None when there is none."""
+        return self.terms.deadline
+
+    @property
+    def guard_conds(self) -> tuple[BoundGuard, ...]:
+        """The conditions that the ledger decides, in the order of `guards`."""
+        return self.terms.guard_conds
+
+    @property
+    def order(self) -> Order:
+        """What it stands in line by; made when it is asked for, as most never do."""
+        return -self.priority, self.schedule_us, int(self.run_id[1:])
 
     @property
     def noted_conds(self) -> tuple[BoundCondition, ...]:

@@ -6,6 +6,7 @@ instants are microseconds UTC.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ from ..jobs.errors import CallsheetError, UserError
 from ..jobs.job import Job
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
-from ..jobs.states import State
+from ..jobs.states import ACTIVE, State
 from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
@@ -174,8 +175,9 @@ class Reader(Protocol):
     def count_by_state(self, query: RunQuery) -> dict[State, int]:
         """Return how many runs of the query are in each state (absent: none)."""
 
-    def active(self) -> list[Run]:
-        """Return all waiting, starting, running and stopping runs."""
+    def active(self, states: Collection[State] = ACTIVE) -> list[Run]:
+        """Return all waiting, starting, running and stopping runs, or those in some of these
+        states, by number."""
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number), that

@@ -6,7 +6,7 @@ the epoch. For one thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -116,9 +116,10 @@ class MemoryReader:
         """Return how many runs of the query are in each state (absent: none)."""
         return _tally(self._matching(query))
 
-    def active(self) -> list[Run]:
-        """Return all waiting, starting, running and stopping runs, by number."""
-        return sorted(self._tables.active.values(), key=_number)
+    def active(self, states: Collection[State] = ACTIVE) -> list[Run]:
+        """See `Reader`."""
+        found = (run for run in self._tables.active.values() if run.state in states)
+        return sorted(found, key=_number)
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number)."""

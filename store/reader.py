@@ -9,13 +9,14 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Collection
 from typing import Any
 
 from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
 from ..jobs.run_filter import RunFilter
-from ..jobs.states import State
+from ..jobs.states import ACTIVE, State
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord
@@ -47,7 +48,6 @@ from .searching import QUICK_S, Search, add_search_functions
 # Decoded definitions kept; they never change, being named by their content.
 _KEPT_DEFINITIONS = 2_000
 
-_ACTIVE = "state IN (1, 2, 3, 4)"
 _SCHEDULES = (
     "SELECT job_id, fingerprint, definition, valid_from_us, written_upto_us, valid_to_us, spec"
     " FROM schedules"
@@ -145,9 +145,10 @@ class SqliteReader(Reading):
             text = f"SELECT state, count(*) FROM {found[0]} GROUP BY state"
             return {STATES[code]: n for code, n in self._connection.execute(text, found[1])}
 
-    def active(self) -> list[Run]:
-        """Return all waiting, starting, running and stopping runs, by number."""
-        rows = self._all(f"SELECT record FROM runs WHERE {_ACTIVE} ORDER BY n")
+    def active(self, states: Collection[State] = ACTIVE) -> list[Run]:
+        """See `Reader`."""
+        codes = ", ".join(str(STATE_CODES[state]) for state in states)
+        rows = self._all(f"SELECT record FROM runs WHERE state IN ({codes}) ORDER BY n")
         return [decode_run(row[0]) for row in rows]
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:

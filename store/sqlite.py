@@ -30,7 +30,8 @@ CHECKPOINT_BYTES = 64 * 2**20
 RETRY_BYTES = 16 * 2**20
 # How long a statement waits for a lock that another process holds.
 BUSY_MS = 5_000
-CACHE_KIB = 16 * 1024
+# Pages that fall out of it are in the system's own cache still.
+CACHE_KIB = 2 * 1024
 # The ledger's own look-ups must be answered; this only ends what would never end.
 LOOK_UP_S = 60.0
 # Old answers forgotten in one idle moment.

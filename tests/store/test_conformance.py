@@ -105,6 +105,11 @@ def test_opening_finds_all_that_is_not_over(store, writer):
     opening = store.new_writer().open(0)
     assert (opening.seq, opening.next_run_number, opening.jobs_version) == (2, 100, 7)
     assert opening.active == [waiting, running]
+    reader = store.new_reader()
+    assert reader.active() == [waiting, running]
+    assert reader.active((State.WAITING,)) == [waiting]
+    assert reader.active((State.RUNNING, State.STARTING)) == [running]
+    assert reader.active((State.STOPPING,)) == []
     assert opening.schedules == [moved]
     assert opening.jobs == {"a": "d", "b": "e"}
     assert opening.ad_hoc_jobs == {"adhoc": "d"}
