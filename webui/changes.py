@@ -20,10 +20,11 @@ from ..messages.transitions import (
     RunNoted,
     RunWithdrawn,
 )
+from ..store.rows import decode_run, encode
 from .records import run_record
 from .seam import Changed, RunsRead, RunTick
 
-# Changes kept for those who resume; about 4 KB each at the most.
+# Changes kept for those who resume; about half a KB each, encoded.
 KEPT_CHANGES = 5_000
 # Messages of one frame for the summary sockets.
 SUMMARY_MESSAGES = 4_096
@@ -41,6 +42,20 @@ class _Change(msgspec.Struct, kw_only=True):
     withdrawn: RunWithdrawn | None = None
 
 
+class _Kept(msgspec.Struct, frozen=True):
+    """A change of an earlier tick without its lines; the record is encoded, for memory's sake."""
+
+    seq: int
+    run: bytes | None
+    states: frozenset[State]
+    withdrawn: RunWithdrawn | None
+
+    def change(self) -> _Change:
+        """Return the change it was."""
+        run = None if self.run is None else decode_run(self.run)
+        return _Change(seq=self.seq, run=run, states={*self.states}, withdrawn=self.withdrawn)
+
+
 class Changes:
     """See the module."""
 
@@ -51,7 +66,9 @@ class Changes:
         self._unread: dict[str, _Change] = {}
         self._to_read: list[str] = []
         self._jobs: list[JobsChanged] = []
-        self._recent: dict[str, _Change] = {}
+        self._recent: dict[str, _Kept] = {}
+        # One set for each that occurs: most runs take one of a few ways.
+        self._states: dict[frozenset[State], frozenset[State]] = {}
         self._filters: dict[str, RunFilter] = {}
         self._runs: set[str] = set()
         self._summary = False
@@ -193,8 +210,10 @@ class Changes:
     def _remember(self) -> None:
         for run_id, change in self._changed.items():
             self._recent.pop(run_id, None)
-            change.lines = []
-            self._recent[run_id] = change
+            run = None if change.run is None else encode(change.run)
+            states = frozenset(change.states)
+            states = self._states.setdefault(states, states)
+            self._recent[run_id] = _Kept(change.seq, run, states, change.withdrawn)
         while len(self._recent) > KEPT_CHANGES:
             oldest = self._recent.pop(next(iter(self._recent)))
             self._floor = max(self._floor, oldest.seq)
@@ -207,8 +226,13 @@ class Changes:
 
     def since(self, after: int, wanted: RunFilter, epoch: int, seq: int) -> bytes:
         """Return the tail of the frame that brings someone from `after` up to now."""
-        latest = self._recent | self._changed
-        changes = [change for change in latest.values() if change.seq > after]
+        changed = self._changed
+        changes = [
+            kept.change()
+            for run_id, kept in self._recent.items()
+            if kept.seq > after and run_id not in changed
+        ]
+        changes += [change for change in changed.values() if change.seq > after]
         return _body(changes, wanted, {}, epoch, seq) or self.nothing(epoch, seq)
 
     def nothing(self, epoch: int, seq: int) -> bytes:
