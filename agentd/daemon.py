@@ -133,6 +133,8 @@ class Daemon:
         """Serve until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        # Sent when somebody opens a file in the moment in which we hold it (see `reuse`).
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._keepers.open()

@@ -64,6 +64,8 @@ class LocalHost:
         self._shells: dict[Key, bool] = {}
         self._doomed: list[Key] = []
         self._again_at = 0.0
+        # Those over whose claims have a record and an output, and nothing else.
+        self._plain: set[Key] = set()
         self._unforgotten: set[Key] = set()
         self._kept_keys: dict[Key, Spec] = {}
         self._signals = Signals(spool, keepers, self._grouped)
@@ -252,8 +254,10 @@ class LocalHost:
     def clean(self, at_most: int) -> bool:
         """Remove forgotten claims; return whether there are more. For idle moments."""
         for key in self._doomed[:at_most]:
+            plain = key in self._plain
+            self._plain.discard(key)
             try:
-                self._spool.forget(key)
+                self._spool.forget(key, plain=plain)
             except OSError as error:
                 log.warning("claim %s: cannot be removed: %s", key, error.strerror)
             self._grouped.forget(key)
@@ -276,6 +280,8 @@ class LocalHost:
         spec = self._kept_keys.pop(key, None)
         if verb == "ended":
             self._shells[key] = spec is None or may_fail_first(spec.program)
+            if spec is not None and not self._shells[key] and not stdin_of(spec.program):
+                self._plain.add(key)
             self._ends.append((key, item[2]))
         elif verb == "refused":
             self._refused(key, item[2])

@@ -29,6 +29,7 @@ from .host import Found, Key, Spec
 from .keeper_record import ACTS, BOOT, EXIT, PID, SPEC_OFFSET, STARTED
 from .kept_number import KeptNumber
 from .launch import FAILED, STDIN
+from .reuse import may_be_reused
 from .users import COOKIE
 
 log = logging.getLogger("callsheet.agentd")
@@ -148,15 +149,12 @@ class Spool:
         os.mkdir(f"{self.runs}/{name}", 0o700)
         return name
 
-    def forget(self, key: Key) -> None:
-        """Remove a claim; its directory is kept for another."""
+    def forget(self, key: Key, *, plain: bool = False) -> None:
+        """Remove a claim; its directory is kept for another. `plain`: it has no other files."""
         folder = f"{self.runs}/{key}"
-        try:
-            if os.stat(f"{folder}/out").st_size:
-                os.unlink(f"{folder}/out")
-        except FileNotFoundError:
-            pass
-        for name in (FAILED, STDIN):
+        if not may_be_reused(f"{folder}/out"):
+            os.unlink(f"{folder}/out")
+        for name in () if plain else (FAILED, STDIN):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{folder}/{name}")
         self._made += 1

@@ -9,6 +9,7 @@ import pytest
 from callsheet.agentd.host import Key, Spec
 from callsheet.agentd.keeper_record import EXIT, STARTED, write
 from callsheet.agentd.kept_number import BYTES
+from callsheet.agentd.launch import FAILED, STDIN
 from callsheet.agentd.spool import Spool
 from callsheet.jobs.programs import BoundProcess
 
@@ -87,3 +88,46 @@ def test_a_claim_of_an_agentd_that_noted_no_boot_is_taken_as_before(spool):
         file.seek(24)
         file.write(bytes(40))
     assert ensured(spool) == ("not_started", "")
+
+
+# --- what is used again ---------------------------------------------------------------------------
+
+
+def a_claim(spool, run_id, text=""):
+    """Claim, and return where the output of it goes, with the text written."""
+    key = Key(run_id, 1)
+    spool.claim(key, SPEC)
+    path = f"{spool.runs}/{key}/out"
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(text)
+    return key, path
+
+
+def test_the_files_of_a_forgotten_claim_are_used_again(spool):
+    key, out = a_claim(spool, "r1")
+    inodes = {os.stat(path).st_ino for path in (out, f"{spool.runs}/{key}/record")}
+    spool.forget(key)
+    key, out = a_claim(spool, "r2")
+    assert {os.stat(path).st_ino for path in (out, f"{spool.runs}/{key}/record")} == inodes
+
+
+def test_whoever_writes_on_after_its_run_is_forgotten_writes_into_no_other(spool):
+    key, out = a_claim(spool, "r1")
+    with open(out, "a", encoding="utf-8") as stray:
+        spool.forget(key)
+        _, other = a_claim(spool, "r2")
+        stray.write("late")
+    with open(other, encoding="utf-8") as file:
+        assert not file.read()
+
+
+@pytest.mark.parametrize("name", ["out", FAILED, STDIN])
+def test_what_is_left_of_a_claim_is_not_there_for_the_next(spool, name):
+    key, out = a_claim(spool, "r1", "text" if name == "out" else "")
+    if name != "out":
+        with open(f"{spool.runs}/{key}/{name}", "w", encoding="utf-8") as file:
+            file.write("text")
+    spool.forget(key)
+    key, out = a_claim(spool, "r2")
+    assert os.stat(out).st_size == 0
+    assert sorted(os.listdir(f"{spool.runs}/{key}")) == ["out", "record"]
