@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice, takewhile
 from typing import Any, TypeVar
 
 from ..jobs.run import Run
@@ -33,6 +34,7 @@ class Outgoing:
         self._starts: dict[str, None] = {}
         self._stops: dict[str, None] = {}
         self._settled_us = 0
+        # In the order of their times, so that the first is the oldest: there may be thousands.
         self._sent_us: dict[str, int] = {}
         self._acts_sent_us: dict[str, int] = dict.fromkeys(book.acts.outbox, 0)
 
@@ -70,7 +72,8 @@ class Outgoing:
 
     def runner_told(self, runs: list[Run], now_us: int) -> None:
         """The runner's welcome holds these runs; their commands need not be repeated yet."""
-        self._sent_us.update((run.run_id, now_us) for run in runs)
+        for run in runs:
+            self._sent(run.run_id, now_us)
 
     def responder_new(self) -> None:
         """The responder has forgotten everything: all open actions are to be sent again."""
@@ -78,7 +81,8 @@ class Outgoing:
 
     def wakes_at(self) -> int | None:
         """Return when the oldest unanswered command is to be repeated, None when there is none."""
-        dates = [min(sent.values()) for sent in (self._sent_us, self._acts_sent_us) if sent]
+        dates = [next(iter(self._sent_us.values()))] if self._sent_us else []
+        dates += [min(self._acts_sent_us.values())] if self._acts_sent_us else []
         return min(dates) + REPEAT_US if dates else None
 
     def settle(self, now_us: int) -> list[Post]:
@@ -95,6 +99,11 @@ class Outgoing:
         return posts
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _sent(self, run_id: str, now_us: int) -> None:
+        """A command for a run is sent now."""
+        self._sent_us.pop(run_id, None)
+        self._sent_us[run_id] = now_us
 
     def _set_back(self, by_us: int) -> None:
         """The clock was set back: that must not silence the repeats."""
@@ -127,7 +136,7 @@ class Outgoing:
             run = self._book.active.get(run_id)
             if run is not None and run.state is State.STARTING:
                 posts.append(Post(RUNNER, StartRun(epoch=epoch, run=run)))
-                self._sent_us[run_id] = now_us
+                self._sent(run_id, now_us)
         for run_id in self._stops:
             run = self._book.active.get(run_id)
             if run is not None and run.state is State.STOPPING:
@@ -135,7 +144,7 @@ class Outgoing:
                     epoch=epoch, run_id=run_id, attempt=run.attempt, kill=run.kill_asked
                 )
                 posts.append(Post(RUNNER, stop))
-                self._sent_us[run_id] = now_us
+                self._sent(run_id, now_us)
         self._starts, self._stops = {}, {}
         owed = self._book.changes.outbox.values()
         items = [item for item in owed if item is not None and item.attempts == 0]
@@ -145,7 +154,9 @@ class Outgoing:
 
     def _repeat(self, now_us: int) -> list[Post]:
         """Have sent again what has had no answer for too long."""
-        for run_id in _overdue(self._sent_us, now_us):
+        overdue_us = now_us - REPEAT_US
+        oldest = islice(self._sent_us.items(), REPEATS_AT_ONCE)
+        for run_id, _ in list(takewhile(lambda sent: sent[1] <= overdue_us, oldest)):
             run = self._book.active.get(run_id)
             if run is not None and run.state is State.STARTING:
                 self._starts[run_id] = None
@@ -154,7 +165,7 @@ class Outgoing:
             else:
                 del self._sent_us[run_id]
         items = []
-        for action_id in _overdue(self._acts_sent_us, now_us):
+        for action_id in _overdue(self._acts_sent_us, overdue_us):
             item = self._book.acts.outbox.get(action_id)
             if item is None:
                 del self._acts_sent_us[action_id]
@@ -164,9 +175,8 @@ class Outgoing:
         return [Post(RESPONDER, ActOn(items=some)) for some in parts(items, ACTIONS_AT_ONCE)]
 
 
-def _overdue(sent_us: dict[str, int], now_us: int) -> list[str]:
+def _overdue(sent_us: dict[str, int], overdue_us: int) -> list[str]:
     """Return what has had no answer for too long."""
-    overdue_us = now_us - REPEAT_US
     return [key for key, at_us in sent_us.items() if at_us <= overdue_us][:REPEATS_AT_ONCE]
 
 

@@ -9,6 +9,7 @@ until it is answered. It never starts an attempt twice, and never says what it d
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -182,7 +183,7 @@ class AgentCore:
         if self._closing.kills(now):
             self._ending.kill_all(now)
         self._abandon(now)
-        for key, until_us in list(self._forgotten.items())[:100]:
+        for key, until_us in list(islice(self._forgotten.items(), 100)):
             if until_us > now.monotonic_us:
                 break
             del self._forgotten[key]
