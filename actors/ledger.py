@@ -42,8 +42,10 @@ from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
 from ..messages.transitions import ActionNoted, FeedFrame, Replay, Replayed
 from ..messages.wishes import AddRuns, KillProcess, LedgerWish, OfRuns
 from ..store.interface import Changes, Opening
+from .ledger_access import AccessBook
 from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
+from .ledger_audit import Audit
 from .ledger_book import Book, Misfit
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs
@@ -60,7 +62,9 @@ LEASE_AT_MOST = 100_000
 class Ledger:
     """Decides; see `Book` for what it keeps, `Horizon` for planning, `Attempts` for execution."""
 
-    def __init__(self, opening: Opening, address: str = "ledger/0") -> None:
+    def __init__(
+        self, opening: Opening, address: str = "ledger/0", *, login_always: bool = False
+    ) -> None:
         self.address = address
         self.misfits = 0
         self.book = Book(opening)
@@ -89,7 +93,13 @@ class Ledger:
             AgentsTaken: self._agents.taken,
             AskClaim: self._attempts.claim,
             LedgerWish: Wishes(
-                self.book, self._outgoing, self._attempts, self._horizon.open, self._agents
+                self.book,
+                self._outgoing,
+                self._attempts,
+                self._horizon.open,
+                self._agents,
+                AccessBook(opening, self.book, login_always=login_always),
+                Audit(opening, self.book),
             ).wish,
         }
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ..jobs.run import Run
 from ..jobs.states import MARKABLE, State
+from ..messages.access import OfAccess
 from ..messages.commands import RunsDocketed, SignalAttempt
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import StoredDefinition
@@ -33,8 +34,10 @@ from ..messages.wishes import (
     StartNow,
     StopRun,
 )
+from .ledger_access import AccessBook
 from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
+from .ledger_audit import Audit
 from .ledger_book import Book, Unwilling
 from .ledger_sending import Outgoing
 
@@ -51,8 +54,12 @@ class Wishes:
         attempts: Attempts,
         open_schedules: Callable[[list[ScheduleRow]], None],
         agents: AgentBook,
+        access: AccessBook,
+        audit: Audit,
     ) -> None:
         self._book = book
+        self._access = access
+        self._audit = audit
         self._open_schedules = open_schedules
         self._agents = agents
         self._outgoing = outgoing
@@ -63,11 +70,14 @@ class Wishes:
         book, command_id = self._book, message.command_id
         known = book.changes.answers.get(command_id) or book.found.answers.get(command_id)
         if known is None:
+            before = self._before(message)
             try:
+                self._access.judge(sender, message, now_us)
                 result = self._carry_out(message, now_us)
                 known = Done(command_id=command_id, seq=book.seq, result=result)
             except Unwilling as error:
                 known = Refused(command_id=command_id, reason=error.reason, sentence=str(error))
+            self._audit.record(message, known, before, now_us)
             book.changes.answers[command_id] = known
             book.changes.answers_at_us = now_us
         if isinstance(known, Refused):
@@ -89,6 +99,8 @@ class Wishes:
         instruction, who = wish.instruction, wish.principal
         if isinstance(instruction, OfAgents):
             return self._agents.carry_out(instruction, now_us, who)
+        if isinstance(instruction, OfAccess):
+            return self._access.carry_out(instruction, wish, now_us)
         if isinstance(instruction, DeclineWish):
             raise Unwilling(instruction.reason, instruction.sentence)
         if isinstance(instruction, AddRuns):
@@ -112,6 +124,11 @@ class Wishes:
             case MarkRun():
                 self._mark(run, instruction.state, now_us, who)
         return {"run_ids": [run.run_id]}
+
+    def _before(self, wish: LedgerWish) -> Run | None:
+        """Return the run that a wish is about, as it is now."""
+        run_id = getattr(wish.instruction, "run_id", None)
+        return None if run_id is None else self._book.get(run_id)
 
     # --- before a run starts --------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     says. `calendars` is the folder of calendars, if there is one. `actions` are those of every run,
     after its job's own; `acting` is what actions may do, `rules` are those of conditions.
     `job_watch`: whether the scheduler looks at the job folder by itself, and whether it then loads
-    what it finds.
+    what it finds. `login_always`: nobody may change anything without a log-in or a token.
     """
 
     database: str
@@ -112,6 +112,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     sudo_argv: tuple[str, ...] = ()
     choices: Mapping[str, str] = {}
     aliases: Mapping[str, tuple[str, ...]] = {}
+    login_always: bool = False
 
 
 class Props:
@@ -195,7 +196,7 @@ class Stagehand:
         since_us = self._terms.since_us
         if since_us is not None and since_us > opening.since_us:
             opening.since_us = since_us
-        return Ledger(opening)
+        return Ledger(opening, login_always=self._terms.login_always)
 
 
 def _runner(props: Props) -> Core:

@@ -19,7 +19,7 @@ from ..jobs.run import NewRun
 from ..messages.binding import BindOne
 from ..messages.codec import encode
 from ..messages.hello import ScheduleRow
-from ..messages.post import LEDGER, Post
+from ..messages.post import LEDGER, WEB, Post
 from ..messages.wishes import (
     AddRuns,
     DeclineWish,
@@ -95,6 +95,11 @@ class WishDesk:
         known = self._answers.get(wish.command_id)
         if known is not None:
             self._posts.append(Post(sender, known))
+            return False
+        if wish.access is None and sender == WEB:
+            sentence = "the wish does not say whose it is"
+            refused = Refused(command_id=wish.command_id, reason="forbidden", sentence=sentence)
+            self._posts.append(Post(sender, refused))
             return False
         under_way = self._open.get(wish.command_id)
         if under_way is not None:
@@ -270,16 +275,22 @@ class WishDesk:
             sentence = f"{len(add.runs)} runs: too large for one wish: expected fewer"
             self._decline(wish, _Refusal("bad_request", sentence))
             return
-        self._bound.append(
-            LedgerWish(command_id=wish.command_id, principal=wish.principal, instruction=add)
-        )
+        self._bound.append(_brought(wish, add))
 
     def _decline(self, wish: SchedulerWish, refusal: _Refusal) -> None:
         """Have a wish refused by the ledger, which knows whether it was carried out before."""
         decline = DeclineWish(reason=refusal.reason, sentence=str(refusal))
-        self._bound.append(
-            LedgerWish(command_id=wish.command_id, principal=wish.principal, instruction=decline)
-        )
+        self._bound.append(_brought(wish, decline))
+
+
+def _brought(wish: SchedulerWish, instruction: AddRuns | DeclineWish) -> LedgerWish:
+    """Return what the ledger is asked for a wish: it judges who may."""
+    return LedgerWish(
+        command_id=wish.command_id,
+        principal=wish.principal,
+        instruction=instruction,
+        access=wish.access,
+    )
 
 
 def _run_count(answer: Done | Refused) -> int:

@@ -20,6 +20,7 @@ TABLE = {
     "schema": ("folder_commands:schema", "Print the JSON Schema of job files."),
     "serve": ("serve_command:serve_command", "Run a server in the foreground."),
     "shut-down": ("server_commands:shut_down", "Stop the server in order."),
+    "token": ("token_commands:group", "Let programs in by tokens, which are shown once."),
     "version": ("server_commands:version", "Show the versions of server and client."),
 }
 

@@ -37,6 +37,7 @@ from ..store.lock import WriterLock
 from ..store.sqlite import BUSY_MS
 from ..wire import place as places
 from ..wire.place import Door, Place, run_directory
+from .entrance import check_access
 
 if TYPE_CHECKING:
     from ..conf.agent_settings import AgentSettings
@@ -106,6 +107,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         choices=settings.agents.choices,
         aliases=settings.agents.aliases,
         sudo_argv=settings.agents.sudo_argv,
+        login_always=settings.web.loopback == "login",
     )
     return ServerTerms(
         roles=roles,
@@ -153,6 +155,7 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
         in_use = _refusal(terms.roles.database, state_dir)
         if in_use:
             return _refuse(in_use, IN_USE)
+        check_access(terms.web, terms.roles.database)
         state_dir.mkdir(parents=True, exist_ok=True)
         place = Place(run_directory(state_dir / "run"), inside=inline, door=terms.door)
         if inline:
@@ -246,6 +249,8 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
         pools=terms.roles.rules.pools,
         lookback_us=terms.lookback_us,
         allowed_hosts=web.hosts,
+        loopback=web.loopback,
+        session_us=web.session_us,
         shut_down_pid=shut_down_pid,
         version=__version__,
         server_key=str(Path(terms.door.key_file).with_suffix(".pub")) if terms.door else "",

@@ -11,12 +11,9 @@ import msgspec
 
 from ..jobs.run import NewRun, Run
 from ..jobs.states import State
+from .access import Access, OfAccess
 from .hello import ScheduleRow
-
-
-class Instruction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
-    """Base of what may be wished."""
-
+from .wish_base import Instruction
 
 # --- to the ledger ------------------------------------------------------------------------------
 
@@ -207,16 +204,18 @@ OfAgents = (
     | KillProcess
 )
 OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun
-ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents
+ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents | OfAccess
 ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs
 
 
 class LedgerWish(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="LedgerWish"):
-    """A wish for the ledger. `principal` is who asks (`anonymous`, `action:r4`, `scheduler`)."""
+    """A wish for the ledger. `principal` is who asks (`local`, `user:ann`, `token:ci`,
+    `action:r4`); `access` None: another role, for reasons of its own."""
 
     command_id: str
     principal: str
     instruction: ToLedgerWish
+    access: Access | None = None
 
 
 class SchedulerWish(
@@ -227,6 +226,7 @@ class SchedulerWish(
     command_id: str
     principal: str
     instruction: ToSchedulerWish
+    access: Access | None = None
 
 
 # --- answers ------------------------------------------------------------------------------------

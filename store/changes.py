@@ -11,6 +11,7 @@ from typing import Any
 
 from ..jobs.states import State
 from ..messages.transitions import AnyEvent, SkipsRecorded
+from .access import write_access
 from .interface import Changes, StoreBroken
 from .rows import EventRow, RunRow, changed_us, encode, event_rows, group_by_run, run_row, span_rows
 
@@ -153,6 +154,7 @@ class ChangeRows:
         self._write_jobs(connection)
         self._write_rest(connection)
         self._write_agents(connection)
+        write_access(connection, self._changes)
         self._write_head(connection, epoch)
 
     def _write_jobs(self, connection: sqlite3.Connection) -> None:

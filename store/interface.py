@@ -18,12 +18,15 @@ from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import ACTIVE, State
 from ..jobs.streaks import Streak
+from ..messages.access import ApiToken, Session, User
+from ..messages.audit import BEGINNING, AuditRow
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
+from .access import AccessReader
 
 
 class StoreError(CallsheetError):
@@ -69,6 +72,10 @@ class Changes(msgspec.Struct, kw_only=True):
     next_run_number: int | None = None
     agents: dict[str, AgentRecord] = {}
     agent_tokens: dict[str, AgentToken | None] = {}
+    api_tokens: dict[str, ApiToken] = {}
+    users: dict[str, User | None] = {}
+    sessions: dict[str, Session | None] = {}
+    audit: list[AuditRow] = []
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -90,6 +97,10 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.next_run_number is not None
             or self.agents
             or self.agent_tokens
+            or self.api_tokens
+            or self.users
+            or self.sessions
+            or self.audit
         )
 
 
@@ -113,6 +124,10 @@ class Opening(msgspec.Struct, kw_only=True):
     calendars: list[CalendarDays] = []
     agents: list[AgentRecord] = []
     agent_tokens: list[AgentToken] = []
+    api_tokens: list[ApiToken] = []
+    users: list[User] = []
+    sessions: list[Session] = []
+    audit_head: tuple[int, str] = (0, BEGINNING)
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +155,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None = None
 
 
-class Reader(Protocol):
+class Reader(AccessReader, Protocol):
     """Reads for web, waiter and checker, and for the ledger's own look-ups. Short transactions;
     each method is one consistent read unless inside `snapshot()`."""
 

@@ -21,6 +21,7 @@ from ..messages.instructions import Finding, OutputRecord
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
+from .access import AccessTables, MemoryAccessReads
 from .changes import check_seq
 from .finding import wanted_jobs
 from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
@@ -48,7 +49,7 @@ class MemoryDisk:
         return self.tables
 
 
-class MemoryReader:
+class MemoryReader(MemoryAccessReads):
     """Implements `Reader` on a disk in memory."""
 
     def __init__(self, disk: MemoryDisk) -> None:
@@ -58,6 +59,10 @@ class MemoryReader:
     @property
     def _tables(self) -> Tables:
         return self._seen or self._disk.tables
+
+    @property
+    def _access(self) -> AccessTables:
+        return self._tables.access
 
     def close(self) -> None:
         """Close it."""
@@ -290,6 +295,10 @@ class MemoryWriter:
             outbox=list(tables.outbox.values()),
             agents=self.reader.agents(),
             agent_tokens=self.reader.agent_tokens(),
+            api_tokens=self.reader.api_tokens(),
+            users=self.reader.users(),
+            sessions=self.reader.sessions(),
+            audit_head=self.reader.audit_head(),
             deadlines=dict(tables.deadlines),
             streaks=dict(tables.streaks),
             calendars=self.reader.calendars(),

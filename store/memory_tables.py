@@ -18,6 +18,7 @@ from ..messages.instructions import Finding, OutputRecord, StoredDefinition
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
+from .access import AccessTables
 from .interface import Changes, StoreBroken
 from .rows import args_text, changed_us, group_by_run
 
@@ -58,6 +59,7 @@ class Tables:
         self.findings: list[Finding] = []
         self.agents: dict[str, AgentRecord] = {}
         self.agent_tokens: dict[str, AgentToken] = {}
+        self.access = AccessTables()
 
     def copy(self) -> Tables:
         """Return a copy that shares the frozen records."""
@@ -67,6 +69,7 @@ class Tables:
                 setattr(twin, name, value.copy())
         twin.logs = {number: events.copy() for number, events in self.logs.items()}
         twin.by_job = {job_id: numbers.copy() for job_id, numbers in self.by_job.items()}
+        twin.access = self.access.copy()
         twin.outputs = {number: outputs.copy() for number, outputs in self.outputs.items()}
         return twin
 
@@ -108,6 +111,7 @@ class Tables:
         _merge(self.outbox, changes.outbox)
         self.agents.update(changes.agents)
         _merge(self.agent_tokens, changes.agent_tokens)
+        self.access.apply(changes)
         _merge(self.deadlines, changes.deadlines)
         _merge(self.streaks, changes.streaks)
         self.ad_hoc_jobs.update(changes.ad_hoc_jobs)

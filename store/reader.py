@@ -23,6 +23,7 @@ from ..messages.instructions import Finding, OutputRecord
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
+from .access import SqliteAccessReads
 from .finding import add_functions, find_numbers, matching
 from .interface import RunPage, RunQuery
 from .reading import LIMIT_S, Reading, TooSlow
@@ -64,7 +65,7 @@ WITH RECURSIVE ids (job_id) AS (
 SELECT job_id FROM ids WHERE job_id IS NOT NULL"""
 
 
-class SqliteReader(Reading):
+class SqliteReader(Reading, SqliteAccessReads):
     """Implements `Reader` on a connection of its own, or on its writer's."""
 
     def __init__(

@@ -208,6 +208,10 @@ class SqliteWriter:
             outbox=[decode_outbox_item(row[0]) for row in owed],
             agents=self.reader.agents(),
             agent_tokens=self.reader.agent_tokens(),
+            api_tokens=self.reader.api_tokens(),
+            users=self.reader.users(),
+            sessions=self.reader.sessions(),
+            audit_head=self.reader.audit_head(),
             deadlines={
                 (f"r{n}", kind): at_us
                 for n, kind, at_us in connection.execute("SELECT n, kind, at_us FROM deadlines")

@@ -29,6 +29,7 @@ from . import (
     output_api,
     v1_jobs,
     v1_runs,
+    v2_access,
     v2_agents,
     v2_definitions,
     v2_planning,
@@ -41,7 +42,7 @@ from .certificate import LOOK_S, Certificate
 from .core import WebCore
 from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
 from .hub import Hub
-from .listening import Listener, Unsafe, parse_bind
+from .listening import Listener, parse_bind
 from .outputs import Outputs
 from .pool import ReaderPool
 from .routing import Table
@@ -76,6 +77,7 @@ TABLE = Table(
         *v2_planning.ROUTES,
         *v2_why.ROUTES,
         *v2_definitions.ROUTES,
+        *v2_access.ROUTES,
     ]
 )
 # The console's own addresses; the document finds its page by itself.
@@ -92,7 +94,7 @@ class CannotListen(UserError):
         super().__init__(f"bind: {bind}: {error.strerror or error}: expected a free address")
 
 
-def make_app(services: Services) -> Application:
+def make_app(services: Services, listener: Listener) -> Application:
     """Return the application: API, sockets, console."""
     static = services.settings.static
     with_services = {"services": services}
@@ -107,6 +109,7 @@ def make_app(services: Services) -> Application:
             (r"/static/(.*)", StaticHandler, {**with_services, "path": str(static)}),
             (PAGES, PageHandler, {**with_services, "page": static / "index.html"}),
         ],
+        listener=listener,
         default_handler_class=NotFoundHandler,
         default_handler_args=with_services,
         log_function=_log_request,
@@ -175,13 +178,15 @@ class WebServer:
         told.append(start_stage(BridgedCore(WebCore(secrets.token_hex(8)), deliver)))
         servers = [self._listen(services, *one) for one in self._sockets]
         log.info("web: listening on %s", ", ".join(self.urls))
-        renewing = loop.create_task(self._renew(servers)) if self._certificate else None
+        beside = [loop.create_task(services.show_out())]
+        if self._certificate is not None:
+            beside.append(loop.create_task(self._renew(servers)))
         try:
             if not self._stopped:
                 await stop.wait()
         finally:
-            if renewing is not None:
-                renewing.cancel()
+            for task in beside:
+                task.cancel()
             for server in servers:
                 server.stop()
             closed = asyncio.gather(*(server.close_all_connections() for server in servers))
@@ -197,7 +202,7 @@ class WebServer:
         """Begin to take connections of one address."""
         certificate = self._certificate
         server = HTTPServer(
-            make_app(services),
+            make_app(services, listener),
             ssl_options=certificate.context if certificate and listener.tls else None,
             xheaders=False,
             max_header_size=MAX_HEADER_BYTES,
@@ -221,8 +226,6 @@ class WebServer:
     def _bind(self, bind: str) -> None:
         listener = parse_bind(bind, certificate=self._certificate is not None)
         host, port = listener.host, listener.port
-        if not listener.local:
-            raise Unsafe(bind, "there is no log-in yet: expected an address like 127.0.0.1")
         # `localhost` is bound as IPv4 only: two families would get two different free ports.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:

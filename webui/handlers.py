@@ -12,7 +12,11 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler, stream_request_body
 
 from . import security
+from .gate import let_in
+from .guests import Caller, Guest, cookie_name
+from .listening import Listener
 from .output_api import Stream
+from .rights import need_of
 from .routing import Problem, Reply, Request, Table, encode
 from .services import Services
 
@@ -34,13 +38,37 @@ class Guarded(RequestHandler):
             self.set_header(name, value)
         self.clear_header("Server")
 
+    @property
+    def listener(self) -> Listener:
+        """The address by which the request came in."""
+        found: Listener = self.application.settings["listener"]
+        return found
+
+    @property
+    def source(self) -> str:
+        """The address it came from."""
+        return self.request.remote_ip or ""
+
+    def caller(self) -> Caller:
+        """Return what the request says of who asks."""
+        return Caller(
+            self.listener,
+            self.request.headers,
+            self.get_cookie(cookie_name(self.listener)) or "",
+            self.source,
+            self.request.method or "",
+        )
+
     def check_sender(self) -> None:
         """Refuse hosts and origins that are not ours.
 
         Raises:
             Problem: 403.
         """
-        security.check_host(self.request.host, self.services.settings.allowed_hosts)
+        hosts = self.services.settings.allowed_hosts
+        if self.listener.local or hosts:
+            # Elsewhere TLS has shown to whom the browser speaks.
+            security.check_host(self.request.host, hosts)
         if self.request.method not in security.SAFE_METHODS:
             security.check_origin(self.request.headers)
 
@@ -94,8 +122,9 @@ class ApiHandler(Guarded):
         self.services = services
         self._table = table
         self._body = bytearray()
+        self._guest: Guest | None = None
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Refuse early what needs no body to be refused."""
         self.services.requests += 1
         try:
@@ -107,7 +136,10 @@ class ApiHandler(Guarded):
             if encoding.strip().lower() != "identity":
                 sentence = f"request body: encoded as {encoding[:50]!r}: expected plain JSON"
                 raise Problem(415, sentence, headers={"Accept-Encoding": "identity"})
-            self._found = self._table.find(self.request.method or "", self.request.path)
+            method = self.request.method or ""
+            self._found = route, params = self._table.find(method, self.request.path)
+            need = need_of("GET" if method == "HEAD" else method, route.path)
+            self._guest = await let_in(self.services, self.caller(), need, route.path, params)
         except Problem as problem:
             self.send_problem(problem)
 
@@ -117,6 +149,7 @@ class ApiHandler(Guarded):
             self._body += chunk
 
     async def _answer(self) -> None:
+        """Answer a request that was let in."""
         try:
             if len(self._body) > MAX_BODY_BYTES:
                 raise _too_large()
@@ -127,7 +160,9 @@ class ApiHandler(Guarded):
                 headers=self.request.headers,
                 body=bytes(self._body),
                 services=self.services,
+                guest=self._guest,
             )
+            request.source = self.source
             request.params = params
             found = await route.endpoint(request)
             await self._write(found if isinstance(found, Reply) else Reply(encode(found)))

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
+from ..messages.access import Access
 from ..messages.agents import AgentsAnswer
 from ..messages.wishes import Done, Refused, ReloadJobs, ToLedgerWish, ToSchedulerWish
 from .routing import Problem
@@ -93,6 +94,7 @@ class Hub:
         instruction: ToLedgerWish | ToSchedulerWish,
         *,
         principal: str,
+        access: Access,
         command_id: str | None = None,
     ) -> Done:
         """Bring a wish to those who decide; return their answer once it is durable.
@@ -102,7 +104,7 @@ class Hub:
         """
         command_id = command_id or secrets.token_hex(16)
         wait_s = RELOAD_S if isinstance(instruction, ReloadJobs) else WISH_S
-        answer = await self._await_answer(command_id, instruction, principal, wait_s)
+        answer = await self._await_answer(command_id, instruction, (principal, access), wait_s)
         if isinstance(answer, Done):
             return answer
         if answer is None:
@@ -121,7 +123,7 @@ class Hub:
         self,
         command_id: str,
         instruction: ToLedgerWish | ToSchedulerWish,
-        principal: str,
+        who: tuple[str, Access],
         wait_s: float,
     ) -> Done | Refused | None:
         future = self._wishes.get(command_id)
@@ -130,7 +132,8 @@ class Hub:
         self._tell(
             AskWish(
                 command_id=command_id,
-                principal=principal,
+                principal=who[0],
+                access=who[1],
                 instruction=instruction,
                 wait_us=round(wait_s * 1e6),
             )
@@ -140,6 +143,18 @@ class Hub:
         except TimeoutError:
             self._wishes.pop(command_id, None)
             return None
+
+    def tell_wish(self, instruction: ToLedgerWish, *, principal: str, access: Access) -> None:
+        """Bring a wish to the ledger whose answer nobody waits for."""
+        self._tell(
+            AskWish(
+                command_id=secrets.token_hex(16),
+                principal=principal,
+                access=access,
+                instruction=instruction,
+                wait_us=round(WISH_S * 1e6),
+            )
+        )
 
     async def agents(self, *, processes: bool = False) -> AgentsAnswer:
         """Ask the runner for the agents.

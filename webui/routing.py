@@ -14,8 +14,10 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from ..jobs.errors import CallsheetError
+from .rights import need_of
 
 if TYPE_CHECKING:
+    from .guests import Guest
     from .services import Services
 
 # Parameters of one query string.
@@ -72,7 +74,7 @@ class Request:
         headers: Mapping[str, str],
         body: bytes,
         services: Services,
-        principal: str = "anonymous",
+        guest: Guest | None = None,
     ) -> None:
         path, _, query = target.partition("?")
         self.method = method
@@ -80,8 +82,9 @@ class Request:
         self.headers = headers
         self.body = body
         self.services = services
-        self.principal = principal
+        self.guest = guest
         self.params: dict[str, str] = {}
+        self.source = ""
         self.query = parse_query(query)
 
     def text(self, name: str) -> str | None:
@@ -163,6 +166,9 @@ class Table:
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = list(routes)
         self._patterns = [(_pattern(route.path), route) for route in self.routes]
+        for route in self.routes:
+            for method in route.methods.split():
+                need_of(method, route.path)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route of a request and the decoded parts of its path.

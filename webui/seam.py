@@ -11,6 +11,7 @@ import msgspec
 
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
+from ..messages.access import Access
 from ..messages.agents import AgentsAnswer, OutputGrew
 from ..messages.standing import FolderStanding
 from ..messages.transitions import JobsChanged
@@ -30,6 +31,7 @@ class AskWish(msgspec.Struct, frozen=True, kw_only=True):
     principal: str
     instruction: ToLedgerWish | ToSchedulerWish
     wait_us: int
+    access: Access | None = None
 
 
 class AskWho(msgspec.Struct, frozen=True, kw_only=True):

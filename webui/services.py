@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from ..jobs.job import Job
 from ..jobs.jso import job_jso
 from ..jobs.names import AmbiguousJob, NoSuchJob, match_job_id
 from ..jobs.run import Run, run_number
+from ..messages.access import Access, AskLeave, NoteRefusal
 from ..messages.wishes import Done, ToLedgerWish, ToSchedulerWish
 from ..store.interface import Reader
 from .hub import Hub
@@ -23,9 +25,16 @@ from .routing import Problem, Request
 
 if TYPE_CHECKING:
     from .outputs import Outputs
+    from .sockets import SocketHandler
 
 # What an Idempotency-Key may look like.
 KEY_BYTES = 200
+# Refusals of the web server's own that are put on record in a minute; a guesser makes many.
+NOTES_A_MINUTE = 60
+# How often it is asked whether the guests of open sockets would still be let in.
+SHOW_OUT_S = 0.5
+# The code with which a socket is closed then: policy violation.
+NOT_LET_IN = 1008
 
 T = TypeVar("T")
 
@@ -39,11 +48,15 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
     comes with the package. `pools` are the sizes of the settings' pools. `server_key`: the file
     with the public key that agents of other hosts expect, empty while they cannot come in.
+    `loopback`: `open` when who comes by an address of this machine needs no log-in, else `login`;
+    `session_us`: how long one holds.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1:5000",)
     certificate: str | None = None
     key: str | None = None
+    loopback: str = "open"
+    session_us: int = 12 * 3600 * 1_000_000
     database: str
     outputs_root: str
     static_root: str | None = None
@@ -79,8 +92,10 @@ class Services:
         self.now_us = now_us
         self.started_us = now_us()
         self.sockets = 0
+        self.open_sockets: set[SocketHandler] = set()
         self.requests = 0
         self.problems = 0
+        self._noted = (0, 0)
         hub.read_runs = self._read_runs
 
     async def read(self, act: Callable[[Reader], T]) -> T:
@@ -103,7 +118,50 @@ class Services:
             not key.isascii() or not key.isprintable() or not 0 < len(key) <= KEY_BYTES
         ):
             raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_BYTES} printable characters")
-        return await self.hub.wish(instruction, principal=request.principal, command_id=key)
+        guest = request.guest
+        if guest is None:
+            raise Problem(401, "expected a log-in or a token")
+        if key is not None and guest.access.credential:
+            # Nobody gets the answer that somebody else was given.
+            key = f"{guest.name}/{key}"
+        return await self.hub.wish(
+            instruction, principal=guest.name, access=guest.access, command_id=key
+        )
+
+    def note(self, who: str, access: Access, wish: NoteRefusal) -> None:
+        """Have a refusal put on record; at most so many a minute, the rest is left out."""
+        minute = self.now_us() // 60_000_000
+        if minute != self._noted[0]:
+            self._noted = (minute, 0)
+        if self._noted[1] < NOTES_A_MINUTE:
+            self._noted = (minute, self._noted[1] + 1)
+            self.hub.tell_wish(wish, principal=who, access=access)
+
+    async def leave(self, request: Request, act: str) -> None:
+        """Ask the ledger whether the request may have what the ledger does not do itself.
+
+        Raises:
+            Problem: 403, it may not; 503, nobody answers.
+        """
+        guest = request.guest
+        assert guest is not None, f"{act}: the table of rights lets nobody else here"
+        await self.hub.wish(AskLeave(act=act), principal=guest.name, access=guest.access)
+
+    async def show_out(self) -> None:
+        """For ever: close the sockets of those who would not be let in as the same any more."""
+        from .guests import still
+
+        while True:
+            await asyncio.sleep(SHOW_OUT_S)
+            guests = {one.guest for one in self.open_sockets if one.guest is not None}
+            for guest in guests:
+                try:
+                    stays = guest.how == "local" or await still(self, guest)
+                except Problem:
+                    continue  # The store does not answer: asked again in a moment.
+                if not stays:
+                    for one in [one for one in self.open_sockets if one.guest == guest]:
+                        one.close(NOT_LET_IN, "no longer let in")
 
     def shut_down(self, *, restart: bool) -> None:
         """Ask the supervisor for an orderly stop, or a restart.

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 from tornado.websocket import WebSocketHandler
 
 from . import security
+from .gate import let_in
+from .guests import Guest
 from .handlers import Guarded
+from .rights import need_of
 from .routing import Problem
 from .services import Services
 
@@ -16,20 +20,38 @@ MAX_SOCKETS = 1_000
 
 
 class SocketHandler(Guarded, WebSocketHandler):
-    """Checked before the upgrade; what fails is an ordinary answer with an error."""
+    """Checked before the upgrade; what fails is an ordinary answer with an error. Whether its guest
+    would still be let in is asked again and again while it is open."""
+
+    # The address, as the table of rights has it.
+    PATH = ""
 
     def initialize(self, services: Services) -> None:
         """Take the services."""
         self.services = services
+        self.guest: Guest | None = None
 
-    def prepare(self) -> None:
-        """Refuse foreign pages, plain requests and too many sockets."""
+    def admitted(self) -> None:
+        """Count a socket that has opened."""
+        self.services.sockets += 1
+        self.services.open_sockets.add(self)
+
+    def gone(self) -> None:
+        """Count it no more."""
+        self.services.sockets -= 1
+        self.services.open_sockets.discard(self)
+
+    async def prepare(self) -> None:
+        """Refuse foreign pages, who may not, plain requests and too many sockets."""
         try:
             self.check_sender()
             headers = self.request.headers
             security.check_origin(headers)
             if headers.get("Upgrade", "").lower() != "websocket":
                 raise Problem(400, "not a WebSocket: expected an upgrade to one")
+            params = {"run_id": unquote(self.path_args[0])} if self.path_args else {}
+            need = need_of("GET", self.PATH)
+            self.guest = await let_in(self.services, self.caller(), need, self.PATH, params)
             if self.services.sockets >= MAX_SOCKETS:
                 raise Problem(503, f"{MAX_SOCKETS} sockets are open: try again later")
         except Problem as problem:

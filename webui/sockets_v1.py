@@ -43,7 +43,7 @@ class V1Socket(SocketHandler):
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin."""
         self.set_nodelay(value=True)
-        self.services.sockets += 1
+        self.admitted()
         self.outbox = Outbox(self, self.overflowed)
         parts = [unquote(part) for part in args]
         self.task = asyncio.get_running_loop().create_task(self._guarded(parts))
@@ -61,7 +61,7 @@ class V1Socket(SocketHandler):
 
     def on_close(self) -> None:
         """End everything."""
-        self.services.sockets -= 1
+        self.gone()
         if self.task is not None:
             self.task.cancel()
         self.outbox.stop()
@@ -101,6 +101,8 @@ class V1Socket(SocketHandler):
 
 class SummarySocket(V1Socket):
     """All jobs, agents and runs, then their changes, as arrays of messages."""
+
+    PATH = "/api/v1/summary"
 
     def initialize(self, services: Services) -> None:
         """Take the services."""
@@ -216,6 +218,8 @@ class SummarySocket(V1Socket):
 class RunSocket(V1Socket):
     """One run: whole at first if asked, then each change."""
 
+    PATH = "/api/v1/runs/{run_id}/updates"
+
     def initialize(self, services: Services) -> None:
         """Take the services."""
         super().initialize(services)
@@ -310,6 +314,8 @@ class RunSocket(V1Socket):
 
 class OutputSocket(V1Socket):
     """An output's bytes, each frame with headers of its own, until the run is finished."""
+
+    PATH = "/api/v1/runs/{run_id}/output/{output_id}/updates"
 
     async def serve(self, *parts: str, query: dict[str, list[str]]) -> None:
         """Send spans, then close."""

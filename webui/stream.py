@@ -10,13 +10,14 @@ from __future__ import annotations
 import msgspec
 
 from ..jobs.times import format_time_ms
+from .gate import out_of_reach
 from .outbox import Outbox
 from .query import BadQuery
 from .routing import Problem, encode
 from .seam import Status
 from .services import Services
 from .sockets import SocketHandler
-from .topics import TOPICS, Op, Subscription
+from .topics import SCOPED_TOPICS, TOPICS, Op, Subscription
 
 MAX_SUBSCRIPTIONS = 100
 MAX_ID = 100
@@ -26,6 +27,8 @@ _decode_op = msgspec.json.Decoder(Op).decode
 
 class StreamSocket(SocketHandler):
     """The socket: takes ops, holds subscriptions, sends beats."""
+
+    PATH = "/api/v2/stream"
 
     outbox: Outbox
 
@@ -37,14 +40,14 @@ class StreamSocket(SocketHandler):
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin with a beat, so that the client knows where the stream stands."""
         self.set_nodelay(value=True)
-        self.services.sockets += 1
+        self.admitted()
         self.outbox = Outbox(self, self._overflowed)
         self.services.hub.add_beat(self)  # type: ignore[arg-type]
         self.status(self.services.hub.status)
 
     def on_close(self) -> None:
         """Follow nothing any more."""
-        self.services.sockets -= 1
+        self.gone()
         self.services.hub.drop_beat(self)  # type: ignore[arg-type]
         for subscription in self._subscriptions.values():
             subscription.end()
@@ -74,6 +77,8 @@ class StreamSocket(SocketHandler):
         kind = TOPICS.get(op.topic)
         if kind is None:
             raise Problem(400, f"topic {op.topic[:50]!r}: expected one of {', '.join(TOPICS)}")
+        if self.guest is not None and self.guest.access.labels and op.topic not in SCOPED_TOPICS:
+            raise Problem(403, out_of_reach(self.guest))
         subscription = kind(self, op)
         self._drop(op.id)
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:

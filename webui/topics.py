@@ -16,6 +16,8 @@ from ..jobs.run import run_number
 from ..jobs.run_filter import RunFilter
 from ..store.interface import Reader
 from .following import OutputFollower, Span
+from .gate import check_reach, within_reach
+from .guests import Guest
 from .outbox import Outbox
 from .query import parse_filter
 from .records import agents_list, line, log_lines, run_record
@@ -52,6 +54,7 @@ class Owner(Protocol):
 
     services: Services
     outbox: Outbox
+    guest: Guest | None
 
     def refuse(self, id_: str | None, status: int, sentence: str) -> None:
         """End a subscription with an error."""
@@ -129,7 +132,8 @@ class RunsTopic(Subscription):
         super().__init__(socket, op)
         names = ("job", "state", "label", "arg", "q", "since", "until")
         params = {name: _listed(getattr(op, name)) for name in names}
-        self._wanted: RunFilter = parse_filter(params, self.services.now_us())
+        wanted: RunFilter = parse_filter(params, self.services.now_us())
+        self._wanted = within_reach(socket.guest, wanted)
         self._key = encode(self._wanted).decode()
         self._resume = parse_resume(op.resume)
 
@@ -183,7 +187,7 @@ class RunTopic(Subscription):
         def read(reader: Reader) -> tuple[int, int, Any, list[dict[str, Any]]]:
             epoch, seq = reader.head()
             found = reader.run(self._run_id) if run_number(self._run_id) is not None else None
-            run = known(found, self._run_id)
+            run = check_reach(self.socket.guest, known(found, self._run_id))
             return epoch, seq, run, log_lines(reader.log(self._run_id))
 
         epoch, seq, run, lines = await self.services.read(read)
@@ -223,7 +227,7 @@ class OutputTopic(Subscription):
 
     async def _follow(self) -> None:
         op = self._op
-        await self.services.run(op.run_id)
+        check_reach(self.socket.guest, await self.services.run(op.run_id))
         follower = OutputFollower(self.services, op.run_id)
         try:
             async for span in follower.spans(op.output_id, op.start):
@@ -334,6 +338,8 @@ TOPICS: dict[str, type[Subscription]] = {
     "agents": AgentsTopic,
     "checks": ChecksTopic,
 }
+# For who reaches only runs with certain labels.
+SCOPED_TOPICS = ("runs", "run", "output")
 
 
 def parse_resume(text: str | None) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import resource
 from typing import Any
 
@@ -16,6 +17,8 @@ from ..store.interface import Reader, RunQuery
 from .routing import Problem, Request, Route
 from .services import definition_of, find_job_id, job_shape
 from .v1_runs import LIST_LIMIT, runs_jso
+
+log = logging.getLogger("callsheet.web")
 
 # How long GET /running waits for the server.
 RUNNING_S = 30.0
@@ -129,6 +132,8 @@ def _memory_bytes() -> tuple[int, int]:
 async def reload_jobs(request: Request) -> Any:
     """Read the job folder again; all or nothing."""
     wish = ReloadJobs(dry_run=request.flag("dry_run"), plan=request.text("plan") or "")
+    if not wish.dry_run:
+        await request.services.leave(request, "reload_jobs")
     done = await request.services.wish(request, wish)
     return reload_jso(done.result, dry_run=wish.dry_run)
 
@@ -142,7 +147,15 @@ def reload_jso(result: Any, *, dry_run: bool) -> dict[str, Any]:
 
 async def shut_down(request: Request) -> Any:
     """Stop the whole server in order; `restart`: and start it again."""
-    request.services.shut_down(restart=request.flag("restart", bare=True))
+    restart = request.flag("restart", bare=True)
+    try:
+        await request.services.leave(request, "restart" if restart else "shut_down")
+    except Problem as problem:
+        if problem.status != 503:
+            raise
+        # The role was looked at here; a server whose disk is full has to be stoppable.
+        log.warning("web: nobody records that the server is stopped: %s", problem)
+    request.services.shut_down(restart=restart)
     return {}
 
 

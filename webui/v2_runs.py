@@ -23,6 +23,7 @@ from ..messages.wishes import (
     ToSchedulerWish,
 )
 from ..store.interface import Reader
+from .gate import within_reach
 from .listing import MAX_PAGE, count_states
 from .query import BadQuery, parse_filter
 from .records import log_lines, output_record, owed_record, run_page, run_record
@@ -49,7 +50,8 @@ def filter_of(request: Request) -> RunFilter:
         names = ", ".join(sorted(unknown))[:200]
         raise Problem(400, f"unknown parameters: {names}: expected {', '.join(sorted(PARAMS))}")
     try:
-        return parse_filter(request.query, request.services.now_us())
+        wanted = parse_filter(request.query, request.services.now_us())
+        return within_reach(request.guest, wanted)
     except BadQuery as error:
         raise Problem(400, str(error)) from None
 

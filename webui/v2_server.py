@@ -191,6 +191,8 @@ async def reload_jobs(request: Request) -> Any:
     if not isinstance(plan, str):
         raise Problem(400, "plan: expected the id of a plan")
     wish = ReloadJobs(dry_run=bool(body.get("dry_run", False)), plan=plan)
+    if not wish.dry_run:
+        await request.services.leave(request, "reload_jobs")
     done = await request.services.wish(request, wish)
     result = done.result if isinstance(done.result, dict) else {}
     return reload_jso(result, dry_run=wish.dry_run) | {"plan": result.get("plan", "")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ..messages.agents import AskAgents
@@ -98,12 +100,11 @@ class Wishes:
 def _post_of(ask: AskWish) -> Post:
     """Return the post of a wish: what needs the job folder goes to the scheduler."""
     instruction = ask.instruction
+    said: dict[str, Any] = {
+        "command_id": ask.command_id,
+        "principal": ask.principal,
+        "access": ask.access,
+    }
     if isinstance(instruction, ScheduleRun | RerunRun | ReloadJobs):
-        wish = SchedulerWish(
-            command_id=ask.command_id, principal=ask.principal, instruction=instruction
-        )
-        return Post(SCHEDULER, wish)
-    return Post(
-        LEDGER,
-        LedgerWish(command_id=ask.command_id, principal=ask.principal, instruction=instruction),
-    )
+        return Post(SCHEDULER, SchedulerWish(instruction=instruction, **said))
+    return Post(LEDGER, LedgerWish(instruction=instruction, **said))

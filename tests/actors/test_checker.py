@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from people import ADMIN
 from planning_world import SECOND, PlanningWorld, a_runner
 from world import GOOD
 
@@ -119,7 +120,9 @@ def test_a_run_past_its_time_is_late_unless_it_is_held() -> None:
     late, held = world.add_runs(
         {"schedule_us": world.now_us + SECOND}, {"schedule_us": world.now_us + SECOND}
     )
-    wish = LedgerWish(command_id="h", principal="ann", instruction=HoldRun(run_id=held))
+    wish = LedgerWish(
+        command_id="h", principal="ann", instruction=HoldRun(run_id=held), access=ADMIN
+    )
     world.ledger.driver.tell(wish, sender="web/0")
     rounds.later(65)
     [finding] = rounds.check()

@@ -46,7 +46,7 @@ def enrol(ledger, agent_id="w1", token_id="t1", key="key1", group_id="", command
         public_key=key,
         group_id=group_id,
     )
-    return ledger.wish(wish, command_id)
+    return ledger.wish(wish, command_id, access=None)
 
 
 def told(ledger):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from people import ADMIN
 from scheduler_world import HOUR, MINUTE, SECOND, SchedulerWorld, a_job, every
 
 from callsheet.jobs.plan import plan_id
@@ -165,5 +166,7 @@ def test_reloads_twenty_times_a_second_across_due_times_lose_and_double_nothing(
 
 
 def a_reload(command_id):
-    wish = SchedulerWish(command_id=command_id, principal="ann", instruction=ReloadJobs())
+    wish = SchedulerWish(
+        command_id=command_id, principal="ann", instruction=ReloadJobs(), access=ADMIN
+    )
     return Post(SCHEDULER, wish)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from people import ADMIN
 from scheduler_world import MINUTE, SECOND, SchedulerWorld, a_job, every
 
 from callsheet.actors.bind_one import too_much
@@ -219,5 +220,7 @@ def test_a_run_that_kills_the_binder_gets_the_error_and_no_other(seed: int) -> N
 
 def _wish(job_id: str, command_id: str) -> Post:
     instruction = ScheduleRun(job_id=job_id)
-    wish = SchedulerWish(command_id=command_id, principal="ann", instruction=instruction)
+    wish = SchedulerWish(
+        command_id=command_id, principal="ann", instruction=instruction, access=ADMIN
+    )
     return Post(SCHEDULER, wish)

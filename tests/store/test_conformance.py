@@ -21,6 +21,8 @@ from callsheet.jobs.calendar_days import pack_days
 from callsheet.jobs.run import args_key
 from callsheet.jobs.states import State
 from callsheet.jobs.streaks import End
+from callsheet.messages.access import ApiToken, Role, Session, User
+from callsheet.messages.audit import BEGINNING, AuditEntry, chained
 from callsheet.messages.commands import OutboxItem
 from callsheet.messages.hello import DueRow
 from callsheet.messages.instructions import Finding, OutputRecord
@@ -771,6 +773,41 @@ def test_agents_and_tokens_are_kept_and_found_by_readers_and_openings(store, wri
     writer.close()
     opening = store.new_writer().open(0)
     assert (opening.agents, opening.agent_tokens) == ([other, revoked], [used])
+
+
+def test_tokens_users_and_log_ins_are_kept_and_found(store, writer, reader):
+    token = ApiToken(token_id="t", secret_hash="h", name="ci", role=Role.VIEWER, labels=("x",))
+    user = User(name="ann", password="p", role=Role.ADMIN)
+    session = Session(session_id="s", user="ann", since_us=1, expires_us=2, source="::1")
+    other = Session(session_id="o", user="ann", since_us=1, expires_us=2)
+    sessions = {"s": session, "o": other}
+    writer.commit(Changes(api_tokens={"t": token}, users={"ann": user}, sessions=sessions))
+    assert (reader.api_token("h"), reader.api_token("t")) == (token, None)
+    assert (reader.user("ann"), reader.user("bob")) == (user, None)
+    assert (reader.session("s"), reader.session("x")) == (session, None)
+    revoked = replace(token, revoked_us=5)
+    writer.commit(Changes(api_tokens={"t": revoked}, users={"ann": None}, sessions={"o": None}))
+    assert (reader.api_tokens(), reader.users(), reader.sessions()) == ([revoked], [], [session])
+    writer.close()
+    opening = store.new_writer().open(0)
+    assert (opening.api_tokens, opening.users) == ([revoked], [])
+    assert (opening.sessions, opening.audit_head) == ([session], (0, BEGINNING))
+
+
+def test_the_record_of_who_did_what_is_read_in_pages_and_goes_on(store, writer, reader):
+    rows, before = [], BEGINNING
+    for number in range(1, 8):
+        entry = AuditEntry(number=number, at_us=number, who="ann", act="skip", outcome="done")
+        rows.append(chained(before, entry))
+        before = rows[-1].hash
+    writer.commit(Changes(audit=rows[:4]))
+    writer.commit(Changes(audit=rows[4:]))
+    assert reader.audit(0, 3) == rows[:3]
+    assert reader.audit(3, 100) == rows[3:]
+    assert reader.audit(7, 100) == []
+    assert reader.audit_head() == (7, before)
+    writer.close()
+    assert store.new_writer().open(0).audit_head == (7, before)
 
 
 def test_the_answer_to_an_action_is_kept_until_the_action_is_settled(writer, reader):

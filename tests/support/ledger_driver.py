@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from people import ADMIN
+
 from callsheet.actors.ledger import Ledger
 from callsheet.actors.ledger_needs import find
 from callsheet.jobs.programs import BoundNoOp
 from callsheet.jobs.run import NewRun, Run
+from callsheet.messages.access import Access
 from callsheet.messages.hello import ScheduleRow
 from callsheet.messages.instructions import ApplyJobs, Expectation, ExpectRuns, LeaseIds
-from callsheet.messages.post import SCHEDULER, Post
-from callsheet.messages.wishes import AddRuns, LedgerWish
+from callsheet.messages.post import RUNNER, SCHEDULER, WEB, Post
+from callsheet.messages.wishes import AddRuns, Done, LedgerWish, Refused
 from callsheet.store.memory import MemoryDisk, MemoryWriter
 
 SECOND = 1_000_000
@@ -54,16 +57,25 @@ class LedgerDriver:
         self.now_us += int(seconds * SECOND)
         return self.tell()
 
-    def wish(self, instruction: Any, command_id: str | None = None) -> Any:
-        """Wish for something as a person does; return the answer."""
+    def wish(
+        self,
+        instruction: Any,
+        command_id: str | None = None,
+        access: Access | None = ADMIN,
+        who: str = "ann",
+    ) -> Any:
+        """Wish for something as a person does, or without `access` as the runner; return the
+        answer."""
         self.commands += 1
         message = LedgerWish(
             command_id=command_id or f"c{self.commands}",
-            principal="ann",
+            principal=who,
             instruction=instruction,
+            access=access,
         )
-        sent = self.tell(message, sender="web/0")
-        return next(post.message for post in self.posts if post.to == "web/0") if sent else None
+        self.tell(message, sender=RUNNER if access is None else WEB)
+        answers = (post.message for post in self.posts if isinstance(post.message, Done | Refused))
+        return next((one for one in answers if one.command_id == message.command_id), None)
 
     def a_run(self, **fields: Any) -> Run:
         """Have a run made, for now unless `schedule_us` says otherwise, and return it."""

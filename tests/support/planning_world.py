@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ledger_driver import LedgerDriver
+from people import ADMIN
 from world import BAD, SECOND, START_US, Wire, World
 
 from callsheet.jobs.programs import BoundNoOp
@@ -221,7 +222,12 @@ class PlanningWorld(World):
             )
             for n, fields in enumerate(runs)
         ]
-        wish = LedgerWish(command_id=f"add{first}", principal="ann", instruction=AddRuns(runs=made))
+        wish = LedgerWish(
+            command_id=f"add{first}",
+            principal="ann",
+            instruction=AddRuns(runs=made),
+            access=ADMIN,
+        )
         driver.tell(wish, sender=WEB)
         self.send(LEDGER, driver.posts)
         return [run.run_id for run in made]

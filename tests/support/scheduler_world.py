@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from people import ADMIN
 from planning_world import BAD, SECOND, START_US, PlanningWorld, WebNode, Wire, a_runner
 from world import Killed
 
@@ -122,7 +123,9 @@ class SchedulerWorld(PlanningWorld):
     def wish(self, instruction: Any, command_id: str, **fields: Any) -> Done | Refused:
         """Wish until it is answered."""
         principal = fields.get("principal", "ann")
-        wish = SchedulerWish(command_id=command_id, principal=principal, instruction=instruction)
+        wish = SchedulerWish(
+            command_id=command_id, principal=principal, instruction=instruction, access=ADMIN
+        )
         self.web.wish(Post(SCHEDULER, wish))
         self.wait_until(lambda: command_id in self.web.answers)
         return self.web.answers[command_id]

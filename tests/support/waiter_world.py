@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from people import ADMIN
 from planning_world import SECOND, PlanningWorld, a_runner
 
 from callsheet.actors.waiter import Waiter
@@ -38,6 +39,7 @@ def wish(world: PlanningWorld, instruction: Any) -> None:
         command_id=f"w{world.now_us}{type(instruction).__name__}",
         principal="ann",
         instruction=instruction,
+        access=ADMIN,
     )
     driver.tell(message, sender="web/0")
     world.send(LEDGER, driver.posts)

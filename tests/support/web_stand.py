@@ -349,7 +349,12 @@ class WebStand:
                         ad_hoc_hash=f"hash of {job.job_id}",
                         ad_hoc_job=encode(job),
                     )
-                wished = LedgerWish(command_id=command_id, principal="web", instruction=add)
+                wished = LedgerWish(
+                    command_id=command_id,
+                    principal=message.principal,
+                    instruction=add,
+                    access=message.access,
+                )
                 self._ledger(wished, SCHEDULER)
                 return
         self._local.append((SCHEDULER, answer))
@@ -361,6 +366,7 @@ class WebStand:
         return NewRun(
             run_id=self._lease(1),
             job_id=job_id,
+            labels=tuple(self.jobs[job_id].metadata["labels"]) if job_id in self.jobs else (),
             args=wish.args,
             schedule_us=getattr(wish, "schedule_us", None) or now_us(),
             stop_us=wish.stop_us,
