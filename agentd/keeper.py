@@ -316,6 +316,8 @@ def main() -> None:
     runs, folder, name = sys.argv[1:4]
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as comm:
         comm.write("cs-keeper")
+    # What whoever started us had open is none of the jobs' business.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     # Whoever loses its parent in a run becomes a child of the keeper, where agentd finds it.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Keeper(runs, folder, name).run()

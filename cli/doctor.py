@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sqlite3
@@ -27,6 +28,10 @@ def doctor() -> None:
     click.echo(f"zeromq     {zmq.zmq_version()}, CURVE {'yes' if zmq.has('curve') else 'no'}")
     note = "" if sqlite3.sqlite_version_info >= SAFE_SQLITE else " (one writer only: as built)"
     click.echo(f"sqlite     {sqlite3.sqlite_version}{note}")
+    who = "root: expected a user of its own for a server" if os.geteuid() == 0 else "no root"
+    click.echo(f"user       {os.geteuid()}, {who}")
+    sudo = shutil.which("sudo") or "missing: only an agent that is root runs jobs of other users"
+    click.echo(f"sudo       {sudo}")
     for program in ("bash", "setpriv"):
         found = shutil.which(program)
         click.echo(f"{program:<10} {found or 'missing'}")

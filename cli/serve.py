@@ -68,6 +68,12 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     door: Door | None = None
 
 
+AS_ROOT = (
+    "the server runs as root, and so do the jobs of this host that name no sudo_user: expected a "
+    "user of its own, and agents.sudo_allow with a rule of sudo for the jobs of others"
+)
+
+
 def serve(settings: Settings, *, inline: bool = False) -> int:
     """Run a server by its settings until it is told to stop; see `run_server`."""
     try:
@@ -263,6 +269,8 @@ def _announce(details: dict[str, str]) -> None:
 
 def _print_ready(address: str) -> None:
     print(f"callsheet: console at {address}", flush=True)
+    if os.geteuid() == 0:
+        log.warning("%s", AS_ROOT)
 
 
 def _refusal(database: str, state_dir: Path) -> str:

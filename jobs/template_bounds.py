@@ -187,6 +187,8 @@ FILTERS: dict[str, Estimate] = {
     "batch": _width("linecount"),
     "slice": _width("slices"),
     "tojson": _width("indent"),
+    # A quote becomes five characters.
+    "quote": lambda value, *_: 5 * len(str(value)) + 2,
 }
 
 

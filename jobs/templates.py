@@ -7,6 +7,7 @@ why templates of job files are rendered in the binder, a process with limits of 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
 from typing import Any, TypeVar
@@ -132,9 +133,22 @@ def check_syntax(text: str) -> None:
 def _environment() -> _Sandbox:
     environment = _Sandbox(undefined=_Raises, autoescape=False)
     environment.globals.pop("lipsum")  # Nobody's job is random text.
+    environment.filters["quote"] = _quote
     for name in (*FILTERS, "format"):
         environment.filters[name] = _bounded(name, environment.filters[name])
     return environment
+
+
+def _quote(value: Any) -> str:
+    """Return a text as one word of a shell command, whatever is in it.
+
+    Raises:
+        TemplateError: it holds a NUL, which no word can.
+    """
+    text = str(value)
+    if "\0" in text:
+        raise TemplateError("quote: a NUL character cannot be in a word of a command")
+    return shlex.quote(text)
 
 
 def _bounded(name: str, act: Any) -> Any:

@@ -18,6 +18,7 @@ from callsheet.messages.agents import (
     ProcessEnded,
     ProcessLost,
     ProcessNoted,
+    ProcessRefused,
     SignalProcess,
     StopProcess,
 )
@@ -114,6 +115,45 @@ def test_an_agent_that_is_no_root_runs_a_job_as_its_user(rootless, host):
     assert output_of(rootless.result("r9", a_shell("pwd", sudo_user=host.job))) == "/\n"
     ended = rootless.result("r10", a_process("/no/program", sudo_user=host.job))
     assert ended.error == "/no/program: cannot be executed: No such file or directory"
+
+
+@pytest.mark.parametrize("kind", ["rootless", "rooted", "rooted, without sudo"])
+def test_another_users_process_has_nothing_of_the_agents_power(request, host, kind):
+    stand = request.getfixturevalue(kind.partition(",")[0])
+    stand.start()
+    entry = pwd.getpwnam(host.job)
+    command = (
+        "grep -E '^(Uid|Gid|Groups|CapEff|CapPrm|CapAmb):' /proc/self/status;"
+        " for pid in $VICTIMS; do kill -9 $pid 2> /dev/null || echo refused; done;"
+        " ls $SPOOL > /dev/null 2>&1 || echo closed; id -u root 2> /dev/null;"
+        " sudo -n id -u 2> /dev/null || echo no more"
+    )
+    victims = [*stand.keepers(), stand.process.pid]
+    env = {"VICTIMS": " ".join(map(str, victims)), "SPOOL": str(stand.spool)}
+    sudo = ("/no/such/sudo",) if "without" in kind else ()
+    ended = stand.result("r1", a_shell(command, sudo_user=host.job, env=env), sudo_argv=sudo)
+    lines = [" ".join(line.split()) for line in output_of(ended).splitlines()]
+    assert lines == [
+        f"Uid: {' '.join([str(entry.pw_uid)] * 4)}",
+        f"Gid: {' '.join([str(entry.pw_gid)] * 4)}",
+        f"Groups: {entry.pw_gid}",
+        *(f"{name}: 0000000000000000" for name in ("CapPrm", "CapEff", "CapAmb")),
+        *["refused"] * len(victims),
+        "closed",
+        "0",
+        "no more",
+    ]
+    assert stand.result("r2", a_process("/bin/true", sudo_user=host.job)).status == 0
+
+
+def test_a_user_is_asked_for_by_name_alone_and_root_is_a_user_as_any_other(rootless, host):
+    rootless.start()
+    uid = pwd.getpwnam(host.job).pw_uid
+    for number, user in enumerate((str(uid), f"#{uid}", "0", "#0", "root", f"%{host.job}", ":0")):
+        refused = rootless.result(f"r{number}", a_process("id", sudo_user=user))
+        assert isinstance(refused, ProcessRefused)
+        assert not refused.retry
+        assert refused.sentence.startswith(f"sudo_user {user!r}: ")
 
 
 ODD = {

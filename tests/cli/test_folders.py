@@ -113,4 +113,6 @@ def test_a_folder_that_is_not_there_is_an_error(command, tmp_path):
 
 def test_the_doctor_names_what_the_installation_is_made_of(command):
     found = command("administrators", "doctor")
-    assert {line.split()[0] for line in found.lines} >= {"callsheet", "python", "zeromq", "sqlite"}
+    assert {line.split()[0] for line in found.lines} >= {
+        *("callsheet", "python", "zeromq", "sqlite", "user", "sudo"),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -144,6 +145,8 @@ def test_a_server_is_ready_answers_and_stops_with_all_its_processes(
     assert server.stop() == 0
     assert all(gone(pid) for pid in pids.values())
     assert "Traceback" not in server.log.read_text()
+    warned = "the server runs as root" in server.log.read_text()
+    assert warned is (os.geteuid() == 0)
 
 
 def test_a_second_server_on_a_database_is_refused_in_one_sentence(

@@ -4,6 +4,8 @@ The rows are those of the contract with Apsis: expression, and the text it rende
 2024-01-06, a Saturday.
 """
 
+import subprocess
+
 import pytest
 
 from callsheet.jobs.calendars import parse_cal
@@ -250,6 +252,7 @@ BOMBS = [
     "{{ [1] | batch(10**9, 2) | list }}",
     "{{ [1] | slice(10**9) | list }}",
     "{{ {'a': 1} | tojson(indent=10**9) }}",
+    '{{ ("\'" * 500000) | quote }}',
     "{{ range(10**12) | list }}",
     "{{ lipsum(100000) }}",
     "{{ 'a' * 999999 ~ 'bb' }}",
@@ -281,6 +284,38 @@ def test_what_is_large_and_within_reason_is_made():
     assert len(value("'a'.ljust(1000)")) == 1000
     assert len(value("'%999d' % 1")) == 999
     assert value("(['ab'] * 1000) | join(',') | length") == "2999"
+
+
+WORDS = [
+    "",
+    "a",
+    "a b",
+    "'",
+    "''",
+    '"',
+    "$(id)",
+    "`id`",
+    "; id",
+    "a\nb",
+    "-x",
+    "\\",
+    "{{ x }}",
+    "ü",
+    "*",
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_quoted_anything_is_one_word_of_a_shell_command(word):
+    text = expand("printf '%s\\0' {{ x | quote }}", {"x": word}, {}, {})
+    shell = subprocess.run(["/bin/sh", "-c", text], capture_output=True, check=True)
+    assert shell.stdout.decode() == f"{word}\0"
+
+
+def test_what_cannot_be_a_word_is_told():
+    with pytest.raises(TemplateError, match="a NUL character cannot be in a word"):
+        expand("{{ x | quote }}", {"x": "a\0b"}, {}, {})
+    assert expand("{{ 3 | quote }}", {}, {}, {}) == "3"
 
 
 # --- names from the settings --------------------------------------------------------------------

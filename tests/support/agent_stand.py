@@ -52,6 +52,7 @@ class AgentStand:
         # What goes before agentd, to make it another user; its environment, None for ours.
         self.prefix: list[str] = []
         self.environ: dict[str, str] | None = None
+        self.inherited: tuple[int, ...] = ()  # descriptors that agentd is given
         self.process: subprocess.Popen[bytes] | None = None
         self.messages: list[Any] = []
         self._context = zmq.Context()
@@ -84,7 +85,7 @@ class AgentStand:
         ]
         command += self.options
         base = dict(os.environ) if self.environ is None else self.environ
-        self.process = subprocess.Popen(command, env={**base, **environ})
+        self.process = subprocess.Popen(command, env={**base, **environ}, pass_fds=self.inherited)
         hello: AgentHello = self.wait(AgentHello)
         return hello
 
