@@ -113,6 +113,7 @@ class Agent:
             slots=hello.slots,
             keyed=record is not None and bool(record.public_key),
             version=hello.version,
+            draining=record is not None and record.draining,
         )
 
 
@@ -223,6 +224,7 @@ class Agents:
                         connections=0,
                         state="away" if record.revoked_us is None else "revoked",
                         keyed=True,
+                        draining=record.draining,
                     )
                 )
         return found

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from .shown import client, print_json
+from .local_times import local
+from .shown import client, print_json, print_table
 
 
 @click.group("agent")
@@ -40,6 +41,22 @@ def list_(ctx: click.Context, as_json: bool) -> None:
         return
     for agent in agents:
         click.echo(_line(agent))
+
+
+@group.command()
+@click.argument("agent_id")
+@click.option("--json", "as_json", is_flag=True, help="Print the processes as JSON.")
+@click.pass_context
+def processes(ctx: click.Context, agent_id: str, *, as_json: bool) -> None:
+    """List what AGENT_ID keeps, from its own inventory: also what belongs to no run any more."""
+    from ..client.paths import quote
+
+    found = client(ctx).get(f"/api/v2/agents/{quote(agent_id)}")["agent"]["processes"]
+    if as_json:
+        print_json(found)
+        return
+    header = ["process", "job", "state", "pid", "started", "memory", "cpu"]
+    print_table(header, [_process_row(process) for process in found])
 
 
 @group.command()
@@ -120,3 +137,16 @@ def _line(agent: dict[str, Any]) -> str:
         labels,
     ]
     return "  ".join(words).rstrip()
+
+
+def _process_row(process: dict[str, Any]) -> list[str]:
+    used = process["rss_bytes"] is not None
+    return [
+        f"{process['run_id']}.{process['attempt']}",
+        process["job_id"] or "?",
+        "stopping" if process["stopping"] else process["state"],
+        str(process["pid"] or ""),
+        local(process["started"]) if process["started"] else "",
+        f"{process['rss_bytes'] / 2**20:.1f} MiB" if used else "",
+        f"{process['cpu_s']:.2f} s" if used else "",
+    ]

@@ -136,15 +136,15 @@ def agents(ctx: click.Context, form: str) -> None:
     rows = [
         [
             agent["agent_id"],
-            agent.get("group_id", ""),
-            "connected" if agent.get("connected") else "silent",
-            agent.get("hostname", ""),
-            str(agent.get("pid", "")),
-            str(agent.get("live", 0)),
+            agent["group_id"],
+            agent["state"],
+            agent["hostname"],
+            str(agent["live"]) + (f"/{agent['slots']}" if agent["slots"] else ""),
+            ",".join(agent["labels"]),
         ]
         for agent in found["agents"]
     ]
-    print_table(["agent", "group", "state", "host", "pid", "processes"], rows)
+    print_table(["agent", "group", "state", "host", "live", "labels"], rows)
 
 
 @click.command()

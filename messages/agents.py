@@ -286,7 +286,7 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     when its newest life introduced itself.
 
     `state` is active, draining, away or revoked; `keyed`: it came in from another host by its key;
-    `version` is that of the dialogue it speaks.
+    `version` is that of the dialogue it speaks; `draining`: it gets no new runs, away or not.
     """
 
     agent_id: str
@@ -310,6 +310,7 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     slots: int = 0
     keyed: bool = False
     version: int = 1
+    draining: bool = False
 
 
 class AskAgents(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="AskAgents"):

@@ -213,6 +213,8 @@ def agent_record(agent: AgentInfo, processes: list[ProcessInfo] | None) -> dict[
         "labels": agent.labels,
         "slots": agent.slots or None,
         "keyed": agent.keyed,
+        "draining": agent.draining,
+        "version": agent.version,
     }
     if processes is not None:
         record["processes"] = [
@@ -222,6 +224,10 @@ def agent_record(agent: AgentInfo, processes: list[ProcessInfo] | None) -> dict[
                 "state": process.state,
                 "pid": process.pid,
                 "started": instant(process.started_us or None),
+                "job_id": process.job_id or None,
+                "stopping": process.is_stopping,
+                "rss_bytes": process.rss_bytes or None,
+                "cpu_s": process.cpu_us / 1e6 if process.rss_bytes else None,
             }
             for process in processes
         ]

@@ -179,10 +179,14 @@ async def groups(request: Request) -> Any:
     return found
 
 
+# An agent that takes no runs is *idling* to Apsis; one that never comes back is *done*.
+SHUTDOWN_STATES = {"draining": "idling", "revoked": "done"}
+
+
 def connection_jso(agent: AgentInfo) -> dict[str, Any]:
     """Return an agent as Apsis shows its connection."""
     return {
-        "shutdown_state": "active",
+        "shutdown_state": SHUTDOWN_STATES.get(agent.state, "active"),
         "info": {
             "conn": {
                 "conn_id": agent.agent_id,

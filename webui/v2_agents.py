@@ -20,7 +20,7 @@ from ..messages.wishes import (
     RevokeAgent,
     ShutDownAgent,
 )
-from .records import agents_list
+from .records import agent_record, agents_list
 from .routing import Problem, Request, Route
 
 DEFAULT_EXPIRY_US = 3600 * 1_000_000
@@ -34,6 +34,15 @@ async def list_agents(request: Request) -> Any:
     answer = await request.services.hub.agents(processes=True)
     now = format_time_ms(request.services.now_us())
     return {"agents": agents_list(answer, processes=True), "now": now}
+
+
+async def get_agent(request: Request) -> Any:
+    """One agent and the processes it keeps."""
+    agent = await known_agent(request)
+    answer = await request.services.hub.agents(processes=True)
+    now = format_time_ms(request.services.now_us())
+    record = agent_record(agent, answer.processes.get(agent.agent_id, []))
+    return {"agent": record, "now": now}
 
 
 async def make_token(request: Request) -> Any:
@@ -174,6 +183,7 @@ def _server_key(path: str) -> str:
 
 ROUTES = [
     Route("GET", "/api/v2/agents", list_agents),
+    Route("GET", "/api/v2/agents/{agent_id}", get_agent),
     Route("POST", "/api/v2/agents/tokens", make_token),
     Route("POST", "/api/v2/agents/{agent_id}/drain", drain),
     Route("POST", "/api/v2/agents/{agent_id}/undrain", undrain),

@@ -158,7 +158,27 @@ def test_agents_are_listed(callsheet, stand):
         )
     ]
     found = callsheet("agents")
-    assert found.lines[1].split() == ["calc-01", "calc", "connected", "h1", "77", "0"]
+    assert found.lines[1].split() == ["calc-01", "calc", "active", "h1", "0"]
+
+
+def test_the_processes_of_an_agent_are_listed_with_what_they_use(callsheetctl, stand):
+    from callsheet.messages.agents import AgentInfo, ProcessInfo
+
+    stand.agents = [
+        AgentInfo(
+            agent_id="calc-01", group_id="calc", connected=True, first_seen_us=1, last_seen_us=2
+        )
+    ]
+    used = {"rss_bytes": 5 * 2**20, "cpu_us": 1_500_000}
+    stand.processes = {
+        "calc-01": [
+            ProcessInfo(run_id="r7", attempt=2, state="running", pid=9, job_id="a/b", **used),
+            ProcessInfo(run_id="r8", attempt=1, state="done"),
+        ]
+    }
+    found = callsheetctl("agent", "processes", "calc-01")
+    assert found.lines[1].split() == ["r7.2", "a/b", "running", "9", "5.0", "MiB", "1.50", "s"]
+    assert found.lines[2].split() == ["r8.1", "?", "done"]
 
 
 def test_nobody_at_the_address_is_one_sentence(command):

@@ -80,6 +80,7 @@ class WebStand:
         self.lose_next: dict[str, int] = {}
         self.signals: list[int] = []
         self.agents: list[AgentInfo] = []
+        self.processes: dict[str, list[ProcessInfo]] = {}
         self.reload: dict[str, Any] = {"added": [], "changed": [], "removed": []}
         self.reload_errors: list[list[str]] = []
         self.standing = FolderStanding(looked_us=now_us())
@@ -378,8 +379,9 @@ class WebStand:
     def _runner(self, message: Any) -> None:
         match message:
             case AskAgents():
+                one = [ProcessInfo(run_id="r1", attempt=1, state="running", pid=7)]
                 processes = {
-                    agent.agent_id: [ProcessInfo(run_id="r1", attempt=1, state="running", pid=7)]
+                    agent.agent_id: self.processes.get(agent.agent_id, one)
                     for agent in self.agents
                     if message.processes
                 }

@@ -1,12 +1,15 @@
 // Agents: who runs processes, and which.
 import { html, useEffect } from "../preact.js";
 import { Args, Icon, JobName, Panel, Time, Trouble } from "../parts.js";
-import { ago, count, counted } from "../format.js";
+import { AgentOperations, KillProcess } from "../agent_operations.js";
+import { ago, bytes, count, counted, duration } from "../format.js";
 import { useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
 
 const REREAD_MS = 4000;
+// Which of the console's signs stands for the state of an agent.
+const SIGNS = { active: "success", draining: "waiting", away: "lost", revoked: "skipped" };
 
 export function AgentsView() {
   const { value, error, again } = useGet("/api/v2/agents");
@@ -27,54 +30,59 @@ export function AgentsView() {
   const busy = agents.filter((agent) => agent.processes?.length);
   return html`<div>
     <div class="top"><h1>Agents</h1><span class="dim">${count(heard)} of ${count(agents.length)} connected</span></div>
-    ${agents.length === 0 ? html`<div class="panel empty">No agent has connected. The server starts one on this host; see its log.</div>` : html`<div class="panel"><${Agents} agents=${agents} /></div>`}
+    ${agents.length === 0 ? html`<div class="panel empty">No agent has connected. The server starts one on this host; see its log.</div>` : html`<div class="panel"><${Agents} agents=${agents} again=${again} /></div>`}
     ${agents.length > 0 && !busy.length && html`<p class="empty">No process runs at this moment.</p>`}
     ${busy.map(
       (agent) => html`<${Panel} key=${agent.agent_id} className="sec" title=${agent.agent_id} sub=${counted(agent.processes.length, "process", "processes")}>
-        <${Processes} of=${agent.processes} runs=${runs} />
+        <${Processes} agent=${agent} runs=${runs} again=${again} />
       <//>`,
     )}
   </div>`;
 }
 
-function Agents({ agents }) {
+function Agents({ agents, again }) {
   const now = useNow();
   return html`<table class="runs stack">
-    <colgroup><col class="col-state" /><col /><col class="col-arg" /><col /><col class="col-late" /><col class="col-time" /><col class="col-arg hide-m" /></colgroup>
-    <thead><tr><th>State</th><th>Agent</th><th>Group</th><th>Host</th><th class="num">Busy</th><th class="num">Heard</th><th class="hide-m">Version</th></tr></thead>
+    <colgroup><col class="col-state" /><col /><col class="col-arg" /><col class="hide-m" /><col class="col-late" /><col class="col-time" /><col class="col-late hide-m" /><col class="col-acts" /></colgroup>
+    <thead><tr><th>State</th><th>Agent</th><th>Group</th><th class="hide-m">Host</th><th class="num">Busy</th><th class="num">Heard</th><th class="hide-m">Version</th><th></th></tr></thead>
     <tbody>
       ${agents.map((agent) => {
-        const state = agent.connected ? "success" : "lost";
-        const host = `${agent.username}@${agent.hostname} pid ${agent.pid}`;
+        const sign = SIGNS[agent.state] ?? "lost";
+        const host = agent.hostname ? `${agent.username}@${agent.hostname} pid ${agent.pid}` : "has not come yet";
         return html`<tr key=${agent.agent_id} data-agent=${agent.agent_id}>
-          <td class="m-st"><span class=${`state s-${state}`}><${Icon} state=${state} /><span>${agent.connected ? "connected" : "silent"}</span></span></td>
-          <td class="m-a strong">${agent.agent_id}</td>
+          <td class="m-st"><span class=${`state s-${sign}`}><${Icon} state=${sign} /><span>${agent.state}</span></span></td>
+          <td class="m-a strong">${agent.agent_id}${agent.labels.map((label) => html` <span class="lab" key=${label}>${label}</span>`)}</td>
           <td><span class="lab">${agent.group_id}</span></td>
-          <td class="m-c dim cut" title=${host}>${host}</td>
-          <td class="m-d num">${count(agent.live)}<span class="only-s"> busy</span></td>
+          <td class="dim cut hide-m" title=${host}>${host}</td>
+          <td class="m-d num">${count(agent.live)}${agent.slots ? html`<span class="dim"> of ${count(agent.slots)}</span>` : null}<span class="only-s"> busy</span></td>
           <td class="m-b num">${agent.connected ? ago((now - Date.parse(agent.last_seen)) / 1000) : html`<${Time} at=${agent.last_seen} />`}</td>
           <td class="dim hide-m">${agent.software?.replace(/^callsheet /, "") || html`<span class="z">–</span>`}</td>
+          <td class="m-c num"><${AgentOperations} agent=${agent} again=${again} /></td>
         </tr>`;
       })}
     </tbody>
   </table>`;
 }
 
-function Processes({ of, runs }) {
+function Processes({ agent, runs, again }) {
   return html`<table class="runs stack">
-    <colgroup><col class="col-state" /><col class="col-el" /><col /><col class="col-late hide-s" /><col class="col-time" /><col class="col-run" /></colgroup>
-    <thead><tr><th>State</th><th class="num">pid</th><th>What</th><th class="num">Attempt</th><th class="num">Since</th><th class="num">Run</th></tr></thead>
+    <colgroup><col class="col-state" /><col class="col-el" /><col /><col class="col-late hide-m" /><col class="col-late hide-m" /><col class="col-time" /><col class="col-run" /><col class="col-late" /></colgroup>
+    <thead><tr><th>State</th><th class="num">pid</th><th>What</th><th class="num hide-m">Memory</th><th class="num hide-m">CPU</th><th class="num">Since</th><th class="num">Run</th><th></th></tr></thead>
     <tbody>
-      ${of.map((process) => {
+      ${agent.processes.map((process) => {
         const run = runs.get(process.run_id);
-        const state = run?.state ?? (process.state === "running" ? "running" : "starting");
-        return html`<tr key=${process.run_id}>
-          <td class="m-st"><span class=${`state s-${state}`}><${Icon} state=${state} /><span>${state}</span></span></td>
+        const lives = process.state === "running" || process.state === "unkept";
+        const state = run?.state ?? (process.stopping ? "stopping" : lives ? "running" : process.state === "done" ? "success" : process.state === "lost" ? "lost" : "starting");
+        const name = process.job_id || process.run_id;
+        return html`<tr key=${`${process.run_id}.${process.attempt}`} data-process=${`${process.run_id}.${process.attempt}`}>
+          <td class="m-st"><span class=${`state s-${state}`}><${Icon} state=${state} /><span>${lives || run ? state : process.state}</span></span></td>
           <td class="m-d num mono">${process.pid || "–"}</td>
-          <td class="m-a">${run ? html`<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} />` : html`<a href=${`/runs/${process.run_id}`}>${process.run_id}</a>`}</td>
-          <td class="num">${process.attempt}</td>
+          <td class="m-a">${run ? html`<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} />` : html`<a href=${`/runs/${process.run_id}`}>${name}</a>`}${process.attempt > 1 && html` <span class="dim">attempt ${process.attempt}</span>`}</td>
+          <td class="num hide-m">${process.rss_bytes ? bytes(process.rss_bytes) : html`<span class="z">–</span>`}</td>
+          <td class="num hide-m">${process.rss_bytes ? duration(process.cpu_s) : html`<span class="z">–</span>`}</td>
           <td class="m-b num"><${Time} at=${process.started} /></td>
           <td class="num"><a class="rid" href=${`/runs/${process.run_id}`}>${process.run_id}</a></td>
+          <td class="m-c num">${lives && html`<${KillProcess} agent=${agent} process=${process} run=${run} again=${again} />`}</td>
         </tr>`;
       })}
     </tbody>
