@@ -27,6 +27,7 @@ from .runner_reports import (
     noted,
     rebooted,
     running,
+    too_old,
     unknown,
     unreachable,
 )
@@ -43,6 +44,8 @@ START_WITHIN_US = 20_000_000
 REPEATS_AT_ONCE = 500
 # Agents of older versions have no answer to a stop of what they have not got.
 CALLS_OFF_SINCE = 3
+# They would leave out, without a word, what a job says of how its process is launched.
+LAUNCHES_SINCE = 3
 CALLED_OFF = "stopped before it was started"
 
 
@@ -298,6 +301,8 @@ class Placing:
             # It had been given it before, and what it had of it may have gone with the power.
             self._due.drop(attempt.key)
             return self._ends.over(attempt, rebooted(attempt, now_us), now_us)
+        if attempt.program.launch and agent.version < LAUNCHES_SINCE:
+            return [self._error(attempt, now_us, too_old(attempt, agent))]
         run_id, number = attempt.key
         command = StartProcess(
             epoch=self._book.epoch,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..messages.agents import ProcessLost
 from ..messages.instructions import AttemptStarted, AttemptUpdated
 from ..messages.post import LEDGER, Post
+from .runner_agents import Agent
 from .runner_book import Attempt
 
 FORGOTTEN = "lost: server and agent were rebooted, so whether it began is not known"
@@ -75,3 +76,12 @@ def unknown(attempt: Attempt, now_us: int, why: str) -> ProcessLost:
     run_id, number = attempt.key
     sentence = f"lost: {why}, so {what} is not known"
     return ProcessLost(run_id=run_id, attempt=number, at_us=now_us, sentence=sentence)
+
+
+def too_old(attempt: Attempt, agent: Agent) -> str:
+    """Return why a run is not given to an agent that would leave out what its job asks for."""
+    return (
+        f"start failed: {attempt.key[0]}: agent {agent.agent_id} speaks protocol version "
+        f"{agent.version}, which knows no stdin, limits, niceness or environment of a job: "
+        "expected an agent of this version"
+    )

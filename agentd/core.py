@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ..messages.agents import (
+    AGENT_VERSIONS,
     AgentBeat,
     AgentHello,
     AgentWelcome,
@@ -44,6 +45,8 @@ HELLO_US = 1_000_000
 # A forgotten attempt is remembered longer than any command to start it may be under way.
 FORGOTTEN_US = 60_000_000
 
+# Servers of older versions do not know the word.
+NOTES_SINCE = 3
 # Nothing is ever abandoned.
 KEEP = Policy()
 
@@ -70,6 +73,9 @@ class AgentCore:
         self.epoch = epoch
         self.fenced, self.connected = 0, False
         self._identity = identity
+        # The version of the dialogue that is spoken with this server: an older one may take less.
+        self.spoken = identity.version
+        self._is_asking = False
         self._host = host
         self._make_spec = make_spec
         self._held: dict[Key, Held] = {}
@@ -98,7 +104,17 @@ class AgentCore:
     def meet(self, now: Now) -> list[Post]:
         """A connection to the server is there, perhaps to another one than before."""
         self.connected, self._welcomed = True, False
+        self.spoken = self._identity.version
         return self._hello(now)
+
+    def refused(self) -> None:
+        """The server does not take this agent: the next hello is of the version before, which an
+        older server may speak; after the oldest comes the newest again."""
+        if self._welcomed or not self._is_asking:
+            return
+        self._is_asking = False
+        older = [version for version in AGENT_VERSIONS if version < self.spoken]
+        self.spoken = older[-1] if older else self._identity.version
 
     def part(self) -> None:
         """The connection is gone."""
@@ -166,7 +182,9 @@ class AgentCore:
             case Refused():
                 return self._refused(fact, now)
             case Noted():
-                return [_post(held.note_message(fact.sentence))]
+                # An older server would not read the frame with it.
+                knows = self.spoken >= NOTES_SINCE
+                return [_post(held.note_message(fact.sentence))] if knows else []
 
     def settle(self, now: Now) -> list[Post]:
         """Do what is due."""
@@ -308,8 +326,14 @@ class AgentCore:
 
     def _hello(self, now: Now, answers: str = "") -> list[Post]:
         self._hello_us = now.monotonic_us + HELLO_US
-        claims = [held.claim() for held in self._held.values()]
-        return [_post(msgspec.structs.replace(self._identity, claims=claims, answers=answers))]
+        self._is_asking = True
+        hello = msgspec.structs.replace(
+            self._identity,
+            version=self.spoken,
+            claims=[held.claim() for held in self._held.values()],
+            answers=answers,
+        )
+        return [_post(hello)]
 
 
 def _post(message: Any) -> Post:

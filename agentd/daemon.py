@@ -203,6 +203,7 @@ class Daemon:
             for message in letter.messages:
                 if isinstance(message, Refuse):
                     self._tell(f"{self._server}: {message.sentence}")
+                    core.refused()
                 else:
                     posts += core.receive(letter.peer, message, now)
         if self._stop_asked and self._on_stop != "leave":

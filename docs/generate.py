@@ -83,7 +83,9 @@ def agent_protocol() -> str:
         "delivered at least once; run and attempt make a message that is said again harmless.",
         f"The version spoken is {AGENT_VERSIONS[-1]}; a server also understands",
         f"{_or([str(version) for version in AGENT_VERSIONS])}, as the agent's hello says, and",
-        "refuses any other with a sentence (`Refuse`).",
+        "refuses any other with a sentence (`Refuse`). An agent so refused says its hello again",
+        "in the version before, after the oldest in the newest: so it finds the one that an older",
+        "server speaks. What a peer of that version does not know is not said to it.",
         "",
     ]
     for title, kinds in (

@@ -7,7 +7,15 @@ import signal
 import pytest
 from agent_stand import AgentStand, a_process, a_shell, lives, until
 
-from callsheet.messages.agents import ListProcesses, ProcessList, ShutDown
+from callsheet.messages.agents import (
+    AGENT_VERSIONS,
+    AgentHello,
+    AgentWelcome,
+    ListProcesses,
+    ProcessList,
+    ShutDown,
+)
+from callsheet.messages.hello import Refuse
 
 pytestmark = pytest.mark.slow
 
@@ -80,3 +88,13 @@ def test_a_list_says_what_a_process_uses_with_all_it_started(stand):
     until(lambda: listed()[0].rss_bytes > 0, "its memory")
     [info] = listed()
     assert (info.job_id, info.is_stopping) == ("pair", False)
+
+
+def test_a_real_agentd_works_for_a_server_of_the_version_before(stand):
+    newest = stand.start_unanswered()
+    assert newest.version == AGENT_VERSIONS[-1]
+    stand.send(Refuse(sentence="speaks protocol version 3: expected 1 to 2"))
+    older = stand.wait(AgentHello, lambda hello: hello.version == AGENT_VERSIONS[-2])
+    assert older.incarnation == newest.incarnation
+    stand.send(AgentWelcome(epoch=1, server_id="old"))
+    assert stand.result("r1", a_shell("exit 4")).status == 4
