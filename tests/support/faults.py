@@ -45,7 +45,7 @@ def beside(pid: int) -> list[str]:
 
 def inside(pid: int, path: Path) -> Path:
     """Return a file as a process sees it."""
-    return Path(f"/proc/{pid}/root{path}")
+    return Path("/proc", str(pid), "root", *path.parts[1:])
 
 
 def fill(path: Path) -> None:
