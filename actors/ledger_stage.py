@@ -27,7 +27,7 @@ log = logging.getLogger("callsheet.ledger")
 BEAT_S = 1.0
 # Waits between tries to commit a batch that the store refused.
 RETRY_FIRST_S = 0.1
-RETRY_MOST_S = 5.0
+RETRY_MOST_S = 2.0
 
 
 class _Unsent:

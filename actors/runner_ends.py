@@ -35,7 +35,7 @@ from .runner_reports import noted
 from .runner_words import ended_meta, outcome
 
 # An output that could not be kept is finished again.
-KEEP_AGAIN_US = 5_000_000
+KEEP_AGAIN_US = 2_000_000
 # What an agent may add to the log of a run at a time.
 NOTE_CHARS = 1_000
 

@@ -7,7 +7,9 @@ hears of it: the journal's line is written while the batch is being sent, in the
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -23,59 +25,92 @@ from .runner import Runner
 from .runner_book import Key
 from .stage import Script, Stage
 
+log = logging.getLogger("callsheet.runner")
+
 JOURNAL = "placements"
+# Room for some 20,000 lines: more than a ledger on the same full disk can ask for.
+ROOM_BYTES = 2**20
 
 
 class PlacementJournal:
     """Which attempt was given to which agent: one line each, read when a runner starts.
 
     It outlives the runner's process. It need not outlive the host: then the agents say what they
-    have.
+    have. Room for more lines is taken ahead, so that it goes on where the disk is full.
     """
 
     def __init__(self, root: str) -> None:
         self._path = os.path.join(root, JOURNAL)
         self.placed: dict[Key, Placed] = {}
         os.makedirs(root, mode=0o700, exist_ok=True)
+        data = b""
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
-            for line in file:
-                with contextlib.suppress(ValueError, TypeError):
-                    # A torn last line is left out.
-                    placed = _placed(*json.loads(line))
-                    self.placed[placed.run_id, placed.attempt] = placed
-        self._file = self._open(self._path)
+            data = file.read().rstrip(b"\0")
+        for line in data.splitlines():
+            with contextlib.suppress(ValueError, TypeError):
+                # A torn last line is left out.
+                placed = _placed(*json.loads(line))
+                self.placed[placed.run_id, placed.attempt] = placed
+        # Ends a torn line, so that the next one stands alone.
+        self._before = b"\n" if data and not data.endswith(b"\n") else b""
+        self._file, self._end, self._room = -1, 0, 0
+        self._open(len(data))
 
     def take(self, messages: Iterable[Any]) -> None:
-        """Write what the core posts; one write for all of it."""
+        """Write what the core posts; one write for all of it.
+
+        Raises:
+            OSError: it cannot be written: nobody may be told to start what it names.
+        """
         lines: list[bytes] = []
         for message in messages:
-            if isinstance(message, KeepPlaced):
-                self._begin_anew(message.placed)
+            if isinstance(message, KeepPlaced) and self._begin_anew(message.placed):
                 lines = []
-            else:
+            elif isinstance(message, Placed):
                 lines.append(_line(message))
         if lines:
-            os.write(self._file, b"".join(lines))
+            self._write(self._before + b"".join(lines))
+            self._before = b""
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
-    def _open(self, path: str) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        fd = os.open(path, flags, 0o600)
-        if os.fstat(fd).st_size:
-            # Ends a torn line, so that the next one stands alone.
-            os.write(fd, b"\n")
-        return fd
+    def _open(self, end: int) -> None:
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file, self._end, self._room = fd, end, os.fstat(fd).st_size
+        self._make_room(0)
 
-    def _begin_anew(self, placed: Iterable[Placed]) -> None:
+    def _make_room(self, wanted: int) -> None:
+        """Take room on the disk ahead; without it lines are written as long as there is some."""
+        if self._end + wanted + ROOM_BYTES // 2 > self._room:
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(self._file, self._end, wanted + ROOM_BYTES)
+                self._room = self._end + wanted + ROOM_BYTES
+
+    def _write(self, data: bytes) -> None:
+        self._make_room(len(data))
+        if os.pwrite(self._file, data, self._end) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
+        self._end += len(data)
+
+    def _begin_anew(self, placed: Iterable[Placed]) -> bool:
+        """Replace the journal by one of these lines; False: the old one, which has them, stays."""
         part = self._path + ".part"
-        with open(part, "wb") as file:
-            file.writelines(map(_line, placed))
-        os.rename(part, self._path)
+        data = b"".join(map(_line, placed))
+        try:
+            with open(part, "wb") as file:
+                file.write(data)
+            os.rename(part, self._path)
+        except OSError as error:
+            log.warning("%s: cannot begin anew: %s: it goes on", self._path, error.strerror)
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            return False
         os.close(self._file)
-        self._file = self._open(self._path)
+        self._before = b""
+        self._open(len(data))
+        return True
 
 
 class RunnerStage(Stage):

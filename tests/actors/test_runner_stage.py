@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import msgspec
 import pykka
 import pytest
 import zmq
+from faults import on_a_small_disk
 from recording_link import RecordingLink
 from runner_driver import SLEEP, a_hello, a_run
 
@@ -68,7 +71,7 @@ def test_the_journal_remembers_the_boot_of_the_host_and_reads_lines_without(tmp_
     journal.take([msgspec.structs.replace(placed("r1"), boot_id="b1")])
     journal.close()
     with (tmp_path / "placements").open("ab") as file:
-        file.write(b'["r2", 1, "y"]\n["r3"]\n7\n["r4", "one", "x"]\n')
+        file.write(b'\n["r2", 1, "y"]\n["r3"]\n7\n["r4", "one", "x"]\n')
     journal = PlacementJournal(str(tmp_path))
     journal.close()
     assert [(one.run_id, one.agent_id, one.boot_id) for one in journal.placed.values()] == [
@@ -90,7 +93,7 @@ def test_a_torn_line_spoils_neither_those_before_nor_those_after_it(tmp_path):
     journal.take([placed("r1"), placed("r2")])
     journal.close()
     path = tmp_path / "placements"
-    os.truncate(path, path.stat().st_size - 4)
+    os.truncate(path, len(path.read_bytes().rstrip(b"\0")) - 4)
     journal = PlacementJournal(str(tmp_path))
     assert given(journal) == {("r1", 1): "x"}
     journal.take([placed("r3")])
@@ -113,6 +116,38 @@ def test_a_runner_that_dies_while_the_journal_begins_anew_leaves_the_old_one(tmp
     journal.close()
     (tmp_path / "placements.part").write_bytes(b'["r9", 1')
     assert reopened(tmp_path) == {("r1", 1): "x"}
+
+
+ON_A_FULL_DISK = """\
+import sys
+from pathlib import Path
+from callsheet.actors.outputs_seam import KeepPlaced, Placed
+from callsheet.actors.runner_stage import PlacementJournal
+from faults import fill
+folder = sys.argv[1]
+def some(first, last):
+    return [Placed(run_id=f"r{n}", attempt=1, agent_id="x") for n in range(first, last)]
+journal = PlacementJournal(folder)
+journal.take(some(0, 10))
+fill(Path(folder) / "filler")
+journal.take([*some(10, 500), KeepPlaced(placed=some(400, 500)), *some(500, 1000)])
+journal.close()
+again = PlacementJournal(folder)
+again.take(some(1000, 2000))
+again.close()
+print(sorted(int(key[0][1:]) for key in PlacementJournal(folder).placed) == list(range(2000)))
+"""
+
+
+@pytest.mark.slow
+def test_the_journal_goes_on_where_the_disk_is_full(tmp_path):
+    command = [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)]
+    support = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support")}
+    done = subprocess.run(
+        [*on_a_small_disk(tmp_path, "2m"), *command],
+        env=support, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "True\n", done.stderr
 
 
 # --- the stage ------------------------------------------------------------------------------------

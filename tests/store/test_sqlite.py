@@ -174,6 +174,17 @@ def test_corrupt_pages_are_refused_by_the_writer(path):
         SqliteWriter(path).open(0)
 
 
+def test_a_database_cut_short_is_refused_as_it_is(path):
+    writer = SqliteWriter(path)
+    writer.open(0)
+    writer.commit(changes_of(*(a_run(n, labels=("x" * 50,)) for n in range(1, 500))))
+    writer.close()
+    size = os.truncate(path, path.stat().st_size // 2) or path.stat().st_size
+    with pytest.raises(StoreUnusable, match=r"^database .* corrupt.* restore it from a backup"):
+        SqliteWriter(path).open(0)
+    assert path.stat().st_size == size
+
+
 def test_refused_opening_frees_the_lock(path):
     change_file(path, "PRAGMA user_version = 99")
     with pytest.raises(StoreUnusable):

@@ -29,12 +29,13 @@ def require(holds: bool, what: str) -> None:
 
 def on_a_small_disk(folder: Path, size: str) -> list[str]:
     """Return what goes before a command so that a folder is a disk of its own, for it and what it
-    starts; nobody else sees it. See it by `inside`."""
+    starts, with what is in the folder now; nobody else sees it. See it by `inside`."""
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "-r", "--mount"]
     probe = [*unshare, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     can = shutil.which("unshare") and subprocess.run(probe, capture_output=True, check=False)
     require(bool(can) and can.returncode == 0, "no mounts of one's own (unshare)")
-    script = f'mount -t tmpfs -o size={size} tmpfs "$0" && exec "$@"'
+    mount = f'mount -t tmpfs -o size={size} tmpfs "$0"'
+    script = f'cp -a "$0" "$0.was" && {mount} && cp -a "$0.was/." "$0" && exec "$@"'
     return [*unshare, "/bin/sh", "-c", script, str(folder)]
 
 

@@ -59,6 +59,8 @@ class Server:
         self.folder = folder
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        # What goes before the server, to put it somewhere else.
+        self.prefix: list[str] = []
         for name, text in jobs.items():
             path = folder / "jobs" / f"{name}.yaml"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,7 @@ class Server:
 
     def start(self, *options: str) -> Server:
         """Start it and wait until it is ready."""
-        command = [sys.executable, "-m", "callsheet.cli.administrators", "serve"]
+        command = [*self.prefix, sys.executable, "-m", "callsheet.cli.administrators", "serve"]
         command += ["--config", str(self.config), "--bind", f"127.0.0.1:{self.port}", *options]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(

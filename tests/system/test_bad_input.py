@@ -125,45 +125,6 @@ def _sockets_of(server) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_loses_nothing_and_heals_by_itself(a_server, tmp_path):
-    disk = tmp_path / "small"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("this machine does not let a test mount a tmpfs")
-    try:
-        server = a_server({"a": NOOP}, name="small/site").start()
-        before = [server.schedule("a") for _ in range(20)]
-        filler = disk / "filler"
-        _fill(filler)
-        answer = server.post("/api/v1/runs", {"job_id": "a"}).status
-        filler.unlink()
-        after = server.schedule("a")
-        assert server.finished(after)["state"] == "success"
-        assert all(server.finished(run_id)["state"] == "success" for run_id in before)
-        assert answer in {200, 503}
-        assert "Traceback" not in server.log()
-        assert server.stop() == 0
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)
-
-
-def _fill(path) -> None:
-    """Fill the disk that `path` is on to the last byte."""
-    with path.open("wb", buffering=0) as file:
-        for size in (2**20, 2**12, 1):
-            try:
-                while True:
-                    if file.write(bytes(size)) < size:
-                        break
-            except OSError:
-                continue
-
-
-@pytest.mark.slow
 def test_sigterm_ends_the_server_with_status_0_and_jobs_live_on(a_server, tmp_path):
     mark = tmp_path / "mark"
     job = f"program: {{type: shell, command: 'sleep 3; echo done > {mark}'}}\n"
