@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..jobs.keeping import KEEP_BYTES, WHOLE, Gap
 from ..messages.instructions import OutputRecord
 
 # Addresses of the runner's own process: the output store, and the journal of placements.
@@ -16,7 +17,10 @@ OUTPUTS = "outputs"
 
 
 class AppendOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """Write bytes at an offset. Answered by `OutputStored`, whatever of it was there already."""
+    """Write bytes at an offset. Answered by `OutputStored`, whatever of it was there already.
+
+    `gap`: so many bytes before the offset will never come. `keep_bytes`: how much is kept of it.
+    """
 
     run_id: str
     attempt: int
@@ -24,12 +28,16 @@ class AppendOutput(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     data: bytes
     compression: str | None = None
+    gap: int = 0
+    keep_bytes: int = KEEP_BYTES
 
 
 class FinishOutput(msgspec.Struct, frozen=True, kw_only=True):
     """The output has `length` bytes and is whole: keep it for good. Answered by `OutputFinished`.
 
-    `spool_path`: take the bytes from this file of the agent rather than from what was appended.
+    `spool_path`: take the bytes from this file of the agent rather than from what was appended;
+    it has no bytes in `gap`. `keep_bytes`: how much is kept. `name`: what people call it, empty for
+    the usual.
     """
 
     run_id: str
@@ -37,6 +45,9 @@ class FinishOutput(msgspec.Struct, frozen=True, kw_only=True):
     output_id: str
     length: int
     spool_path: str | None = None
+    gap: Gap = WHOLE
+    keep_bytes: int = KEEP_BYTES
+    name: str = ""
 
 
 class OutputStored(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import msgspec
 import pykka
 
 from ..conf.action_settings import ActionSettings
+from ..conf.storage_settings import StorageSettings
 from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs.actions import Action
 from ..jobs.condition_rules import ConditionRules
@@ -113,6 +114,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     choices: Mapping[str, str] = {}
     aliases: Mapping[str, tuple[str, ...]] = {}
     login_always: bool = False
+    storage: StorageSettings = StorageSettings()
 
 
 class Props:
@@ -169,7 +171,9 @@ class Stagehand:
             return WaiterStage.start(self.script(role, _waiter), link, self._terms.rules)
         if role == RUNNER:
             script = self.script(role, _runner)
-            return RunnerStage.start(script, link, self._terms.outputs, self._make_runner)
+            return RunnerStage.start(
+                script, link, self._terms.outputs, self._make_runner, self._terms.storage
+            )
         if role == RESPONDER:
             deliveries = Deliveries(self._terms.acting)
             return ResponderStage.start(self.script(role, _responder), link, deliveries)
@@ -190,6 +194,7 @@ class Stagehand:
             gated=self._place.door is not None,
             choice=Choice(self._terms.choices, self._terms.aliases),
             sudo_argv=self._terms.sudo_argv,
+            keep_bytes=self._terms.storage.keep_bytes,
         )
 
     def _make_ledger(self, opening: Opening) -> Ledger:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..jobs.keeping import KEEP_BYTES
 from ..jobs.programs import BoundNoOp
 from ..jobs.run import Run
 from ..jobs.states import State
@@ -74,7 +75,7 @@ class Runner:
     `placed` is what the journal of placements holds, `booted_us` when its host was started;
     `start_timeout_us` how long a run waits for an agent of its group; `server_id` names the
     installation to the agents; `gated`: agents of other hosts may come in, by a gate beside this
-    core; `choice`: who gets what; `sudo_argv`: for agents.
+    core; `choice`: who gets what; the rest is for agents.
     """
 
     def __init__(
@@ -88,13 +89,13 @@ class Runner:
         gated: bool = False,
         choice: Choice | None = None,
         sudo_argv: tuple[str, ...] = (),
+        keep_bytes: int = KEEP_BYTES,
     ) -> None:
         self.address = RUNNER
         self._incarnation, self._server_id = incarnation, server_id
         self._agents = Agents()
-        self._book = Book(self._agents, choice or Choice())
-        self._noops = NoOps()
-        self._ends = Ends(self._book)
+        self._book = Book(self._agents, choice or Choice(), keep_bytes)
+        self._noops, self._ends = NoOps(), Ends(self._book)
         self._placing = Placing(
             self._book,
             self._ends,
@@ -107,9 +108,8 @@ class Runner:
         self._meeting = Meeting(self._book, self._ends, self._placing, incarnation)
         self._asking = OpenRequests()
         self._parts: dict[int, list[Run]] = {}
-        self._parts_of = (0, 0)
+        self._parts_of, self._seq = (0, 0), 0
         self._part_count: int | None = None
-        self._seq = 0
         self._lists, self._signals = Lists(self._book), Signals(self._book)
         self._claims = Claims(self._book, self._ends, self._placing.stop)
         self._registry = Registry(gated=gated, is_here=self._agents.by_id.__contains__)
@@ -124,7 +124,7 @@ class Runner:
             Beat: self._beat,
             FeedFrame: lambda *_: [],
             OutputStored: lambda _, message, __: self._ends.stored(message),
-            OutputFinished: lambda _, message, now_us: self._ends.kept(message, now_us),
+            OutputFinished: lambda _, *message: self._ends.kept(*message),
             AskAgents: self._lists.ask,
             AgentsInForce: self._deeds.in_force,
             ClaimKnown: self._claims.known,

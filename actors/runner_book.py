@@ -8,12 +8,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from ..jobs.programs import BoundProcess
+from ..jobs.keeping import ARTIFACT_BYTES, KEEP_BYTES, OUTPUT
+from ..jobs.programs import BoundProcess, output_of
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..messages.agents import ForgetProcess, ProcessEnded, ProcessLost
 from ..messages.commands import Recorded
-from ..messages.instructions import AttemptEnded, AttemptStarted
+from ..messages.instructions import AttemptEnded, AttemptStarted, OutputRecord
 from ..messages.post import LEDGER, Post
 from .requests import OpenRequests
 from .runner_agents import Agent, Agents
@@ -26,8 +27,6 @@ REPORT_AGAIN_US = 2_000_000
 STALE_US = 30_000_000
 # Attempts that are over are remembered, so that late repeats of their messages do nothing.
 OVER_AT_MOST = 100_000
-# The one output of a process.
-OUTPUT = "output"
 
 
 class Phase(Enum):
@@ -52,8 +51,11 @@ class Attempt:
         "flagged",
         "given_up",
         "job_id",
+        "keep_bytes",
+        "kept",
         "key",
         "killing",
+        "names",
         "phase",
         "program",
         "refusal",
@@ -85,6 +87,17 @@ class Attempt:
         self.given_up = False
         self.wait_until_us = 0
         self.ended: ProcessEnded | ProcessLost | None = None
+        # Of its outputs: how much is kept of each, the names of those that have come, and those
+        # that are kept for good.
+        self.keep_bytes = output_of(self.program).keep_bytes
+        self.names: set[str] = set()
+        self.kept: dict[str, OutputRecord] = {}
+
+    @property
+    def artifact_bytes(self) -> int:
+        """The most that may be of one artifact."""
+        artifacts = output_of(self.program).artifacts
+        return max((artifact.max_bytes for artifact in artifacts), default=ARTIFACT_BYTES)
 
     @property
     def is_unstarted(self) -> bool:
@@ -106,8 +119,10 @@ class Attempt:
 class Book:
     """See the module. `epoch` is the ledger's; 0 until it has welcomed the runner."""
 
-    def __init__(self, agents: Agents, choice: Choice) -> None:
+    def __init__(self, agents: Agents, choice: Choice, keep_bytes: int = KEEP_BYTES) -> None:
+        """`keep_bytes`: how much is kept of an output whose job does not say."""
         self.epoch = 0
+        self.keep_bytes = keep_bytes
         self.agents = agents
         self.choice = choice
         self.attempts: dict[Key, Attempt] = {}
@@ -146,6 +161,12 @@ class Book:
         agent.has.pop(attempt.key, None)
         self.choice.load_changed(agent)
         attempt.agent_id = ""
+
+    def keep_of(self, attempt: Attempt, name: str) -> int:
+        """Return how many bytes are kept of an output."""
+        if name == OUTPUT:
+            return attempt.keep_bytes or self.keep_bytes
+        return attempt.artifact_bytes
 
     def drop(self, key: Key) -> Attempt | None:
         """Forget an attempt."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..jobs.keeping import ORDER, OUTPUT, OUTPUTS_AT_MOST, STREAMS, WHOLE, Gap, is_output_id
 from ..jobs.states import State
 from ..messages.agents import (
     OutputChunk,
@@ -30,7 +31,7 @@ from .outputs_seam import (
     OutputStored,
 )
 from .runner_agents import Agent
-from .runner_book import OUTPUT, Attempt, Book, Key, Phase
+from .runner_book import Attempt, Book, Key, Phase
 from .runner_reports import noted
 from .runner_words import ended_meta, outcome
 
@@ -61,13 +62,17 @@ class Ends:
             attempt = self._book.stranger(agent, key, now_us)
         if attempt.agent_id != agent.agent_id or attempt.is_over:
             return []
+        if not self._may_be(attempt, message.name):
+            return []
         append = AppendOutput(
             run_id=message.run_id,
             attempt=message.attempt,
-            output_id=OUTPUT,
+            output_id=message.name,
             offset=message.offset,
             data=message.data,
             compression=message.compression,
+            gap=message.gap,
+            keep_bytes=self._book.keep_of(attempt, message.name),
         )
         return [Post(STORE, append)]
 
@@ -79,14 +84,18 @@ class Ends:
         posts = [_grew(message, message.length)]
         if not attempt.is_over:
             # Of one that is over the agent would take it for a wish to have the rest sent.
-            posts.insert(0, self._taken(attempt, message.length))
+            posts.insert(0, self._taken(attempt, message.output_id, message.length))
         return posts
 
     def kept(self, message: OutputFinished, now_us: int) -> list[Post]:
         """An output is kept, or is not."""
         key = (message.run_id, message.attempt)
         attempt = self._book.attempts.get(key)
-        if attempt is None or attempt.phase is not Phase.FINISHING:
+        if attempt is None or attempt.phase is Phase.REPORTED:
+            return []
+        if message.record is not None:
+            attempt.kept[message.output_id] = message.record
+        if attempt.phase is not Phase.FINISHING:
             return []
         if message.error:
             self._again[key] = now_us + KEEP_AGAIN_US
@@ -98,9 +107,9 @@ class Ends:
             attempt.phase = Phase.RUNNING
             if attempt.started_us is None and ended is not None:
                 attempt.started_us = ended.started_us or None
-            return [self._taken(attempt, message.length)]
+            return [self._taken(attempt, message.output_id, message.length)]
         posts = [_grew(message, message.record.length, ended=True)]
-        return posts + self._report(attempt, [message.record], now_us)
+        return posts + self._report_if_kept(attempt, now_us)
 
     # --- ends -----------------------------------------------------------------------------------
 
@@ -121,7 +130,7 @@ class Ends:
             return []
         if message.spool_path is not None and self._book.agents.is_keyed(agent.agent_id):
             # A path on another host; read here, it would be whatever file that agent names.
-            message = msgspec.structs.replace(message, spool_path=None)
+            message = msgspec.structs.replace(message, spool_path=None, spool_paths={})
         return self.over(attempt, message, now_us)
 
     def over(
@@ -129,10 +138,8 @@ class Ends:
     ) -> list[Post]:
         """A process is over: keep its output, then report."""
         attempt.ended = message
-        if not message.output_bytes.get(OUTPUT):
-            return self._report(attempt, [], now_us)
         attempt.phase = Phase.FINISHING
-        return [_finish(attempt)]
+        return [*_finish(self._book, attempt), *self._report_if_kept(attempt, now_us)]
 
     def noted(self, agent: Agent, message: ProcessNoted, now_us: int) -> list[Post]:
         """An agent says something of a process of its own, for the log of the run."""
@@ -151,7 +158,7 @@ class Ends:
                 del self._again[key]
                 attempt = self._book.attempts.get(key)
                 if attempt is not None and attempt.phase is Phase.FINISHING:
-                    posts.append(_finish(attempt))
+                    posts += _finish(self._book, attempt)
         return posts
 
     def wakes_at(self) -> int | None:
@@ -160,23 +167,38 @@ class Ends:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _may_be(self, attempt: Attempt, name: str) -> bool:
+        """Whether an attempt may have an output of a name: it becomes that of a file."""
+        if name not in attempt.names and len(attempt.names) < OUTPUTS_AT_MOST:
+            if not is_output_id(name):
+                return False
+            attempt.names.add(name)
+        return name in attempt.names
+
     def _forget(self, agent: Agent, key: Key) -> Post:
         """The end of an attempt is on record: its agent need not keep it."""
         agent.sent += 1
         return Post(agent.address, self._book.forget_command(key))
 
-    def _taken(self, attempt: Attempt, upto: int) -> Post:
+    def _taken(self, attempt: Attempt, name: str, upto: int) -> Post:
         command = OutputTaken(
             epoch=self._book.epoch,
             run_id=attempt.key[0],
             attempt=attempt.key[1],
-            name=OUTPUT,
+            name=name,
             upto=upto,
         )
         return self._book.tell(attempt, command)
 
+    def _report_if_kept(self, attempt: Attempt, now_us: int) -> list[Post]:
+        """Tell the ledger of the end, once every output is kept."""
+        names = _names(attempt)
+        if any(name not in attempt.kept for name in names):
+            return []
+        outputs = [attempt.kept[name] for name in names]
+        return self._report(attempt, outputs + _streams(attempt), now_us)
+
     def _report(self, attempt: Attempt, outputs: list[OutputRecord], now_us: int) -> list[Post]:
-        """Tell the ledger of the end."""
         ended = attempt.ended
         assert ended is not None, f"{attempt.key}: not over"
         attempt.phase = Phase.REPORTED
@@ -207,17 +229,54 @@ class Ends:
         return [self._book.report(report, now_us)]
 
 
-def _finish(attempt: Attempt) -> Post:
+def _names(attempt: Attempt) -> list[str]:
+    """Return the outputs of a process that is over; at most so many are believed."""
     ended = attempt.ended
     assert ended is not None, f"{attempt.key}: not over"
-    finish = FinishOutput(
-        run_id=attempt.key[0],
-        attempt=attempt.key[1],
-        output_id=OUTPUT,
-        length=ended.output_bytes[OUTPUT],
-        spool_path=ended.spool_path,
-    )
-    return Post(STORE, finish)
+    return [name for name in ended.output_bytes if is_output_id(name)][:OUTPUTS_AT_MOST]
+
+
+def _streams(attempt: Attempt) -> list[OutputRecord]:
+    """Return stdout and stderr where they are told apart: what of the output came from them."""
+    ended = attempt.ended
+    if ended is None or ORDER not in attempt.kept:
+        return []
+    return [
+        OutputRecord(
+            run_id=attempt.key[0],
+            attempt=attempt.key[1],
+            output_id=name,
+            name=name,
+            length=length,
+            truncated=attempt.kept[OUTPUT].truncated if OUTPUT in attempt.kept else False,
+        )
+        for name, length in ended.stream_bytes.items()
+        if name in STREAMS and length
+    ]
+
+
+def _finish(book: Book, attempt: Attempt) -> list[Post]:
+    """Have every output kept that is not yet."""
+    ended = attempt.ended
+    assert ended is not None, f"{attempt.key}: not over"
+    paths = {OUTPUT: ended.spool_path, **ended.spool_paths}
+    return [
+        Post(
+            STORE,
+            FinishOutput(
+                run_id=attempt.key[0],
+                attempt=attempt.key[1],
+                output_id=name,
+                length=ended.output_bytes[name],
+                spool_path=paths.get(name),
+                gap=Gap(*ended.gaps.get(name, WHOLE)),
+                keep_bytes=book.keep_of(attempt, name),
+                name=ended.artifacts.get(name, ""),
+            ),
+        )
+        for name in _names(attempt)
+        if name not in attempt.kept
+    ]
 
 
 def _grew(message: OutputStored | OutputFinished, length: int, *, ended: bool = False) -> Post:

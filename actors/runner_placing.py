@@ -314,6 +314,7 @@ class Placing:
             job_id=attempt.job_id,
             incarnation=agent.hello.incarnation,
             sudo_argv=self._sudo_argv,
+            keep_bytes=attempt.keep_bytes or self._book.keep_bytes,
         )
         return [self._book.tell(attempt, command)]
 

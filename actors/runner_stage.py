@@ -17,10 +17,12 @@ from typing import Any
 import msgspec
 import pykka
 
+from ..conf.storage_settings import StorageSettings
 from ..wire.ports import Letter
 from .link import Link
 from .outputs_seam import PLACEMENTS, STORE, KeepPlaced, Placed
 from .outputs_store import OutputsStore
+from .outputs_upkeep import OutputsUpkeep
 from .runner import Runner
 from .runner_book import Key
 from .stage import Script, Stage
@@ -114,7 +116,7 @@ class PlacementJournal:
 
 
 class RunnerStage(Stage):
-    """Hosts the runner's core. `root` is the output folder."""
+    """Hosts the runner's core. `root` is the output folder; `storage`: what becomes of it."""
 
     def __init__(
         self,
@@ -122,10 +124,13 @@ class RunnerStage(Stage):
         link: Link,
         root: str,
         make_runner: Callable[[Mapping[Key, Placed]], Runner],
+        storage: StorageSettings = StorageSettings(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(script, link)
         self._root = root
         self._make_runner = make_runner
+        self._storage = storage
+        self._upkeep: OutputsUpkeep | None = None
         self._store: OutputsStore | None = None
         self._journal: PlacementJournal | None = None
 
@@ -138,6 +143,8 @@ class RunnerStage(Stage):
             make_core=lambda: self._make_runner(journal.placed),
             local={STORE: store.take, PLACEMENTS: journal.take},
         )
+        if self._storage.url is not None or self._storage.retention_us is not None:
+            self._upkeep = OutputsUpkeep(self._root, self._storage)
         super().open()
 
     def hear(self, message: Any) -> None:
@@ -150,6 +157,8 @@ class RunnerStage(Stage):
         """Have the store finish what it has in hand."""
         if self._store is not None:
             self._store.close()
+        if self._upkeep is not None:
+            self._upkeep.close()
         if self._journal is not None:
             self._journal.close()
         super().shut()

@@ -37,7 +37,7 @@ from .closing import GRACE_US, Closing, How, too_late
 from .ending import Ending
 from .handover import Handover
 from .held import LIVE, OVER, Held, Phase, refusal
-from .host import Ended, Fact, Gone, Host, Key, Noted, Now, Refused, Spec, Started
+from .host import Collected, Ended, Fact, Gone, Host, Key, Noted, Now, Refused, Spec, Started
 
 BEAT_US = 2_000_000
 # A hello that is not answered is said again.
@@ -139,7 +139,8 @@ class AgentCore:
             case OutputTaken():
                 held = self._named(message)
                 if held is not None:
-                    posts += _posts(self._handover.taken(held, message.upto, now))
+                    taken = self._handover.taken(held, message.name, message.upto, now)
+                    posts += _posts(taken)
             case ShutDown():
                 self.shut_down("kill" if message.kill else "stop" if message.stop else "leave", now)
             case StopProcess():
@@ -160,6 +161,8 @@ class AgentCore:
     def happened(self, fact: Fact, now: Now) -> list[Post]:
         """Take what became of a command to the host."""
         held = self._held.get(fact.key)
+        if isinstance(fact, Collected) and held is not None and held.collecting:
+            return _posts(self._handover.collected(held, fact, now))
         if held is None or held.phase in OVER:
             return []
         match fact:
@@ -185,10 +188,12 @@ class AgentCore:
                 # An older server would not read the frame with it.
                 knows = self.spoken >= NOTES_SINCE
                 return [_post(held.note_message(fact.sentence))] if knows else []
+        return []
 
     def settle(self, now: Now) -> list[Post]:
         """Do what is due."""
         posts: list[Post] = []
+        self._handover.look(self._ending.live.values(), now)
         if self.connected:
             if not self._welcomed and now.monotonic_us >= self._hello_us:
                 posts += self._hello(now)
@@ -196,7 +201,7 @@ class AgentCore:
                 self._beat_us = now.monotonic_us + BEAT_US
                 beat = AgentBeat(agent_id=self._identity.agent_id, live=len(self._ending.live))
                 posts.append(_post(beat))
-            posts += _posts(self._handover.settle(self._ending.live.values(), now))
+            posts += _posts(self._handover.settle(now))
         self._ending.settle(now)
         if self._closing.kills(now):
             self._ending.kill_all(now)
@@ -209,12 +214,13 @@ class AgentCore:
 
     def wakes_at(self) -> int | None:
         """Return when `settle` is due (monotonic µs), None: never."""
-        times = [self._ending.wakes_at(), self._closing.wakes_at()]
+        looks_us = self._handover.looks_at(is_any_live=bool(self._ending.live))
+        times = [self._ending.wakes_at(), self._closing.wakes_at(), looks_us]
         if not self.has_server:
             times.append(self._abandoning.wakes_at())
         if self.connected:
             times.append(self._beat_us if self._welcomed else min(self._beat_us, self._hello_us))
-            times.append(self._handover.wakes_at(is_any_live=bool(self._ending.live)))
+            times.append(self._handover.wakes_at())
         return min((at_us for at_us in times if at_us is not None), default=None)
 
     def is_closed(self, now: Now) -> bool:

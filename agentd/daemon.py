@@ -125,6 +125,7 @@ class Daemon:
                 allow=self._sudo_allow,
                 cgroup=group,
                 remarks=(remark,) if remark else (),
+                keep_bytes=message.keep_bytes,
             )
         except NotAllowed as error:
             return str(error)

@@ -1,7 +1,8 @@
-"""How an agent hands over what it has: output while it grows, and after the last of it the end.
+"""How an agent hands over what it has: outputs while they grow, and after the last of them the end.
 
-Part of the agent's core, and as pure. An end is reported again until it is forgotten; output goes
-as far as the server has given credit.
+Part of the agent's core, and as pure. An end is reported when the server has all outputs or may
+take them itself, and again until it is forgotten; output goes as far as the server has given
+credit.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .held import OVER, Held
-from .host import Host, Key, Now
+from .held import OVER, Held, Phase
+from .host import Collected, Host, Key, Now
+from .streams import CREDIT_OF_ALL, Stream
 
 # An end that is not forgotten is reported again, at most so many at once.
 REPEAT_US = 2_000_000
 REPEATS_AT_ONCE = 500
-# How often the outputs of live processes are looked at.
+# How often the outputs of live processes are looked at: seldom enough to cost nothing, and while
+# much is written so often that little more of it is on the disk than is to be kept.
 LOOK_US = 100_000
+LOOK_SOON_US = 10_000
+MUCH_BYTES = 4 * 2**20
 # A process this young is left for the next look: most are over by then.
 YOUNG_US = 40_000
 
@@ -34,22 +39,37 @@ class Handover:
     def is_over(self, held: Held, now: Now) -> list[Any]:
         """A process is over: its output has its whole length now."""
         if held.exit is None or not held.exit.error:
-            held.size = self._host.output_size(held.key)
-            if held.size:
-                held.path = self._host.output_path(held.key)
+            held.see(self._host.extents(held.key, held.spec, final=True))
+            if held.phase is Phase.DONE:
+                held.collecting = self._host.collect(held.key, held.spec)
+            self._find(held)
         return self._send(held, now)
+
+    def collected(self, held: Held, fact: Collected, now: Now) -> list[Any]:
+        """The artifacts of a process that is over are there."""
+        held.collected(fact)
+        self._find(held)
+        return self._send(held, now)
+
+    def _find(self, held: Held) -> None:
+        for stream in held.streams.values():
+            if stream.size:
+                stream.path = self._host.output_path(held.key, stream.name)
 
     def again(self, held: Held, now: Now) -> list[Any]:
         """Report the end of a process to one who asks for its start."""
         self._repeats.pop(held.key, None)
         return self._send(held, now)
 
-    def taken(self, held: Held, upto: int, now: Now) -> list[Any]:
-        """The server has the output up to an offset."""
-        held.take(upto)
-        if held.phase in OVER and upto < held.size:
+    def taken(self, held: Held, name: str, upto: int, now: Now) -> list[Any]:
+        """The server has an output up to an offset."""
+        stream = held.stream(name)
+        if stream is None:
+            return []
+        stream.take(upto)
+        if held.phase in OVER and upto < stream.size:
             # The server could not take the file itself: it gets the bytes, and then the end.
-            held.path = None
+            stream.path = None
             self._repeats.pop(held.key, None)
         return self._send(held, now)
 
@@ -63,52 +83,62 @@ class Handover:
         """The server has let us in: it is told at once whatever it has not answered."""
         self._repeats = dict.fromkeys(self._repeats, now.monotonic_us)
 
-    def settle(self, live: Iterable[Held], now: Now) -> list[Any]:
-        """Report what is due, and what `live` processes have written."""
-        messages = self._repeat(now)
-        if now.monotonic_us >= self._look_us:
-            self._look_us = now.monotonic_us + LOOK_US
-            self._look(live, now)
-        for held in list(self._growing.values()):
-            messages += self._send(held, now)
-        return messages
-
-    def wakes_at(self, *, is_any_live: bool) -> int | None:
-        """Return when `settle` is due (monotonic µs), None: never."""
-        first_us = next(iter(self._repeats.values()), None)
-        times = [first_us] if first_us is not None else []
-        if is_any_live:
-            times.append(self._look_us)
-        return min(times, default=None)
-
-    # --- inside ---------------------------------------------------------------------------------
-
-    def _look(self, live: Iterable[Held], now: Now) -> None:
-        """See which outputs have grown."""
+    def look(self, live: Iterable[Held], now: Now) -> None:
+        """See which outputs have grown, whether or not there is a server."""
+        if now.monotonic_us < self._look_us:
+            return
         born_before_us = now.monotonic_us - YOUNG_US
+        most = 0
         for held in live:
             if held.started_monotonic_us <= born_before_us:
-                size = self._host.output_size(held.key)
-                if size > held.size:
-                    held.size = size
+                more = held.see(self._host.extents(held.key, held.spec))
+                if more > 0:
                     self._growing[held.key] = held
+                    most = max(most, more)
+        self._look_us = now.monotonic_us + (LOOK_SOON_US if most > MUCH_BYTES else LOOK_US)
+
+    def settle(self, now: Now) -> list[Any]:
+        """Report what is due, and send output as far as it may be sent; those that had their turn
+        go behind the others."""
+        messages = self._repeat(now)
+        for held in list(self._growing.values()):
+            sent = self._send(held, now)
+            if sent and held.key in self._growing:
+                self._growing[held.key] = self._growing.pop(held.key)
+            messages += sent
+        return messages
+
+    def looks_at(self, *, is_any_live: bool) -> int | None:
+        """Return when `look` is due (monotonic µs), None: never."""
+        return self._look_us if is_any_live else None
+
+    def wakes_at(self) -> int | None:
+        """Return when `settle` is due (monotonic µs), None: never."""
+        return next(iter(self._repeats.values()), None)
+
+    # --- inside ---------------------------------------------------------------------------------
 
     def _send(self, held: Held, now: Now) -> list[Any]:
         """Send output as far as it may be sent, and after the last of it the end."""
         over = held.phase in OVER
         messages: list[Any] = []
-        whole = held.taken >= held.size or (over and held.path is not None)
-        if not whole:
+        for stream in held.streams.values():
+            if not _is_settled(stream, over=over):
+                budget = CREDIT_OF_ALL - self._in_flight()
+                messages += stream.chunks(self._host, held.key, now.monotonic_us, budget)
+        if not all(_is_settled(stream, over=over) for stream in held.streams.values()):
             self._growing[held.key] = held
-            messages += held.chunks(self._host, now.monotonic_us)
-            whole = held.taken >= held.size
-        if whole:
-            self._growing.pop(held.key, None)
-            if over and held.key not in self._repeats:
-                self._ends[held.key] = held
-                self._repeats[held.key] = now.monotonic_us + REPEAT_US
-                messages.append(held.end_message())
+            return messages
+        self._growing.pop(held.key, None)
+        if over and not held.collecting and held.key not in self._repeats:
+            self._ends[held.key] = held
+            self._repeats[held.key] = now.monotonic_us + REPEAT_US
+            messages.append(held.end_message())
         return messages
+
+    def _in_flight(self) -> int:
+        """How many chunks are on their way. There are never many that grow."""
+        return sum(len(s.flights) for held in self._growing.values() for s in held.streams.values())
 
     def _repeat(self, now: Now) -> list[Any]:
         """Report ends again that nobody has answered."""
@@ -121,3 +151,8 @@ class Handover:
             del self._repeats[key]
             self._repeats[key] = now.monotonic_us + REPEAT_US
         return [self._ends[key].end_message() for key in late]
+
+
+def _is_settled(stream: Stream, *, over: bool) -> bool:
+    """Whether nothing of an output is to be sent: it is taken, or the server takes it itself."""
+    return stream.is_taken or (over and stream.path is not None)

@@ -1,4 +1,4 @@
-"""One claim as the agent's core holds it in memory, and how its output is handed over.
+"""One claim as the agent's core holds it in memory, with its outputs.
 
 `Held` is changed by the core alone. Its acts are what was done to the process: they are written
 into the claim before they are done, so that another agentd goes on where this one ended.
@@ -7,12 +7,11 @@ into the claim before they are done, so that another agentd goes on where this o
 from __future__ import annotations
 
 import signal
-from collections import deque
 from enum import Enum
+from typing import Any
 
 from ..messages.agents import (
     Claim,
-    OutputChunk,
     ProcessEnded,
     ProcessInfo,
     ProcessLost,
@@ -20,13 +19,8 @@ from ..messages.agents import (
     ProcessRefused,
     ProcessStarted,
 )
-from .host import OUTPUT, Exit, Found, Host, Key, Spec
-
-CHUNK_BYTES = 256 * 1024
-# Chunks on their way at once, per run.
-CREDIT = 4
-# Chunks that nobody has taken for so long are sent again.
-CHUNK_REPEAT_US = 2_000_000
+from .host import OUTPUT, Collected, Exit, Extent, Found, Key, Spec
+from .streams import Stream
 
 
 class Phase(Enum):
@@ -45,25 +39,23 @@ OVER = frozenset({Phase.DONE, Phase.LOST})
 
 
 class Held:
-    """See the module. Offsets count bytes of the one output."""
+    """See the module. `collecting`: its artifacts are still to come."""
 
     __slots__ = (
         "acts",
+        "artifacts",
+        "collecting",
         "exit",
-        "flights",
         "key",
         "lost_us",
-        "path",
+        "notes",
         "phase",
         "pid",
-        "sent",
-        "sent_at_us",
         "sentence",
-        "size",
         "spec",
         "started_monotonic_us",
         "started_us",
-        "taken",
+        "streams",
     )
 
     def __init__(self, key: Key, spec: Spec, phase: Phase = Phase.ASKED) -> None:
@@ -77,12 +69,10 @@ class Held:
         self.lost_us = 0
         self.sentence = ""
         self.acts: list[str] = []
-        self.size = 0
-        self.sent = 0
-        self.taken = 0
-        self.flights: deque[int] = deque()
-        self.sent_at_us = 0
-        self.path: str | None = None
+        self.streams: dict[str, Stream] = {}
+        self.collecting = False
+        self.artifacts: dict[str, str] = {}
+        self.notes: list[str] = []
 
     @classmethod
     def of(cls, found: Found, now_us: int) -> Held:
@@ -126,50 +116,29 @@ class Held:
         words = {act.partition(" ")[0] for act in self.acts}
         return next((number for word, number in numbers.items() if word in words), None)
 
-    # --- output ---------------------------------------------------------------------------------
+    # --- outputs --------------------------------------------------------------------------------
 
-    def chunks(self, host: Host, now_us: int) -> list[OutputChunk]:
-        """Return the chunks that may be sent now; monotonic time."""
-        if self.flights and now_us - self.sent_at_us >= CHUNK_REPEAT_US:
-            self.go_back(self.taken)
-        chunks = []
-        while len(self.flights) < CREDIT and self.sent < self.size:
-            data = host.read_output(self.key, self.sent, min(CHUNK_BYTES, self.size - self.sent))
-            if data is None:
-                break
-            if not data:
-                self.size = self.sent
-                break
-            body, compression = host.compress(data)
-            chunks.append(
-                OutputChunk(
-                    run_id=self.key.run_id,
-                    attempt=self.key.attempt,
-                    name=OUTPUT,
-                    offset=self.sent,
-                    data=body,
-                    compression=compression,
-                )
-            )
-            self.sent += len(data)
-            self.flights.append(self.sent)
-            self.sent_at_us = now_us
-        return chunks
+    def see(self, extents: tuple[Extent, ...]) -> int:
+        """Take what its outputs have grown to; return by how many bytes."""
+        return sum(self._stream(extent.name).see(extent) for extent in extents)
 
-    def take(self, upto: int) -> None:
-        """The server has the output up to an offset: more may be sent, or again from there."""
-        if upto < self.taken:
-            self.go_back(upto)
-            return
-        self.taken = min(upto, self.size)
-        while self.flights and self.flights[0] <= upto:
-            self.flights.popleft()
-        self.sent = max(self.sent, self.taken)
+    def collected(self, fact: Collected) -> None:
+        """Take the artifacts as outputs of their own."""
+        self.collecting = False
+        self.see(fact.extents)
+        self.artifacts, self.notes = dict(fact.names), list(fact.notes)
 
-    def go_back(self, offset: int) -> None:
-        """Send again from an offset."""
-        self.taken = self.sent = offset
-        self.flights.clear()
+    def stream(self, name: str) -> Stream | None:
+        """Return an output by its name, None when there is none."""
+        return self.streams.get(name)
+
+    def _stream(self, name: str) -> Stream:
+        return self.streams.get(name) or self.streams.setdefault(name, Stream(name))
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the server has all of its outputs as they are now."""
+        return all(stream.is_taken for stream in self.streams.values())
 
     # --- messages -------------------------------------------------------------------------------
 
@@ -215,16 +184,14 @@ class Held:
     def end_message(self) -> ProcessEnded | ProcessLost:
         """Say what became of the process."""
         run_id, attempt = self.key
-        sizes = {OUTPUT: self.size} if self.size else {}
         if self.phase is Phase.LOST:
             return ProcessLost(
                 run_id=run_id,
                 attempt=attempt,
                 at_us=self.lost_us,
                 sentence=self.sentence,
-                output_bytes=sizes,
                 started_us=self.started_us,
-                spool_path=self.path if sizes else None,
+                **self._outputs(),
             )
         exit_ = self.exit
         assert exit_ is not None, f"{self.key}: done without an exit"
@@ -240,11 +207,29 @@ class Held:
             elapsed_s=exit_.elapsed_us / 1e6,
             stop_signals=self.signals,
             rusage=exit_.rusage,
-            output_bytes=sizes,
-            spool_path=self.path if sizes else None,
             core_dumped=exit_.core_dumped,
-            remarks=[*self.spec.remarks, *exit_.remarks, *self._left_behind(exit_)],
+            remarks=[
+                *self.spec.remarks,
+                *exit_.remarks,
+                *self._left_behind(exit_),
+                *self.notes,
+            ],
+            **self._outputs(),
         )
+
+    def _outputs(self) -> dict[str, Any]:
+        """The fields of an end that tell of outputs; a file that is empty is one, too."""
+        ours = [s for s in self.streams.values() if s.size or s.name in self.artifacts]
+        paths = {s.name: s.path for s in ours if s.path is not None}
+        parts = next((s.parts for s in ours if s.parts is not None), None)
+        return {
+            "output_bytes": {s.name: s.size for s in ours},
+            "spool_path": paths.pop(OUTPUT, None),
+            "spool_paths": paths,
+            "gaps": {s.name: (s.gap.start, s.gap.end) for s in ours if s.gap.length},
+            "stream_bytes": dict(zip(("stdout", "stderr"), parts, strict=True)) if parts else {},
+            "artifacts": self.artifacts,
+        }
 
 
 def signal_name(number: int) -> str:

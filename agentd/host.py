@@ -11,10 +11,13 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from ..jobs.keeping import KEEP_BYTES, WHOLE, Gap
 from ..jobs.programs import BoundProcess
 
-# The one output of a process: what it writes to stdout and stderr.
+# What a process writes to stdout and stderr.
 OUTPUT = "output"
+# Which bytes of it came from where, when they are told apart (`jobs/keeping.py`).
+ORDER = "order"
 
 
 class Key(NamedTuple):
@@ -39,7 +42,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `cgroup`: path of the group its processes are in, empty: none of their own. `remarks`: what
     people should know of how it is started. `become`: what goes before a command to run it as the
-    program's user, empty for our own.
+    program's user, empty for our own. `keep_bytes`: how much is kept of an output; `split`: stdout
+    and stderr are told apart.
     """
 
     program: BoundProcess
@@ -50,6 +54,18 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cgroup: str = ""
     remarks: tuple[str, ...] = ()
     become: tuple[str, ...] = ()
+    keep_bytes: int = KEEP_BYTES
+    split: bool = False
+
+
+class Extent(NamedTuple):
+    """How much of an output there is: `size` bytes are written, those of `gap` are not kept.
+    `parts`: so many of them came from stdout and stderr, where that is told apart."""
+
+    name: str
+    size: int
+    gap: Gap = WHOLE
+    parts: tuple[int, int] | None = None
 
 
 class Exit(NamedTuple):
@@ -106,7 +122,17 @@ class Noted(NamedTuple):
     sentence: str
 
 
-Fact = Started | Ended | Refused | Gone | Noted
+class Collected(NamedTuple):
+    """The artifacts of a process that is over lie in its claim. `names`: of each what people call
+    it; `notes`: a sentence for each that was left out."""
+
+    key: Key
+    extents: tuple[Extent, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Fact = Started | Ended | Refused | Gone | Noted | Collected
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,14 +174,19 @@ class Host(Protocol):
     def forget(self, key: Key) -> None:
         """Remove the claim."""
 
-    def output_size(self, key: Key) -> int:
-        """Return how many bytes the process has written so far."""
+    def extents(self, key: Key, spec: Spec, *, final: bool = False) -> tuple[Extent, ...]:
+        """Return how much the process has written so far, or in the end; of each output no more
+        than is to be kept stays on the disk."""
 
-    def read_output(self, key: Key, offset: int, limit: int) -> bytes | None:
+    def read_output(self, key: Key, name: str, offset: int, limit: int) -> bytes | None:
         """Return at most `limit` bytes from `offset`; None when they cannot be read now."""
 
-    def output_path(self, key: Key) -> str | None:
+    def output_path(self, key: Key, name: str) -> str | None:
         """Return where the server itself may take the whole output from, None: nowhere."""
+
+    def collect(self, key: Key, spec: Spec) -> bool:
+        """Gather the artifacts of a process that is over; `Collected` follows. False when its
+        program names none."""
 
     def remember_epoch(self, epoch: int) -> None:
         """Keep the highest epoch seen, so that it is known after a restart."""

@@ -12,8 +12,8 @@ process has lived for a moment, `exit` when it is over.
 
 Messages are JSON lists of lists, one datagram each, both ways:
 
-    agentd → keeper   ["env", {name: value}]   ["start", key, argv, env or null] ["file", key]
-                      ["signal", key, number, whole group] ["retire"]
+    agentd → keeper   ["env", {name: value}]   ["start", key, argv, env or null, stderr apart]
+                      ["file", key] ["signal", key, number, whole group] ["retire"]
     keeper → agentd   ["hello", format, keeper id] ["live", [[key, pid], …]] ["ready"]
                       ["started", key, pid, at_us, monotonic_us] ["ended", key, exit text]
                       ["refused", key, text]
@@ -44,7 +44,8 @@ if not __package__:
 from .keeper_line import Line, lock, say
 from .keeper_record import EXIT, PID, SPEC_OFFSET, STARTED, boot_ticks, write
 
-FORMAT = 1
+FORMAT = 2
+COMBINED = (os.POSIX_SPAWN_DUP2, 1, 2)
 OUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 # Started in one turn before those that ended are looked after.
 STARTS_A_TURN = 8
@@ -158,7 +159,8 @@ class Keeper:
                 with open(f"{self.runs}/{item[1]}/record", "rb") as file:
                     file.seek(SPEC_OFFSET)
                     spec = json.loads(file.read(int(file.read(9))))
-                self.waiting.append(["start", item[1], spec["argv"], spec["env"]])
+                split = spec.get("split", False)
+                self.waiting.append(["start", item[1], spec["argv"], spec["env"], split])
             except (OSError, ValueError, KeyError) as error:
                 self.told.append(["refused", item[1], f"record: {error}"])
         elif verb == "signal":
@@ -178,13 +180,13 @@ class Keeper:
     def start_some(self) -> None:
         """Start those whose turn it is."""
         for _ in range(min(len(self.waiting), STARTS_A_TURN)):
-            _, key, argv, more = self.waiting.popleft()
+            _, key, argv, more, split = self.waiting.popleft()
             if self.retiring:
                 self.told.append(["refused", key, "the keeper retires"])
             elif key not in self.pids:
-                self.start(key, argv, more)
+                self.start(key, argv, more, split)
 
-    def start(self, key: str, argv: list[str], more: dict[str, str] | None) -> None:
+    def start(self, key: str, argv: list[str], more: dict[str, str] | None, split: bool) -> None:
         """Record that the process is to be started, then start it."""
         folder = f"{self.runs}/{key}"
         at_us, monotonic_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
@@ -195,7 +197,7 @@ class Keeper:
             self.told.append(["refused", key, f"record: {error.strerror}"])
             return
         try:
-            pid = self.spawn(f"{folder}/out", argv, more)
+            pid = self.spawn(folder, argv, more, split)
         except (OSError, ValueError) as error:
             self.not_started(key, argv, error)
             return
@@ -206,8 +208,8 @@ class Keeper:
         self.fresh.append(pid)
         self.told.append(["started", key, pid, at_us, monotonic_us])
 
-    def spawn(self, out: str, argv: list[str], more: dict[str, str] | None) -> int:
-        """Start a process in a session of its own, its output going to `out`; return its pid.
+    def spawn(self, to: str, argv: list[str], more: dict[str, str] | None, split: bool) -> int:
+        """Start a process in a session of its own, its output going to files; return its pid.
 
         Raises:
             OSError: it could not be started; ValueError: an argument holds a NUL.
@@ -217,8 +219,8 @@ class Keeper:
             env = env | {os.fsencode(n): os.fsencode(v) for n, v in more.items()}
         actions = (
             (os.POSIX_SPAWN_DUP2, self.null, 0),
-            (os.POSIX_SPAWN_OPEN, 1, out, OUT_FLAGS, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
+            (os.POSIX_SPAWN_OPEN, 1, f"{to}/out", OUT_FLAGS, 0o600),
+            (os.POSIX_SPAWN_OPEN, 2, f"{to}/err", OUT_FLAGS, 0o600) if split else COMBINED,
         )
         path = self.path_of(argv[0], env)
         return os.posix_spawn(

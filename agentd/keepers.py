@@ -110,7 +110,7 @@ class Keepers:
         """Have the least busy keeper start a process."""
         kept = min((k for k in self.kept.values() if k.name in self._names), key=_load)
         kept.asked.add(str(key))
-        item = _encode(("start", str(key), spec.argv, spec.env))
+        item = _encode(("start", str(key), spec.argv, spec.env, spec.split))
         kept.batch.append(item if len(item) < START_BYTES else _encode(("file", str(key))))
         if len(kept.batch) >= BATCH:
             self._send(kept)

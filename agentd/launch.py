@@ -14,7 +14,8 @@ own tools, each of which becomes the next:
 
 A launcher that cannot go on says so in the file `failed` of the claim, so that its exit status is
 never taken for the program's. Another user may not open that file: it is handed down as stderr,
-where sudo writes too. After `STARTED` only our own words count.
+where sudo writes too. After `STARTED` only our own words count. Where stderr is told apart, it is
+the file of stderr itself, and the program's begins after `STARTED`.
 """
 
 from __future__ import annotations
@@ -24,19 +25,21 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import UNSET
 
-from ..jobs.programs import BoundProcess, Launch
+from ..jobs.keeping import KEEP_BYTES
+from ..jobs.programs import BoundProcess, Launch, output_of
 from .host import Key, Spec
 from .own_programs import is_own, own_program
 from .users import COOKIE, PACKED, SUDO, becoming, is_personal, own_user, user_of
 
 FAILED = "failed"
+ERR = "err"
 STDIN = "stdin"
 SAID = "callsheet: "
 STARTED = f"{SAID}started"
 SHELL = "/bin/sh"
 LOGIN_SHELL = "/usr/bin/bash"
 OPEN = f"""\
-exec 2> "$1"
+if [ -n "$1" ]; then exec 2> "$1"; fi
 if [ -n "$2" ]; then exec < "$2" || exit 127; fi
 if [ -n "$3" ]; then echo 0 > "$3/cgroup.procs" || exit 127; fi
 shift 3
@@ -64,7 +67,10 @@ BECOME = """\
 if [ -n "$BASH_VERSION" ]; then shopt -s execfail; fi
 failed=$1 keep=$2 folder=$3 mask=$4 memory=$5 limits=$6 nice=$7 input=$8 group=$9; shift 9
 program=$1
-if [ -z "$failed" ]; then exec 3>&2 2>&1; fi
+case $failed in
+    '') exec 3>&2 2>&1 ;;
+    apart) exec 3>&2; failed= ;;
+esac
 say() {
     if [ -n "$failed" ]; then printf 'callsheet: %s\\n' "$1" > "$failed"
     else printf 'callsheet: %s\\n' "$1" >&3; fi
@@ -128,6 +134,7 @@ def spec_of(
     allow: str | None = None,
     cgroup: str = "",
     remarks: tuple[str, ...] = (),
+    keep_bytes: int = KEEP_BYTES,
 ) -> Spec:
     """Return the spec of a claim.
 
@@ -138,6 +145,7 @@ def spec_of(
         allow: path of this host's list of users, None for none.
         cgroup: path of the group it is to be in, empty: none of its own.
         remarks: what people should know of how it is started.
+        keep_bytes: how much is kept of an output.
     Raises:
         NotAllowed: it may not run as the user it asks for.
     """
@@ -172,6 +180,8 @@ def spec_of(
         cgroup=cgroup,
         remarks=remarks,
         become=become,
+        keep_bytes=keep_bytes,
+        split=output_of(program).streams == "split",
     )
 
 
@@ -184,11 +194,12 @@ def _chain(
     cgroup: str,
 ) -> tuple[str, ...]:
     """Return `words` with what goes before them."""
+    split = output_of(program).streams == "split"
     failed = f"{folder}/{FAILED}"
     shell = (LOGIN_SHELL, "-l") if launch.env_mode == "login" else (SHELL,)
     argv = (
         *(*shell, "-c", BECOME, "callsheet"),
-        "" if become else failed,
+        ("apart" if split else "") if become else failed,
         "keep" if become and is_own(program.argv) else "",
         program.cwd or "",
         "" if program.umask is None else f"{program.umask:04o}",
@@ -205,7 +216,8 @@ def _chain(
     if become:
         text = f"{folder}/{STDIN}" if launch.stdin else ""
         unpack = (SHELL, "-c", UNPACK, "callsheet")
-        argv = (SHELL, "-c", OPEN, "callsheet", failed, text, cgroup, *become, *unpack, *argv)
+        opened = "" if split else failed
+        argv = (SHELL, "-c", OPEN, "callsheet", opened, text, cgroup, *become, *unpack, *argv)
     return argv
 
 
@@ -237,10 +249,22 @@ def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def failure_of(folder: str) -> str:
-    """Return what the launchers of a claim said before they gave up, empty when they did not."""
+def failed_file(spec: Spec) -> str:
+    """Return the file of a claim in which launchers say why they failed, empty without any."""
+    if not may_fail_first(spec.program):
+        return ""
+    return ERR if spec.split and spec.program.sudo_user is not None else FAILED
+
+
+def failure_of(folder: str, name: str = FAILED) -> str:
+    """Return what the launchers of a claim said before they gave up, empty when they did not.
+
+    Args:
+        folder: the claim's directory.
+        name: the file in which they say it.
+    """
     try:
-        with open(os.path.join(folder, FAILED), encoding="utf-8", errors="replace") as file:
+        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
             return failure_in(file.read(4_096).splitlines())
     except OSError:
         return ""

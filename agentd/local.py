@@ -7,43 +7,30 @@ Hosted by `daemon.py`, whose loop tells it which of its file descriptors have so
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from . import procs
 from .cgroups import Cgroups
+from .collecting import Collecting
 from .exits import BadRecord, parse_exit
 from .grouped import Grouped
-from .host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
+from .host import Ended, Exit, Extent, Fact, Found, Gone, Key, Now, Refused, Spec, Started
 from .keeper import PASSING
 from .keepers import Keepers, Kept
-from .launch import STDIN, failure_of, may_fail_first, stdin_of
+from .launch import FAILED, STDIN, failed_file, failure_of, stdin_of
+from .outputs import ClaimOutputs
 from .signals import Signals
 from .spool import Claimed, Spool
 
 log = logging.getLogger("callsheet.agentd")
 
-# Below this compression saves no more than it costs.
-COMPRESS_BYTES = 1_024
 # Exits that could not be put on the disk are tried again after this time.
 DURABLE_AGAIN_S = 0.5
-
-
-def _compressor() -> Callable[[bytes], bytes] | None:
-    """Return a zstd compressor if this Python has one."""
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            compress: Callable[[bytes, int], bytes] = importlib.import_module(name).compress
-        except ImportError:
-            continue
-        return lambda data: compress(data, 1)
-    return None
 
 
 class LocalHost:
@@ -55,13 +42,13 @@ class LocalHost:
         self._spool = spool
         self._grouped = Grouped(cgroups)
         self._keepers = keepers
-        self._take_whole = take_whole
         self._runs = spool.runs
-        self._compress = _compressor()
+        self._outputs = ClaimOutputs(spool.runs, take_whole=take_whole)
+        self._collecting = Collecting(spool.runs)
         self._facts: list[Fact] = []
         self._ends: list[tuple[Key, str]] = []
         self._notes: dict[Key, list[str]] = {}
-        self._shells: dict[Key, bool] = {}
+        self._shells: dict[Key, str] = {}
         self._doomed: list[Key] = []
         self._again_at = 0.0
         # Those over whose claims have a record and an output, and nothing else.
@@ -69,7 +56,8 @@ class LocalHost:
         self._unforgotten: set[Key] = set()
         self._kept_keys: dict[Key, Spec] = {}
         self._signals = Signals(spool, keepers, self._grouped)
-        self.fds_changed = True
+        self._fds_changed = True
+        self._listens: int | None = None
 
     # --- Host -----------------------------------------------------------------------------------
 
@@ -106,13 +94,13 @@ class LocalHost:
     def start_again(self, key: Key, spec: Spec) -> None:
         """See `Host`."""
         text = stdin_of(spec.program)
-        if text:
-            try:
+        try:
+            self._outputs.begin(key, spec)
+            if text:
                 _put(f"{self._runs}/{key}/{STDIN}", text)
-            except OSError as error:
-                sentence = f"the spool cannot take its stdin: {error.strerror}"
-                self._refused(key, sentence)
-                return
+        except OSError as error:
+            self._refused(key, f"the spool cannot take its files: {error.strerror}")
+            return
         try:
             self._grouped.make(key, spec)
         except OSError as error:
@@ -141,35 +129,25 @@ class LocalHost:
         """See `Host`."""
         self._notes.pop(key, None)
         self._signals.forget(key)
+        self._outputs.forget(key)
         self._doomed.append(key)
 
-    def output_size(self, key: Key) -> int:
+    def extents(self, key: Key, spec: Spec, *, final: bool = False) -> tuple[Extent, ...]:
         """See `Host`."""
-        try:
-            return os.stat(f"{self._runs}/{key}/out").st_size
-        except OSError:
-            return 0
+        return self._outputs.extents(key, spec, final=final)
 
-    def read_output(self, key: Key, offset: int, limit: int) -> bytes | None:
+    def read_output(self, key: Key, name: str, offset: int, limit: int) -> bytes | None:
         """See `Host`."""
-        try:
-            fd = os.open(f"{self._runs}/{key}/out", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            log.warning("claim %s: its output cannot be read now: %s", key, error.strerror)
-            return None
-        try:
-            return os.pread(fd, limit, offset)
-        except OSError as error:
-            log.warning("claim %s: its output cannot be read now: %s", key, error.strerror)
-            return None
-        finally:
-            os.close(fd)
+        return self._outputs.read(key, name, offset, limit)
 
-    def output_path(self, key: Key) -> str | None:
+    def output_path(self, key: Key, name: str) -> str | None:
         """See `Host`."""
-        return f"{self._runs}/{key}/out" if self._take_whole else None
+        return self._outputs.path(key, name)
+
+    def collect(self, key: Key, spec: Spec) -> bool:
+        """See `Host`."""
+        self._fds_changed = True
+        return self._collecting.start(key, spec)
 
     def remember_epoch(self, epoch: int) -> None:
         """See `Host`."""
@@ -186,16 +164,25 @@ class LocalHost:
 
     def compress(self, data: bytes) -> tuple[bytes, str | None]:
         """See `Host`."""
-        if self._compress is None or len(data) < COMPRESS_BYTES or self._take_whole:
-            return data, None
-        packed = self._compress(data)
-        return (packed, "zstd") if len(packed) < len(data) else (data, None)
+        return self._outputs.compress(data)
 
     # --- the loop's side ------------------------------------------------------------------------
 
     def fds(self) -> list[int]:
         """Return the descriptors to be polled for reading."""
-        return [*self._keepers.kept, *self._signals.fds]
+        self._listens = self._outputs.fd
+        collectors = self._collecting.fds
+        more = () if self._listens is None else (self._listens,)
+        return [*self._keepers.kept, *self._signals.fds, *collectors, *more]
+
+    @property
+    def fds_changed(self) -> bool:
+        """Whether others are to be polled than `fds` has last said."""
+        return self._fds_changed or self._listens != self._outputs.fd
+
+    @fds_changed.setter
+    def fds_changed(self, value: bool) -> None:
+        self._fds_changed = value
 
     def hear(self, fd: int) -> None:
         """Something is to be read from a descriptor of ours."""
@@ -203,6 +190,10 @@ class LocalHost:
             self._facts += self._signals.hear(fd)
             self.fds_changed = True
             return
+        if fd == self._listens:
+            self._outputs.hear()
+        if self._collecting.hear(fd):
+            self._fds_changed = True
         if fd not in self._keepers.kept:
             return
         said, gone = self._keepers.hear(fd)
@@ -214,6 +205,7 @@ class LocalHost:
     def facts(self) -> list[Fact]:
         """Return what has happened, after it is on the disk."""
         self._signals.strays.look_anew()
+        self._facts += self._collecting.facts()
         if not (self._facts or self._ends):
             return []
         facts, self._facts = self._facts, []
@@ -279,8 +271,9 @@ class LocalHost:
             return
         spec = self._kept_keys.pop(key, None)
         if verb == "ended":
-            self._shells[key] = spec is None or may_fail_first(spec.program)
-            if spec is not None and not self._shells[key] and not stdin_of(spec.program):
+            name = FAILED if spec is None else failed_file(spec)
+            self._shells[key] = name
+            if spec is not None and not (name or spec.split or stdin_of(spec.program)):
                 self._plain.add(key)
             self._ends.append((key, item[2]))
         elif verb == "refused":
@@ -301,8 +294,9 @@ class LocalHost:
             return Exit(at_us=time.time_ns() // 1_000, error=str(error))
         exit_ = self._grouped.measured(key, exit_)
         # A launcher that fails has an exit status; one that was stopped has nothing to say.
-        if self._shells.pop(key, True) and exit_.status > 0:
-            failure = failure_of(f"{self._runs}/{key}")
+        name = self._shells.pop(key, FAILED)
+        if name and exit_.status > 0:
+            failure = failure_of(f"{self._runs}/{key}", name)
             if failure:
                 return Exit(at_us=exit_.at_us, error=failure)
         return exit_
@@ -327,8 +321,9 @@ class LocalHost:
         self._grouped.take(key, found.spec)
         if found.exit is not None:
             found = msgspec.structs.replace(found, exit=self._grouped.measured(key, found.exit))
-        if found.exit is not None and found.exit.status > 0 and may_fail_first(found.spec.program):
-            failure = failure_of(f"{self._runs}/{key}")
+        name = failed_file(found.spec)
+        if found.exit is not None and found.exit.status > 0 and name:
+            failure = failure_of(f"{self._runs}/{key}", name)
             if failure:
                 exit_ = Exit(at_us=found.exit.at_us, error=failure)
                 return msgspec.structs.replace(found, exit=exit_)

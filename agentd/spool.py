@@ -18,18 +18,22 @@ import logging
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from ..jobs.errors import CallsheetError, UserError
 from . import procs
+from .collect import FOLDER
 from .exits import BadRecord, Exits, parse_exit
 from .host import Found, Key, Spec
 from .keeper_record import ACTS, BOOT, EXIT, PID, SPEC_OFFSET, STARTED
 from .kept_number import KeptNumber
-from .launch import FAILED, STDIN
+from .launch import ERR, FAILED, STDIN
+from .outputs import GAP
 from .reuse import may_be_reused
+from .splitting import ORDER
 from .users import COOKIE
 
 log = logging.getLogger("callsheet.agentd")
@@ -154,9 +158,13 @@ class Spool:
         folder = f"{self.runs}/{key}"
         if not may_be_reused(f"{folder}/out"):
             os.unlink(f"{folder}/out")
-        for name in () if plain else (FAILED, STDIN):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{folder}/{GAP}")
+        for name in () if plain else (FAILED, STDIN, ERR, ORDER, GAP):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{folder}/{name}")
+        if not plain and os.path.isdir(f"{folder}/{FOLDER}"):
+            shutil.rmtree(f"{folder}/{FOLDER}")
         self._made += 1
         name = f".free-{self._made}"
         try:

@@ -114,6 +114,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         aliases=settings.agents.aliases,
         sudo_argv=settings.agents.sudo_argv,
         login_always=settings.web.loopback == "login",
+        storage=settings.outputs,
     )
     return ServerTerms(
         roles=roles,
@@ -251,6 +252,8 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
         key=None if web.key is None else str(web.key),
         database=terms.roles.database,
         outputs_root=terms.roles.outputs,
+        outputs_url=terms.roles.storage.url,
+        outputs_options=terms.roles.storage.options,
         job_folder=terms.roles.job_dir,
         pools=terms.roles.rules.pools,
         lookback_us=terms.lookback_us,

@@ -30,6 +30,7 @@ from .agent_settings import AgentSettings, take_agents
 from .apsis_settings import check_apsis_keys, unknown_keys
 from .condition_settings import ConditionSettings, take_conditions
 from .extension_settings import Extension, take_extensions
+from .storage_settings import StorageSettings, take_storage
 from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
 from .web_settings import WebAccess, take_web
 from .yaml_reader import Document, YamlError, read_yaml
@@ -118,6 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     templates: TemplateSettings = NO_TEMPLATES
     agents: AgentSettings = AgentSettings()
     extensions: tuple[Extension, ...] = ()
+    outputs: StorageSettings = StorageSettings()
 
 
 def load_settings(
@@ -226,6 +228,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     templates = take_templates(fields, base)
     agents = take_agents(fields)
     extensions = take_extensions(fields)
+    outputs = take_storage(fields)
     _told(fields.at)
     if runs.lookback_us is None:
         runs = RunsSettings(lookback_us=old_lookback_us)
@@ -247,6 +250,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         templates=templates,
         agents=agents,
         extensions=extensions,
+        outputs=outputs,
     )
 
 

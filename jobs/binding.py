@@ -25,6 +25,7 @@ from .errors import UserError
 from .job import Job
 from .params import needs_limits, why_not, with_defaults
 from .parse_launch import bound_launch, launch_texts
+from .parse_output import bound_output, output_texts
 from .parse_own_programs import near_launch, own_texts, python_argv, ssh_argv
 from .programs import (
     BoundNoOp,
@@ -326,6 +327,7 @@ class _Binder:
             env={name: self.expand(value) for name, value in program.env.items()},
             umask=None if program.umask is None else int(program.umask, 8),
             launch=bound_launch(program.launch, self.expand),
+            output=bound_output(program.output, self.expand),
         )
 
     def _grace_us(self, stop: StopSpec) -> int | None:
@@ -358,6 +360,7 @@ def _texts(job: Job) -> Iterable[str]:
         yield stop.grace_period or ""
         yield from program.env.values()
         yield from launch_texts(program.launch)
+        yield from output_texts(program.output)
         if timeout is not None:
             yield from (timeout.duration, timeout.signal)
     yield from condition_texts(job.conditions)

@@ -33,6 +33,7 @@ from .deadlines import deadline_words
 from .job import Job
 from .params import spec_data
 from .parse_launch import launch_data
+from .parse_output import output_data
 from .polled import (
     BoundCommandCheck,
     BoundExtensionCheck,
@@ -195,7 +196,7 @@ def _process(program: BoundProcess) -> dict[str, Any]:
         found["cwd"] = program.cwd
     if program.umask is not None:
         found["umask"] = f"{program.umask:03o}"
-    return found | launch_data(program.env, program.launch)
+    return found | launch_data(program.env, program.launch) | output_data(program.output)
 
 
 def _grace(grace_us: int | None) -> int | float | None:

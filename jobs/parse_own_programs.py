@@ -46,6 +46,10 @@ def read_ssh(fields: Fields, common: dict[str, Any], argv: Callable[[Any, At], A
     if launch is not UNSET and launch.limits is not None:
         sentence = "limits: another host's are not ours to hold: expected ulimits or resources"
         fields.at.fail(sentence, key="limits")
+    output = common["output"]
+    if output is not UNSET and output.artifacts:
+        sentence = "artifacts: are not taken from another host: expected the program to send them"
+        fields.at.fail(sentence, key="artifacts")
     fields.finish()
     for name in common["env"]:
         if not _VARIABLE.match(name):

@@ -12,6 +12,7 @@ from . import registry
 from .errors import UserError
 from .extension_data import read_data
 from .parse_launch import read_launch
+from .parse_output import read_output
 from .parse_own_programs import read_python, read_ssh
 from .parse_schedules import read_type
 from .programs import ExtensionProgram, NoOp, Process, Program, Shell, StopSpec, TimeoutSpec
@@ -114,6 +115,7 @@ def _common(fields: Fields) -> dict[str, Any]:
         "cwd": fields.take("cwd", filled, None),
         "umask": fields.take("umask", _umask, None),
         **read_launch(fields),
+        **read_output(fields),
     }
 
 

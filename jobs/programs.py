@@ -6,6 +6,10 @@ from typing import Any
 
 import msgspec
 
+from .keeping import ARTIFACT_BYTES
+
+# Whether stdout and stderr are one output, or may be told apart.
+STREAMS = ("combined", "split")
 ENV_MODES = ("inherit", "clean", "login")
 # What runs of the types `ssh` and `python` execute: programs that come with the agent.
 SSH_PROGRAM, PYTHON_PROGRAM = "callsheet-ssh", "callsheet-python"
@@ -21,8 +25,8 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
 
 # --- as written in a job: strings may hold templates ------------------------------------------
 #
-# `launch` is unset where a job says nothing of it, and then not encoded: the hashes of definitions
-# are as they were before there was one.
+# `launch` and `output` are unset where a job says nothing of them, and then not encoded: the hashes
+# of definitions are as they were before there were any.
 
 
 class NoOp(Template, frozen=True, kw_only=True, tag_field="type", tag="no-op"):
@@ -73,6 +77,23 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: Limits | None = None
 
 
+class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Files that are kept when the process is over: `path` is a pattern below its working folder.
+    A file of more than `max_bytes` is left out."""
+
+    path: str
+    max_bytes: int = ARTIFACT_BYTES
+
+
+class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept of a process: how its `streams` are, how much of its output (None: as the
+    settings have it), and which files."""
+
+    streams: str = "combined"
+    keep_bytes: int | None = None
+    artifacts: tuple[Artifact, ...] = ()
+
+
 class Process(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar"):
     """Run `argv` without a shell on an agent of the group. Also written `type: process`."""
 
@@ -86,6 +107,7 @@ class Process(Template, frozen=True, kw_only=True, tag_field="type", tag="procst
     env: dict[str, str] = {}
     umask: str | None = None
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
+    output: OutputSpec | msgspec.UnsetType = msgspec.UNSET
 
 
 class Shell(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar-shell"):
@@ -101,6 +123,7 @@ class Shell(Template, frozen=True, kw_only=True, tag_field="type", tag="procstar
     env: dict[str, str] = {}
     umask: str | None = None
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
+    output: OutputSpec | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ssh(Template, frozen=True, kw_only=True, tag_field="type", tag="ssh"):
@@ -126,6 +149,7 @@ class Ssh(Template, frozen=True, kw_only=True, tag_field="type", tag="ssh"):
     env: dict[str, str] = {}
     umask: str | None = None
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
+    output: OutputSpec | msgspec.UnsetType = msgspec.UNSET
 
 
 class PythonCall(Template, frozen=True, kw_only=True, tag_field="type", tag="python"):
@@ -148,6 +172,7 @@ class PythonCall(Template, frozen=True, kw_only=True, tag_field="type", tag="pyt
     env: dict[str, str] = {}
     umask: str | None = None
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
+    output: OutputSpec | msgspec.UnsetType = msgspec.UNSET
 
 
 class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", tag="extension"):
@@ -164,6 +189,7 @@ class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", ta
     env: dict[str, str] = {}
     umask: str | None = None
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
+    output: OutputSpec | msgspec.UnsetType = msgspec.UNSET
 
 
 OnAgent = Process | Shell | Ssh | PythonCall | ExtensionProgram
@@ -201,6 +227,12 @@ class BoundProcess(
     env: dict[str, str] = {}
     umask: int | None = None
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
+    output: OutputSpec | msgspec.UnsetType = msgspec.UNSET
+
+
+def output_of(program: BoundProcess) -> OutputSpec:
+    """Return what is kept of a process."""
+    return OutputSpec() if program.output is msgspec.UNSET else program.output
 
 
 BoundProgram = BoundNoOp | BoundProcess

@@ -20,10 +20,10 @@ from .parse_limits import (
     MEMORY_AT_LEAST,
     MEMORY_AT_MOST,
     PIDS_AT_MOST,
-    SIZE,
 )
+from .parse_output import SIZE as OUTPUT_SIZE
 from .parse_polled import METHODS
-from .programs import ENV_MODES, LIMIT_POLICIES, ULIMITS
+from .programs import ENV_MODES, LIMIT_POLICIES, STREAMS, ULIMITS
 from .retry import ATTEMPTS_AT_MOST, FACTOR_AT_MOST, RETRIABLE
 from .states import FINISHED, State
 
@@ -103,7 +103,7 @@ _ATTEMPTS = {"type": "integer", "minimum": 1, "maximum": ATTEMPTS_AT_MOST}
 _EXIT_CODE = {"type": "integer", "minimum": 1, "maximum": 255}
 _SIZE: Shape = any_of(
     {"type": "integer", "minimum": MEMORY_AT_LEAST, "maximum": MEMORY_AT_MOST},
-    {"type": "string", "pattern": f"^{SIZE}$"},
+    {"type": "string", "pattern": f"^{OUTPUT_SIZE}$"},
 )
 _CPUS = {"type": "number", "minimum": CPU_AT_LEAST, "maximum": CPU_AT_MOST}
 _CHOICE = {"type": "array", "items": WORD, "minItems": 1}
@@ -195,6 +195,7 @@ SCHEDULE: dict[str, Shape] = {
 
 STOP: dict[str, Shape] = {"duration": DURATION, "daytime": DAYTIME, "tz": ZONE}
 
+_SIZE = any_of({"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{OUTPUT_SIZE}$"})
 PROGRAM: dict[str, Shape] = {
     "duration": template_or(DURATION),
     "success": {"type": ["boolean", "null"]},
@@ -226,6 +227,14 @@ PROGRAM: dict[str, Shape] = {
     ),
     "nice": said(WHOLE, "From -20 (goes first) to 19 (goes last)."),
     "umask": said({"type": ["string", "integer"]}, "Octal digits in quotes, such as '027'."),
+    "output": said(
+        mapping(streams={"enum": list(STREAMS)}, keep=_SIZE),
+        "streams: split tells stdout and stderr apart; keep: how much, such as 64M.",
+    ),
+    "artifacts": said(
+        many(any_of(FILLED, mapping(path=FILLED, max_size=_SIZE))),
+        "Files below cwd that are kept when it is over, such as logs/*.txt.",
+    ),
     "host": said(WORD, "The host it runs on, by ssh from an agent."),
     "user": said(WORD, "The user to log in as there."),
     "port": said(COUNT, "Where its ssh listens."),

@@ -36,6 +36,7 @@ from .conditions import (
 )
 from .deadlines import Deadline
 from .parse_launch import launch_data
+from .parse_output import output_data
 from .parse_own_programs import own_data
 from .polled import CommandCheck, ExtensionCheck, FileCheck, HttpCheck, SqlCheck
 from .programs import ExtensionProgram, NoOp, Program, PythonCall, Shell, Ssh, StopSpec
@@ -154,7 +155,7 @@ def program_data(program: Program) -> dict[str, Any]:
         found["cwd"] = program.cwd
     if program.umask is not None:
         found["umask"] = program.umask
-    found |= launch_data(program.env, program.launch)
+    found |= launch_data(program.env, program.launch) | output_data(program.output)
     if isinstance(program, ExtensionProgram):
         return found | {"type": program.name, **program.data}
     if isinstance(program, Ssh | PythonCall):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ..jobs.keeping import KEEP_BYTES
 from ..jobs.programs import BoundProcess
 
 # Versions of this dialogue that a server understands, oldest first; the last one is spoken now. An
@@ -85,9 +86,12 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
     """The process is over; sent after its last output chunk, again until `ForgetProcess`.
 
     `status`: 0…255, or −n when signal n ended it. `error` not empty: it could not be executed.
-    `output_bytes` is the whole length of each output by name. `stop_signals` names what stop and
-    timeout sent. `rusage` holds utime, stime (seconds), maxrss and so on; of a run with limits also
-    what its whole cgroup used, such as `memory_peak` (bytes). `remarks`: what people should know.
+    `output_bytes` is the whole length of each output by name, `gaps` what of it was left out
+    (start, end), `spool_path` where the server finds `output` itself on this host, `spool_paths`
+    where others; `stream_bytes` counts those of stdout and stderr where they are told apart;
+    `artifacts` are the names people know them by. `stop_signals` names what stop and timeout sent.
+    `rusage` holds utime, stime (seconds), maxrss and so on; of a run with limits also what its
+    whole cgroup used, such as `memory_peak` (bytes). `remarks`: what people should know.
     """
 
     run_id: str
@@ -105,6 +109,10 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
     spool_path: str | None = None
     core_dumped: bool = False
     remarks: list[str] = []
+    gaps: dict[str, tuple[int, int]] = {}
+    spool_paths: dict[str, str] = {}
+    artifacts: dict[str, str] = {}
+    stream_bytes: dict[str, int] = {}
 
 
 class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
@@ -118,6 +126,10 @@ class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
     output_bytes: dict[str, int] = {}
     started_us: int = 0
     spool_path: str | None = None
+    gaps: dict[str, tuple[int, int]] = {}
+    spool_paths: dict[str, str] = {}
+    artifacts: dict[str, str] = {}
+    stream_bytes: dict[str, int] = {}
 
 
 class ProcessNoted(FromAgent, frozen=True, kw_only=True, tag="ProcessNoted"):
@@ -129,7 +141,10 @@ class ProcessNoted(FromAgent, frozen=True, kw_only=True, tag="ProcessNoted"):
 
 
 class OutputChunk(FromAgent, frozen=True, kw_only=True, tag="OutputChunk"):
-    """Bytes of an output from `offset`. `compression` None or `zstd`; `data` at most 256 KiB."""
+    """Bytes of an output from `offset`. `compression` None or `zstd`; `data` at most 256 KiB.
+
+    `gap`: so many bytes before `offset` are not kept, and will never come.
+    """
 
     run_id: str
     attempt: int
@@ -137,6 +152,7 @@ class OutputChunk(FromAgent, frozen=True, kw_only=True, tag="OutputChunk"):
     offset: int
     data: bytes
     compression: str | None = None
+    gap: int = 0
 
 
 class Fenced(FromAgent, frozen=True, kw_only=True, tag="Fenced"):
@@ -192,7 +208,7 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
 
     `not_after_us`: refuse it later than this (a command that sat in a queue). `incarnation`: the
     life of the agent it is meant for; a later one ignores it. `sudo_argv`: how sudo is called,
-    empty as agents do.
+    empty as agents do. `keep_bytes`: how much is kept of an output.
     """
 
     run_id: str
@@ -203,6 +219,7 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
     job_id: str = ""
     incarnation: str = ""
     sudo_argv: tuple[str, ...] = ()
+    keep_bytes: int = KEEP_BYTES
 
 
 class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):

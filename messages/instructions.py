@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.calendar_days import CalendarDays
+from ..jobs.keeping import Gap
 from ..jobs.run import NewRun
 from ..jobs.states import State
 from .hello import Hello, ScheduleRow
@@ -181,10 +182,11 @@ class NoteRun(ToLedger, frozen=True, kw_only=True, tag="NoteRun"):
 
 
 class OutputRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An output as the store indexes it. `length` counts uncompressed bytes.
+    """An output as the store indexes it. `length` counts the bytes that were written.
 
-    `path` is relative to the output folder, None when `data` holds it inline (small texts the
-    server itself made). `compression` None or `zstd`.
+    `truncated`: `gap_bytes` of them, from `gap_at` on, are not kept. `path` is relative to the
+    output folder, None when `data` holds it inline (small texts the server itself made).
+    `compression` None or `zstd`.
     """
 
     run_id: str
@@ -198,6 +200,13 @@ class OutputRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     data: bytes | None = None
     sha256: str | None = None
     truncated: bool = False
+    gap_at: int = 0
+    gap_bytes: int = 0
+
+    @property
+    def gap(self) -> Gap:
+        """What of it is not kept."""
+        return Gap(self.gap_at, self.gap_at + self.gap_bytes)
 
 
 class AttemptStarted(ToLedger, frozen=True, kw_only=True, tag="AttemptStarted"):

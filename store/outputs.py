@@ -10,14 +10,22 @@ from __future__ import annotations
 import importlib
 import os
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ..jobs.errors import CallsheetError
+from ..jobs.keeping import WHOLE, Gap, kept, mark, read_gap
 from ..jobs.run import run_number
 from ..messages.instructions import OutputRecord
+from .places import DiskPlace, Place
+
+# Offsets of the frames of a file, packed and plain.
+Table = tuple[list[int], list[int]]
+# Tables kept in memory; that of a full gigabyte takes 300 KiB.
+TABLES_AT_MOST = 32
 
 ZSTD = "zstd"
 FRAME_BYTES = 256 * 1024
@@ -61,25 +69,50 @@ def live_path_of(run_id: str, attempt: int, output_id: str) -> str:
     return path_of(run_id, attempt, output_id) + ".part"
 
 
+def gap_path_of(run_id: str, attempt: int, output_id: str) -> str:
+    """Return where it stands what of a growing output is not kept, relative to the root."""
+    return live_path_of(run_id, attempt, output_id) + ".gap"
+
+
 class LiveOutput(msgspec.Struct, frozen=True):
     """An output that grows: its file, and its length when it was looked at."""
 
     path: str
     length: int
 
-    def read(self, start: int, limit: int) -> bytes:
-        """Return at most `limit` bytes from `start`; empty when the file has gone meanwhile."""
+    def span(self, start: int, limit: int) -> tuple[int, bytes]:
+        """Return at most `limit` bytes from `start`, and where they begin: after the gap when
+        `start` is in it. No bytes when the file has gone meanwhile."""
         try:
-            return _pread(self.path, start, limit)
+            # What is gone was said to be before it went: said after reading, nothing of it is in.
+            data = _pread(self.path, start, limit)
+            gap = self.gap()
+            if gap.length and start < gap.end:
+                if start >= gap.start:
+                    return gap.end, self.span(gap.end, limit)[1]
+                data = data[: gap.start - start]
         except OSError:
-            return b""
+            return start, b""
+        return start, data
+
+    def gap(self) -> Gap:
+        """Return what of it is not kept now."""
+        try:
+            with open(f"{self.path}.gap", "rb") as file:
+                return read_gap(file.read(64))
+        except OSError:
+            return WHOLE
 
 
 class OutputFiles:
-    """Reads the outputs under a root; from any thread."""
+    """Reads the outputs under a root, and where they are no more, in a place far away; from any
+    thread."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, far: Place | None = None) -> None:
         self._root = root
+        disk = DiskPlace(root)
+        self._places: tuple[Place, ...] = (disk,) if far is None else (disk, far)
+        self._tables: dict[str, Table] = {}
 
     def live(self, run_id: str, attempt: int, output_id: str) -> LiveOutput | None:
         """Return the growing file of an output, None while there is none."""
@@ -89,20 +122,43 @@ class OutputFiles:
         except (OSError, ValueError):
             return None
 
-    def read(self, record: OutputRecord, start: int, limit: int) -> bytes:
-        """Return at most `limit` bytes of a finished output from `start`, decompressed.
+    def span(self, record: OutputRecord, start: int, limit: int) -> tuple[int, bytes]:
+        """Return at most `limit` bytes of a finished output from `start`, and where they begin:
+        after the gap when `start` is in it.
 
         Raises:
             OutputGone: its file is not there or is damaged.
         """
-        limit = max(0, min(limit, record.length - start))
-        if not limit or start < 0:
+        gap = record.gap
+        if gap.length and start < gap.start:
+            return start, self._kept(record, start, min(limit, gap.start - start))
+        if not gap.length or start < 0:
+            return start, self._kept(record, start, limit)
+        begin = max(start, gap.end)
+        return begin, self._kept(record, begin - gap.length, limit)
+
+    def read(self, record: OutputRecord, start: int, limit: int) -> bytes:
+        """Return at most `limit` bytes of a finished output as it is shown, from `start`: what is
+        kept of it, with a line in the place of the rest.
+
+        Raises:
+            OutputGone: its file is not there or is damaged.
+        """
+        if start < 0:
             return b""
-        if record.data is not None and record.compression is None:
-            return record.data[start : start + limit]
-        if record.compression is None:
-            return self.read_raw(record, start, limit)
-        return self._read_frames(record, start, limit)
+        gap, line = record.gap, mark(record.gap)
+        if not line:
+            return self._kept(record, start, limit)
+        data = b""
+        if start < gap.start:
+            data = self._kept(record, start, min(limit, gap.start - start))
+        place = start + len(data) - gap.start
+        if len(data) < limit and 0 <= place < len(line):
+            data += line[place : place + limit - len(data)]
+        place = start + len(data) - len(line)
+        if len(data) < limit and place >= gap.start:
+            data += self._kept(record, place, limit - len(data))
+        return data
 
     def read_raw(self, record: OutputRecord, start: int, limit: int) -> bytes:
         """Return bytes of a finished output as they are stored.
@@ -112,36 +168,73 @@ class OutputFiles:
         """
         if record.data is not None:
             return record.data[start : start + limit]
-        path = self._path(record)
-        try:
-            return _pread(path, start, limit)
-        except OSError as error:
-            raise OutputGone(path, f"cannot be read: {error.strerror}") from None
+        return self._read(self._path(record), start, limit)
+
+    def _kept(self, record: OutputRecord, start: int, limit: int) -> bytes:
+        """Return bytes of what is kept, as if there had never been more."""
+        limit = max(0, min(limit, kept(record.length, record.gap) - start))
+        if not limit or start < 0:
+            return b""
+        if record.data is not None and record.compression is None:
+            return record.data[start : start + limit]
+        if record.compression is None:
+            return self.read_raw(record, start, limit)
+        return self._read_frames(record, start, limit)
 
     def _path(self, record: OutputRecord) -> str:
         assert record.path is not None, f"{record.run_id}: an output without data or path"
         parts = record.path.split("/")
         if record.path.startswith("/") or ".." in parts:
             raise OutputGone(record.path, "lies outside the output folder")
-        return f"{self._root}/{record.path}"
+        return record.path
+
+    def _read(self, path: str, start: int, limit: int) -> bytes:
+        """Read a file where it is first found."""
+        why = ""
+        for place in self._places:
+            try:
+                return place.read(path, start, limit)
+            except OSError as error:
+                why = why or str(error.strerror or error)
+        raise OutputGone(path, f"cannot be read: {why}")
 
     def _read_frames(self, record: OutputRecord, start: int, limit: int) -> bytes:
         """Decompress just the frames that hold the span."""
         path = self._path(record)
-        try:
-            with open(path, "rb") as file:
-                packed, plain = read_table(file.fileno(), path)
-                first = bisect_right(plain, start) - 1
-                pieces = []
-                for i in range(first, len(plain) - 1):
-                    if plain[i] >= start + limit:
-                        break
-                    body = os.pread(file.fileno(), packed[i + 1] - packed[i], packed[i])
-                    pieces.append(decompress(body))
-        except OSError as error:
-            raise OutputGone(path, f"cannot be read: {error.strerror}") from None
+        packed, plain = self._table(path)
+        first = bisect_right(plain, start) - 1
+        last = bisect_left(plain, start + limit, first + 1, len(plain) - 1)
+        body = self._read(path, packed[first], packed[last] - packed[first])
+        base = packed[first]
+        pieces = [
+            decompress(body[packed[i] - base : packed[i + 1] - base]) for i in range(first, last)
+        ]
         begin = start - plain[first]
         return b"".join(pieces)[begin : begin + limit]
+
+    def _table(self, path: str) -> Table:
+        """Return the table of a file's frames; a finished file never changes."""
+        table = self._tables.get(path)
+        if table is None:
+            size = self._size(path)
+            table = read_table(lambda start, limit: self._read(path, start, limit), size, path)
+            while len(self._tables) >= TABLES_AT_MOST:
+                self._tables.pop(next(iter(self._tables)), None)
+            self._tables[path] = table
+        return table
+
+    def _size(self, path: str) -> int:
+        for place in self._places:
+            try:
+                return place.size(path)
+            except OSError:
+                continue
+        raise OutputGone(path, "is not there")
+
+
+def shown_length(record: OutputRecord) -> int:
+    """Return how long an output is as `OutputFiles.read` shows it."""
+    return kept(record.length, record.gap) + len(mark(record.gap))
 
 
 def seek_table(sizes: list[tuple[int, int]]) -> bytes:
@@ -151,22 +244,27 @@ def seek_table(sizes: list[tuple[int, int]]) -> bytes:
     return _HEAD.pack(TABLE_MAGIC, len(body)) + body
 
 
-def read_table(fd: int, path: str) -> tuple[list[int], list[int]]:
+def read_table(read: Callable[[int, int], bytes], size: int, path: str) -> Table:
     """Return the offsets at which the frames begin, packed and plain, with the end of each last.
+
+    Args:
+        read: gives bytes of the file from an offset, at most so many.
+        size: of the file.
+        path: for what is said of it.
 
     Raises:
         OutputGone: there is no such table.
     """
-    size = os.fstat(fd).st_size
     count, flags, magic = 0, 0, 0
-    if size >= _FOOTER.size + _HEAD.size:
-        count, flags, magic = _FOOTER.unpack(os.pread(fd, _FOOTER.size, size - _FOOTER.size))
+    footer = read(size - _FOOTER.size, _FOOTER.size) if size >= _FOOTER.size + _HEAD.size else b""
+    if len(footer) == _FOOTER.size:
+        count, flags, magic = _FOOTER.unpack(footer)
     length = count * _ENTRY.size
     begin = size - _FOOTER.size - length
     if magic != FOOTER_MAGIC or flags or begin < _HEAD.size:
         raise OutputGone(path, "has no table of its frames")
     packed, plain = [0], [0]
-    for one, other in _ENTRY.iter_unpack(os.pread(fd, length, begin)):
+    for one, other in _ENTRY.iter_unpack(read(begin, length)):
         packed.append(packed[-1] + one)
         plain.append(plain[-1] + other)
     return packed, plain

@@ -17,7 +17,7 @@ SPAN_BYTES = 256 * 2**10
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes `start` … of an output that has `length` now; `ended`: the run is over and these are
-    the last."""
+    the last. `left_out`: so many bytes before them are not kept, though they were asked for."""
 
     start: int
     data: bytes
@@ -25,6 +25,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool
     attempt: int
     content_type: str = "application/octet-stream"
+    left_out: int = 0
 
 
 class OutputFollower:

@@ -6,12 +6,16 @@ output of any size costs no memory.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
+from ..jobs.keeping import ORDER, OUTPUT, STREAMS
 from ..jobs.run import run_number
 from ..messages.instructions import OutputRecord
 from ..store.interface import Reader
 from ..store.outputs import LiveOutput, OutputFiles, OutputGone
+from ..store.places import UrlPlace
+from ..store.streams import StreamViews
 from .following import Span
 from .routing import Problem
 
@@ -19,8 +23,7 @@ if TYPE_CHECKING:
     from ..jobs.run import Run
     from .services import Services
 
-# What a process writes to stdout and stderr.
-PROCESS_OUTPUT = "output"
+T = TypeVar("T")
 
 
 class Outputs:
@@ -28,7 +31,14 @@ class Outputs:
 
     def __init__(self, services: Services, root: str) -> None:
         self._services = services
-        self._files = OutputFiles(root)
+        settings = services.settings
+        far = (
+            UrlPlace(settings.outputs_url, settings.outputs_options)
+            if settings.outputs_url
+            else None
+        )
+        self._files = OutputFiles(root, far)
+        self._views = StreamViews(self._files)
 
     async def record(
         self, run_id: str, output_id: str, attempt: int | None = None
@@ -81,8 +91,8 @@ class Outputs:
         run, record = await self.record(run_id, output_id, attempt)
         attempt = attempt or run.attempt
         if record is not None:
-            begin = place(start, record.length)
-            data = await self.read(record, begin, limit)
+            asked = place(start, record.length)
+            begin, data = await self.piece(record, asked, limit)
             ended = run.finished and begin + len(data) >= record.length
             return Span(
                 start=begin,
@@ -91,14 +101,59 @@ class Outputs:
                 ended=ended,
                 attempt=attempt,
                 content_type=record.content_type,
+                left_out=begin - asked,
             )
+        if output_id in STREAMS:
+            return await self._live_stream(run, attempt, output_id, start, limit)
         live = await self._services.pool.run(lambda: self._files.live(run_id, attempt, output_id))
         if live is None:
             begin = place(start, 0)
             return Span(start=begin, data=b"", length=0, ended=run.finished, attempt=attempt)
-        begin = place(start, live.length)
-        data = await self._services.pool.run(lambda: live.read(begin, limit))
-        return Span(start=begin, data=data, length=live.length, ended=False, attempt=attempt)
+        asked = place(start, live.length)
+        begin, data = await self._services.pool.run(lambda: live.span(asked, limit))
+        return Span(
+            start=begin,
+            data=data,
+            length=max(live.length, begin + len(data)),
+            ended=False,
+            attempt=attempt,
+            left_out=begin - asked,
+        )
+
+    async def _live_stream(
+        self, run: Run, attempt: int, name: str, start: int | None, limit: int
+    ) -> Span:
+        found = await self._services.pool.run(
+            lambda: self._views.live(run.run_id, attempt, name, start, limit)
+        )
+        length, begin, data = found or (0, place(start, 0), b"")
+        return Span(
+            start=begin,
+            data=data,
+            length=length,
+            ended=found is None and run.finished,
+            attempt=attempt,
+            left_out=begin - start if start is not None and begin > start >= 0 else 0,
+        )
+
+    async def piece(self, record: OutputRecord, start: int, limit: int) -> tuple[int, bytes]:
+        """Return bytes of a finished output from `start` on, and where they begin: later where some
+        are not kept.
+
+        Raises:
+            Problem: 404, its file is gone.
+        """
+        if record.output_id not in STREAMS or not is_view(record):
+            return await self._read(record, self._files.span, start, limit)
+        _, output = await self.record(record.run_id, OUTPUT, record.attempt)
+        _, order = await self.record(record.run_id, ORDER, record.attempt)
+        if output is None or order is None:
+            raise _gone(record)
+
+        def read(one: OutputRecord, start: int, limit: int) -> tuple[int, bytes]:
+            return self._views.finished(output, order, one.output_id, start, limit)
+
+        return await self._read(record, read, start, limit)
 
     async def of(self, run_id: str) -> list[OutputRecord]:
         """Return the outputs of a run as they are now, growing ones included; none of no run."""
@@ -108,9 +163,13 @@ class Outputs:
         if run is None:
             return []
         ids = dict.fromkeys(record.output_id for record in records)
-        found = [record for one in ids if (record := newest(records, one, run)) is not None]
-        if not run.finished and all(record.output_id != PROCESS_OUTPUT for record in found):
-            live = await self.live(run, PROCESS_OUTPUT)
+        found = [
+            record
+            for one in ids
+            if one != ORDER and (record := newest(records, one, run)) is not None
+        ]
+        if not run.finished and all(record.output_id != OUTPUT for record in found):
+            live = await self.live(run, OUTPUT)
             if live is not None:
                 found.append(OutputRecord(run_id=run_id, attempt=run.attempt, length=live.length))
         return found
@@ -122,15 +181,12 @@ class Outputs:
         )
 
     async def read(self, record: OutputRecord, start: int, limit: int) -> bytes:
-        """Return bytes of a finished output, decompressed.
+        """Return bytes of a finished output as it is shown, decompressed.
 
         Raises:
             Problem: 404, its file is gone.
         """
-        try:
-            return await self._services.pool.run(lambda: self._files.read(record, start, limit))
-        except OutputGone:
-            raise _gone(record) from None
+        return await self._read(record, self._files.read, start, limit)
 
     async def raw(self, record: OutputRecord, start: int, limit: int) -> bytes:
         """Return bytes of a finished output as they are stored.
@@ -138,8 +194,17 @@ class Outputs:
         Raises:
             Problem: 404, its file is gone.
         """
+        return await self._read(record, self._files.read_raw, start, limit)
+
+    async def _read(
+        self,
+        record: OutputRecord,
+        read: Callable[[OutputRecord, int, int], T],
+        start: int,
+        limit: int,
+    ) -> T:
         try:
-            return await self._services.pool.run(lambda: self._files.read_raw(record, start, limit))
+            return await self._services.pool.run(lambda: read(record, start, limit))
         except OutputGone:
             raise _gone(record) from None
 
@@ -151,6 +216,11 @@ def newest(records: list[OutputRecord], output_id: str, run: Run) -> OutputRecor
         return None
     last = max(found, key=lambda record: record.attempt)
     return last if run.finished or last.attempt == run.attempt else None
+
+
+def is_view(record: OutputRecord) -> bool:
+    """Whether an output is not stored itself, but a part of another."""
+    return record.path is None and record.data is None
 
 
 def place(start: int | None, length: int) -> int:

@@ -189,6 +189,7 @@ def output_record(output: OutputRecord) -> dict[str, Any]:
         "compression": output.compression,
         "sha256": output.sha256,
         "truncated": output.truncated,
+        **({"left_out": [output.gap_at, output.gap.end]} if output.truncated else {}),
     }
 
 

@@ -59,6 +59,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     session_us: int = 12 * 3600 * 1_000_000
     database: str
     outputs_root: str
+    outputs_url: str | None = None
+    outputs_options: dict[str, Any] = {}
     static_root: str | None = None
     shut_down_pid: int | None = None
     lookback_us: int | None = None

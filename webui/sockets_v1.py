@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..jobs.jso import run_full_jso, run_summary_jso
+from ..jobs.keeping import Gap, mark
 from ..jobs.run import run_number
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
@@ -327,16 +328,25 @@ class OutputSocket(V1Socket):
             raise Problem(404, "unknown run")
         await self.services.run(run_id)
         follower = OutputFollower(self.services, run_id)
+        # The readers of this socket hold it to contiguous data: where some is not kept, a line
+        # says so, and what comes after it is counted from there.
+        shift, attempt = 0, 0
         try:
             async for span in follower.spans(output_id, None if text is None else int(text)):
-                if span.data:
-                    last = span.start + len(span.data) - 1
+                if span.attempt != attempt:
+                    shift, attempt = 0, span.attempt
+                line = mark(Gap(0, span.left_out))
+                shift += span.left_out - len(line)
+                data = line + span.data
+                if data:
+                    start = span.start - shift - len(line)
                     head = (
                         f"Content-Type: {span.content_type}\r\n"
-                        f"Content-Range: bytes={span.start}-{last}/{span.length}\r\n"
-                        f"Content-Length: {len(span.data)}\r\n\r\n"
+                        f"Content-Range: bytes={start}-{start + len(data) - 1}"
+                        f"/{max(span.length - shift, start + len(data))}\r\n"
+                        f"Content-Length: {len(data)}\r\n\r\n"
                     )
-                    self.outbox.push(head.encode("latin-1", "replace") + span.data, binary=True)
+                    self.outbox.push(head.encode("latin-1", "replace") + data, binary=True)
                     await self.outbox.room()
         finally:
             follower.close()

@@ -238,7 +238,8 @@ class OutputTopic(Subscription):
             follower.close()
 
     def _say(self, span: Span) -> None:
-        start, data = span.start - len(self._held), self._held + span.data
+        held = b"" if span.left_out else self._held
+        start, data = span.start - len(held), held + span.data
         self._held = b""
         if not span.ended:
             # A character may be cut in two at the end of what there is.
@@ -251,6 +252,8 @@ class OutputTopic(Subscription):
             value["data"] = data.decode("utf-8")
         except UnicodeDecodeError:
             value["b64"] = base64.b64encode(data).decode("ascii")
+        if span.left_out:
+            value["left_out"] = span.left_out
         self.send({**value, "ended": span.ended, "attempt": span.attempt})
 
 

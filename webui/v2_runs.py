@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ..jobs.keeping import ORDER
 from ..jobs.run import Run, run_number
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
@@ -93,7 +94,9 @@ async def get_run(request: Request) -> Any:
         page = run_page(run) | {
             "commit": None if bound_to is None else reader.definition_commit(bound_to),
             "log": log,
-            "outputs": [output_record(output) for output in reader.outputs(run_id)],
+            "outputs": [
+                output_record(one) for one in reader.outputs(run_id) if one.output_id != ORDER
+            ],
             "owed": [owed_record(item) for item in reader.outbox(run_id)],
             "why": why(run, log, waited, now_us),
             "waits_for": [msgspec.structs.asdict(one) for one in waited],

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from callsheet.actors import outputs_store
+from callsheet.actors import output_files
 from callsheet.actors.outputs_seam import (
     AppendOutput,
     FinishOutput,
@@ -19,8 +19,9 @@ from callsheet.actors.outputs_seam import (
     OutputStored,
 )
 from callsheet.actors.outputs_store import OutputsStore
+from callsheet.jobs.keeping import Gap, mark
 from callsheet.messages.instructions import OutputRecord
-from callsheet.store.outputs import OutputFiles, zstd_module
+from callsheet.store.outputs import OutputFiles, shown_length, zstd_module
 
 WAIT_S = 20.0
 
@@ -97,7 +98,7 @@ def test_a_chunk_that_cannot_be_decompressed_adds_nothing(stand):
 
 
 def test_a_chunk_that_explodes_is_cut(stand, monkeypatch):
-    monkeypatch.setattr(outputs_store, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(output_files, "CHUNK_BYTES", 100)
     packed = zstd_module().compress(b"a" * 1_000)
     assert stand.append(0, packed, compression="zstd") == 100
 
@@ -165,6 +166,57 @@ def test_an_output_may_be_finished_twice(stand, tmp_path):
     assert stand.content(first) == b"hello"
 
 
+def test_of_a_long_output_head_and_tail_are_kept_and_the_disk_has_no_more(stand):
+    keep, piece = 2**20, 2**18
+    data = b"".join(b"%07d\n" % n for n in range(24 * piece // 8))
+    for offset in range(0, len(data), piece):
+        stand.append(offset, data[offset : offset + piece], keep_bytes=keep)
+        live = stand.files.live("r1", 1, "output")
+        assert os.stat(live.path).st_blocks * 512 <= keep * 17 // 16 + 2 * piece
+        assert live.length == offset + piece
+    gap = live.gap()
+    assert live.span(0, 2 * keep) == (0, data[: gap.start])
+    assert live.span(gap.start, 10) == (gap.end, data[gap.end : gap.end + 10])
+    record = stand.kept(len(data), keep_bytes=keep)
+    assert (record.length, record.truncated) == (len(data), True)
+    assert record.gap == Gap(keep // 4, len(data) - keep * 3 // 4)
+    assert len(os.listdir(stand.root / "01" / "r1")) == 1
+    head, tail = data[: record.gap.start], data[record.gap.end :]
+    assert stand.files.span(record, 0, len(data)) == (0, head)
+    assert stand.files.span(record, len(head) + 5, 2**30) == (record.gap.end, tail)
+    shown = head + mark(record.gap) + tail
+    assert (shown_length(record), stand.files.read(record, 0, 2**30)) == (len(shown), shown)
+    assert record.sha256 == hashlib.sha256(head + tail).hexdigest()
+    for start in (0, len(head) - 3, len(head) + 3, len(shown) - len(tail) - 3, len(shown) - 3):
+        for limit in (1, 5, 100):
+            assert stand.files.read(record, start, limit) == shown[start : start + limit]
+
+
+def test_bytes_that_an_agent_has_not_kept_are_a_gap_and_no_zeros(stand):
+    stand.append(0, b"head", keep_bytes=2**20)
+    assert stand.append(1_000, b"tail", gap=900) == 4
+    assert stand.append(1_000, b"tail", gap=996) == 1_004
+    assert stand.append(1_000, b"tail", gap=996) == 1_004
+    assert stand.files.live("r1", 1, "output").span(0, 99) == (0, b"head")
+    record = stand.kept(1_004, gap=Gap(4, 1_000))
+    assert (record.gap, record.length) == (Gap(4, 1_000), 1_004)
+    assert (
+        stand.files.read(record, 0, 99) == b"head\n[callsheet: 996 bytes were left out here]\ntail"
+    )
+
+
+def test_an_artifact_is_an_output_with_a_name_of_its_own(stand, tmp_path):
+    spool = tmp_path / "runs" / "r1.1" / "artifacts" / "a.csv"
+    spool.parent.mkdir(parents=True)
+    spool.write_bytes(b"1,2")
+    fields = {"output_id": "a.csv", "name": "reports/a.csv"}
+    record = stand.kept(3, spool_path=str(spool), **fields)
+    assert (record.output_id, record.name) == ("a.csv", "reports/a.csv")
+    assert stand.content(record) == b"1,2"
+    empty = stand.kept(0, output_id="empty", name="empty")
+    assert (empty.length, stand.content(empty)) == (0, b"")
+
+
 def test_the_attempts_of_a_run_have_outputs_of_their_own(stand):
     stand.append(0, b"one")
     stand.append(0, b"two", attempt=2)
@@ -188,7 +240,7 @@ def test_what_is_not_on_the_disk_is_not_told_as_kept(stand, monkeypatch):
 
     stand.append(0, b"hello")
     with monkeypatch.context() as patch:
-        patch.setattr(outputs_store, "_sync", fails)
+        patch.setattr(output_files, "_sync", fails)
         finished = stand.finish(5)
     assert (finished.record, finished.error) == (None, "Input/output error")
 

@@ -288,7 +288,7 @@ def test_a_process_goes_from_its_start_to_its_kept_output(played):
     files = OutputFiles(str(played.root))
     live = files.live("r1", 1, "output")
     assert live is not None
-    assert live.read(0, 99) == b"hello"
+    assert live.span(0, 99) == (0, b"hello")
     played.report(
         ProcessEnded(
             run_id="r1", attempt=1, status=0, at_us=9, started_us=5, output_bytes={"output": 5}

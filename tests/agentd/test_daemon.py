@@ -333,6 +333,47 @@ def test_output_is_sent_while_it_grows(stand, tmp_path):
     assert output_of(stand.ended("r1")) == b"one\ntwo\n"
 
 
+def test_an_endless_output_takes_no_more_than_is_kept_and_its_head_and_tail_are_there(
+    stand, tmp_path
+):
+    stand.start()
+    keep = 2**20
+    hold = f"while [ ! -e {tmp_path}/go ]; do head -c 1000000 /dev/zero | tr '\\0' x; done"
+    stand.run("r1", a_shell(f"echo first; {hold}; echo last"), keep_bytes=keep)
+    out = stand.spool / "runs" / "r1.1" / "out"
+    until(lambda: out.exists() and out.stat().st_size > 30 * keep, "much output")
+    stand.kill()
+    stand.start()
+    size = out.stat().st_size
+    until(lambda: out.stat().st_size > size + 10 * keep, "more output under the next agentd")
+    (tmp_path / "go").touch()
+    ended = stand.ended("r1")
+    [(start, end)] = ended.gaps.values()
+    assert (start, ended.output_bytes) == (keep // 4, {"output": out.stat().st_size})
+    assert out.stat().st_blocks * 512 < 4 * keep
+    assert ended.output_bytes["output"] - keep * 17 // 16 <= end - start
+    data = out.read_bytes()
+    assert (data[:7], data[-5:]) == (b"first\nx", b"last\n")
+    assert b"\0" not in data[:start] + data[end:]
+
+
+def test_what_is_not_kept_any_more_is_jumped_over_on_the_way_to_the_server(stand):
+    stand.start()
+    stand.run("r1", a_shell("head -c 9000000 /dev/zero | tr '\\0' x; sleep 1"), keep_bytes=2**20)
+    got, skipped, ended = 0, 0, None
+    while ended is None:
+        message = stand.wait((OutputChunk, ProcessEnded))
+        if isinstance(message, ProcessEnded):
+            ended = message if got == 9_000_000 else None
+            stand.take("r1", got)
+        elif message.offset - message.gap <= got < message.offset + len(message.data):
+            skipped += max(0, message.offset - got)
+            got = message.offset + len(message.data)
+            stand.take("r1", got)
+    assert (got, ended.output_bytes) == (9_000_000, {"output": 9_000_000})
+    assert skipped >= 9_000_000 - 2**21
+
+
 def test_an_output_the_server_cannot_take_as_a_file_is_sent_whole(stand):
     stand.start()
     size = 3_000_000

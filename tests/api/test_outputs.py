@@ -64,6 +64,69 @@ def test_a_packed_output_is_unpacked_unless_asked_for_as_it_is(stand):
     assert span["data"].encode() == DATA[FRAME - 4 : FRAME + 4]
 
 
+def test_a_part_of_an_output_is_given_by_its_range(stand):
+    run_id = stand.a_running_run()
+    record = store_packed(stand, run_id, DATA)
+    stand.end_run(run_id, outputs=[record])
+    path = f"/api/v2/runs/{run_id}/output/output/raw"
+    total = len(DATA)
+
+    def part(asked, **headers):
+        status, found, body = stand.request("GET", path, headers={"Range": asked, **headers})
+        return status, found.get("content-range"), body
+
+    assert part("bytes=5-9") == (206, f"bytes 5-9/{total}", DATA[5:10])
+    assert part(f"bytes={total - 3}-") == (206, f"bytes {total - 3}-{total - 1}/{total}", DATA[-3:])
+    assert part("bytes=-4") == (206, f"bytes {total - 4}-{total - 1}/{total}", DATA[-4:])
+    assert part(f"bytes={FRAME - 2}-{FRAME + 1}")[2] == DATA[FRAME - 2 : FRAME + 2]
+    assert part(f"bytes={total}-")[:2] == (416, f"bytes */{total}")
+    for ignored in ("lines=1-2", "bytes=0-1,5-6", "bytes=9-5", "bytes=-", "bytes=x-"):
+        assert part(ignored)[0] == 200
+    etag = stand.request("GET", path)[1].get("etag", "none")
+    assert part("bytes=0-0", **{"If-Range": '"other"'})[0] == 200
+    assert etag == "none" or part("bytes=0-0", **{"If-Range": etag})[0] == 206
+    v1 = stand.request("GET", path.replace("v2", "v1")[:-4], headers={"Range": "bytes=0-1"})
+    assert (v1[0], v1[2]) == (200, DATA)
+
+
+def a_cut_output(stand, run_id):
+    """An output of 1,004 bytes, 996 of which are not kept."""
+    return OutputRecord(
+        run_id=run_id, length=1_004, data=b"headtail", truncated=True, gap_at=4, gap_bytes=996
+    )
+
+
+def test_what_is_left_out_is_said_wherever_an_output_is_read(stand, open_socket):
+    run_id = stand.a_running_run()
+    stand.end_run(run_id, outputs=[a_cut_output(stand, run_id)])
+    path = f"/api/v2/runs/{run_id}/output/output"
+    _, headers, body = stand.request("GET", f"{path}/raw", headers={"Accept-Encoding": "zstd"})
+    assert body == b"head\n[callsheet: 996 bytes were left out here]\ntail"
+    assert headers["x-left-out"] == "bytes 4-999"
+    _, span = stand.ask("GET", f"{path}?start=2")
+    assert (span["start"], span["data"], span["length"], span["ended"]) == (2, "ad", 1_004, False)
+    _, span = stand.ask("GET", f"{path}?start=4")
+    assert (span["start"], span["data"], span["left_out"], span["ended"]) == (
+        1_000,
+        "tail",
+        996,
+        True,
+    )
+    _, page = stand.ask("GET", f"/api/v2/runs/{run_id}")
+    assert page["run"]["outputs"][0]["left_out"] == [4, 1_000]
+    socket = open_socket("/api/v2/stream")
+    socket.send(op="subscribe", id="o", topic="output", run_id=run_id, start=0)
+    assert socket.about("o")["data"] == "head"
+    message = socket.about("o")
+    assert (message["start"], message["data"], message["left_out"]) == (1_000, "tail", 996)
+    with Client("127.0.0.1", stand.port) as client:
+
+        async def follow():
+            return b"".join([p async for p in client.get_output_data_updates(run_id, start=0)])
+
+        assert asyncio.run(asyncio.wait_for(follow(), WAIT_S)) == body
+
+
 def test_an_output_whose_file_is_gone_is_not_found(stand):
     run_id = stand.a_running_run()
     record = OutputRecord(run_id=run_id, length=5, path=path_of(run_id, 1, "output"))

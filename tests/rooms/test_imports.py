@@ -120,7 +120,8 @@ IMPORTS_BY_NAME = {
     "agentd/call.py": "the function that a job names, in its own process and as its user",
     "cli/lazy.py": "a command's own module, when it is called",
     "store/outputs.py": "the compressor that this Python has",
-    "agentd/local.py": "the compressor that this Python has",
+    "agentd/outputs.py": "the compressor that this Python has",
+    "store/places.py": "fsspec, where a URL is used",
 }
 
 

@@ -14,7 +14,19 @@ from typing import Any
 
 from world import SECOND, World
 
-from callsheet.agentd.host import Ended, Exit, Fact, Found, Gone, Key, Now, Refused, Spec, Started
+from callsheet.agentd.host import (
+    Ended,
+    Exit,
+    Extent,
+    Fact,
+    Found,
+    Gone,
+    Key,
+    Now,
+    Refused,
+    Spec,
+    Started,
+)
 from callsheet.jobs.errors import CallsheetError
 
 TERM, KILL = 15, 9
@@ -237,15 +249,20 @@ class SimulatedHost:
     def forget(self, key: Key) -> None:
         self._doomed.append(key)
 
-    def output_size(self, key: Key) -> int:
+    def extents(self, key: Key, spec: Spec, *, final: bool = False) -> tuple[Extent, ...]:
         process = self.evidence.processes.get(key)
-        return process.written(self.world.true_us) if process and key in self.spool else 0
+        if process is None or key not in self.spool:
+            return ()
+        return (Extent("output", process.written(self.world.true_us)),)
 
-    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
-        upto = min(offset + limit, self.output_size(key))
+    def read_output(self, key: Key, name: str, offset: int, limit: int) -> bytes:
+        if key not in self.spool:
+            return b""
+        size = sum(extent.size for extent in self.extents(key, self.spool[key].spec))
+        upto = min(offset + limit, size)
         return self.evidence.processes[key].output()[offset:upto] if offset < upto else b""
 
-    def output_path(self, key: Key) -> str | None:
+    def output_path(self, key: Key, name: str) -> str | None:
         return f"{self.name}/runs/{key}/out" if self.take_whole else None
 
     def remember_away(self, away_us: int) -> None:
@@ -253,6 +270,9 @@ class SimulatedHost:
 
     def usages(self, pids: list[int]) -> dict[int, tuple[int, int]]:
         return {}
+
+    def collect(self, key: Key, spec: Spec) -> bool:
+        return False
 
     def remember_epoch(self, epoch: int) -> None:
         self.epoch = epoch

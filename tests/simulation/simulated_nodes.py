@@ -248,7 +248,7 @@ class SimulatedOutputs:
         if message.spool_path is None:
             return b""
         host = self._hosts[message.spool_path.partition("/")[0]]
-        return host.read_output(Key(*key), 0, message.length)
+        return host.read_output(Key(*key), "output", 0, message.length)
 
 
 class AgentNode:

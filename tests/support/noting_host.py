@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from callsheet.agentd.host import Found, Key, Now, Spec
+from callsheet.agentd.host import Extent, Found, Key, Now, Spec
 from callsheet.jobs.programs import BoundProcess
 from callsheet.messages.agents import StartProcess
 
@@ -39,14 +39,17 @@ class NotingHost:
     def forget(self, key: Key) -> None:
         pass
 
-    def output_size(self, key: Key) -> int:
-        return 0
+    def extents(self, key: Key, spec: Spec, *, final: bool = False) -> tuple[Extent, ...]:
+        return ()
 
-    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
+    def read_output(self, key: Key, name: str, offset: int, limit: int) -> bytes | None:
         return b""
 
-    def output_path(self, key: Key) -> str | None:
+    def output_path(self, key: Key, name: str) -> str | None:
         return None
+
+    def collect(self, key: Key, spec: Spec) -> bool:
+        return False
 
     def remember_away(self, away_us: int) -> None:
         pass
