@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from agent_stand import AgentStand, a_process, a_shell, lives, until
-from other_users import SUDO, a_folder, a_user, installed, need_root_and_sudo, rules
+from other_users import SUDO, a_folder, a_sudo_host
 
 from callsheet.jobs.programs import Launch
 from callsheet.messages.agents import (
@@ -29,25 +29,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def host():
     """An agent's user and code, a job's user, and the rule that lets the one be the other."""
-    need_root_and_sudo()
-    with (
-        a_folder() as folder,
-        a_user("agent") as agent,
-        a_user("job", home="/var/tmp") as job,
-        rules() as made,
-    ):
-        python, environ = installed(folder)
-        yield Host(agent, job, made, python, environ)
-
-
-class Host:
-    def __init__(self, agent, job, made, python, environ):
-        self.agent, self.job, self.rules, self.python = agent, job, made, python
-        self.environ = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environ}
-        self.allow()
-
-    def allow(self):
-        self.rules.write(f"{self.agent} ALL=({self.job}) NOPASSWD: ALL")
+    with a_sudo_host() as made:
+        yield made
 
 
 @pytest.fixture
@@ -56,10 +39,9 @@ def rootless(host):
     with a_folder(owner=host.agent) as folder:
         stand = a_stand(host, folder)
         Path(stand.endpoint.removeprefix("ipc://")).chmod(0o777)
-        stand.prefix = ["/usr/bin/setpriv", "--reuid", host.agent, "--regid", host.agent]
         (folder / "home").mkdir(mode=0o700)
         shutil.chown(folder / "home", host.agent)
-        stand.prefix += ["--init-groups", "/usr/bin/env", "-C", str(folder / "home")]
+        stand.prefix = [*host.as_agent, "/usr/bin/env", "-C", str(folder / "home")]
         host.allow()
         yield stand
         stand.close()

@@ -147,3 +147,28 @@ def _a_python(folder: Path) -> str:
     source = Path(sys.base_prefix) / "lib"
     shutil.copytree(source, folder / "python" / "lib", ignore=_LEFT_OUT, symlinks=True)
     return str(folder / "python" / "bin" / Path(ours).name)
+
+
+class SudoHost:
+    """What an agent that is no root needs: users, code, and a rule for sudo, which may be taken
+    away (`rules.write()`) and given back (`allow`)."""
+
+    def __init__(self, agent: str, job: str, made: Rules, folder: Path) -> None:
+        self.agent, self.job, self.rules = agent, job, made
+        self.python, environ = installed(folder)
+        self.environ = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environ}
+        # What goes before a command to run it as the agent's user.
+        ids = ("--reuid", agent, "--regid", agent, "--init-groups")
+        self.as_agent = ("/usr/bin/setpriv", *ids)
+        self.allow()
+
+    def allow(self) -> None:
+        self.rules.write(f"{self.agent} ALL=({self.job}) NOPASSWD: ALL")
+
+
+@contextlib.contextmanager
+def a_sudo_host() -> Iterator[SudoHost]:
+    """Make such a host of this machine for a while."""
+    need_root_and_sudo()
+    with a_folder() as folder, a_user("agent") as agent, a_user("job") as job, rules() as made:
+        yield SudoHost(agent, job, made, folder)
