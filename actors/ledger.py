@@ -49,6 +49,7 @@ from .ledger_audit import Audit
 from .ledger_book import Book, Misfit
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs
+from .ledger_pauses import Pauses
 from .ledger_sending import Outgoing, parts
 from .ledger_wishes import Wishes
 from .requests import earliest
@@ -72,6 +73,7 @@ class Ledger:
         self._horizon = Horizon(opening, self.book, self._outgoing)
         self._attempts = Attempts(self.book, self._outgoing)
         self._agents = AgentBook(opening, self.book, self._outgoing)
+        self._pauses = Pauses(opening, self.book)
         self._hellos: dict[str, str] = {}
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
@@ -100,6 +102,7 @@ class Ledger:
                 self._agents,
                 AccessBook(opening, self.book, login_always=login_always),
                 Audit(opening, self.book),
+                self._pauses,
             ).wish,
         }
 
@@ -172,6 +175,7 @@ class Ledger:
     def settle(self, now_us: int) -> list[Post]:
         """Return all that is to be sent once the batch is durable: the feed, answers, commands."""
         self._judge(now_us)
+        self._pauses.settle(now_us)
         for sender, incarnation in self._hellos.items():
             self._welcome(sender, incarnation, now_us)
         self._hellos = {}
@@ -185,7 +189,10 @@ class Ledger:
     def wakes_at(self) -> int | None:
         """Return when a command is to be repeated or a deadline judged."""
         return earliest(
-            self._outgoing.wakes_at(), self.book.deadlines.wakes_at(), self._agents.wakes_at()
+            self._outgoing.wakes_at(),
+            self.book.deadlines.wakes_at(),
+            self._agents.wakes_at(),
+            self._pauses.wakes_at(),
         )
 
     # --- meeting --------------------------------------------------------------------------------
@@ -244,7 +251,9 @@ class Ledger:
     def _runs_due(self, sender: str, message: RunsDue, now_us: int) -> None:
         for run_id in message.run_ids:
             run = self.book.get(run_id)
-            if run is not None and run.state is State.SCHEDULED and not run.held:
+            if run is None or run.state is not State.SCHEDULED or run.held:
+                continue
+            if not self._pauses.skips(run, now_us):
                 self._attempts.launch(run, now_us, "")
         self._outgoing.reply(sender, DueTaken(run_ids=message.run_ids))
 

@@ -29,7 +29,9 @@ from ..messages.wishes import (
     KillProcess,
     MakeAgentToken,
     MarkRun,
+    PauseRuns,
     ReleaseRun,
+    ResumeRuns,
     RevokeAgent,
     ShutDownAgent,
     SignalRun,
@@ -49,6 +51,8 @@ NEEDED: dict[type[Instruction], Role] = {
     AddRuns: Role.OPERATOR,
     # Refuses a wish in better words than these: it does nothing.
     DeclineWish: Role.VIEWER,
+    PauseRuns: Role.OPERATOR,
+    ResumeRuns: Role.OPERATOR,
     KillProcess: Role.OPERATOR,
     DrainAgent: Role.OPERATOR,
     MakeAgentToken: Role.ADMIN,

@@ -27,6 +27,7 @@ from ..messages.wishes import (
     LedgerWish,
     MarkRun,
     OfAgents,
+    OfPauses,
     Refused,
     ReleaseRun,
     SignalRun,
@@ -39,6 +40,7 @@ from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
 from .ledger_audit import Audit
 from .ledger_book import Book, Unwilling
+from .ledger_pauses import Pauses
 from .ledger_sending import Outgoing
 
 HOLDABLE = (State.SCHEDULED, State.WAITING)
@@ -56,12 +58,14 @@ class Wishes:
         agents: AgentBook,
         access: AccessBook,
         audit: Audit,
+        pauses: Pauses,
     ) -> None:
         self._book = book
         self._access = access
         self._audit = audit
         self._open_schedules = open_schedules
         self._agents = agents
+        self._pauses = pauses
         self._outgoing = outgoing
         self._attempts = attempts
 
@@ -101,6 +105,8 @@ class Wishes:
             return self._agents.carry_out(instruction, now_us, who)
         if isinstance(instruction, OfAccess):
             return self._access.carry_out(instruction, wish, now_us)
+        if isinstance(instruction, OfPauses):
+            return self._pauses.carry_out(instruction, now_us, who)
         if isinstance(instruction, DeclineWish):
             raise Unwilling(instruction.reason, instruction.sentence)
         if isinstance(instruction, AddRuns):

@@ -23,7 +23,7 @@ async def run_updates(
 ) -> AsyncIterator[dict[str, Any]]:
     """Yield the updates of a run until the server closes the socket."""
     target = f"/api/v1/runs/{run_id}/updates{'?init' if init else ''}"
-    socket = await _connect(server, target)
+    socket = await open_socket(server, target)
     try:
         while (message := await socket.read_message()) is not None:
             yield json.loads(message)
@@ -37,7 +37,7 @@ async def output_updates(
     """Yield the bytes of an output, contiguous, until the run is finished."""
     query = "" if start is None else f"?start={start}"
     target = f"/api/v1/runs/{run_id}/output/{output_id}/updates{query}"
-    socket = await _connect(server, target)
+    socket = await open_socket(server, target)
     offset: int | None = start
     try:
         while (message := await socket.read_message()) is not None:
@@ -54,7 +54,7 @@ async def output_updates(
         socket.close()
 
 
-async def _connect(server: Connection, target: str) -> WebSocketClientConnection:
+async def open_socket(server: Connection, target: str) -> WebSocketClientConnection:
     """Open a socket at the server that a connection speaks to, in the same way."""
     url = f"ws{'s' if server.tls else ''}://{server.address}{target}"
     request = HTTPRequest(url, headers=server.headers, ssl_options=server.tls)

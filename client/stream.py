@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from tornado.httpclient import HTTPClientError
-from tornado.websocket import WebSocketClientConnection, WebSocketError, websocket_connect
+from tornado.websocket import WebSocketClientConnection, WebSocketError
 
-from .http import APIError
-from .sockets import MAX_MESSAGE_BYTES
+from .http import APIError, Connection
+from .sockets import open_socket
 
 # Between attempts to connect: doubled each time, by up to a half more or less, so that all clients
 # of a server that was restarted do not come back at once.
@@ -24,7 +24,7 @@ SUBSCRIPTION = "1"
 
 
 async def follow_topic(
-    address: str,
+    server: Connection,
     topic: str,
     terms: Mapping[str, Any] | None = None,
     *,
@@ -38,7 +38,7 @@ async def follow_topic(
     read the list again.
 
     Args:
-        address: host and port.
+        server: where it is, and what is shown to it.
         terms: what the topic is asked with: a query, a run's id.
         resume: `epoch:seq` of a list read before; None: what comes from now on.
 
@@ -50,13 +50,11 @@ async def follow_topic(
     told = False
     while True:
         try:
-            socket = await websocket_connect(
-                f"ws://{address}/api/v2/stream", max_message_size=MAX_MESSAGE_BYTES
-            )
+            socket = await open_socket(server, "/api/v2/stream")
         except (OSError, HTTPClientError, WebSocketError) as error:
             if not told:
                 told = True
-                yield {"lost": f"{address}: {error}"}
+                yield {"lost": f"{server.address}: {error}"}
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
             wait_s = min(2 * wait_s, MOST_WAIT_S)
             continue
@@ -73,7 +71,7 @@ async def follow_topic(
         finally:
             socket.close()
         told = True
-        yield {"lost": f"{address}: the connection was lost"}
+        yield {"lost": f"{server.address}: the connection was lost"}
 
 
 async def _messages(socket: WebSocketClientConnection) -> AsyncIterator[dict[str, Any]]:

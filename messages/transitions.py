@@ -10,6 +10,7 @@ import msgspec
 
 from ..jobs.run import Run
 from ..jobs.states import State
+from .pauses import PauseKind
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -91,8 +92,23 @@ class AgentNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="agen
     message: str
 
 
+class PauseNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="pause"):
+    """What schedules make was paused or resumed; see `Pause`."""
+
+    pause_kind: PauseKind
+    name: str
+    message: str
+
+
 AnyEvent = (
-    RunMoved | RunNoted | RunWithdrawn | JobsChanged | SkipsRecorded | ActionNoted | AgentNoted
+    RunMoved
+    | RunNoted
+    | RunWithdrawn
+    | JobsChanged
+    | SkipsRecorded
+    | ActionNoted
+    | AgentNoted
+    | PauseNoted
 )
 
 

@@ -13,6 +13,7 @@ from ..jobs.run import NewRun, Run
 from ..jobs.states import State
 from .access import Access, OfAccess
 from .hello import ScheduleRow
+from .pauses import PauseKind
 from .wish_base import Instruction
 
 # --- to the ledger ------------------------------------------------------------------------------
@@ -145,6 +146,23 @@ class KillProcess(Instruction, frozen=True, kw_only=True, tag="KillProcess"):
     attempt: int
 
 
+class PauseRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="PauseRuns"):
+    """Skip what schedules make of all jobs, or those of a folder, a label, or one job, from now on
+    until `until_us` (None: until it is resumed); see `Pause`. A pause of the same is replaced."""
+
+    pause_kind: PauseKind
+    name: str = ""
+    reason: str = ""
+    until_us: int | None = None
+
+
+class ResumeRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ResumeRuns"):
+    """End a pause."""
+
+    pause_kind: PauseKind
+    name: str = ""
+
+
 # --- to the scheduler ---------------------------------------------------------------------------
 
 
@@ -203,8 +221,9 @@ OfAgents = (
     | ShutDownAgent
     | KillProcess
 )
+OfPauses = PauseRuns | ResumeRuns
 OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun
-ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents | OfAccess
+ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents | OfAccess | OfPauses
 ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs
 
 

@@ -155,6 +155,7 @@ class ChangeRows:
         self._write_rest(connection)
         self._write_agents(connection)
         write_access(connection, self._changes)
+        self._write_pauses(connection)
         self._write_head(connection, epoch)
 
     def _write_jobs(self, connection: sqlite3.Connection) -> None:
@@ -269,6 +270,17 @@ class ChangeRows:
         _put(connection, "DELETE FROM agent_tokens WHERE token_id = ?", gone)
         kept = [(token_id, encode(one)) for token_id, one in tokens.items() if one is not None]
         _put(connection, _PUT_INVITATION, kept)
+
+    def _write_pauses(self, connection: sqlite3.Connection) -> None:
+        pauses = self._changes.pauses
+        ended = [key for key, pause in pauses.items() if pause is None]
+        _put(connection, "DELETE FROM pauses WHERE kind = ? AND name = ?", ended)
+        _put(
+            connection,
+            "INSERT INTO pauses (kind, name, body) VALUES (?, ?, ?)"
+            " ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body",
+            ((*key, encode(pause)) for key, pause in pauses.items() if pause is not None),
+        )
 
     def _write_head(self, connection: sqlite3.Connection, epoch: int) -> None:
         changes = self._changes

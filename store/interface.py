@@ -23,6 +23,7 @@ from ..messages.audit import BEGINNING, AuditRow
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
+from ..messages.pauses import Pause, PauseKind
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
@@ -49,8 +50,8 @@ class Changes(msgspec.Struct, kw_only=True):
     to definition hash, None when the job is no longer in force. `calendars` are all that are in
     force from now on, None: no change. `outbox` maps action id to the item owed, None when it is
     settled. `deadlines` maps (run id, kind) to its instant, None when it is met or missed;
-    `streaks` maps (job id, args key or empty) to the latest ends, None to forget them.
-    `next_run_number` None: unchanged.
+    `streaks` maps (job id, args key or empty) to the latest ends, None to forget them. `pauses`
+    maps (kind, name) to the pause, None when it has ended. `next_run_number` None: unchanged.
     """
 
     events: list[AnyEvent] = []
@@ -76,6 +77,7 @@ class Changes(msgspec.Struct, kw_only=True):
     users: dict[str, User | None] = {}
     sessions: dict[str, Session | None] = {}
     audit: list[AuditRow] = []
+    pauses: dict[tuple[PauseKind, str], Pause | None] = {}
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -101,6 +103,7 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.users
             or self.sessions
             or self.audit
+            or self.pauses
         )
 
 
@@ -128,6 +131,7 @@ class Opening(msgspec.Struct, kw_only=True):
     users: list[User] = []
     sessions: list[Session] = []
     audit_head: tuple[int, str] = (0, BEGINNING)
+    pauses: list[Pause] = []
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +258,9 @@ class Reader(AccessReader, Protocol):
 
     def agent_tokens(self) -> list[AgentToken]:
         """Return the tokens for enrolment, used or not, by id."""
+
+    def pauses(self) -> list[Pause]:
+        """Return the pauses, those whose time is over among them, by kind and name."""
 
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""

@@ -6,7 +6,7 @@ the epoch. For one thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..jobs.states import ACTIVE, State
 from ..messages.commands import ACTION_COMMAND, OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord
+from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
@@ -25,7 +26,7 @@ from .access import AccessTables, MemoryAccessReads
 from .changes import check_seq
 from .finding import wanted_jobs
 from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
-from .memory_tables import NAME, ExpectedKey, Tables
+from .memory_tables import NAME, ExpectedKey, Tables, terms_of
 from .rows import ANSWER_AGE_US, PAGE_RUNS, args_text, decode_job
 
 
@@ -232,6 +233,10 @@ class MemoryReader(MemoryAccessReads):
         """Return the tokens for enrolment, used or not, by id."""
         return [token for _, token in sorted(self._tables.agent_tokens.items())]
 
+    def pauses(self) -> list[Pause]:
+        """Return the pauses, those whose time is over among them, by kind and name."""
+        return [pause for _, pause in sorted(self._tables.pauses.items())]
+
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""
         return self._tables.answers.get(command_id, (0, None))[1]
@@ -246,7 +251,7 @@ class MemoryReader(MemoryAccessReads):
 
     def _matching(self, query: RunQuery) -> Iterator[Run]:
         tables = self._tables
-        terms = _terms(query, tables)
+        terms = terms_of(query, tables)
         job_ids = wanted_jobs(query)
         numbers: Any = tables.runs
         if query.run_ids is not None:
@@ -299,6 +304,7 @@ class MemoryWriter:
             users=self.reader.users(),
             sessions=self.reader.sessions(),
             audit_head=self.reader.audit_head(),
+            pauses=self.reader.pauses(),
             deadlines=dict(tables.deadlines),
             streaks=dict(tables.streaks),
             calendars=self.reader.calendars(),
@@ -358,33 +364,6 @@ class MemoryWriter:
         if self._disk.writer is not self or self._disk.tables.epoch != self._epoch:
             raise StoreBroken(f"{NAME}: epoch {self._epoch} is over: expected an open writer")
         return self._disk.tables
-
-
-def _terms(query: RunQuery, tables: Tables) -> list[Callable[[Run], bool]]:
-    """Return one test per term of a query."""
-    terms: list[Callable[[Run], bool]] = []
-    job_ids = wanted_jobs(query)
-    if job_ids is not None:
-        wanted = frozenset(job_ids)
-        terms.append(lambda run: run.job_id in wanted)
-    if query.states is not None:
-        states = frozenset(query.states)
-        terms.append(lambda run: run.state in states)
-    if query.args:
-        args = query.args.items()
-        terms.append(lambda run: args <= run.args.items())
-    if query.label is not None:
-        terms.append(lambda run: query.label in run.labels)
-    if query.since_us is not None:
-        since_us = query.since_us
-        terms.append(lambda run: run.schedule_us >= since_us)
-    if query.until_us is not None:
-        until_us = query.until_us
-        terms.append(lambda run: run.schedule_us < until_us)
-    if query.changed_since_us is not None:
-        changed = query.changed_since_us
-        terms.append(lambda run: tables.changed_us[run.number] >= changed)
-    return terms
 
 
 def _number(run: Run) -> int:

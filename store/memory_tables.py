@@ -6,6 +6,7 @@ Runs and events are frozen, so they are shared, not copied. Called by the in-mem
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from ..jobs.calendar_days import CalendarDays
@@ -15,11 +16,13 @@ from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
 from ..messages.hello import ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
+from ..messages.pauses import Pause, PauseKind
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import AccessTables
-from .interface import Changes, StoreBroken
+from .finding import wanted_jobs
+from .interface import Changes, RunQuery, StoreBroken
 from .rows import args_text, changed_us, group_by_run
 
 NAME = "database in memory"
@@ -60,6 +63,7 @@ class Tables:
         self.agents: dict[str, AgentRecord] = {}
         self.agent_tokens: dict[str, AgentToken] = {}
         self.access = AccessTables()
+        self.pauses: dict[tuple[PauseKind, str], Pause] = {}
 
     def copy(self) -> Tables:
         """Return a copy that shares the frozen records."""
@@ -112,6 +116,7 @@ class Tables:
         self.agents.update(changes.agents)
         _merge(self.agent_tokens, changes.agent_tokens)
         self.access.apply(changes)
+        _merge(self.pauses, changes.pauses)
         _merge(self.deadlines, changes.deadlines)
         _merge(self.streaks, changes.streaks)
         self.ad_hoc_jobs.update(changes.ad_hoc_jobs)
@@ -184,3 +189,30 @@ def _merge(table: dict[Any, Any], changes: dict[Any, Any]) -> None:
             table.pop(key, None)
         else:
             table[key] = value
+
+
+def terms_of(query: RunQuery, tables: Tables) -> list[Callable[[Run], bool]]:
+    """Return one test per term of a query."""
+    terms: list[Callable[[Run], bool]] = []
+    job_ids = wanted_jobs(query)
+    if job_ids is not None:
+        wanted = frozenset(job_ids)
+        terms.append(lambda run: run.job_id in wanted)
+    if query.states is not None:
+        states = frozenset(query.states)
+        terms.append(lambda run: run.state in states)
+    if query.args:
+        args = query.args.items()
+        terms.append(lambda run: args <= run.args.items())
+    if query.label is not None:
+        terms.append(lambda run: query.label in run.labels)
+    if query.since_us is not None:
+        since_us = query.since_us
+        terms.append(lambda run: run.schedule_us >= since_us)
+    if query.until_us is not None:
+        until_us = query.until_us
+        terms.append(lambda run: run.schedule_us < until_us)
+    if query.changed_since_us is not None:
+        changed = query.changed_since_us
+        terms.append(lambda run: tables.changed_us[run.number] >= changed)
+    return terms

@@ -20,6 +20,7 @@ from ..jobs.states import ACTIVE, State
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord
+from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
@@ -40,6 +41,7 @@ from .rows import (
     decode_job,
     decode_outbox_item,
     decode_output,
+    decode_pause,
     decode_plain,
     decode_run,
     decode_skips,
@@ -326,6 +328,11 @@ class SqliteReader(Reading, SqliteAccessReads):
         """Return the tokens for enrolment, used or not, by id."""
         rows = self._all("SELECT body FROM agent_tokens ORDER BY token_id")
         return [decode_agent_token(row[0]) for row in rows]
+
+    def pauses(self) -> list[Pause]:
+        """Return the pauses, those whose time is over among them, by kind and name."""
+        rows = self._all("SELECT body FROM pauses ORDER BY kind, name")
+        return [decode_pause(row[0]) for row in rows]
 
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""

@@ -17,6 +17,7 @@ from ..jobs.states import State
 from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
 from ..messages.instructions import Finding, OutputRecord
+from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
@@ -58,6 +59,7 @@ decode_answer = msgspec.msgpack.Decoder(Done | Refused).decode
 decode_finding = msgspec.msgpack.Decoder(Finding).decode
 decode_agent = msgspec.msgpack.Decoder(AgentRecord).decode
 decode_agent_token = msgspec.msgpack.Decoder(AgentToken).decode
+decode_pause = msgspec.msgpack.Decoder(Pause).decode
 decode_plain = msgspec.msgpack.Decoder().decode
 
 _json = msgspec.json.Encoder(order="sorted").encode

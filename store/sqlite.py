@@ -212,6 +212,7 @@ class SqliteWriter:
             users=self.reader.users(),
             sessions=self.reader.sessions(),
             audit_head=self.reader.audit_head(),
+            pauses=self.reader.pauses(),
             deadlines={
                 (f"r{n}", kind): at_us
                 for n, kind, at_us in connection.execute("SELECT n, kind, at_us FROM deadlines")

@@ -32,6 +32,7 @@ from .routing import Problem, Request, Route
 from .scheduling import schedule_wish
 from .services import known
 from .v1_runs import MAX_COUNT, one_state, parse_signal, rerun_wish
+from .v2_pauses import in_force
 from .why import StoreFacts, waits_for, why
 
 DEFAULT_PAGE = 100
@@ -98,7 +99,7 @@ async def get_run(request: Request) -> Any:
                 output_record(one) for one in reader.outputs(run_id) if one.output_id != ORDER
             ],
             "owed": [owed_record(item) for item in reader.outbox(run_id)],
-            "why": why(run, log, waited, now_us),
+            "why": why(run, log, waited, now_us, in_force(reader, now_us)),
             "waits_for": [msgspec.structs.asdict(one) for one in waited],
             "operations": operations(run),
         }

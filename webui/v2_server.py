@@ -10,6 +10,7 @@ from ..jobs.run import Run
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
 from ..messages.hello import PROTOCOL_VERSION
+from ..messages.pauses import Pause
 from ..messages.standing import FolderStanding
 from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
@@ -18,6 +19,7 @@ from .records import elapsed_s, finding_record, instant, run_record
 from .routing import Problem, Reply, Request, Route
 from .services import definition_of, job_shape
 from .v1_jobs import LIVE, reload_jso
+from .v2_pauses import in_force, paused_words
 
 # Last runs shown per job in the list, and on its page; next runs on its page.
 LAST_RUNS = 30
@@ -32,6 +34,7 @@ SILENT_S = {"ledger": 5.0, "scheduler": 25.0, "runner": 25.0}
 
 async def list_jobs(request: Request) -> Any:
     """All jobs: what they are, when they run next, how the last runs went."""
+    now_us = request.services.now_us()
 
     def read(reader: Reader) -> dict[str, Any]:
         hashes = reader.jobs()
@@ -40,20 +43,22 @@ async def list_jobs(request: Request) -> Any:
             upcoming.setdefault(row.job_id, row.schedule_us)
         last = reader.last_runs(list(hashes), LAST_RUNS)
         epoch, seq = reader.head()
+        pauses = in_force(reader, now_us)
         jobs = []
         for job_id in sorted(hashes):
             job = reader.definition(hashes[job_id])
             if job is not None:
-                jobs.append(_job_row(job, upcoming.get(job_id), last.get(job_id, [])))
+                recent = last.get(job_id, [])
+                jobs.append(_job_row(job, upcoming.get(job_id), recent, pauses))
         return {"jobs": jobs, "epoch": epoch, "seq": seq}
 
     found = await request.services.read(read)
-    return found | {"now": format_time_ms(request.services.now_us())}
+    return found | {"now": format_time_ms(now_us)}
 
 
 async def get_job(request: Request) -> Any:
     """A job: definition, schedules in words, next and recent runs, description."""
-    job_id = request.params["job_id"]
+    job_id, now_us = request.params["job_id"], request.services.now_us()
 
     def read(reader: Reader) -> dict[str, Any]:
         hash_, job = definition_of(reader, job_id)
@@ -71,6 +76,7 @@ async def get_job(request: Request) -> Any:
             "params": job.params,
             "labels": job.labels,
             "ad_hoc": job.ad_hoc,
+            "paused": paused_words(job, in_force(reader, now_us)),
             "schedules": _schedules(shape["schedule"]),
             "next": [run_record(run) for run in scheduled[:NEXT_RUNS]],
             "recent": [run_record(run) for run in recent],
@@ -82,7 +88,7 @@ async def get_job(request: Request) -> Any:
     return await request.services.read(read)
 
 
-def _job_row(job: Job, next_us: int | None, last: list[Run]) -> dict[str, Any]:
+def _job_row(job: Job, next_us: int | None, last: list[Run], pauses: list[Pause]) -> dict[str, Any]:
     description = job.metadata.get("description", "")
     return {
         "job_id": job.job_id,
@@ -101,6 +107,7 @@ def _job_row(job: Job, next_us: int | None, last: list[Run]) -> dict[str, Any]:
             for run in last
         ],
         "ad_hoc": job.ad_hoc,
+        "paused": paused_words(job, pauses),
     }
 
 

@@ -15,6 +15,7 @@ from ..jobs.run import Run
 from ..jobs.states import OCCUPYING, State
 from ..jobs.times import format_time
 from ..jobs.words import condition_words
+from ..messages.pauses import Pause
 from ..store.interface import Reader, RunQuery
 
 UNTIL = "waiting until: "
@@ -74,13 +75,23 @@ def _found_lacking(log: list[dict[str, Any]]) -> str:
     return ""
 
 
-def why(run: Run, log: list[dict[str, Any]], waited: list[Wanted], now_us: int) -> list[str]:
-    """Return some sentences; `log` are the run's lines in order, `waited` is by `waits_for`."""
+def why(
+    run: Run,
+    log: list[dict[str, Any]],
+    waited: list[Wanted],
+    now_us: int,
+    pauses: list[Pause],
+) -> list[str]:
+    """Return some sentences; `log` are the run's lines in order, `waited` is by `waits_for`,
+    `pauses` are those in force."""
     said = [_state_sentence(run, now_us)]
     if run.state is State.WAITING:
         said = _waiting(run, log, waited, now_us)
     if run.held:
         said.append("It is held: it does not start until someone releases it.")
+    if run.state is State.SCHEDULED and run.fingerprint is not None:
+        covering = (one for one in pauses if one.covers(run.job_id, run.labels, run.schedule_us))
+        said += [f"It will be skipped: {one.sentence}." for one in covering]
     if run.unreachable:
         said.append(
             f"Agent {run.agent_id or '(unknown)'} has not been heard of; the process may well be "

@@ -63,4 +63,4 @@ def test_a_missed_deadline_is_a_flag_of_the_record_and_a_reason():
     meta = {"deadlines": {"start_by": {"due": "then", "missed": "later"}}}
     run = Run(run_id="r1", job_id="a", args={}, state=State.SKIPPED, schedule_us=0, meta=meta)
     assert run_record(run)["missed"] == ["start_by"]
-    assert "It missed its deadline start_by, which was then." in why(run, [], [], 0)
+    assert "It missed its deadline start_by, which was then." in why(run, [], [], 0, [])

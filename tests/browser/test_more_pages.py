@@ -85,3 +85,25 @@ def test_the_calendar_says_why_the_server_refuses_a_query(console):
     page = console.open("/calendar?q=state:nonsense")
     expect(page.get_by_role("alert")).to_contain_text("400: ")
     expect(page.get_by_role("alert")).to_contain_text("nonsense")
+
+
+def test_a_job_is_paused_with_a_reason_and_resumed_on_the_control_page(console):
+    page = console.open("/job/greetings/hello")
+    page.get_by_role("button", name="Pause").click()
+    page.locator(".dialog [name=reason]").fill("year end <b>close</b>")
+    page.locator(".dialog [type=submit]").click()
+    expect(page.locator("[data-paused]")).to_contain_text(
+        "job greetings/hello is paused by anonymous: year end <b>close</b>"
+    )
+    page.goto("/control")
+    paused = page.locator("[data-pauses] li")
+    expect(paused).to_contain_text("job greetings/hello: year end <b>close</b>")
+    paused.get_by_role("button", name="Resume").click()
+    expect(page.locator("main")).to_contain_text("Nothing is paused.")
+    page.get_by_role("button", name="Pause").click()
+    page.locator(".dialog [type=submit]").click()
+    page.locator(".dialog [name=reason]").fill("for a while")
+    page.locator(".dialog [name=until]").fill("soon")
+    console.expected.append("400 (Bad Request)")
+    page.locator(".dialog [type=submit]").click()
+    expect(page.locator(".toast").first).to_contain_text("until: not a time")

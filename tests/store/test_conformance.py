@@ -26,6 +26,7 @@ from callsheet.messages.audit import BEGINNING, AuditEntry, chained
 from callsheet.messages.commands import OutboxItem
 from callsheet.messages.hello import DueRow
 from callsheet.messages.instructions import Finding, OutputRecord
+from callsheet.messages.pauses import Pause
 from callsheet.messages.registry import AgentRecord, AgentToken
 from callsheet.messages.transitions import (
     ActionNoted,
@@ -644,6 +645,16 @@ def test_jobs_are_set_and_removed(writer, reader):
     assert reader.jobs() == {"a": "4", "c": "3"}
     assert reader.ad_hoc_job("x") == "9"
     assert reader.ad_hoc_job("a") is None
+
+
+def test_pauses_are_set_replaced_and_ended(writer, reader):
+    first = Pause(kind="all", at_us=1, by="ann")
+    second = Pause(kind="job", name="a", at_us=2, by="bob", reason="x", until_us=9)
+    writer.commit(Changes(pauses={first.key: first, second.key: second}))
+    assert reader.pauses() == [first, second]
+    later = replace(second, reason="y")
+    writer.commit(Changes(pauses={first.key: None, later.key: later}))
+    assert reader.pauses() == [later]
 
 
 def test_definition_is_kept_by_its_content(writer, reader):

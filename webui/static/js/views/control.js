@@ -4,6 +4,7 @@ import { Icon, JobName, Panel, Time, Trouble } from "../parts.js";
 import { post } from "../api.js";
 import { ask } from "../dialog.js";
 import { ago, count, counted } from "../format.js";
+import { Pauses } from "../pauses.js";
 import { attempt, done } from "../toast.js";
 import { useGet } from "../views_common.js";
 
@@ -19,7 +20,7 @@ export function ControlView() {
   return html`<div>
     <div class="top"><h1>Control</h1>${value && html`<span class=${`state s-${value.status === "ok" ? "success" : "late"}`}><${Icon} state=${value.status === "ok" ? "success" : "late"} /><span>${value.status}</span></span>`}</div>
     <div class="split">
-      <${Reload} folder=${value?.job_folder} />
+      <div><${Reload} folder=${value?.job_folder} /><${Pauses} /></div>
       <div class="side">${value && html`<${Health} value=${value} /><${Server} value=${value} />`}</div>
     </div>
   </div>`;

@@ -5,6 +5,7 @@ import { jobPath, post } from "../api.js";
 import { ask } from "../dialog.js";
 import { BEGUN, due, duration, reason, shownState, spoken } from "../format.js";
 import { Durations, typical } from "../durations.js";
+import { pause } from "../pauses.js";
 import { go } from "../router.js";
 import { useComing, useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
@@ -45,10 +46,12 @@ export function JobView({ jobId }) {
           ${usual !== null && html`<span><i>usually</i>${duration(usual)}</span>`}
           ${value.labels.map((label) => html`<a class="lab" href=${`/runs?q=label:${encodeURIComponent(label)}`}>${label}</a>`)}
           <${AdHoc} of=${value} />
+          ${value.paused && html`<span class="state s-late" data-paused title=${value.paused}><${Icon} state="skipped" /><span>${value.paused}</span></span>`}
           <span><i>definition</i><span class="mono">${value.hash.slice(0, 10)}</span></span>
         </div>
       </div>
       <div class="acts-r">
+        <button class="btn" onClick=${() => pause({ kind: "job", name: job.job_id, what: job.job_id }, again)}>Pause…</button>
         <button class="btn main" onClick=${() => runNow(value)}>Run now… <kbd>n</kbd></button>
         <a class="btn plain" href=${`/api/v1/jobs/${jobPath(job.job_id)}`} target="_blank" rel="noopener">JSON</a>
       </div>
