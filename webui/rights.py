@@ -69,6 +69,9 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/v2/plan"): _LOOK,
     ("GET", "/api/v2/definitions"): _LOOK,
     ("GET", "/api/v2/why"): _LOOK,
+    ("GET", "/api/v2/pauses"): _LOOK,
+    ("POST", "/api/v2/pause"): _ACT,
+    ("POST", "/api/v2/resume"): _ACT,
     ("POST", "/api/v2/reload"): _ACT,
     ("POST", "/api/control/reload_jobs"): _ACT,
     # The server and its agents.
@@ -83,6 +86,7 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/procstar/connections"): _LOOK,
     ("GET", "/api/procstar/groups"): _LOOK,
     ("GET", "/api/v2/agents"): _LOOK,
+    ("GET", "/api/v2/agents/{agent_id}"): _LOOK,
     ("POST", "/api/v2/agents/tokens"): _RULE,
     ("POST", "/api/v2/agents/{agent_id}/drain"): _ACT,
     ("POST", "/api/v2/agents/{agent_id}/undrain"): _ACT,

@@ -21,13 +21,13 @@ def test_a_pause_is_listed_shown_with_its_jobs_and_ended(stand):
     status, answer = paused(stand, kind="folder", name="shop/", reason="move", until="+2h")
     assert status == 200
     [one] = answer["pauses"]
-    assert (one["what"], one["by"], one["reason"]) == ("folder shop", "anonymous", "move")
+    assert (one["what"], one["by"], one["reason"]) == ("folder shop", "local", "move")
     assert one["until"] > one["since"]
     jobs = {job["job_id"]: job for job in stand.ask("GET", "/api/v2/jobs")[1]["jobs"]}
-    assert jobs["shop/orders/load"]["paused"] == "folder shop is paused by anonymous: move"
+    assert jobs["shop/orders/load"]["paused"] == "folder shop is paused by local: move"
     assert jobs["other"]["paused"] == ""
     page = stand.ask("GET", "/api/v2/jobs/shop/orders/load")[1]
-    assert page["paused"] == "folder shop is paused by anonymous: move"
+    assert page["paused"] == "folder shop is paused by local: move"
     assert (
         stand.ask("POST", "/api/v2/resume", {"kind": "folder", "name": "shop"})[1]["pauses"] == []
     )

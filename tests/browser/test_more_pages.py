@@ -93,7 +93,7 @@ def test_a_job_is_paused_with_a_reason_and_resumed_on_the_control_page(console):
     page.locator(".dialog [name=reason]").fill("year end <b>close</b>")
     page.locator(".dialog [type=submit]").click()
     expect(page.locator("[data-paused]")).to_contain_text(
-        "job greetings/hello is paused by anonymous: year end <b>close</b>"
+        "job greetings/hello is paused by local: year end <b>close</b>"
     )
     page.goto("/control")
     paused = page.locator("[data-pauses] li")

@@ -5,7 +5,7 @@ def test_a_label_is_paused_listed_and_resumed(callsheet):
     found = callsheet("pause", "--label", "sales", "--reason", "year end", "--until", "+1h")
     assert found.lines[0].split() == ["paused", "since", "until", "by", "reason"]
     assert "label sales" in found.lines[1]
-    assert found.lines[1].endswith("anonymous  year end")
+    assert found.lines[1].endswith("local  year end")
     assert callsheet("pauses").lines[1] == found.lines[1]
     assert callsheet("resume", "--label", "sales").lines == ["nothing is paused"]
     again = callsheet("resume", "--label", "sales")

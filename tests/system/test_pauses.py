@@ -26,9 +26,9 @@ def test_paused_runs_are_skipped_with_the_reason_until_they_are_resumed(a_server
     until(lambda: states().count("skipped") > before, "runs that are skipped after a restart")
     ahead = server.get("/api/v2/runs?state=scheduled&limit=1").json["runs"][0]
     why = server.get(f"/api/v2/runs/{ahead['run_id']}").json["run"]["why"]
-    assert "It will be skipped: folder shop is paused by anonymous: move." in why
+    assert "It will be skipped: folder shop is paused by local: move." in why
     [skipped, *_] = server.get("/api/v2/runs?state=skipped").json["runs"]
-    assert skipped["reason"] == "folder shop is paused by anonymous: move"
+    assert skipped["reason"] == "folder shop is paused by local: move"
     assert server.callsheet("resume", "--folder", "shop").returncode == 0
     done = states().count("success")
     until(lambda: states().count("success") > done, "a run that starts again")
