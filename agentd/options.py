@@ -127,4 +127,9 @@ def _duration(text: str) -> int:
 
 def host_name() -> str:
     """Return the host's name, as far as it may name an agent."""
-    return re.sub(r"[^A-Za-z0-9._@:-]", "-", socket.gethostname())[:200] or "host"
+    return as_name(socket.gethostname())
+
+
+def as_name(text: str) -> str:
+    """Return a text as far as it may name an agent."""
+    return re.sub(r"[^A-Za-z0-9._@:-]", "-", text)[:200] or "host"

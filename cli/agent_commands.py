@@ -6,13 +6,21 @@ from typing import Any
 
 import click
 
+from .agent_host_commands import install, start, status, stop
 from .local_times import local
 from .shown import client, print_json, print_table
 
 
 @click.group("agent")
 def group() -> None:
-    """Let agents of other hosts in, and look after all agents."""
+    """Let agents of other hosts in, and look after all agents.
+
+    `install`, `start`, `status` and `stop` reach their hosts by SSH; the rest asks the server.
+    """
+
+
+for _by_ssh in (install, start, status, stop):
+    group.add_command(_by_ssh)
 
 
 @group.command()

@@ -263,6 +263,7 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
         shut_down_pid=shut_down_pid,
         version=__version__,
         server_key=str(Path(terms.door.key_file).with_suffix(".pub")) if terms.door else "",
+        agents_listen=terms.door.agents if terms.door else "",
     )
 
 

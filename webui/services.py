@@ -47,7 +47,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     for a restart. `lookback_us` bounds lists and the summary socket by schedule time.
     `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
     comes with the package. `pools` are the sizes of the settings' pools. `server_key`: the file
-    with the public key that agents of other hosts expect, empty while they cannot come in.
+    with the public key that agents of other hosts expect, empty while they cannot come in;
+    `agents_listen`: where they do.
     `loopback`: `open` when who comes by an address of this machine needs no log-in, else `login`;
     `session_us`: how long one holds.
     """
@@ -69,6 +70,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     job_folder: str = ""
     pools: dict[str, int] = {}
     server_key: str = ""
+    agents_listen: str = ""
 
     @property
     def static(self) -> Path:

@@ -30,10 +30,12 @@ LONGEST_EXPIRY_US = 30 * 86_400 * 1_000_000
 
 
 async def list_agents(request: Request) -> Any:
-    """The agents and the processes they keep."""
+    """The agents and the processes they keep; `listen`: where those of other hosts come in, null
+    where they cannot."""
     answer = await request.services.hub.agents(processes=True)
     now = format_time_ms(request.services.now_us())
-    return {"agents": agents_list(answer, processes=True), "now": now}
+    listen = request.services.settings.agents_listen or None
+    return {"agents": agents_list(answer, processes=True), "now": now, "listen": listen}
 
 
 async def get_agent(request: Request) -> Any:
