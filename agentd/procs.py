@@ -77,6 +77,14 @@ def name_of(pid: int) -> str:
         return ""
 
 
+def is_roots(pid: int) -> bool:
+    """Whether a process acts as root."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == 0
+    except OSError:
+        return False
+
+
 def everybody() -> dict[int, Stat]:
     """Return all processes by pid."""
     pids = (int(entry) for entry in os.listdir("/proc") if entry.isdigit())

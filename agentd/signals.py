@@ -39,8 +39,9 @@ class Signals:
         self._reach = Reach()
         self._unkept: dict[int, Key] = {}
         self._unkept_pids: dict[Key, int] = {}
-        # Those that only their own users can signal.
+        # Those that only their own users can signal, and those that have a sudo before them.
         self._others: dict[Key, Spec] = {}
+        self._led: set[Key] = set()
 
     # --- attempts come and go -------------------------------------------------------------------
 
@@ -48,6 +49,8 @@ class Signals:
         """An attempt is about to be started, or was by an agentd before this one."""
         if spec.become and os.geteuid() != 0:
             self._others[key] = spec
+        elif spec.become:
+            self._led.add(key)
 
     def watch(self, key: Key, pid: int) -> bool:
         """Watch a process that has no keeper to its end; False when that has come."""
@@ -62,6 +65,7 @@ class Signals:
     def forget(self, key: Key) -> None:
         """An attempt is over and done with."""
         self._others.pop(key, None)
+        self._led.discard(key)
         self._reach.forget(key)
         self.strays.forget(key)
 
@@ -77,6 +81,8 @@ class Signals:
         pid = self._keepers.live_pid(key) or self._unkept_pids.get(key, 0)
         if whole and pid:
             self.strays.remember(key, pid)
+            if key in self._led and number != signal.SIGKILL and self.strays.led_by(pid, number):
+                return ()
         if self._keepers.signal(key, number, whole=whole):
             # Its strays come after it, when its end is known: were they gone before, it could say
             # of itself how it ended.

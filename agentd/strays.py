@@ -63,6 +63,14 @@ class Strays:
         tree = self._trees.setdefault(key, {})
         tree.update((stat.pid, stat) for stat in procs.below([pid], self._everybody()))
 
+    def led_by(self, pid: int, number: int) -> int:
+        """Signal the group of a sudo, but not itself: it hands signals on, and they would come
+        twice. Return how many were signalled, 0 when it leads nobody or is no sudo any more."""
+        group = [stat for stat in self._everybody().values() if stat.group == pid]
+        if not procs.is_roots(pid):
+            return 0
+        return procs.signal_all([stat for stat in group if stat.pid != pid], number)
+
     def kill(self, key: Key, number: int) -> None:
         """Signal whoever is left of a run."""
         for _ in range(ROUNDS):
