@@ -16,6 +16,7 @@ NAMED = {
     "jobs/bind_polled.py": "conditions of type `command` with a text",
     "actors/deliveries.py": "actions of type `command` with a text",
     "agentd/launch.py": "launchers: texts of ours, the program comes as arguments",
+    "cli/agent_shells.py": "texts of ours, all else comes as arguments",
     "agentd/reach.py": "a text of ours, all else comes as arguments",
     "cli/completion.py": "the shells it can complete for",
     "cli/doctor.py": "looks whether there is one",
