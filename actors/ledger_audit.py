@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ..jobs.run import Run
-from ..messages.access import NoteRefusal
+from ..messages.access import AskLeave, NoteRefusal
 from ..messages.audit import AuditEntry, chained
 from ..messages.wishes import AddRuns, DeclineWish, Done, LedgerWish, Refused
 from ..store.interface import Opening
@@ -44,6 +44,7 @@ class Audit:
         act, target, details = _act(instruction), _target(instruction), {}
         if isinstance(instruction, NoteRefusal):
             act, refused, sentence = instruction.act, True, instruction.sentence
+            target = instruction.target
         elif isinstance(answer, Done):
             details = self._details(instruction, answer, before)
         entry = AuditEntry(
@@ -78,6 +79,8 @@ def _act(instruction: Any) -> str:
     """Return the name of a wish in small words: `start_now`."""
     if isinstance(instruction, DeclineWish):
         return "add_runs"
+    if isinstance(instruction, AskLeave):
+        return instruction.act
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(instruction).__name__).lower()
 
 
@@ -85,10 +88,8 @@ def _target(instruction: Any) -> str:
     """Return what a wish is about."""
     if isinstance(instruction, AddRuns):
         return instruction.runs[0].job_id if instruction.runs else ""
-    for name in ("run_id", "agent_id", "token_id", "name", "act", "target"):
+    for name in ("run_id", "agent_id", "token_id", "name"):
         found = getattr(instruction, name, None)
-        if name == "act" and found:
-            return f"{found} {instruction.target}".strip()
         if found:
             return str(found)
     return ""

@@ -21,6 +21,7 @@ TABLE = {
     "serve": ("serve_command:serve_command", "Run a server in the foreground."),
     "shut-down": ("server_commands:shut_down", "Stop the server in order."),
     "token": ("token_commands:group", "Let programs in by tokens, which are shown once."),
+    "user": ("user_commands:group", "Let people log in to the console."),
     "version": ("server_commands:version", "Show the versions of server and client."),
 }
 

@@ -32,6 +32,7 @@ from . import (
     v2_access,
     v2_agents,
     v2_definitions,
+    v2_login,
     v2_pauses,
     v2_planning,
     v2_runs,
@@ -80,6 +81,7 @@ TABLE = Table(
         *v2_why.ROUTES,
         *v2_definitions.ROUTES,
         *v2_access.ROUTES,
+        *v2_login.ROUTES,
     ]
 )
 # The console's own addresses; the document finds its page by itself.
@@ -196,6 +198,7 @@ class WebServer:
                 await asyncio.wait_for(closed, DRAIN_S)
             except TimeoutError:
                 log.warning("web: answers under way were cut off")
+            services.close()
             pool.close()
 
     def _listen(

@@ -160,9 +160,9 @@ class ApiHandler(Guarded):
                 headers=self.request.headers,
                 body=bytes(self._body),
                 services=self.services,
+                caller=self.caller(),
                 guest=self._guest,
             )
-            request.source = self.source
             request.params = params
             found = await route.endpoint(request)
             await self._write(found if isinstance(found, Reply) else Reply(encode(found)))

@@ -32,8 +32,10 @@ _RUN = "/api/v1/runs/{run_id}"
 RIGHTS: dict[tuple[str, str], Need] = {
     # No log-in: the server says only that it is there, and takes log-ins.
     ("GET", "/healthz"): ANYONE,
+    ("POST", "/api/v2/login"): ANYONE,
     # About oneself.
     ("GET", "/api/v2/me"): _LOOK_IN_REACH,
+    ("POST", "/api/v2/logout"): _LOOK_IN_REACH,
     # Runs.
     ("GET", "/api/v1/runs"): _LOOK,
     ("POST", "/api/v1/runs"): _ACT_IN_REACH,
@@ -98,6 +100,10 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/v2/tokens"): _RULE,
     ("POST", "/api/v2/tokens"): _RULE,
     ("POST", "/api/v2/tokens/{token_id}/revoke"): _RULE,
+    ("GET", "/api/v2/users"): _RULE,
+    ("POST", "/api/v2/users"): _RULE,
+    ("POST", "/api/v2/users/{name}/change"): _RULE,
+    ("POST", "/api/v2/users/{name}/remove"): _RULE,
     # Sockets; `GET` is the upgrade.
     ("GET", "/api/v1/summary"): _LOOK,
     ("GET", f"{_RUN}/updates"): _LOOK_IN_REACH,

@@ -17,7 +17,7 @@ from ..jobs.errors import CallsheetError
 from .rights import need_of
 
 if TYPE_CHECKING:
-    from .guests import Guest
+    from .guests import Caller, Guest
     from .services import Services
 
 # Parameters of one query string.
@@ -74,6 +74,7 @@ class Request:
         headers: Mapping[str, str],
         body: bytes,
         services: Services,
+        caller: Caller | None = None,
         guest: Guest | None = None,
     ) -> None:
         path, _, query = target.partition("?")
@@ -82,10 +83,16 @@ class Request:
         self.headers = headers
         self.body = body
         self.services = services
+        self._caller = caller
         self.guest = guest
         self.params: dict[str, str] = {}
-        self.source = ""
         self.query = parse_query(query)
+
+    @property
+    def caller(self) -> Caller:
+        """How it came in."""
+        assert self._caller is not None, f"{self.path}: it did not come over the network"
+        return self._caller
 
     def text(self, name: str) -> str | None:
         """Return the last value of a query parameter, None when it is not given."""

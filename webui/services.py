@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,7 @@ from ..store.interface import Reader
 from .hub import Hub
 from .pool import ReaderPool
 from .routing import Problem, Request
+from .throttle import Throttle
 
 if TYPE_CHECKING:
     from .outputs import Outputs
@@ -33,6 +35,8 @@ KEY_BYTES = 200
 NOTES_A_MINUTE = 60
 # How often it is asked whether the guests of open sockets would still be let in.
 SHOW_OUT_S = 0.5
+# Log-ins waiting for their hash; one takes about 0.2 s and 32 MiB.
+HASHES_WAITING = 20
 # The code with which a socket is closed then: policy violation.
 NOT_LET_IN = 1008
 
@@ -100,6 +104,10 @@ class Services:
         self.requests = 0
         self.problems = 0
         self._noted = (0, 0)
+        self.throttle = Throttle()
+        self.monotonic_s = time.monotonic
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="callsheet-hash")
+        self._hashes = 0
         hub.read_runs = self._read_runs
 
     async def read(self, act: Callable[[Reader], T]) -> T:
@@ -131,6 +139,24 @@ class Services:
         return await self.hub.wish(
             instruction, principal=guest.name, access=guest.access, command_id=key
         )
+
+    async def hash(self, act: Callable[[], T]) -> T:
+        """Return `act()`, which hashes a password: on a thread of its own, one after the other.
+
+        Raises:
+            Problem: 503, too many wait.
+        """
+        if self._hashes >= HASHES_WAITING:
+            raise Problem(503, "too many log in at once: try again", headers={"Retry-After": "5"})
+        self._hashes += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._hashing, act)
+        finally:
+            self._hashes -= 1
+
+    def close(self) -> None:
+        """End the thread; what is being hashed is not waited for."""
+        self._hashing.shutdown(wait=False, cancel_futures=True)
 
     def note(self, who: str, access: Access, wish: NoteRefusal) -> None:
         """Have a refusal put on record; at most so many a minute, the rest is left out."""

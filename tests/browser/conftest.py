@@ -102,11 +102,12 @@ class Page:
     """A page of the console and what went wrong on it. `expected` are parts of messages of the
     browser's that a test brings about on purpose."""
 
-    def __init__(self, server, browser, **options):
+    def __init__(self, server, browser, base="", **options):
         self.server = server
         self.wrong = []
         self.expected = []
-        self.context = browser.new_context(base_url=f"http://127.0.0.1:{server.port}", **options)
+        base = base or f"http://127.0.0.1:{server.port}"
+        self.context = browser.new_context(base_url=base, **options)
         self.context.set_default_timeout(PATIENCE_MS)
         self.page = self.context.new_page()
         self.page.on("console", self._hear)
@@ -132,6 +133,26 @@ class Page:
         self.context.close()
         left = [one for one in self.wrong if not any(part in one for part in self.expected)]
         assert left == []
+
+
+@pytest.fixture(scope="module")
+def jobs():
+    """The job files of a site."""
+    return JOBS
+
+
+@pytest.fixture
+def a_page(server, browser):
+    """Open pages with options of their own: `a_page(base=…, ignore_https_errors=True)`."""
+    pages = []
+
+    def opened(**options):
+        pages.append(Page(server, browser, **options))
+        return pages[-1]
+
+    yield opened
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ class Server:
     def __init__(self, folder: Path, jobs: dict[str, str], settings: str = "") -> None:
         self.folder = folder
         self.port = free_port()
+        self.bind = f"127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         # What goes before the server, to put it somewhere else.
         self.prefix: list[str] = []
@@ -89,7 +90,7 @@ class Server:
     def start(self, *options: str) -> Server:
         """Start it and wait until it is ready."""
         command = [*self.prefix, sys.executable, "-m", "callsheet.cli.administrators", "serve"]
-        command += ["--config", str(self.config), "--bind", f"127.0.0.1:{self.port}", *options]
+        command += ["--config", str(self.config), "--bind", self.bind, *options]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder

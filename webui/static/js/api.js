@@ -9,6 +9,13 @@ export class ApiError extends Error {
   }
 }
 
+let xsrf = "";
+
+/** What each change shows from now on; empty for nothing. @param {string} value */
+export function showXsrf(value) {
+  xsrf = value;
+}
+
 /** @param {string} path @returns {Promise<any>} */
 export function get(path) {
   return ask("GET", path);
@@ -31,6 +38,7 @@ async function ask(method, path, body, commandId) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (commandId) headers["Idempotency-Key"] = commandId;
+  if (xsrf && method !== "GET") headers["X-XSRF-Token"] = xsrf;
   let answer;
   try {
     answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
@@ -44,6 +52,7 @@ async function ask(method, path, body, commandId) {
   } catch (error) {
     value = null;
   }
+  if (answer.status === 401 && path !== "/api/v2/me") dispatchEvent(new Event("callsheet:nobody"));
   if (!answer.ok) throw new ApiError(answer.status, value?.error ?? answer.statusText, value);
   return value;
 }

@@ -5,6 +5,7 @@ import { clock, count, counted, cycleZone, dayOf, duration, shownZone } from "./
 import { Icon, Trouble } from "./parts.js";
 import { go, useUrl } from "./router.js";
 import { useRuns } from "./runlist.js";
+import { LoginView, useMe, whoAmI, Who } from "./session.js";
 import { stream, useNow, useStatus } from "./stream.js";
 import { done, Toasts } from "./toast.js";
 import { AdHocView } from "./views/adhoc.js";
@@ -52,6 +53,18 @@ function isAt(path, page) {
   return path === page || path.startsWith(`${page}/`) || (page === "/jobs" && path.startsWith("/job/"));
 }
 
+/** Whoever is not known logs in; what is drawn for one person is never kept for another. */
+function Door() {
+  const me = useMe();
+  const known = Boolean(me);
+  useLayoutEffect(() => {
+    if (!known) stream.stop();
+    else if (!stream.socket) stream.connect();
+  }, [known]);
+  if (me === undefined) return html`<p class="empty" role="status">Connecting</p>`;
+  return me === null ? html`<${LoginView} />` : html`<${App} />`;
+}
+
 function App() {
   const url = useUrl();
   const status = useStatus();
@@ -82,6 +95,7 @@ function App() {
           <button onClick=${changeZone} title="Zone for all times">${shownZone()}<span class="r grow"></span><kbd>z</kbd></button>
           <button onClick=${cycleTheme}>Light or dark<span class="grow"></span><kbd>t</kbd></button>
           <button onClick=${showKeys}>Keys<span class="grow"></span><kbd>?</kbd></button>
+          <${Who} />
           <${Connection} status=${status} />
         </div>
       </aside>
@@ -136,7 +150,7 @@ function Mark({ of }) {
 /** What the rail holds besides the pages, where there is no rail. */
 function More({ status, zone }) {
   return html`<nav class="panel sec only-phone more" aria-label="More">
-    <a href="/checks">Checks</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} />
+    <a href="/checks">Checks</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
   </nav>`;
 }
 
@@ -234,5 +248,5 @@ stream.watchers.add((status) => {
 });
 
 applyTheme();
-stream.connect();
-render(html`<${App} />`, document.getElementById("app"));
+whoAmI();
+render(html`<${Door} />`, document.getElementById("app"));

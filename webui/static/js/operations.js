@@ -4,7 +4,8 @@ import { post } from "./api.js";
 import { ask } from "./dialog.js";
 import { MARKS } from "./format.js";
 import { go } from "./router.js";
-import { attempt, done } from "./toast.js";
+import { may } from "./session.js";
+import { attempt, done, failed } from "./toast.js";
 
 const DEEDS = {
   start: { label: "Start", said: "started" },
@@ -19,8 +20,12 @@ const DEEDS = {
 };
 const ORDER = Object.keys(DEEDS);
 
-/** What the state of a run allows. @param {any} run @returns {string[]} */
+/** What the state of a run allows, and one's role. @param {any} run @returns {string[]} */
 export function allowed(run) {
+  return may("operator") ? possible(run) : [];
+}
+
+function possible(run) {
   if (run.operations) return ORDER.filter((verb) => run.operations.includes(verb));
   const hold = run.held ? "release" : "hold";
   const by = {
@@ -71,7 +76,10 @@ export async function operate(run, verb) {
 
 /** The verb of a key on a run, if its state allows it. @param {any} run @param {string} key */
 export function verbOf(run, key) {
-  return allowed(run).find((verb) => DEEDS[verb].key === key || (key === "h" && verb === "release"));
+  const verb = possible(run).find((one) => DEEDS[one].key === key || (key === "h" && one === "release"));
+  if (!verb || may("operator")) return verb;
+  failed(`Could not ${verb} ${run.run_id}`, { message: "that takes the role operator" });
+  return undefined;
 }
 
 export function Operations({ run }) {

@@ -2,6 +2,7 @@
 import { useLayoutEffect, useState } from "./preact.js";
 
 const SILENCE_MS = 3500; // three heartbeats and a half
+const NOT_LET_IN = 1008;
 const RETRY_MS = [300, 700, 1500, 3000, 5000];
 
 class Stream {
@@ -14,11 +15,19 @@ class Stream {
     this.lastMs = 0;
     this.seq = 0;
     this.status = "connecting";
+    this.wanted = false;
     this.since = Date.now();
     setInterval(() => this.#checkSilence(), 1000);
   }
 
+  /** Say no more and hear no more, until `connect`: nobody is known here. */
+  stop() {
+    this.wanted = false;
+    this.socket?.close();
+  }
+
   connect() {
+    this.wanted = true;
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/api/v2/stream`);
     this.socket = socket;
@@ -28,12 +37,14 @@ class Stream {
       for (const [id, sub] of this.subscriptions) this.#subscribe(id, sub);
     };
     socket.onmessage = (event) => this.#hear(JSON.parse(event.data));
-    socket.onclose = () => {
+    socket.onclose = (event) => {
       if (this.socket !== socket) return;
       this.socket = null;
       this.#is("reconnecting");
       const wait = RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)];
-      setTimeout(() => this.connect(), wait * (0.7 + Math.random() * 0.6));
+      // It may have been closed since one is not known any more.
+      if (event.code === NOT_LET_IN || this.tries > 1) dispatchEvent(new Event("callsheet:nobody"));
+      setTimeout(() => this.wanted && !this.socket && this.connect(), wait * (0.7 + Math.random() * 0.6));
     };
   }
 

@@ -1,10 +1,11 @@
 // Ad hoc run: a job made here, of one command, that no file holds.
 import { html, useState } from "../preact.js";
-import { Icon, JobName, Panel, Time } from "../parts.js";
+import { Icon, JobName, Panel, Time, Trouble } from "../parts.js";
 import { post } from "../api.js";
 import { instantOf, shownState, shownZone } from "../format.js";
 import { go } from "../router.js";
 import { useRuns } from "../runlist.js";
+import { may } from "../session.js";
 import { attempt, done } from "../toast.js";
 
 const LATELY = 8;
@@ -19,6 +20,11 @@ const KINDS = {
 };
 
 export function AdHocView() {
+  if (!may("admin")) return html`<${Trouble} error=${{ status: 403, message: "running a command of one's own takes the role admin" }} />`;
+  return html`<${AdHocForm} />`;
+}
+
+function AdHocForm() {
   const [kind, setKind] = useState("shell");
   const [text, setText] = useState("");
   const [later, setLater] = useState(false);

@@ -5,6 +5,7 @@ import { post } from "../api.js";
 import { ask } from "../dialog.js";
 import { ago, count, counted } from "../format.js";
 import { Pauses } from "../pauses.js";
+import { may } from "../session.js";
 import { attempt, done } from "../toast.js";
 import { useGet } from "../views_common.js";
 
@@ -27,6 +28,11 @@ export function ControlView() {
 }
 
 function Reload({ folder }) {
+  if (!may("operator")) return html`<${Panel} title="Job folder" sub=${folder}><p class="empty">Looking at it and loading it take the role operator.</p><//>`;
+  return html`<${Loading} folder=${folder} />`;
+}
+
+function Loading({ folder }) {
   const [plan, setPlan] = useState(null);
   const [problems, setProblems] = useState(null);
   const look = async (dry) => {

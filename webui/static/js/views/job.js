@@ -9,7 +9,8 @@ import { pause } from "../pauses.js";
 import { go } from "../router.js";
 import { useComing, useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
-import { attempt, done } from "../toast.js";
+import { may } from "../session.js";
+import { attempt, done, failed } from "../toast.js";
 import { useGet } from "../views_common.js";
 
 const MOST_RUNS = 500;
@@ -51,8 +52,8 @@ export function JobView({ jobId }) {
         </div>
       </div>
       <div class="acts-r">
-        <button class="btn" onClick=${() => pause({ kind: "job", name: job.job_id, what: job.job_id }, again)}>Pause…</button>
-        <button class="btn main" onClick=${() => runNow(value)}>Run now… <kbd>n</kbd></button>
+        ${may("operator") && html`<button class="btn" onClick=${() => pause({ kind: "job", name: job.job_id, what: job.job_id }, again)}>Pause…</button>`}
+        ${may("operator") && html`<button class="btn main" onClick=${() => runNow(value)}>Run now… <kbd>n</kbd></button>`}
         <a class="btn plain" href=${`/api/v1/jobs/${jobPath(job.job_id)}`} target="_blank" rel="noopener">JSON</a>
       </div>
     </div>
@@ -120,6 +121,10 @@ function JobRuns({ runs, params }) {
 
 /** A form made from the params; filled with the args of the latest run. */
 async function runNow(value) {
+  if (!may("operator")) {
+    failed(`Could not run ${value.job.job_id}`, { message: "that takes the role operator" });
+    return;
+  }
   const { job } = value;
   const latest = value.recent[0]?.args ?? value.next[0]?.args ?? {};
   const fields = job.params.map((name) => ({ name, label: name, value: latest[name] ?? "" }));

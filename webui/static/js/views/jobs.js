@@ -4,6 +4,7 @@ import { Icon, JobName, Ticks, Time, Trouble } from "../parts.js";
 import { count, duration, spoken, TROUBLE } from "../format.js";
 import { stream } from "../stream.js";
 import { useGet } from "../views_common.js";
+import { may } from "../session.js";
 
 const REREAD_MS = 5000;
 
@@ -32,7 +33,7 @@ export function JobsView() {
       <div class="query">
         <input id="query" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${(event) => event.key === "Escape" && setText("")} placeholder="Find a job: words of its path, label:" aria-label="Find a job" spellcheck="false" /><kbd>/</kbd>
       </div>
-      <a class="btn hide-s" href="/adhoc">Ad hoc run…</a>
+      ${may("admin") && html`<a class="btn hide-s" href="/adhoc">Ad hoc run…</a>`}
       <span class="dim small nowrap">${value ? `${count(value.jobs.length)} jobs` : ""}</span>
     </div>
     <div class="facets">

@@ -6,6 +6,7 @@ import { operate, verbOf } from "../operations.js";
 import { useComing, useRuns } from "../runlist.js";
 import { go, useUrl } from "../router.js";
 import { useNow } from "../stream.js";
+import { may } from "../session.js";
 
 const COMING_SHOWN = 5;
 const SPARE = 24;
@@ -56,7 +57,7 @@ export function RunsView() {
       >
         <input id="query" value=${text} onInput=${onInput} placeholder="job words, state:, label:, arg=value, !not" aria-label="Query" spellcheck="false" autocomplete="off" /><kbd>/</kbd>
       </form>
-      <a class="btn hide-s" href="/adhoc">Ad hoc run…</a>
+      ${may("admin") && html`<a class="btn hide-s" href="/adhoc">Ad hoc run…</a>`}
     </div>
     <div class="facets">
       <button aria-pressed=${state === ""} onClick=${() => set({ state: "" })}>all ${total !== null && html`<b>${count(total)}</b>`}</button>

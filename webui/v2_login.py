@@ -1,0 +1,158 @@
+"""Endpoints of `/api/v2` by which people log in and out, and who they are."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any
+
+from ..jobs.times import format_time_ms
+from ..messages.access import (
+    NAME,
+    Access,
+    AddUser,
+    ChangeUser,
+    LogIn,
+    LogOut,
+    NoteRefusal,
+    RemoveUser,
+    Role,
+    User,
+    secret_hash,
+)
+from .guests import cookie_name, unknown, xsrf_of
+from .passwords import NOBODY, hashed, matches, problem_of
+from .routing import Problem, Reply, Request, Route, encode
+from .v2_access import labels_of, name_of, role_of
+
+WRONG = "the name or the password is wrong"
+
+
+async def log_in(request: Request) -> Any:
+    """Log in; body `{"name", "password"}`. The cookie is all that the browser needs to keep."""
+    services = request.services
+    body = request.json_object()
+    name, password = body.get("name"), body.get("password")
+    if not isinstance(name, str) or not isinstance(password, str):
+        raise Problem(400, "expected a name and a password")
+    name = name[:64]
+    wait_s = services.throttle.try_now(name, request.caller.source, services.monotonic_s())
+    if wait_s > 0:
+        wait = str(int(wait_s) + 1)
+        sentence = f"too many tries: expected the next one in {wait} s"
+        raise Problem(429, sentence, headers={"Retry-After": wait})
+    user = None
+    if re.fullmatch(NAME, name) is not None:
+        user = await services.read(lambda reader: reader.user(name))
+    kept = NOBODY if user is None else user.password
+    right = await services.hash(lambda: matches(password, kept))
+    access = Access(role=Role.VIEWER, source=request.caller.source)
+    if user is None or not right:
+        wish = NoteRefusal(act="log_in", target=name, sentence=WRONG)
+        services.note(f"user:{name}", access, wish)
+        raise unknown(WRONG)
+    services.throttle.succeeded(name, request.caller.source)
+    secret = secrets.token_urlsafe(32)
+    until_us = services.now_us() + services.settings.session_us
+    instruction = LogIn(
+        session_id=secret_hash(secret), name=name, password=kept, expires_us=until_us
+    )
+    await services.hub.wish(instruction, principal=f"user:{name}", access=access)
+    said = {
+        "name": f"user:{name}",
+        "role": user.role,
+        "labels": list(user.labels),
+        "how": "session",
+        "until": format_time_ms(until_us),
+        "xsrf": xsrf_of(secret),
+    }
+    cookie = _cookie(request, secret, services.settings.session_us // 1_000_000)
+    return Reply(encode(said), headers={"Set-Cookie": cookie})
+
+
+async def log_out(request: Request) -> Any:
+    """End the log-in by which this is asked."""
+    await request.services.wish(request, LogOut())
+    return Reply(encode({}), headers={"Set-Cookie": _cookie(request, "", 0)})
+
+
+async def list_users(request: Request) -> Any:
+    """The users, without their passwords."""
+    users = await request.services.read(lambda reader: reader.users())
+    return {"users": [_user_jso(user) for user in users]}
+
+
+async def add_user(request: Request) -> Any:
+    """Let a person log in; body `{"name", "password", "role", "labels"}`."""
+    body = request.json_object()
+    name = name_of(body)
+    wish = AddUser(
+        name=name,
+        password=await _kept(request, body.get("password"), name),
+        role=role_of(body.get("role")),
+        labels=labels_of(body.get("labels", [])),
+    )
+    await request.services.wish(request, wish)
+    return {"name": name, "role": wish.role, "labels": list(wish.labels)}
+
+
+async def change_user(request: Request) -> Any:
+    """Change what the body gives of a user, `{"password", "role", "labels"}`, and end all of the
+    user's log-ins."""
+    body, name = request.json_object(), request.params["name"]
+    password = body.get("password")
+    wish = ChangeUser(
+        name=name,
+        password=None if password is None else await _kept(request, password, name),
+        role=None if body.get("role") is None else role_of(body["role"]),
+        labels=None if body.get("labels") is None else labels_of(body["labels"]),
+    )
+    await request.services.wish(request, wish)
+    return {"name": name}
+
+
+async def remove_user(request: Request) -> Any:
+    """Let a person log in no more, and end all log-ins."""
+    name = request.params["name"]
+    await request.services.wish(request, RemoveUser(name=name))
+    return {"name": name, "state": "removed"}
+
+
+async def _kept(request: Request, password: Any, name: str) -> str:
+    """Return what is kept of a password.
+
+    Raises:
+        Problem: 400, it may not be taken.
+    """
+    if not isinstance(password, str):
+        raise Problem(400, "password: expected a text")
+    problem = problem_of(password, name)
+    if problem:
+        raise Problem(400, problem)
+    return await request.services.hash(lambda: hashed(password))
+
+
+def _cookie(request: Request, secret: str, age_s: int) -> str:
+    listener = request.caller.listener
+    secure = "; Secure" if listener.tls else ""
+    attributes = f"Path=/; HttpOnly; SameSite=Strict; Max-Age={age_s}{secure}"
+    return f"{cookie_name(listener)}={secret}; {attributes}"
+
+
+def _user_jso(user: User) -> dict[str, Any]:
+    return {
+        "name": user.name,
+        "role": user.role,
+        "labels": list(user.labels),
+        "since": format_time_ms(user.since_us),
+    }
+
+
+ROUTES = [
+    Route("POST", "/api/v2/login", log_in),
+    Route("POST", "/api/v2/logout", log_out),
+    Route("GET", "/api/v2/users", list_users),
+    Route("POST", "/api/v2/users", add_user),
+    Route("POST", "/api/v2/users/{name}/change", change_user),
+    Route("POST", "/api/v2/users/{name}/remove", remove_user),
+]
