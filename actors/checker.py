@@ -14,7 +14,7 @@ from ..messages.agents import AgentsAnswer, AskAgents
 from ..messages.hello import Hello, Welcome
 from ..messages.instructions import CheckReport, Finding
 from ..messages.post import CHECKER, LEDGER, RUNNER, Post
-from ..messages.transitions import Beat, FeedFrame
+from ..messages.transitions import Beat
 from ..store.interface import Reader
 from . import checks
 from .housekeeping import CHECKS, Chore, Timetable
@@ -70,7 +70,7 @@ class Checker:
                 self._epoch = max(self._epoch, message.epoch)
             case AgentsAnswer() if message.request == self._round:
                 return self._close_round(message, now_us)
-            case Beat() | FeedFrame() if message.epoch > self._epoch > 0:
+            case Beat() if message.epoch > self._epoch > 0:
                 self._epoch = message.epoch
                 return self._greet(now_us)
         return []

@@ -201,7 +201,7 @@ def _checker(place: Place, context: Context) -> list[Port]:
     return [
         _to_ledger(CHECKER, place, context),
         _to_runner(CHECKER, place, context),
-        _feed(ALL_OF_THE_FEED, place, context),
+        _feed(BEATS, place, context),
     ]
 
 
