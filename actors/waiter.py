@@ -2,8 +2,9 @@
 
 Driven by the feed. It proposes (`ClearRun`, `ConcludeRun`) and never decides: guards are evaluated
 by the ledger at the instant of the move. Rule I11: a wait registers its interest, then reads the
-store, then decides; what the feed brings after that is applied on top. After a hole in the feed, or
-when another ledger speaks, everything is read again. Never starts anything, never writes.
+store, then decides; what the feed brings after that is applied on top. After a hole in the feed
+what it has lost is read; when another ledger speaks, everything. Never starts anything, never
+writes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ..store.interface import Reader
 from ..wire.feed import FeedFollower, Then
 from .gates import Gates
 from .guard_lines import GuardLine, GuardLines
+from .missed import read_missed
 from .probe_seam import Probed
 from .requests import OpenRequests, earliest
 from .waiting import TermsInUse, Wait
@@ -64,7 +66,7 @@ class Waiter:
         self._incarnation = incarnation
         self._feed = FeedFollower()
         self._known = False
-        self._read_again = False
+        self._read_again = self._hole = False
         self._read_seq = -1
         self._waits: dict[str, Wait] = {}
         self._terms = TermsInUse()
@@ -102,7 +104,7 @@ class Waiter:
 
     def settle(self, now_us: int) -> list[Post]:
         """Read again if need be, look at the runs that may have come on, repeat what is open."""
-        if self._read_again:
+        if self._read_again or (self._hole and not self._catch_up()):
             self._read_all()
         self._time(now_us)
         if not now_us < self._try_lines_us <= now_us + TRY_LINES_US:
@@ -126,7 +128,7 @@ class Waiter:
 
     def wakes_at(self) -> int | None:
         """Return when something is to be repeated or has waited long enough."""
-        if self._look or self._read_again:
+        if self._look or self._read_again or self._hole:
             return 0
         timer_us = self._timers[0][0] if self._timers else None
         lines_us = self._try_lines_us if self._lines else None
@@ -149,18 +151,28 @@ class Waiter:
             case Then.APPLY:
                 self._apply(step.events, step.runs)
             case Then.HOLE:
-                self._read_again = True
+                self._hole = True
             case Then.NEW_EPOCH:
                 self._read_again = True
                 return self.begin(now_us) if HELLO not in self._requests else []
         return []
+
+    def _catch_up(self) -> bool:
+        """Apply what the feed has lost; return whether that was possible."""
+        missed = read_missed(self._reader, self._feed)
+        if missed is None:
+            return False
+        self._hole = False
+        self._feed.stand(self._feed.epoch, missed.seq)
+        self._apply(missed.events, missed.runs)
+        return True
 
     def _read_all(self) -> None:
         """Read all waiting runs, and have everything waited for looked up again (I11)."""
         with self._reader.snapshot():
             epoch, seq = self._reader.head()
             waiting = {run.run_id: run for run in self._reader.active((State.WAITING,))}
-        self._read_again = False
+        self._read_again = self._hole = False
         self._feed.stand(epoch, seq)
         self._read_seq = seq
         for run_id in [run_id for run_id in self._waits if run_id not in waiting]:
