@@ -30,7 +30,7 @@ from ..messages.post import (
     WEB,
 )
 from ..store.interface import Opening, Reader
-from ..store.sqlite import BUSY_MS, SqliteReader, SqliteWriter
+from ..store.sqlite import BUSY_MS, LOOK_UP_S, SqliteReader, SqliteWriter
 from ..wire.place import Place
 from ..wire.ports import Context
 from . import clock
@@ -129,7 +129,9 @@ class Props:
 
     def reader(self) -> Reader:
         """Open the store read-only; closed with the stage."""
-        reader = SqliteReader(self.terms.database)
+        # A role must have its answer: with fifty thousand runs waiting on a busy machine it may
+        # take longer than a person would wait.
+        reader = SqliteReader(self.terms.database, limit_s=LOOK_UP_S)
         self._readers.append(reader)
         return reader
 
