@@ -264,5 +264,6 @@ def _place(run: Run, attempt: int) -> str:
 
 
 def _outcome(message: AttemptEnded) -> str:
-    word = message.state.value
-    return f"{word}: {message.message}" if message.message else word
+    word, said = message.state.value, message.message
+    # What was lost says so itself.
+    return said if said.startswith(f"{word}: ") else f"{word}: {said}" if said else word

@@ -364,7 +364,7 @@ class Runner:
 
     def _agent_beat(self, agent: Agent, message: AgentBeat, now_us: int) -> list[Post]:
         agent.live = message.live
-        return []
+        return self._deeds.beat(agent, now_us)
 
     def _fenced(self, agent: Agent, message: Fenced, now_us: int) -> list[Post]:
         """An agent has heard of a newer ledger than we have."""

@@ -19,6 +19,8 @@ from .runner_registry import Registry
 SHUTS_DOWN_SINCE = 2
 # They would leave their processes as they are.
 STOPS_ALL_SINCE = 3
+# Who beats still is told again; told twice is as told once.
+AGAIN_US = 5_000_000
 
 
 class Deeds:
@@ -27,6 +29,8 @@ class Deeds:
     def __init__(self, book: Book, registry: Registry, placing: Placing, meeting: Meeting) -> None:
         self._book = book
         self._registry = registry
+        # Who was told to end, in which of its lives, and when it is told again.
+        self._ending: dict[str, tuple[str, int, ShutDown]] = {}
         self._placing = placing
         self._meeting = meeting
 
@@ -65,7 +69,25 @@ class Deeds:
             return []
         self._book.agents.is_leaving(agent)
         agent.sent += 1
-        return [Post(agent.address, _shut_down(message))]
+        command = _shut_down(message)
+        life = agent.hello.incarnation if agent.hello is not None else ""
+        self._ending[agent.agent_id] = life, now_us + AGAIN_US, command
+        return [Post(agent.address, command)]
+
+    def beat(self, agent: Agent, now_us: int) -> list[Post]:
+        """An agent lives. If it was told to end, in this very life, it may not have heard it."""
+        if agent.agent_id not in self._ending:
+            return []
+        life, again_us, command = self._ending[agent.agent_id]
+        stale = command.epoch != self._book.epoch
+        if stale or agent.hello is None or agent.hello.incarnation != life:
+            del self._ending[agent.agent_id]
+            return []
+        if now_us < again_us:
+            return []
+        self._ending[agent.agent_id] = life, now_us + AGAIN_US, command
+        agent.sent += 1
+        return [Post(agent.address, command)]
 
     def kill(self, sender: str, message: KillOnAgent, now_us: int) -> list[Post]:
         """Have an agent kill a process that belongs to no run under way."""

@@ -110,7 +110,8 @@ def why(
 
 
 def _state_sentence(run: Run, now_us: int) -> str:
-    reason = f": {run.message}" if run.message else ""
+    said = (run.message or "").removeprefix("lost: ")
+    reason = f": {said}" if said else ""
     match run.state:
         case State.SCHEDULED if run.schedule_us > now_us:
             by = "its schedule" if run.fingerprint is not None else "request"

@@ -176,6 +176,18 @@ def test_an_agent_that_was_told_to_end_gets_nothing_until_it_lives_anew(driver):
     assert {starts(driver.start(run))[0][0] for run in runs[2:]} == {"agent/x"}
 
 
+def test_an_agent_that_beats_though_it_was_told_to_end_is_told_again(driver):
+    beat = AgentBeat(agent_id="x", live=0)
+    told = driver.tell(LEDGER, ShutAgentDown(epoch=1, agent_id="x", kill=True))
+    assert driver.from_agent(beat) == []
+    driver.later(5)
+    assert driver.from_agent(beat) == told
+    assert driver.from_agent(beat) == []
+    driver.hello(version=3, incarnation="x2")
+    driver.later(5)
+    assert driver.from_agent(beat) == []
+
+
 # --- agents that are gone for good ----------------------------------------------------------------
 
 

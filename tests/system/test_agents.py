@@ -122,7 +122,8 @@ def test_drained_killed_and_shut_down_as_asked(server, far):
     assert ctl(server, "agent", "shutdown", "w1").returncode == 0
     assert one.ends() == 0
     one.start()
-    until(lambda: agent(server, "w1")["state"] == "draining", "w1 to come back")
+    until(lambda: agent(server, "w1")["pid"] == one.process.pid, "w1 to come back")
+    assert agent(server, "w1")["state"] == "draining"
     assert server.run(runs[1])["state"] == "running"
     assert server.run(waits)["state"] == "starting"
     assert ctl(server, "agent", "undrain", "w1").returncode == 0
