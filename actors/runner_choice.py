@@ -20,7 +20,7 @@ HEAP_SLACK = 256
 
 class Choice:
     """See the module. `choices` maps a group to its policy; `aliases` maps a name to the agents and
-    groups it stands for."""
+    groups it stands for, and to those of a group with a label: `group+label`."""
 
     def __init__(
         self,
@@ -36,10 +36,13 @@ class Choice:
         """Return whether an agent may have runs of a group, whatever it is doing now."""
         if agent.hello is None:
             return False
-        names = self._aliases.get(group_id, (group_id,))
-        return agent.hello.group_id in names or (
-            group_id in self._aliases and agent.agent_id in names
-        )
+        hello, names = agent.hello, self._aliases.get(group_id)
+        if names is None:
+            return hello.group_id == group_id
+        if hello.group_id in names or agent.agent_id in names:
+            return True
+        # A label is the agent's own word, so that it counts within its group alone.
+        return any(f"{hello.group_id}+{label}" in names for label in hello.labels)
 
     def choose(self, agents: Sequence[Agent], group_id: str, key: tuple[str, int]) -> Agent | None:
         """Return the one that gets an attempt, of agents that may have it; None for none.

@@ -82,6 +82,15 @@ def test_an_alias_stands_for_agents_and_groups():
     assert given(driver, 4, group_id="far") == ["b"]
 
 
+def test_a_label_chooses_within_a_group_and_is_no_way_into_another():
+    driver = RunnerDriver(choice=Choice({"big": "round_robin"}, {"big": ("batch+big",)}))
+    driver.hello("a", group_id="batch", labels=["big", "fast"])
+    driver.hello("b", group_id="batch")
+    driver.hello("c", group_id="other", labels=["big", "batch+big"])
+    driver.hello("d", group_id="batch", labels=["big"])
+    assert given(driver, 1, 2, 3, group_id="big") == ["a", "d", "a"]
+
+
 def test_an_agent_has_no_more_processes_than_slots_and_the_next_waits_its_turn():
     driver = RunnerDriver()
     driver.hello("x", slots=2)
