@@ -18,6 +18,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # The start time in /proc is rounded down to a tick; ours is taken around it.
 TICK_SLACK = 2
+# A process that has begun to end, in the flags of /proc/PID/stat.
+PF_EXITING = 4
 # Who forks while it is being killed is looked for again, so often at most.
 KILL_ROUNDS = 20
 ROUND_S = 0.05
@@ -54,6 +56,19 @@ def stat_of(pid: int) -> Stat | None:
     if fields[0] in (b"Z", b"X"):
         return None
     return Stat(pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def is_dying(pid: int) -> bool:
+    """Return whether a process is on its way out: it is exiting, or a SIGKILL waits for it."""
+    kill = 1 << (signal.SIGKILL - 1)
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            flags = int(file.read().rpartition(b")")[2].split()[6])
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as lines:
+            waiting = [int(line.split()[1], 16) for line in lines if line[3:8] == "Pnd:\t"]
+    except OSError:
+        return True
+    return bool(flags & PF_EXITING) or any(mask & kill for mask in waiting)
 
 
 def start_ticks(pid: int) -> int | None:

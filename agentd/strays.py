@@ -54,8 +54,9 @@ class Strays:
             key = by_cookie.get(procs.variable_of(pid, COOKIE.encode()))
             if key is None and stat is not None:
                 key = by_session.get(stat.session)
-            if key is not None and stat is not None and stat.pid not in by_session:
-                found.setdefault(key, []).append((pid, procs.name_of(pid)))
+            if key is None or stat is None or stat.pid in by_session or procs.is_dying(pid):
+                continue
+            found.setdefault(key, []).append((pid, procs.name_of(pid)))
         return {key: tuple(strays[:TOLD]) for key, strays in found.items()}
 
     def remember(self, key: Key, pid: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from agent_stand import AgentStand, a_process, a_shell, lives, until
 
-from callsheet.agentd.cgroups import own_group
+from callsheet.agentd.cgroups import LEAF, own_group
 from callsheet.jobs.programs import Launch, Limits
 from callsheet.messages.agents import ProcessEnded, StopProcess
 
@@ -29,11 +29,24 @@ def a_stand(folder, name):
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """One agentd for those who do it no harm: it takes seconds to start here."""
+    """One agentd for those who do it no harm: it takes seconds to start here. It is put into a leaf
+    as systemd does it, and finds the place for groups by the name of the leaf."""
     stand = a_stand(tmp_path_factory.mktemp("agent"), "runs")
-    stand.start()
+    stand.options = []
+    (ROOT / "cgroup.subtree_control").write_text("+memory +pids +cpu")
+    (stand.base / LEAF).mkdir(parents=True)
+    start_in_leaf(stand)
     yield stand
     stand.close()
+
+
+def start_in_leaf(stand):
+    """Start agentd in the leaf; this process is there only meanwhile."""
+    (stand.base / LEAF / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        return stand.start()
+    finally:
+        (ROOT / "cgroup.procs").write_text(str(os.getpid()))
 
 
 @pytest.fixture
@@ -48,20 +61,21 @@ def limited(**limits):
     return Launch(limits=Limits(**limits))
 
 
-def group_of(stand):
-    """Return the one group of a run that there is."""
-    return until(lambda: [path for path in stand.base.iterdir() if path.is_dir()], "a group")[0]
-
-
 def groups(stand):
-    return [path.name for path in stand.base.iterdir() if path.is_dir()]
+    """Return the groups of runs that there are, by run id."""
+    paths = [path for path in stand.base.iterdir() if path.is_dir() and path.name != LEAF]
+    return {path.name.split(".")[1]: path for path in paths}
+
+
+def group_of(stand, run_id):
+    return until(lambda: groups(stand).get(run_id), "the group of the run")
 
 
 def test_a_run_is_in_a_group_of_its_own_with_its_limits(running):
     launch = limited(memory_max=64 * MIB, cpu_max=0.5, pids_max=20)
     running.run("r1", a_process("/bin/sleep", "600", launch=launch))
     pid = running.started("r1").pid
-    group = group_of(running)
+    group = group_of(running, "r1")
     until(lambda: own_group(f"/proc/{pid}") == str(group), "the process to be in it")
     assert (group / "memory.max").read_text() == f"{64 * MIB}\n"
     assert (group / "memory.swap.max").read_text() == "0\n"
@@ -69,13 +83,14 @@ def test_a_run_is_in_a_group_of_its_own_with_its_limits(running):
     assert (group / "pids.max").read_text() == "20\n"
     assert group.name.endswith(".r1.1")
     # Neither agentd nor a keeper is limited with it.
-    assert own_group(f"/proc/{running.process.pid}") == str(ROOT)
-    assert {own_group(f"/proc/{keeper}") for keeper in running.keepers()} == {str(ROOT)}
+    leaf = str(running.base / LEAF)
+    assert own_group(f"/proc/{running.process.pid}") == leaf
+    assert {own_group(f"/proc/{keeper}") for keeper in running.keepers()} == {leaf}
     running.send(StopProcess(epoch=1, run_id="r1", attempt=1, kill=True))
     ended = running.ended("r1")
     assert (ended.status, ended.remarks) == (-9, [])
     running.forget("r1")
-    until(lambda: groups(running) == [], "the group to go with its claim")
+    until(lambda: "r1" not in groups(running), "the group to go with its claim")
 
 
 def test_what_takes_too_much_memory_is_killed_as_a_whole_and_told_so(running):
@@ -135,27 +150,6 @@ def test_a_kill_reaches_whoever_has_left_the_session(running, tmp_path):
     until(lambda: not lives(pid), "the stray to be killed")
 
 
-def test_a_group_outlives_agentd_and_is_measured_by_the_next(stand):
-    stand.start()
-    command = f'/usr/bin/python3 -c "{EAT}"; while [ -e {stand.folder}/wait ]; do sleep 0.1; done'
-    (stand.folder / "wait").touch()
-    stand.run("r1", a_shell(command, launch=limited(memory_max=300 * MIB)))
-    stand.started("r1")
-    group = group_of(stand)
-    until(lambda: int((group / "memory.peak").read_text()) > 79 * MIB, "it to eat")
-    stand.kill()
-    # What no claim has any more is an earlier agentd's to remove; another's is let alone.
-    (stand.base / f"{group.name.partition('.')[0]}.r9.1").mkdir()
-    (stand.base / "foreign.r9.1").mkdir()
-    hello = stand.start()
-    assert [(claim.run_id, claim.state) for claim in hello.claims] == [("r1", "running")]
-    assert sorted(groups(stand)) == sorted([group.name, "foreign.r9.1"])
-    (stand.folder / "wait").unlink()
-    ended = stand.ended("r1")
-    assert (ended.status, ended.remarks) == (0, [])
-    assert ended.rusage["memory_peak"] > 79 * MIB
-
-
 def test_a_run_whose_launcher_does_more_is_limited_all_the_same(running):
     launch = Launch(nice=5, ulimits={"nofile": 64}, stdin="x\n", limits=Limits(pids_max=1))
     program = a_process("/bin/cat", "-", "/proc/self/cgroup", launch=launch, cwd="/", umask=0o22)
@@ -164,23 +158,25 @@ def test_a_run_whose_launcher_does_more_is_limited_all_the_same(running):
     assert Path(ended.spool_path).read_text().startswith("x\n0::/runs/")
 
 
-def test_an_agentd_in_a_leaf_by_its_name_uses_what_is_around_it(stand):
-    stand.options = []
-    leaf = stand.base / "callsheet"
-    stand.base.mkdir()
-    (ROOT / "cgroup.subtree_control").write_text("+memory +pids +cpu")
-    leaf.mkdir()
-    me = os.getpid()
-    (leaf / "cgroup.procs").write_text(str(me))
-    try:
-        stand.start()
-    finally:
-        (ROOT / "cgroup.procs").write_text(str(me))
-    ended = stand.result(
-        "r1", a_process("/bin/cat", "/proc/self/cgroup", launch=limited(pids_max=9))
-    )
-    assert (ended.status, ended.error) == (0, "")
-    assert Path(ended.spool_path).read_text().startswith(f"0::/{stand.base.name}/")
+def test_a_group_outlives_agentd_and_is_measured_by_the_next(running, tmp_path):
+    (tmp_path / "wait").touch()
+    command = f'/usr/bin/python3 -c "{EAT}"; while [ -e {tmp_path}/wait ]; do sleep 0.1; done'
+    running.run("r9", a_shell(command, launch=limited(memory_max=300 * MIB)))
+    running.started("r9")
+    group = group_of(running, "r9")
+    until(lambda: int((group / "memory.peak").read_text()) > 79 * MIB, "it to eat")
+    running.kill()
+    # What no claim has any more is an earlier agentd's to remove; another's is let alone.
+    (running.base / f"{group.name.partition('.')[0]}.r10.1").mkdir()
+    (running.base / "foreign.r11.1").mkdir()
+    hello = start_in_leaf(running)
+    assert {claim.run_id: claim.state for claim in hello.claims}["r9"] == "running"
+    assert "r10" not in groups(running)
+    assert {"r9", "r11"} <= set(groups(running))
+    (tmp_path / "wait").unlink()
+    ended = running.ended("r9")
+    assert (ended.status, ended.remarks) == (0, [])
+    assert ended.rusage["memory_peak"] > 79 * MIB
 
 
 def test_a_controller_that_is_not_there_is_a_refusal_or_a_remark(stand):

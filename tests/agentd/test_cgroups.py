@@ -23,7 +23,7 @@ MOUNTS = """\
 @pytest.mark.slow
 def test_limits_hold_in_a_kernel_with_cgroups(tmp_path):
     said = run_inside(pytest_command(Path(__file__).with_name("inside_cgroups.py")), tmp_path)
-    assert "10 passed" in said
+    assert "9 passed" in said
 
 
 @pytest.mark.slow
