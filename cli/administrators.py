@@ -9,6 +9,7 @@ from .lazy import LazyGroup, guarded
 TABLE = {
     "completion": ("completion:completion", "Print the completion script of a shell."),
     "agent": ("agent_commands:group", "Let agents of other hosts in, and look after all agents."),
+    "audit-log": ("audit_commands:audit_log", "Show who did what; verify the record of it."),
     "check": ("folder_commands:check", "Check a folder of job files."),
     "check-jobs": ("folder_commands:check", "The same, by Apsis's name."),
     "create": ("folder_commands:create", "Create a database."),

@@ -31,6 +31,7 @@ from . import (
     v1_runs,
     v2_access,
     v2_agents,
+    v2_audit,
     v2_definitions,
     v2_login,
     v2_pauses,
@@ -82,6 +83,7 @@ TABLE = Table(
         *v2_definitions.ROUTES,
         *v2_access.ROUTES,
         *v2_login.ROUTES,
+        *v2_audit.ROUTES,
     ]
 )
 # The console's own addresses; the document finds its page by itself.

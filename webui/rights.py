@@ -104,6 +104,7 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("POST", "/api/v2/users"): _RULE,
     ("POST", "/api/v2/users/{name}/change"): _RULE,
     ("POST", "/api/v2/users/{name}/remove"): _RULE,
+    ("GET", "/api/v2/audit-log"): _RULE,
     # Sockets; `GET` is the upgrade.
     ("GET", "/api/v1/summary"): _LOOK,
     ("GET", f"{_RUN}/updates"): _LOOK_IN_REACH,

@@ -303,3 +303,54 @@ def test_what_is_refused_by_role_says_who_one_is_and_what_is_expected(stand):
     assert "expected a log-in or a token" in json.loads(body)["error"]
     with contextlib.suppress(KeyError):
         assert "set-cookie" not in headers
+
+
+def test_each_route_that_changes_something_is_on_record_exactly_once(stand):
+    """Whoever asks, and whether it is done or refused; a request nobody understands is none."""
+    admin, viewer = let_in(stand, "adm", Role.ADMIN), let_in(stand, "v", Role.VIEWER)
+    run_id = stand.a_run("a")
+
+    def entries():
+        return [row.entry for row in stand.writer.reader.audit(0, 1_000)]
+
+    def asked(method, path, body, headers, who, act, outcome):
+        before = len(entries())
+        stand.request(method, path, body, headers=headers)
+        until(lambda: len(entries()) > before, f"an entry for {method} {path}", WAIT_S)
+        [new] = entries()[before:]
+        assert (new.who, new.act, new.outcome, new.source) == (who, act, outcome, "127.0.0.1")
+        return new
+
+    user = {"name": "u", "password": "correct horse", "role": "viewer"}
+    for path, body, act in (
+        ("/api/v2/runs", {"job_id": "a"}, "add_runs"),
+        ("/api/v1/runs", {"job_id": "a"}, "add_runs"),
+        (f"/api/v2/runs/{run_id}/hold", {}, "hold_run"),
+        (f"/api/v2/runs/{run_id}/release", {}, "release_run"),
+        (f"/api/v1/runs/{run_id}/skip", {}, "skip_run"),
+        (f"/api/v2/runs/{run_id}/mark", {"state": "success"}, "mark_run"),
+        (f"/api/v2/runs/{run_id}/rerun", {}, "add_runs"),
+        ("/api/v2/reload", {}, "reload_jobs"),
+        ("/api/v2/tokens", {"name": "t", "role": "viewer"}, "make_api_token"),
+        ("/api/v2/tokens/v2/revoke", {}, None),
+        ("/api/v2/users", user, "add_user"),
+        ("/api/v2/users/u/change", {"role": "operator"}, "change_user"),
+        ("/api/v2/users/u/remove", {}, "remove_user"),
+        ("/api/control/shut_down", {}, "shut_down"),
+    ):
+        if act is not None:
+            asked("POST", path, body, admin, "token:adm", act, "done")
+        asked("POST", path, body, viewer, "token:v", _route_of(path), "refused")
+    refused = asked(
+        "POST", f"/api/v2/runs/{run_id}/stop", {}, admin, "token:adm", "stop_run", "refused"
+    )
+    assert (refused.target, "can't stop" in refused.sentence) == (run_id, True)
+    secrets = "".join(row.body for row in stand.writer.reader.audit(0, 1_000))
+    assert "cst_" not in secrets
+    assert "correct horse" not in secrets
+
+
+def _route_of(path):
+    """Return a refused request as it stands on record: method and route."""
+    route, _ = TABLE.find("POST", path)
+    return f"POST {route.path}"
