@@ -56,8 +56,11 @@ def packages():
 
 NOTIFY = ["apprise>=1.9,<3"]
 
+STORAGE = ["fsspec>=2024.6"]  # with it, whatever file system a URL needs: s3fs, gcsfs, adlfs
+
 TEST = [
     *NOTIFY,
+    *STORAGE,
     "cryptography>=42",  # makes certificates for the tests
     "aiosmtpd>=1.4.6,<2",  # a mail server for the tests
     "pytest>=8.3,<10",
@@ -114,6 +117,7 @@ setup(
     ],
     extras_require={
         "notify": NOTIFY,
+        "storage": STORAGE,
         "ssh": SSH,
         "test": TEST,
         "dev": [

@@ -32,7 +32,7 @@ _UNFINISHED = (".part", ".gap", ".new")
 
 
 class OutputsUpkeep:
-    """See the module. `root` is the output folder."""
+    """See the module. `root` is the output folder; `far`: where its files go, None: they stay."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class OutputsUpkeep:
         self._look_s = look_s
         self._young_s = young_s
         self._disk = DiskPlace(root)
-        self._far: Place | None = None
+        self.far: Place | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="outputs upkeep", daemon=True)
         self._thread.start()
@@ -62,8 +62,8 @@ class OutputsUpkeep:
         while not self._over.wait(pause_s):
             pause_s = self._look_s
             try:
-                if self._settings.url is not None and self._far is None:
-                    self._far = UrlPlace(self._settings.url, self._settings.options)
+                if self._settings.url is not None and self.far is None:
+                    self.far = UrlPlace(self._settings.url, self._settings.options)
                 self.move_all()
                 if self._settings.retention_us is not None and time.monotonic() >= retire_s:
                     retire_s = time.monotonic() + RETENTION_S
@@ -78,16 +78,14 @@ class OutputsUpkeep:
         Raises:
             OSError: one of the places has failed.
         """
-        if self._far is None:
+        if self.far is None:
             return 0
         count = 0
         for lying in self._finished(self._disk):
-            if self._over.is_set():
-                break
             if time.time() - lying.changed_s < self._young_s:
                 continue
             try:
-                self._far.put(f"{self._root}/{lying.path}", lying.path)
+                self.far.put(f"{self._root}/{lying.path}", lying.path)
             except FileNotFoundError:
                 continue  # made anew meanwhile
             if os.stat(f"{self._root}/{lying.path}").st_ctime == lying.changed_s:
@@ -102,7 +100,7 @@ class OutputsUpkeep:
             OSError: one of the places has failed.
         """
         count = 0
-        for place in (self._disk, self._far):
+        for place in (self._disk, self.far):
             if place is None:
                 continue
             for lying in self._finished(place):

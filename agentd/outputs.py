@@ -15,10 +15,11 @@ from collections.abc import Callable
 
 from ..jobs.keeping import WHOLE, Gap, gap_of
 from ..jobs.order import ENTRY, Order
-from ..wire.holes import gap_in, new_holes, widen
+from ..wire.holes import gap_in, new_holes, write_gap
 from .collect import FOLDER
 from .host import ORDER, OUTPUT, Extent, Key, Spec
 from .launch import ERR
+from .punching import Puncher
 from .splitting import OUT, Splits
 
 log = logging.getLogger("callsheet.agentd")
@@ -39,7 +40,7 @@ class ClaimOutputs:
         self._take_whole = take_whole
         self._compress = _compressor()
         self._gaps: dict[Key, Gap] = {}
-        self._said = False
+        self._puncher = Puncher()
         self._splits: Splits | None = None
 
     # --- stdout and stderr apart ----------------------------------------------------------------
@@ -150,12 +151,12 @@ class ClaimOutputs:
         if order is not None:
             holes = [h for hole in new_holes(known, gap) for h in self._of_both(key, order, hole)]
         try:
-            if not widen(f"{folder}/{GAP}", gap, holes):
-                # The gap holds all the same, for the server; only the room is not given back.
-                self._say_once("%s: long outputs stay whole on this disk: it has no holes")
+            write_gap(f"{folder}/{GAP}", gap)
         except OSError as error:
             log.warning("claim %s: its output cannot be shortened: %s", key, error)
             return known
+        for hole in holes:
+            self._puncher.take(*hole)
         self._gaps[key] = gap
         return gap
 
@@ -168,11 +169,6 @@ class ClaimOutputs:
             (f"{folder}/{OUT}", out, out_end),
             (f"{folder}/{ERR}", err + head, err_end + head),
         ]
-
-    def _say_once(self, sentence: str) -> None:
-        if not self._said:
-            self._said = True
-            log.warning(sentence, self._runs)
 
 
 def _compressor() -> Callable[[bytes], bytes] | None:

@@ -15,7 +15,7 @@ from .host import Extent, Host, Key
 CHUNK_BYTES = 256 * 1024
 # Chunks on their way at once, per output, and of an agent together.
 CREDIT = 4
-CREDIT_OF_ALL = 32
+CREDIT_OF_ALL = 12
 # Chunks that nobody has taken for so long are sent again.
 CHUNK_REPEAT_US = 2_000_000
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import sys
 from typing import Any
 
 import click
 
 from .lazy import offering
 from .local_times import local
-from .shown import client, print_json, state_word
+from .shown import client, print_json, print_table, state_word
 
 OVER = ("success", "failure", "error", "skipped")
 
@@ -22,12 +21,30 @@ OVER = ("success", "failure", "error", "skipped")
 @click.option("-f", "--follow", is_flag=True, help="Print it from the start, and what comes.")
 @click.option("-F", "--follow-new", is_flag=True, help="Print only what comes from now on.")
 @click.option("--output-id", default="output", show_default=True, help="Which output.")
+@click.option("--stdout", "output_id", flag_value="stdout", help="Only stdout, of split streams.")
+@click.option("--stderr", "output_id", flag_value="stderr", help="Only stderr, of split streams.")
+@click.option("-l", "--list", "list_them", is_flag=True, help="List outputs and artifacts.")
+@click.option("-o", "--to", type=click.File("wb", lazy=True), default="-", help="Where to write.")
+@click.option("--json", "as_json", is_flag=True, help="List them as JSON.")
 @click.pass_context
-def output(ctx: click.Context, run_id: str, follow: bool, follow_new: bool, output_id: str) -> None:
-    """Print the output of a run, as its bytes."""
+def output(
+    ctx: click.Context,
+    run_id: str,
+    *,
+    follow: bool,
+    follow_new: bool,
+    output_id: str,
+    list_them: bool,
+    to: Any,
+    as_json: bool,
+) -> None:
+    """Print an output of a run, as its bytes; or list what there is of it."""
     server = client(ctx)
+    if list_them or as_json:
+        _list(server.get(f"/api/v2/runs/{run_id}")["run"]["outputs"], as_json=as_json)
+        return
     if not follow and not follow_new:
-        sys.stdout.buffer.write(server.get_output(run_id, output_id))
+        to.write(server.get_output(run_id, output_id))
         return
     server.get_run(run_id)
 
@@ -35,10 +52,24 @@ def output(ctx: click.Context, run_id: str, follow: bool, follow_new: bool, outp
         updates = server.get_output_data_updates(run_id, output_id, start=None if follow_new else 0)
         async with contextlib.aclosing(updates) as pieces:
             async for piece in pieces:
-                sys.stdout.buffer.write(piece)
-                sys.stdout.buffer.flush()
+                to.write(piece)
+                to.flush()
 
     asyncio.run(copy())
+
+
+def _list(outputs: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(outputs)
+        return
+    rows = []
+    for one in outputs:
+        gap = one.get("left_out")
+        said = f"{gap[1] - gap[0]:,} bytes left out" if gap else ""
+        rows.append(
+            [one["output_id"], str(one["attempt"]), f"{one['length']:,}", one["name"], said]
+        )
+    print_table(["output", "attempt", "bytes", "name", ""], rows)
 
 
 @click.command()

@@ -48,14 +48,7 @@ def widen(gap_path: str, gap: Gap, holes: Iterable[tuple[str, int, int]]) -> boo
         OSError: the disk has failed or is full; the gap may have grown all the same.
     """
     write_gap(gap_path, gap)
-    try:
-        for path, start, end in holes:
-            _punch(path, start, end)
-    except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
-            return False
-        raise
-    return True
+    return all(punch(*hole) for hole in holes)
 
 
 def write_gap(path: str, gap: Gap) -> None:
@@ -71,17 +64,24 @@ def write_gap(path: str, gap: Gap) -> None:
         os.close(fd)
 
 
-def _punch(path: str, start: int, end: int) -> None:
-    """Make these bytes of a file a hole; they read as zeros then."""
+def punch(path: str, start: int, end: int) -> bool:
+    """Make these bytes of a file a hole, which reads as zeros; False where files cannot have any.
+
+    Raises:
+        OSError: the file is not there, or the disk has failed.
+    """
     if end <= start:
-        return
+        return True
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        if _libc().fallocate(fd, _PUNCH_HOLE, start, end - start):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        if not _libc().fallocate(fd, _PUNCH_HOLE, start, end - start):
+            return True
+        number = ctypes.get_errno()
     finally:
         os.close(fd)
+    if number in (errno.EOPNOTSUPP, errno.ENOSYS):
+        return False
+    raise OSError(number, os.strerror(number), path)
 
 
 @functools.cache

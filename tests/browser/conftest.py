@@ -18,6 +18,19 @@ from playwright.sync_api import sync_playwright
 PATIENCE_MS = 60_000
 
 JOBS = {
+    "apart": r"""
+params: [folder]
+program:
+  type: shell
+  command: |
+    echo a result
+    sleep 0.3
+    echo a warning >&2
+    echo 1,2 > table.csv
+  cwd: "{{ folder }}"
+  output: {streams: split}
+  artifacts: table.csv
+""",
     "colours": r"""
 metadata: {labels: [demo]}
 program:

@@ -5,6 +5,8 @@ import threading
 
 import pytest
 
+from callsheet.messages.instructions import OutputRecord
+
 
 @pytest.mark.parametrize(("state", "status"), [("success", 0), ("failure", 1)])
 def test_watching_ends_with_the_run_and_says_how_it_went(callsheet, stand, state, status):
@@ -85,3 +87,30 @@ def test_a_query_that_cannot_be_is_an_error_of_watching_too(callsheet):
     found = callsheet("watch", "state:sleeping")
     assert found.status == 1
     assert "sleeping" in found.err
+
+
+def test_outputs_and_artifacts_are_listed_printed_and_written(callsheet, stand, tmp_path):
+    run_id = stand.a_running_run()
+    stand.end_run(
+        run_id,
+        outputs=[
+            OutputRecord(
+                run_id=run_id, length=1_004, data=b"headtail", truncated=True, gap_at=4,
+                gap_bytes=996,
+            ),
+            OutputRecord(run_id=run_id, output_id="a.csv", name="out/a.csv", length=3, data=b"1,2"),
+        ],
+    )  # fmt: skip
+    lines = callsheet("output", "--list", run_id).out.splitlines()
+    assert lines[1].split() == [
+        "a.csv", "1", "3", "out/a.csv",
+    ]  # fmt: skip
+    assert lines[2].endswith("996 bytes left out")
+    assert [one["output_id"] for one in json.loads(callsheet("output", "--json", run_id).out)] == [
+        "a.csv", "output",
+    ]  # fmt: skip
+    target = tmp_path / "a.csv"
+    assert callsheet("output", "--output-id", "a.csv", "-o", str(target), run_id).status == 0
+    assert target.read_bytes() == b"1,2"
+    shown = callsheet("output", "-f", run_id).out
+    assert shown == "head\n[callsheet: 996 bytes were left out here]\ntail"

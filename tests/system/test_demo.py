@@ -19,6 +19,8 @@ STARTED = [
     ("demo/fails", {}, "failure", "price list not found"),
     ("demo/nothing", {"seconds": "0"}, "failure", ""),
     ("demo/much-output", {}, "success", "line 20000 of 20000"),
+    ("demo/streams-apart", {}, "success", "item 2: took longer than usual"),
+    ("demo/artifact", {}, "success", "made sales.csv"),
     ("shop/parcels", {"size": "small", "parcels": "1"}, "success", "The corner shop: small parcel"),
     ("shop/discount", {"percent": "50"}, "success", '"all": 11.83}'),
     ("shop/parcels", {"size": "small", "parcels": "13"}, "error", "parcels"),

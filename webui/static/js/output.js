@@ -39,8 +39,45 @@ function decoded(lines, message) {
   return lines.decoder.decode(raw, { stream: !message.ended });
 }
 
+// What a process prints: one output, and its two streams where they are told apart.
+const PRINTED = ["output", "stdout", "stderr"];
+
+/** The ids of what the run's present attempt prints, or has printed. */
+function printed(run, outputs) {
+  const known = new Set(outputs.filter((one) => one.attempt === run.attempt).map((one) => one.output_id));
+  const split = run.program?.output?.streams === "split" && !(run.state in { success: 1, failure: 1, error: 1, skipped: 1 });
+  return PRINTED.filter((id) => id === "output" || split || known.has(id));
+}
+
+const rawPath = (run, one) =>
+  `/api/v2/runs/${run.run_id}/output/${encodeURIComponent(one.output_id)}/raw${one.attempt ? `?attempt=${one.attempt}` : ""}`;
+
+/** Files that were kept when the process was over. */
+export function Artifacts({ run, outputs }) {
+  const files = outputs.filter((one) => !PRINTED.includes(one.output_id) && one.attempt === run.attempt);
+  const remarks = run.meta?.program?.remarks ?? [];
+  if (!files.length) return null;
+  return html`<section class="sec panel" aria-label="Artifacts">
+    <header><h2>Artifacts</h2><span class="sub">${counted(files.length, "file")}</span></header>
+    <table class="log">
+      <tbody>
+        ${files.map(
+          (one) => html`<tr key=${one.output_id}>
+            <td class="said"><a href=${rawPath(run, one)} download=${one.name.split("/").pop()}>${one.name}</a></td>
+            <td class="dim nowrap">${bytes(one.length)}</td>
+          </tr>`,
+        )}
+      </tbody>
+    </table>
+    ${remarks.map((remark) => html`<p class="faint small pad">${remark}</p>`)}
+  </section>`;
+}
+
 export function Output({ run, outputs }) {
-  const outputId = outputs[0]?.output_id ?? "output";
+  const ids = printed(run, outputs);
+  const [chosen, setChosen] = useState("output");
+  const outputId = ids.includes(chosen) ? chosen : "output";
+  const stored = outputs.find((one) => one.output_id === outputId && one.attempt === run.attempt);
   const [state, setState] = useState({ lines: [], first: 1, length: 0, ended: false });
   const [follow, setFollow] = useState(true);
   const [wrap, setWrap] = useState(localStorage.getItem("wrap") !== "no");
@@ -58,6 +95,7 @@ export function Output({ run, outputs }) {
     };
     const stop = stream.follow({ topic: "output", run_id: run.run_id, output_id: outputId, start: 0 }, (message) => {
       if (message.start === 0 && length > 0) lines = new Lines(); // a new attempt begins anew
+      if (message.left_out) lines.add(`\n\u2026 ${bytes(message.left_out)} were left out here \u2026\n`);
       if (message.data !== undefined || message.b64 !== undefined) lines.add(decoded(lines, message));
       length = message.length ?? length;
       ended = Boolean(message.ended);
@@ -86,11 +124,15 @@ export function Output({ run, outputs }) {
 
   return html`<section class="out run-out" aria-label="Output">
     <div class="out-bar">
-      <div class="seg" role="tablist"><button role="tab" aria-selected="true" title=${outputs[0]?.name ?? ""}>output</button></div>
+      <div class="seg" role="tablist">
+        ${ids.map(
+          (id) => html`<button key=${id} role="tab" aria-selected=${id === outputId ? "true" : "false"} onClick=${() => setChosen(id)}>${id}</button>`,
+        )}
+      </div>
       <span class="grow"></span>
       <input class="field" placeholder="Find" aria-label="Search output" value=${needle} onInput=${(event) => setNeedle(event.target.value)} />
       ${hits && html`<span class="small dim nowrap">${counted(hits.filter(Boolean).length, "line")}</span>`}
-      <a class="btn small" href=${`/api/v1/runs/${run.run_id}/output/${outputId}`} download=${`${run.run_id}.${outputId}.txt`}>Download</a>
+      <a class="btn small" href=${rawPath(run, { output_id: outputId })} download=${`${run.run_id}.${outputId}.txt`}>Download</a>
     </div>
     <div class="term-w" tabindex="0" role="log" aria-live="off" aria-label=${`Output of ${run.run_id}`} ref=${box} onScroll=${onScroll}>
       ${state.first > 1 && html`<p class="faint small pad">${count(state.first - 1)} lines before these: download the whole</p>`}
@@ -118,6 +160,7 @@ export function Output({ run, outputs }) {
         wrap</label
       >
       <span class="grow"></span>
+      ${stored?.truncated && html`<span class="faint" title="Head and tail are kept of a long output.">truncated</span>`}
       <span class="faint">${counted(total, "line")} · ${bytes(state.length)}</span>
       ${!state.ended && run.times?.running && html`<span class="conn">live</span>`}
     </div>

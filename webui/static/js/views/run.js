@@ -4,7 +4,7 @@ import { AdHoc, Args, Elapsed, Icon, JobName, Late, Panel, State, Time, Trouble 
 import { BEGUN, clock, clockMs, due, duration, elapsed, FINISHED } from "../format.js";
 import { jobPath } from "../api.js";
 import { operate, Operations, verbOf } from "../operations.js";
-import { Output } from "../output.js";
+import { Artifacts, Output } from "../output.js";
 import { useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
@@ -59,6 +59,7 @@ export function RunView({ runId }) {
         ${run.program && !run.program.type?.includes("noop")
           ? html`<${Output} run=${run} outputs=${run.outputs} />`
           : run.outputs?.length > 0 && html`<${Output} run=${run} outputs=${run.outputs} />`}
+        <${Artifacts} run=${run} outputs=${run.outputs ?? []} />
         <${Log} run=${run} />
       </div>
       <div class="side">

@@ -1,0 +1,126 @@
+"""Outputs of a real server with its local agent: streams apart, artifacts, floods, followers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from live_server import Server, until
+
+ROOT = Path(__file__).parents[2]
+
+JOBS = {
+    "both": """
+program:
+  type: shell
+  command: |
+    mkdir -p out
+    for n in 1 2 3; do echo result $n; echo warning $n >&2; sleep 0.05; done
+    echo 1,2 > out/table.csv
+    exit 3
+  cwd: WORK
+  output: {streams: split}
+  artifacts: ["out/*.csv", missing.txt]
+""",
+    "gated": """
+params: [gate]
+program:
+  type: shell
+  command: "echo first; while [ ! -e {{ gate }} ]; do sleep 0.01; done; echo second"
+""",
+    "endless": """
+program:
+  type: shell
+  command: "echo begins; yes output"
+  output: {keep: 256K}
+""",
+}
+
+
+@pytest.fixture
+def server(tmp_path):
+    jobs = {name: text.replace("WORK", str(tmp_path)) for name, text in JOBS.items()}
+    server = Server(tmp_path / "site", jobs)
+    server.start()
+    yield server
+    server.stop()
+
+
+def raw(server, run_id, output_id):
+    """The whole of an output, as a person downloads it."""
+    path = f"/api/v2/runs/{run_id}/output/{output_id}/raw"
+    return server.request("GET", path).body.decode()
+
+
+def test_streams_are_read_apart_and_in_order_and_files_are_kept(server):
+    run_id = server.schedule("both")
+    assert server.finished(run_id)["state"] == "failure"
+    run = server.get(f"/api/v2/runs/{run_id}").json["run"]
+    found = {one["output_id"]: (one["name"], one["length"]) for one in run["outputs"]}
+    assert found == {
+        "output": ("combined stdout & stderr", 57),
+        "stdout": ("stdout", 27),
+        "stderr": ("stderr", 30),
+        "out.table.csv": ("out/table.csv", 4),
+    }
+    results = [f"result {n}\n" for n in (1, 2, 3)]
+    warnings = [f"warning {n}\n" for n in (1, 2, 3)]
+    assert raw(server, run_id, "stdout") == "".join(results)
+    assert raw(server, run_id, "stderr") == "".join(warnings)
+    assert raw(server, run_id, "output") == "".join(
+        line for pair in zip(results, warnings, strict=True) for line in pair
+    )
+    answer = server.request("GET", f"/api/v2/runs/{run_id}/output/out.table.csv/raw")
+    assert answer.body == b"1,2\n"
+    assert answer.headers["Content-Disposition"].endswith("''table.csv")
+    assert run["meta"]["program"]["remarks"] == ["missing.txt: there is no such file"]
+    span = server.get(f"/api/v2/runs/{run_id}/output/stderr?start=10&limit=9").json
+    assert (span["data"], span["length"]) == ("warning 2", 30)
+
+
+def test_the_command_follows_what_comes_and_ends_with_the_run(server, tmp_path):
+    gate = tmp_path / "gate"
+    run_id = server.schedule("gated", gate=str(gate))
+    command = [sys.executable, "-m", "callsheet.cli.people", "output", "-f", run_id]
+    environ = {**os.environ, "CALLSHEET_HOST": f"127.0.0.1:{server.port}"}
+    follower = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ)
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == b"first\n"
+    gate.touch()
+    assert follower.stdout.read() == b"second\n"
+    assert follower.wait(60) == 0
+
+
+def test_an_endless_output_is_stopped_with_its_head_and_tail(server):
+    run_id = server.schedule("endless")
+    until(lambda: _length(server, run_id) > 50 * 2**20, "50 MiB of output")
+    spools = list(server.state.glob("**/runs/*/out"))
+    assert sum(path.stat().st_blocks for path in spools) * 512 < 40 * 2**20
+    server.post(f"/api/v1/runs/{run_id}/stop")
+    server.finished(run_id)
+    (output,) = server.get(f"/api/v2/runs/{run_id}").json["run"]["outputs"]
+    start, end = output["left_out"]
+    assert (output["truncated"], start) == (True, 2**16)
+    assert output["length"] - (end - start) == 2**18
+    text = raw(server, run_id, "output")
+    assert text.startswith("begins\noutput\n")
+    assert f"[callsheet: {end - start:,} bytes were left out here]\n" in text
+    assert text.endswith(("utput\n", "output"))
+
+
+def _length(server, run_id):
+    found = server.get(f"/api/v1/runs/{run_id}/outputs").json
+    return sum(one["output_len"] for one in found)
+
+
+def test_many_large_outputs_at_once_cost_little_memory_and_leave_others_alone():
+    command = [sys.executable, "g10_outputs.py", "6", str(100 * 2**20)]
+    found = subprocess.run(
+        command, cwd=ROOT / "bench", capture_output=True, text=True, timeout=300, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    figures = {line.split()[0]: float(line.split()[1]) for line in found.stdout.splitlines()}
+    assert figures["G10_memory"] <= 32
