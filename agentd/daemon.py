@@ -371,9 +371,13 @@ def main(arguments: list[str] | None = None) -> int:
             return NOT_NOW
         side = _join(options, spool)
         Daemon(options.server, spool, identity(options), fd, side, ways_of(options)).run()
-    except (UserError, KeeperFailed) as error:
+    except KeeperFailed as error:
+        # Perhaps no process can be started now; the next one of us may have more luck.
         print(f"callsheet-agentd: {error}", file=sys.stderr, flush=True)
-        if fd is not None and isinstance(error, UserError):
+        return NOT_NOW
+    except UserError as error:
+        print(f"callsheet-agentd: {error}", file=sys.stderr, flush=True)
+        if fd is not None:
             os.write(fd, f"fatal {' '.join(str(error).split())}\n".encode())
         return UNUSABLE
     return 0

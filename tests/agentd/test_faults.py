@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 
 import pytest
 from agent_stand import AgentStand, a_process, a_shell, until
@@ -15,9 +17,16 @@ from faults import (
     on_a_small_disk,
 )
 
+from callsheet.agentd.daemon import NOT_NOW, UNUSABLE
 from callsheet.agentd.host import Key
 from callsheet.agentd.keeper_record import EXIT
-from callsheet.messages.agents import AgentBeat, OutputChunk, ProcessEnded, ProcessRefused
+from callsheet.messages.agents import (
+    AgentBeat,
+    OutputChunk,
+    ProcessEnded,
+    ProcessLost,
+    ProcessRefused,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -135,3 +144,21 @@ def test_an_exit_is_told_only_when_it_is_on_the_disk(stand, tmp_path):
     stand.kill()
     stand.start()
     assert stand.ended("r1").status == 5
+
+
+def test_an_agentd_that_can_start_no_keeper_ends_to_be_started_again(stand):
+    stand.start()
+    stand.run("r1", a_process("/bin/sleep", "600"))
+    pid = stand.started("r1").pid
+    with failing(stand.process.pid, "clone,clone3,vfork,fork", "EAGAIN"):
+        for keeper in stand.keepers():
+            os.kill(keeper, signal.SIGKILL)
+        until(lambda: stand.process.poll() is not None, "agentd to end")
+    assert stand.process.returncode == NOT_NOW
+    assert NOT_NOW != UNUSABLE
+    stand.messages.clear()
+    hello = stand.start()
+    assert [(claim.run_id, claim.state) for claim in hello.claims] == [("r1", "unkept")]
+    assert stand.result("r2", a_process("/bin/true")).status == 0
+    os.kill(pid, signal.SIGKILL)
+    assert isinstance(stand.ended("r1"), ProcessLost)
