@@ -27,11 +27,10 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     `choices`: how an agent is chosen, by group. `aliases`: names that programs may give as their
     group, each for the agents, groups and `group+label` it lists. `start_timeout_us`: how long a
     run waits for an agent. `sudo_argv`: how agents call sudo, empty: as usual. `sudo_allow`: the
-    file of the users
-    that jobs may run as on the server's own host, None: nobody else. `cgroup`: where runs with
-    limits get their groups there, None: where the server was put. `abandon_processes_us` and
-    `abandon_results_us`: after how long without a server the agent of its host stops processes, and
-    removes results, None: never.
+    file of the users that jobs may run as on the server's own host, None: nobody else. `cgroup`:
+    where runs with limits get their groups there, None: where the server was put.
+    `abandon_processes_us` and `abandon_results_us`: after how long without a server the agent of
+    its host stops processes, and removes results, None: never.
     """
 
     listen: str | None = None
