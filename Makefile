@@ -118,7 +118,7 @@ browser:
 
 # What tests take faults, cgroups, other users and hosts to log in to from: each a program and its
 # Debian package.
-TOOLS := linux.uml=user-mode-linux strace=strace sudo=sudo sshd=openssh-server ssh-keygen=openssh-client
+TOOLS := linux.uml=user-mode-linux strace=strace sudo=sudo sshd=openssh-server ssh-keygen=openssh-client /lib/systemd/systemd=systemd
 tools:
 	@PATH=$$PATH:/usr/sbin; missing=""; \
 	for tool in $(TOOLS); do \

@@ -88,8 +88,14 @@ class FarProgram:
             connection.close()
 
     def _play(self, transport: Any) -> tuple[int, str]:
+        import paramiko
+
         # Both before anything is started: the host may not give us a second one.
-        main, watch = transport.open_session(), transport.open_session()
+        try:
+            main, watch = transport.open_session(), transport.open_session()
+        except paramiko.ChannelException:
+            expected = "expected two of one connection (MaxSessions of its sshd)"
+            raise NotRun(f"ssh to {self._target}: no session is given: {expected}") from None
         for name in HANDED_ON:
             signal.signal(getattr(signal, f"SIG{name}"), self._on_signal)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)

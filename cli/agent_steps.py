@@ -95,7 +95,7 @@ class Steps:
         self._shell, self._office, self._plan, self._tell = shell, office, plan, tell
         name = Path(plan.folder).name
         own = "" if name == Path(FOLDER).name else f"-{as_name(name)}"
-        self._unit = f"callsheet-agentd{own}.service"
+        self.unit = f"callsheet-agentd{own}.service"
         self._seen: dict[str, str] = {}
 
     def install(self, *, start: bool) -> Found:
@@ -264,7 +264,7 @@ class Steps:
         return ran.out
 
     def _run(self, script: str, *args: str, stdin: bytes = b"") -> Ran:
-        return self._shell.run(script, self._plan.folder, self._unit, *args, stdin=stdin)
+        return self._shell.run(script, self._plan.folder, self.unit, *args, stdin=stdin)
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from agent_stand import AgentStand, lives, until
-from ssh_server import make_key, open_ssh_server
+from ssh_server import SshServer, make_key, open_ssh_server
 
 from callsheet.agentd.ssh import read_target
 from callsheet.jobs.binding import new_run
@@ -169,6 +169,20 @@ def test_what_keeps_a_program_from_running_is_an_error_that_says_it(stand, far, 
     found = results(stand, list(cases.values()))
     for sentence, ended in zip(cases, found, strict=True):
         assert sentence in ended.error, ended
+
+
+def test_a_host_that_gives_one_session_alone_runs_nothing(stand, far, sshd, tmp_path):
+    other = SshServer(tmp_path / "other")
+    other.set("MaxSessions", 1)
+    other.start()
+    try:
+        stand.start()
+        keys = {"identity_file": str(other.key), "known_hosts": str(other.known_hosts)}
+        ended = stand.result("r1", far("echo here", port=other.port, **keys))
+        assert "expected two of one connection (MaxSessions of its sshd)" in ended.error
+        assert output_of(ended) == ""
+    finally:
+        other.stop()
 
 
 # --- stop, kill, death --------------------------------------------------------------------------

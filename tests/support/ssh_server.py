@@ -54,6 +54,11 @@ class SshServer:
         lines = "".join(f"{name} {value}\n" for name, value in settings.items())
         (folder / "sshd_config").write_text(lines)
 
+    def set(self, name: str, value: object) -> None:
+        """Say a setting of sshd, before it is started."""
+        with (self.folder / "sshd_config").open("a") as file:
+            file.write(f"{name} {value}\n")
+
     def start(self) -> SshServer:
         if os.geteuid() == 0:
             PRIVILEGES.mkdir(mode=0o755, exist_ok=True)
