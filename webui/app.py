@@ -26,6 +26,7 @@ from tornado.web import Application
 from ..jobs.errors import UserError
 from ..store.interface import Reader
 from . import (
+    connections,
     output_api,
     v1_jobs,
     v1_runs,
@@ -42,6 +43,7 @@ from . import (
 )
 from .bridge import BridgedCore
 from .certificate import LOOK_S, Certificate
+from .connections import LimitedServer, Sparing
 from .core import WebCore
 from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
 from .hub import Hub
@@ -56,11 +58,6 @@ from .stream import StreamSocket
 
 log = logging.getLogger("callsheet.web")
 
-# Limits of a connection; bodies have theirs in `handlers`.
-MAX_HEADER_BYTES = 32 * 2**10
-MAX_SENT_BYTES = 64 * 2**20
-IDLE_S = 60.0
-BODY_S = 10.0
 SOCKET_MESSAGE_BYTES = 64 * 2**10
 PING_S = 30.0
 # After the stop is asked for, answers under way have this long to end.
@@ -182,6 +179,7 @@ class WebServer:
         services = Services(self.settings, hub, pool)
         services.outputs = Outputs(services, self.settings.outputs_root)
         told.append(start_stage(BridgedCore(WebCore(secrets.token_hex(8)), deliver)))
+        logging.getLogger("tornado.general").addFilter(Sparing())
         servers = [self._listen(services, *one) for one in self._sockets]
         log.info("web: listening on %s", ", ".join(self.urls))
         beside = [loop.create_task(services.show_out())]
@@ -208,14 +206,17 @@ class WebServer:
     ) -> HTTPServer:
         """Begin to take connections of one address."""
         certificate = self._certificate
-        server = HTTPServer(
+        server = LimitedServer(
             make_app(services, listener),
             ssl_options=certificate.context if certificate and listener.tls else None,
             xheaders=False,
-            max_header_size=MAX_HEADER_BYTES,
-            max_body_size=MAX_SENT_BYTES,
-            idle_connection_timeout=IDLE_S,
-            body_timeout=BODY_S,
+            max_header_size=connections.MAX_HEADER_BYTES,
+            max_body_size=connections.MAX_SENT_BYTES,
+            idle_connection_timeout=connections.HEAD_S,
+            body_timeout=connections.BODY_S,
+        )
+        server.connections = connections.Connections(
+            local=listener.local, most=connections.make_room()
         )
         server.add_sockets(sockets)
         return server
