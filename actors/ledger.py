@@ -50,9 +50,11 @@ from .ledger_book import Book, Misfit
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs
 from .ledger_pauses import Pauses
-from .ledger_sending import Outgoing, parts
+from .ledger_sending import Outgoing, is_internal, parts
+from .ledger_upkeep import Upkeep
 from .ledger_wishes import Wishes
 from .requests import earliest
+from .upkeep_seam import StepDone
 
 # Runs of one part of the runner's welcome.
 WELCOME_RUNS = 100
@@ -72,6 +74,7 @@ class Ledger:
         self._outgoing = Outgoing(self.book)
         self._horizon = Horizon(opening, self.book, self._outgoing)
         self._attempts = Attempts(self.book, self._outgoing)
+        self._upkeep = Upkeep(opening, self.book, self._attempts)
         self._agents = AgentBook(opening, self.book, self._outgoing)
         self._pauses = Pauses(opening, self.book)
         self._hellos: dict[str, str] = {}
@@ -94,6 +97,7 @@ class Ledger:
             CheckReport: self._check_report,
             AgentsTaken: self._agents.taken,
             AskClaim: self._attempts.claim,
+            StepDone: self._upkeep.done,
             LedgerWish: Wishes(
                 self.book,
                 self._outgoing,
@@ -133,6 +137,8 @@ class Ledger:
                     needs.run_ids.update(message.run_ids)
                 case AttemptStarted() | AttemptEnded() | AttemptUpdated() | AskClaim():
                     needs.run_ids.add(message.run_id)
+                case StepDone():
+                    needs.run_ids.update(message.copied)
                 case ClearRun():
                     for guard in message.guards:
                         if isinstance(guard, NoneOf) and not ACTIVE.issuperset(guard.states):
@@ -179,8 +185,9 @@ class Ledger:
         for sender, incarnation in self._hellos.items():
             self._welcome(sender, incarnation, now_us)
         self._hellos = {}
+        steps = self._upkeep.settle(now_us)
         # Before any answer: who is told that an agent is let in finds that it is.
-        return self._agents.settle(now_us) + self._outgoing.settle(now_us)
+        return self._agents.settle(now_us) + self._outgoing.settle(now_us) + steps
 
     def take_changes(self) -> Changes:
         """Return what the batch changed, to be committed whole before anything is sent."""
@@ -193,6 +200,7 @@ class Ledger:
             self.book.deadlines.wakes_at(),
             self._agents.wakes_at(),
             self._pauses.wakes_at(),
+            self._upkeep.wakes_at(),
         )
 
     # --- meeting --------------------------------------------------------------------------------
@@ -213,7 +221,7 @@ class Ledger:
             for post in self._horizon.welcome(incarnation):
                 self._outgoing.reply(*post)
         elif sender == RUNNER:
-            runs = list(self.book.active.started())
+            runs = [run for run in self.book.active.started() if not is_internal(run)]
             self._outgoing.runner_told(runs, now_us)
             self._agents.runner_new()
             some_runs = parts(runs, WELCOME_RUNS) or [[]]

@@ -57,6 +57,10 @@ class Acts:
         self.outbox[message.action_id] = changes.outbox[message.action_id] = item
         return item
 
+    def owing(self) -> set[int]:
+        """Return the numbers of the runs that owe an action."""
+        return {int(action_id.partition(".")[0][1:]) for action_id in self.outbox}
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _owe(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from ..jobs.internal_programs import BoundInternal
 from ..jobs.retry import AttemptRecord, backoff_us, tries_again
 from ..jobs.run import Run
 from ..jobs.states import ACTIVE, SETTLES, State
@@ -32,6 +33,13 @@ class Attempts:
     def __init__(self, book: Book, outgoing: Outgoing) -> None:
         self._book = book
         self._outgoing = outgoing
+        self._internal: list[str] = []
+
+    def take_internal(self) -> list[str]:
+        """Return the runs that have begun to start since the last call and whose programs are the
+        ledger's own to carry out: the runner is not told of them."""
+        internal, self._internal = self._internal, []
+        return internal
 
     def launch(self, run: Run, now_us: int, who: str) -> Run:
         """Send a scheduled run on its way: to wait for its conditions, or to start."""
@@ -41,7 +49,10 @@ class Attempts:
 
     def start(self, run: Run, now_us: int, who: str) -> Run:
         """Begin the next attempt of a run: it is starting, and the runner is told."""
-        self._outgoing.start(run.run_id)
+        if isinstance(run.program, BoundInternal):
+            self._internal.append(run.run_id)
+        else:
+            self._outgoing.start(run.run_id)
         attempt = run.attempt + 1
         if attempt > 1:
             # When it ran is the attempt's; that of the one before is in its record.

@@ -207,6 +207,9 @@ class Book:
         changes.runs.update(self.touched)
         for run_id in self.touched:
             self.active.park(run_id)
+        if changes.archived:
+            # What moved after it was found to be archived stays.
+            changes.archived = [n for n in changes.archived if f"r{n}" not in self.touched]
         self.touched = {}
         self.expected_in_batch = set()
         self.found = Found()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import islice, takewhile
 from typing import Any, TypeVar
 
+from ..jobs.internal_programs import BoundInternal
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..messages.commands import ActOn, StartRun, StopAttempt
@@ -139,7 +140,7 @@ class Outgoing:
                 self._sent(run_id, now_us)
         for run_id in self._stops:
             run = self._book.active.get(run_id)
-            if run is not None and run.state is State.STOPPING:
+            if run is not None and run.state is State.STOPPING and not is_internal(run):
                 stop = StopAttempt(
                     epoch=epoch, run_id=run_id, attempt=run.attempt, kill=run.kill_asked
                 )
@@ -173,6 +174,11 @@ class Outgoing:
                 self._acts_sent_us[action_id] = now_us
                 items.append(item)
         return [Post(RESPONDER, ActOn(items=some)) for some in parts(items, ACTIONS_AT_ONCE)]
+
+
+def is_internal(run: Run) -> bool:
+    """Whether the ledger carries out the run's program itself, and no runner."""
+    return isinstance(run.program, BoundInternal)
 
 
 def _overdue(sent_us: dict[str, int], overdue_us: int) -> list[str]:

@@ -7,9 +7,13 @@ nothing is acknowledged.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
+import pykka
 
 from ..messages.post import FEED, Post
 from ..messages.transitions import Beat
@@ -21,6 +25,8 @@ from .ledger import Ledger
 from .ledger_needs import Found, find
 from .link import Link
 from .stage import Script, Stage
+from .upkeep_seam import UPKEEP, StepDone
+from .upkeep_work import UpkeepWork
 
 log = logging.getLogger("callsheet.ledger")
 
@@ -45,7 +51,12 @@ class LedgerStage(Stage):
     core: Ledger
 
     def __init__(
-        self, script: Script, link: Link, make_ledger: Callable[[Opening], Ledger], writer: Writer
+        self,
+        script: Script,
+        link: Link,
+        make_ledger: Callable[[Opening], Ledger],
+        writer: Writer,
+        work: Callable[[Callable[[StepDone], None]], UpkeepWork],
     ) -> None:
         super().__init__(script, link)
         self._make_ledger = make_ledger
@@ -54,6 +65,9 @@ class LedgerStage(Stage):
         self._beat_s = 0.0
         self._said_seq = 0
         self._idle = True
+        self._work = work
+        self._worker: UpkeepWork | None = None
+        self._heard: list[Letter] = []
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -61,21 +75,39 @@ class LedgerStage(Stage):
         """Take the store, and with it the epoch; only then listen."""
         self.core = self._make_ledger(self._writer.open(clock.now_us()))
         self._said_seq = self.core.seq
+        worker = self._worker = self._work(self._tell)
+        self.script = msgspec.structs.replace(self.script, local={UPKEEP: worker.take})
         self.open_ports()
         self.send(self.core.begin(clock.now_us()))
         self.link.ready()
 
     def shut(self) -> None:
         """Give the store back."""
+        if self._worker is not None:
+            self._worker.close()
         self._writer.close()
         super().shut()
+
+    def hear(self, message: Any) -> None:
+        """Play what the worker says; while a batch cannot be written it waits."""
+        letter = Letter("local", "local", [message])
+        if self._unsent is not None:
+            self._heard.append(letter)
+        else:
+            self.turn([letter])
+
+    def _tell(self, done: StepDone) -> None:
+        """Tell the core, from the worker's thread."""
+        with contextlib.suppress(pykka.ActorDeadError):
+            self.actor_ref.tell(done)
 
     # --- turns ----------------------------------------------------------------------------------
 
     def turn(self, letters: list[Letter]) -> None:
         """Play a batch and make it durable, or try again the one that was not."""
         if self._unsent is None:
-            self._play(letters)
+            heard, self._heard = self._heard, []
+            self._play(letters + heard)
         elif clock.monotonic_s() >= self._unsent.retry_s:
             self._persist(self._unsent)
         if clock.monotonic_s() >= self._beat_s:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -55,6 +56,7 @@ from .scheduler import Scheduler
 from .scheduler_stage import SchedulerStage
 from .stage import Script, Stage
 from .supervisor import RoleSpec
+from .upkeep_work import UpkeepWork
 from .waiter import Waiter
 from .waiter_stage import WaiterStage
 from .window import Window
@@ -168,7 +170,8 @@ class Stagehand:
         if role == LEDGER:
             writer = SqliteWriter(self._terms.database, busy_ms=self._terms.busy_ms)
             script = self.script(role, _ledger)
-            return LedgerStage.start(script, link, self._make_ledger, writer)
+            work = partial(UpkeepWork, self._terms.database, self._terms.outputs)
+            return LedgerStage.start(script, link, self._make_ledger, writer, work)
         if role == WAITER:
             return WaiterStage.start(self.script(role, _waiter), link, self._terms.rules)
         if role == RUNNER:

@@ -10,6 +10,7 @@ TABLE = {
     "completion": ("completion:completion", "Print the completion script of a shell."),
     "agent": ("agent_commands:group", "Let agents of other hosts in, and look after all agents."),
     "audit-log": ("audit_commands:audit_log", "Show who did what; verify the record of it."),
+    "backup": ("database_commands:backup", "Copy the database while a server runs."),
     "check": ("folder_commands:check", "Check a folder of job files."),
     "check-jobs": ("folder_commands:check", "The same, by Apsis's name."),
     "create": ("folder_commands:create", "Create a database."),
@@ -18,11 +19,13 @@ TABLE = {
     "migrate": ("folder_commands:migrate", "Bring a database up to date with this version."),
     "reload-jobs": ("folder_commands:reload_jobs", "Read the job folder again."),
     "restart": ("server_commands:restart", "Restart the server."),
+    "restore": ("database_commands:restore", "Put a backup in the place of the database."),
     "schema": ("folder_commands:schema", "Print the JSON Schema of job files."),
     "serve": ("serve_command:serve_command", "Run a server in the foreground."),
     "shut-down": ("server_commands:shut_down", "Stop the server in order."),
     "token": ("token_commands:group", "Let programs in by tokens, which are shown once."),
     "user": ("user_commands:group", "Let people log in to the console."),
+    "verify": ("database_commands:verify", "Hold every row of the database against the others."),
     "version": ("server_commands:version", "Show the versions of server and client."),
 }
 

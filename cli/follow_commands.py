@@ -12,6 +12,7 @@ import click
 from .lazy import offering
 from .local_times import local
 from .shown import client, print_json, print_table, state_word
+from .sources import ARCHIVE, source
 
 OVER = ("success", "failure", "error", "skipped")
 
@@ -26,6 +27,7 @@ OVER = ("success", "failure", "error", "skipped")
 @click.option("-l", "--list", "list_them", is_flag=True, help="List outputs and artifacts.")
 @click.option("-o", "--to", type=click.File("wb", lazy=True), default="-", help="Where to write.")
 @click.option("--json", "as_json", is_flag=True, help="List them as JSON.")
+@ARCHIVE
 @click.pass_context
 def output(
     ctx: click.Context,
@@ -37,9 +39,12 @@ def output(
     list_them: bool,
     to: Any,
     as_json: bool,
+    archive: str | None,
 ) -> None:
     """Print an output of a run, as its bytes; or list what there is of it."""
-    server = client(ctx)
+    server = source(ctx, archive)
+    if archive is not None and (follow or follow_new):
+        raise click.UsageError("--archive: what is archived does not grow: expected no --follow")
     if list_them or as_json:
         _list(server.get(f"/api/v2/runs/{run_id}")["run"]["outputs"], as_json=as_json)
         return

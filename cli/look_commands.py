@@ -21,6 +21,7 @@ from .shown import (
     state_word,
     warn,
 )
+from .sources import ARCHIVE, source
 
 # Of the other runs of a run's job and args the newest are shown.
 OTHERS = 20
@@ -78,11 +79,14 @@ def job(ctx: click.Context, job_id: tuple[str, ...], form: str) -> None:
     "run_ids", nargs=-1, required=True, metavar="RUN...", shell_complete=offering("runs")
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show times, results and the log too.")
+@ARCHIVE
 @FORMAT
 @click.pass_context
-def run(ctx: click.Context, run_ids: tuple[str, ...], verbose: bool, form: str) -> None:
+def run(
+    ctx: click.Context, run_ids: tuple[str, ...], verbose: bool, archive: str | None, form: str
+) -> None:
     """Show runs."""
-    server = client(ctx)
+    server = source(ctx, archive)
     for run_id in run_ids:
         found = server.get_run(run_id)
         if print_as(form, found):

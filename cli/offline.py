@@ -22,7 +22,8 @@ from ..jobs.named_calendars import named_calendars
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
-from ..webui.query import join_terms, parse_filter, parse_instant
+from ..webui.query import parse_filter, parse_instant
+from .sources import join_terms
 
 MOST_PROBLEMS = 20
 

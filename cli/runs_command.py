@@ -10,7 +10,8 @@ import click
 
 from .lazy import offering
 from .local_times import local
-from .shown import COLUMNS, FORMAT, args_text, client, job_text, print_as, print_runs
+from .shown import COLUMNS, FORMAT, args_text, job_text, print_as, print_runs
+from .sources import ARCHIVE, join_terms, source
 
 WATCH_S = 1.0
 # The server's largest page.
@@ -46,11 +47,13 @@ PAGE = 1_000
 @click.option(
     "--summary", is_flag=True, hidden=True, expose_value=False, help="Accepted for Apsis's sake."
 )
+@ARCHIVE
 @FORMAT
 @click.pass_context
 def runs(
     ctx: click.Context,
     /,
+    archive: str | None,
     form: str,
     watch: bool,
     times: bool,
@@ -63,7 +66,7 @@ def runs(
     QUERY is words of a job's path and terms: state:failure label:daily date=2026-11-24.
     """
     shown = _columns(columns)
-    server = client(ctx)
+    server = source(ctx, archive)
     while True:
         answer = _find(server, terms, 1 if count else terms["limit"])
         if watch and sys.stdout.isatty():
@@ -88,12 +91,8 @@ def _columns(text: str | None) -> tuple[str, ...]:
 
 def _find(server: Any, terms: dict[str, Any], limit: int) -> dict[str, Any]:
     """Return the first page of the server's answer with the runs of as many pages as needed."""
-    words = terms["query"]
-    if len(words) > 1:
-        # A word with a blank in it was one word of the shell's, and is to stay one.
-        words = [f"'{word}'" if " " in word and "'" not in word else word for word in words]
     query = {
-        "q": " ".join(words),
+        "q": join_terms(terms["query"]),
         "job": terms["job_id"],
         "state": terms["state"],
         "since": terms["since"],

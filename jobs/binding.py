@@ -22,6 +22,7 @@ from .condition_rules import ConditionRules
 from .data_texts import texts_in, with_texts
 from .deadlines import due_of
 from .errors import UserError
+from .internal_programs import Internal, bind_internal, internal_texts
 from .job import Job
 from .params import needs_limits, why_not, with_defaults
 from .parse_launch import bound_launch, launch_texts
@@ -275,6 +276,8 @@ class _Binder:
                 argv = python_argv(program, self.expand)
             case ExtensionProgram():
                 return self._extension(program, default_timeout)
+            case Internal():
+                return bind_internal(program, self.expand)
         return self._process(program, argv, default_timeout)
 
     def _ssh(self, program: Ssh, default: TimeoutSpec | None) -> BoundProcess:
@@ -354,7 +357,9 @@ def _texts(job: Job) -> Iterable[str]:
             yield from texts_in(program.data)
         case Ssh() | PythonCall():
             yield from texts_in(own_texts(program))
-    if not isinstance(program, NoOp):
+        case Internal():
+            yield from internal_texts(program)
+    if not isinstance(program, NoOp | Internal):
         stop, timeout = program.stop, program.timeout
         yield from (program.group_id, program.sudo_user or "", program.cwd or "", stop.signal)
         yield stop.grace_period or ""

@@ -30,6 +30,13 @@ from .bound_conditions import (
 )
 from .conditions import Condition
 from .deadlines import deadline_words
+from .internal_programs import (
+    BoundArchive,
+    BoundBackup,
+    BoundStats,
+    BoundVacuum,
+    internal_data,
+)
 from .job import Job
 from .params import spec_data
 from .parse_launch import launch_data
@@ -171,6 +178,8 @@ def program_jso(program: Program | BoundProgram) -> dict[str, Any]:
             }
         case BoundProcess():
             found = _process(program)
+        case BoundArchive() | BoundVacuum() | BoundStats() | BoundBackup():
+            found = internal_data(program)
         case _:
             found = program_data(program)
     return found | {"str": program_words(program)}

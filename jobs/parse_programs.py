@@ -11,6 +11,7 @@ from typing import Any
 from . import registry
 from .errors import UserError
 from .extension_data import read_data
+from .internal_programs import INTERNAL_TYPES, read_internal
 from .parse_launch import read_launch
 from .parse_output import read_output
 from .parse_own_programs import read_python, read_ssh
@@ -19,7 +20,7 @@ from .programs import ExtensionProgram, NoOp, Process, Program, Shell, StopSpec,
 from .reading import At, Fields, Told, filled, is_plain, shown, text, word
 from .times import parse_duration
 
-KNOWN = "no-op, process, shell, ssh, python"
+KNOWN = "no-op, process, shell, ssh, python, archive, vacuum, stats, backup"
 # Programs of the agent that Apsis had before: processes, or shell commands by what they hold.
 LEGACY = "legacy"
 PROGRAM_TYPES = {
@@ -39,6 +40,7 @@ PROGRAM_TYPES = {
     "AgentShellProgram": LEGACY,
     "ProcessProgram": LEGACY,
     "ShellCommandProgram": LEGACY,
+    **INTERNAL_TYPES,
 }
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 _UMASK = re.compile(r"0?[0-7]{1,3}\Z")
@@ -67,6 +69,8 @@ def read_program(value: Any, at: At) -> Program:
     kind = read_type(fields, PROGRAM_TYPES, KNOWN, "program")
     if kind == "no-op":
         return _noop(fields)
+    if kind in INTERNAL_TYPES:
+        return read_internal(kind, fields)
     common = _common(fields)
     if kind == LEGACY:
         kind = legacy_kind(value)

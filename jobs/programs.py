@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from .internal_programs import BoundInternal, InternalProgram
 from .keeping import ARTIFACT_BYTES
 
 # Whether stdout and stderr are one output, or may be told apart.
@@ -193,7 +194,7 @@ class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", ta
 
 
 OnAgent = Process | Shell | Ssh | PythonCall | ExtensionProgram
-Program = NoOp | OnAgent
+Program = NoOp | OnAgent | InternalProgram
 
 
 # --- bound: every value final -----------------------------------------------------------------
@@ -235,4 +236,4 @@ def output_of(program: BoundProcess) -> OutputSpec:
     return OutputSpec() if program.output is msgspec.UNSET else program.output
 
 
-BoundProgram = BoundNoOp | BoundProcess
+BoundProgram = BoundNoOp | BoundProcess | BoundInternal

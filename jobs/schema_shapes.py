@@ -243,7 +243,11 @@ PROGRAM: dict[str, Shape] = {
     "call": said({"type": "string", "pattern": ":"}, "A function: package.module:function."),
     "args": said({"type": ["array", "object"]}, "Its arguments, by position or by name."),
     "python": said(FILLED, "The interpreter, a path on the agent's host."),
-    "path": said(many(FILLED), "Folders where modules are looked for first."),
+    "path": said(many(FILLED), "Folders of modules, or the file that is written."),
+    "age": said(template_or(DURATION), "Runs that last changed longer ago are archived."),
+    "count": said(COUNT, "At most so many runs are archived."),
+    "chunk_size": said(COUNT, "So many runs are archived at a time."),
+    "chunk_sleep": said(template_or(DURATION), "The pause between chunks."),
 }
 
 CONDITION: dict[str, Shape] = {

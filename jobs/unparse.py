@@ -35,6 +35,7 @@ from .conditions import (
     TimeWindow,
 )
 from .deadlines import Deadline
+from .internal_programs import Internal, internal_data
 from .parse_launch import launch_data
 from .parse_output import output_data
 from .parse_own_programs import own_data
@@ -136,6 +137,8 @@ def program_data(program: Program) -> dict[str, Any]:
     """Return a program as written in a job, defaults left out but for the group."""
     if isinstance(program, NoOp):
         return {"type": "no-op", "duration": program.duration, "success": program.success}
+    if isinstance(program, Internal):
+        return internal_data(program)
     found: dict[str, Any] = {
         "type": type(program).__struct_config__.tag,
         "group_id": program.group_id,

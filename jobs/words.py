@@ -44,6 +44,7 @@ from .conditions import (
     TimeWindow,
 )
 from .data_texts import data_words
+from .internal_programs import internal_words
 from .polled import (
     BoundCommandCheck,
     BoundExtensionCheck,
@@ -65,6 +66,7 @@ from .programs import (
     Process,
     Program,
     PythonCall,
+    Shell,
     Ssh,
 )
 from .states import State
@@ -211,8 +213,10 @@ def program_words(program: Program | BoundProgram) -> str:
             return f"{program.call} {json.dumps(program.args, ensure_ascii=False)}"
         case ExtensionProgram():
             return data_words(program.name, program.data)
-        case _:
+        case Shell():
             return program.command
+        case _:
+            return internal_words(program)
 
 
 def _seconds(text: str) -> str:

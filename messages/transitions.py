@@ -73,6 +73,17 @@ class SkipsRecorded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="s
     reason: str
 
 
+class RunsArchived(Event, frozen=True, kw_only=True, omit_defaults=True, tag="archived"):
+    """Runs left the database with their events: they are in the archive at `path` (empty: nowhere,
+    they were dropped). `numbers` are those of the runs; `events` and `planned` say how many events
+    went with them, and how many of the runs a schedule had made."""
+
+    path: str
+    numbers: list[int]
+    events: int
+    planned: int
+
+
 class ActionNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="action"):
     """An action of a run's outbox was carried out, failed for good, or will be tried again.
 
@@ -106,6 +117,7 @@ AnyEvent = (
     | RunWithdrawn
     | JobsChanged
     | SkipsRecorded
+    | RunsArchived
     | ActionNoted
     | AgentNoted
     | PauseNoted

@@ -13,22 +13,33 @@ from ..jobs.states import State
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from .access import write_access
 from .interface import Changes, StoreBroken
-from .rows import EventRow, RunRow, changed_us, encode, event_rows, group_by_run, run_row, span_rows
+from .rows import (
+    EventRow,
+    RunRow,
+    changed_us,
+    encode,
+    event_rows,
+    group_by_run,
+    row_sum,
+    run_row,
+    span_rows,
+)
 
 _RUN_COLUMNS = (
     "INSERT INTO runs (n, job_id, args, state, held, planned, schedule_us, changed_us, labels,"
-    " record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (n) DO UPDATE SET"
+    " record, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (n) DO UPDATE SET"
 )
 # What a run is (job, args, schedule) is set only while it is scheduled: an index whose columns an
 # update does not name costs nothing.
 _PUT_SCHEDULED = (
     f"{_RUN_COLUMNS} state = excluded.state, held = excluded.held,"
     " schedule_us = excluded.schedule_us, changed_us = excluded.changed_us,"
-    " labels = excluded.labels, record = excluded.record"
+    " labels = excluded.labels, record = excluded.record, sum = excluded.sum"
 )
 _PUT_RUN = (
     f"{_RUN_COLUMNS} state = excluded.state, held = excluded.held,"
-    " changed_us = excluded.changed_us, labels = excluded.labels, record = excluded.record"
+    " changed_us = excluded.changed_us, labels = excluded.labels, record = excluded.record,"
+    " sum = excluded.sum"
 )
 _PUT_SPAN = (
     "INSERT INTO spans (block, least_schedule_us, most_schedule_us, most_changed_us)"
@@ -42,17 +53,17 @@ _PUT_RUN_AGENT = (
     "INSERT INTO run_agents (n, agent_id) VALUES (?, ?) ON CONFLICT (n) DO UPDATE SET"
     " agent_id = excluded.agent_id WHERE agent_id <> excluded.agent_id"
 )
-_PUT_EVENT = "INSERT INTO events (seq, batch, n, body) VALUES (?, ?, ?, ?)"
+_PUT_EVENT = "INSERT INTO events (seq, batch, n, body, sum) VALUES (?, ?, ?, ?, ?)"
 _PUT_SCHEDULE = (
     "INSERT INTO schedules (job_id, fingerprint, valid_from_us, valid_to_us, written_upto_us,"
-    " definition, spec) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " definition, spec, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (job_id, fingerprint, valid_from_us) DO UPDATE SET"
     " valid_to_us = excluded.valid_to_us, written_upto_us = excluded.written_upto_us,"
-    " definition = excluded.definition, spec = excluded.spec"
+    " definition = excluded.definition, spec = excluded.spec, sum = excluded.sum"
 )
 _PUT_OUTPUT = (
-    "INSERT INTO outputs (n, attempt, output_id, body) VALUES (?, ?, ?, ?)"
-    " ON CONFLICT (n, attempt, output_id) DO UPDATE SET body = excluded.body"
+    "INSERT INTO outputs (n, attempt, output_id, body, sum) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (n, attempt, output_id) DO UPDATE SET body = excluded.body, sum = excluded.sum"
 )
 _PUT_AGENT = (
     "INSERT INTO agents (agent_id, body) VALUES (?, ?)"
@@ -63,8 +74,8 @@ _PUT_INVITATION = (
     " ON CONFLICT (token_id) DO UPDATE SET body = excluded.body"
 )
 _PUT_OUTBOX = (
-    "INSERT INTO outbox (action_id, body) VALUES (?, ?)"
-    " ON CONFLICT (action_id) DO UPDATE SET body = excluded.body"
+    "INSERT INTO outbox (action_id, body, sum) VALUES (?, ?, ?)"
+    " ON CONFLICT (action_id) DO UPDATE SET body = excluded.body, sum = excluded.sum"
 )
 
 
@@ -81,6 +92,13 @@ def check_seq(events: Sequence[AnyEvent], seq: int, path: str) -> int:
         sentence = f"events {first} to {last} ({len(events)}): expected to begin at {seq + 1}"
         raise StoreBroken(f"database {path}: {sentence} and have no gap")
     return last
+
+
+_DROP_AD_HOC = (
+    "DELETE FROM ad_hoc_jobs WHERE job_id = ?"
+    " AND NOT EXISTS (SELECT 1 FROM runs WHERE job_id = ?)"
+    " AND NOT EXISTS (SELECT 1 FROM schedules WHERE job_id = ? AND valid_to_us IS NULL)"
+)
 
 
 # A job, and the labels its runs have.
@@ -156,6 +174,7 @@ class ChangeRows:
         self._write_agents(connection)
         write_access(connection, self._changes)
         self._write_pauses(connection)
+        self._write_archived(connection)
         self._write_head(connection, epoch)
 
     def _write_jobs(self, connection: sqlite3.Connection) -> None:
@@ -163,9 +182,9 @@ class ChangeRows:
         changes = self._changes
         _put(
             connection,
-            "INSERT INTO definitions (hash, job_id, body, git_commit) VALUES (?, ?, ?, ?)"
+            "INSERT INTO definitions (hash, job_id, git_commit, body, sum) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
-            ((one.hash, one.job_id, one.body, one.commit) for one in changes.definitions),
+            (_summed(one.hash, one.job_id, one.commit, one.body) for one in changes.definitions),
         )
         for table, jobs in (("jobs", changes.jobs), ("ad_hoc_jobs", changes.ad_hoc_jobs)):
             gone = [(job_id,) for job_id, hash_ in jobs.items() if hash_ is None]
@@ -184,7 +203,7 @@ class ChangeRows:
             connection,
             _PUT_SCHEDULE,
             (
-                (
+                _summed(
                     row.job_id,
                     row.fingerprint,
                     row.valid_from_us,
@@ -213,21 +232,24 @@ class ChangeRows:
             connection,
             _PUT_OUTPUT,
             (
-                (int(one.run_id[1:]), one.attempt, one.output_id, encode(one))
+                _summed(int(one.run_id[1:]), one.attempt, one.output_id, encode(one))
                 for one in changes.outputs
             ),
         )
         settled = [(action_id,) for action_id, item in changes.outbox.items() if item is None]
         _put(connection, "DELETE FROM outbox WHERE action_id = ?", settled)
-        owed = [(key, encode(item)) for key, item in changes.outbox.items() if item is not None]
+        owed = [
+            _summed(key, encode(item)) for key, item in changes.outbox.items() if item is not None
+        ]
         _put(connection, _PUT_OUTBOX, owed)
         self._write_watches(connection)
         _put(
             connection,
-            "INSERT INTO answers (command_id, at_us, body) VALUES (?, ?, ?)"
-            " ON CONFLICT (command_id) DO UPDATE SET at_us = excluded.at_us, body = excluded.body",
+            "INSERT INTO answers (command_id, at_us, body, sum) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (command_id) DO UPDATE SET"
+            " at_us = excluded.at_us, body = excluded.body, sum = excluded.sum",
             (
-                (command_id, changes.answers_at_us, encode(answer))
+                _summed(command_id, changes.answers_at_us, encode(answer))
                 for command_id, answer in changes.answers.items()
             ),
         )
@@ -282,6 +304,13 @@ class ChangeRows:
             ((*key, encode(pause)) for key, pause in pauses.items() if pause is not None),
         )
 
+    def _write_archived(self, connection: sqlite3.Connection) -> None:
+        """Take out the runs that are archived, and the ad hoc jobs that have none left."""
+        numbers = [(number,) for number in self._changes.archived]
+        for table in ("runs", "events", "outputs", "run_agents", "deadlines"):
+            _put(connection, f"DELETE FROM {table} WHERE n = ?", numbers)
+        _put(connection, _DROP_AD_HOC, ((job_id,) * 3 for job_id in self._changes.archived_jobs))
+
     def _write_head(self, connection: sqlite3.Connection, epoch: int) -> None:
         changes = self._changes
         done = connection.execute(
@@ -299,6 +328,10 @@ class ChangeRows:
         if done.rowcount != 1:
             sentence = f"epoch {epoch} is over: expected to be the only server"
             raise StoreBroken(f"database {self._path}: {sentence}")
+
+
+def _summed(*row: Any) -> tuple[Any, ...]:
+    return (*row, row_sum(*row))
 
 
 def _label_rows(job_labels: Iterable[JobLabels]) -> Iterator[tuple[str, str]]:

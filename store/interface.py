@@ -51,7 +51,11 @@ class Changes(msgspec.Struct, kw_only=True):
     force from now on, None: no change. `outbox` maps action id to the item owed, None when it is
     settled. `deadlines` maps (run id, kind) to its instant, None when it is met or missed;
     `streaks` maps (job id, args key or empty) to the latest ends, None to forget them. `pauses`
-    maps (kind, name) to the pause, None when it has ended. `next_run_number` None: unchanged.
+    maps (kind, name) to the pause, None when it has ended.
+    `archived` are the numbers of runs that leave with all their rows; of their `archived_jobs` the
+    ad hoc ones that have no runs left go too, unless a schedule of theirs is open. `free_pages`: at
+    most so many unused pages are given back to the disk afterwards. `next_run_number` None:
+    unchanged.
     """
 
     events: list[AnyEvent] = []
@@ -78,6 +82,9 @@ class Changes(msgspec.Struct, kw_only=True):
     sessions: dict[str, Session | None] = {}
     audit: list[AuditRow] = []
     pauses: dict[tuple[PauseKind, str], Pause | None] = {}
+    archived: list[int] = []
+    archived_jobs: list[str] = []
+    free_pages: int = 0
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -104,6 +111,8 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.sessions
             or self.audit
             or self.pauses
+            or self.archived
+            or self.free_pages
         )
 
 

@@ -6,6 +6,7 @@ the epoch. For one thread.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,7 +84,7 @@ class MemoryReader(MemoryAccessReads):
 
     def head(self) -> tuple[int, int]:
         """Return (epoch, seq) as last committed."""
-        return self._tables.epoch, len(self._tables.events)
+        return self._tables.epoch, self._tables.seq
 
     def run(self, run_id: str) -> Run | None:
         """Return a run, None when there is none."""
@@ -149,7 +150,10 @@ class MemoryReader(MemoryAccessReads):
 
     def events_after(self, seq: int, limit: int) -> list[AnyEvent]:
         """Return events above `seq` in order, at most `limit`."""
-        return self._tables.events[max(seq, 0) : max(seq, 0) + limit]
+        events = self._tables.events
+        # What was archived has left gaps.
+        begin = bisect_right(events, seq, key=lambda event: event.seq)
+        return events[begin : begin + limit]
 
     def definition(self, hash_: str) -> Job | None:
         """Return a stored job definition."""
@@ -288,7 +292,7 @@ class MemoryWriter:
         self._epoch = tables.epoch
         return Opening(
             epoch=tables.epoch,
-            seq=len(tables.events),
+            seq=tables.seq,
             next_run_number=tables.next_run_number,
             jobs_version=tables.jobs_version,
             since_us=tables.since_us,
@@ -337,7 +341,7 @@ class MemoryWriter:
         tables = self._ours()
         if self._disk.fault is not None:
             raise StoreError(f"{NAME}: {self._disk.fault}")
-        check_seq(changes.events, len(tables.events), NAME)
+        check_seq(changes.events, tables.seq, NAME)
         tables.check_planned(changes)
         self._disk.writable().apply(changes)
 

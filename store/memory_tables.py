@@ -37,6 +37,7 @@ class Tables:
         self.server_id = server_id
         self.since_us = since_us
         self.epoch = 0
+        self.seq = 0
         self.next_run_number = 1
         self.jobs_version = 0
         self.checked_at_us: int | None = None
@@ -105,6 +106,7 @@ class Tables:
             if run is not None:
                 self._put(run, changed_us(run, groups.get(run_id)))
         self.events += changes.events
+        self.seq += len(changes.events)
         for owner, group in groups.items():
             if owner is not None:
                 self.logs.setdefault(int(owner[1:]), []).extend(group)
@@ -120,6 +122,11 @@ class Tables:
         _merge(self.deadlines, changes.deadlines)
         _merge(self.streaks, changes.streaks)
         self.ad_hoc_jobs.update(changes.ad_hoc_jobs)
+        for number in changes.archived:
+            self._archive(number)
+        for job_id in changes.archived_jobs:
+            if job_id not in self.by_job and not self._has_schedule(job_id):
+                self.ad_hoc_jobs.pop(job_id, None)
         if changes.calendars is not None:
             self.calendars = list(changes.calendars)
         for row in changes.schedules:
@@ -154,6 +161,17 @@ class Tables:
         self.changed_us[number] = at_us
         _keep(self.scheduled, number, run, wanted=run.state is State.SCHEDULED)
         _keep(self.active, number, run, wanted=run.state in ACTIVE)
+
+    def _archive(self, number: int) -> None:
+        self._withdraw(number)
+        gone = self.logs.pop(number, [])
+        seqs = {event.seq for event in gone}
+        self.events = [event for event in self.events if event.seq not in seqs]
+        self.outputs.pop(number, None)
+
+    def _has_schedule(self, job_id: str) -> bool:
+        rows = self.schedules.values()
+        return any(row.job_id == job_id and row.valid_to_us is None for row in rows)
 
     def _withdraw(self, number: int) -> None:
         run = self.runs.pop(number, None)

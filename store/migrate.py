@@ -24,16 +24,26 @@ from .lock import WriterLock
 
 # "call" in ASCII, in the file's header: what tells our databases from others.
 APPLICATION_ID = 0x63616C6C
+# "calA": of an archive, which no server runs on.
+ARCHIVE_ID = 0x63616C41
 # A file up to this size is checked whole when it is opened for writing; it takes some 0.1 s.
 CHECKED_BYTES = 32 * 2**20
 BUSY_TIMEOUT_S = 5.0
 
 
-def create_database(path: str | os.PathLike[str], since_us: int | None = None) -> None:
+def create_database(
+    path: str | os.PathLike[str],
+    since_us: int | None = None,
+    *,
+    application_id: int = APPLICATION_ID,
+    server_id: str | None = None,
+) -> None:
     """Make an empty database, readable by its owner alone.
 
     Args:
         since_us: nothing is ever scheduled from before it; None: from now.
+        application_id: `ARCHIVE_ID` for an archive.
+        server_id: of which installation it is; None: of a new one.
     Raises:
         StoreUnusable: there is such a file, or it cannot be made.
     """
@@ -45,7 +55,7 @@ def create_database(path: str | os.PathLike[str], since_us: int | None = None) -
     made = f"{target}.{os.getpid()}.new"
     try:
         os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _fill(made, since_us)
+        _fill(made, since_us, application_id, server_id or secrets.token_hex(8))
         os.link(made, target)
     except FileExistsError as error:
         what = f"there is such a file: {error.filename2 or error.filename}"
@@ -69,20 +79,27 @@ def migrate_database(path: str | os.PathLike[str]) -> int:
     name = os.fspath(path)
     lock = WriterLock(_existing(name))
     try:
-        connection = connect(name, writable=True)
-        try:
-            before = check_ours(connection, name)
-            _apply(connection, before)
-            return newest_version() - before
-        except sqlite3.Error as error:
-            raise StoreUnusable(f"database {name}: {sentence_of(error)}") from None
-        finally:
-            connection.close()
+        return migrate_locked(name)
     finally:
         lock.release()
 
 
-def open_checked(path: str, *, writable: bool) -> sqlite3.Connection:
+def migrate_locked(name: str, application_id: int | None = None) -> int:
+    """Do the same under a lock that the caller holds; with an id only for a file of that kind."""
+    connection = connect(name, writable=True)
+    try:
+        before = check_ours(connection, name, application_id)
+        _apply(connection, before)
+        return newest_version() - before
+    except sqlite3.Error as error:
+        raise StoreUnusable(f"database {name}: {sentence_of(error)}") from None
+    finally:
+        connection.close()
+
+
+def open_checked(
+    path: str, *, writable: bool, application_id: int = APPLICATION_ID
+) -> sqlite3.Connection:
     """Open a database of exactly this program's version.
 
     Raises:
@@ -90,7 +107,7 @@ def open_checked(path: str, *, writable: bool) -> sqlite3.Connection:
     """
     connection = connect(_existing(path), writable=writable)
     try:
-        version = check_ours(connection, path)
+        version = check_ours(connection, path, application_id)
         if version < newest_version():
             sentence = f"its version is {version}: expected {newest_version()}"
             sentence += ": run `callsheetctl migrate`"
@@ -134,9 +151,11 @@ def connect(path: str, *, writable: bool) -> sqlite3.Connection:
     return connection
 
 
-def check_ours(connection: sqlite3.Connection, path: str) -> int:
+def check_ours(connection: sqlite3.Connection, path: str, wanted: int | None = None) -> int:
     """Return the version of the database.
 
+    Args:
+        wanted: the id of the kind it has to be of; None: a database or an archive.
     Raises:
         StoreUnusable: it is not a callsheet database, or newer than this program.
     """
@@ -145,8 +164,12 @@ def check_ours(connection: sqlite3.Connection, path: str) -> int:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error as error:
         raise StoreUnusable(f"database {path}: {sentence_of(error)}") from None
-    if application_id != APPLICATION_ID:
+    if application_id not in (APPLICATION_ID, ARCHIVE_ID):
         raise StoreUnusable(f"database {path}: another program's: expected a callsheet database")
+    if wanted is not None and application_id != wanted:
+        kinds = {APPLICATION_ID: "the database of a server", ARCHIVE_ID: "an archive"}
+        sentence = f"is {kinds[application_id]}: expected {kinds[wanted]}"
+        raise StoreUnusable(f"database {path}: {sentence}")
     if version > newest_version():
         sentence = f"its version is {version}: expected at most {newest_version()}"
         raise StoreUnusable(f"database {path}: {sentence}; a newer callsheet has written it")
@@ -167,20 +190,21 @@ def _existing(path: str) -> str:
     return path
 
 
-def _fill(path: str, since_us: int) -> None:
+def _fill(path: str, since_us: int, application_id: int, server_id: str) -> None:
     """Write schema and head into an empty file."""
     connection = connect(path, writable=True)
     try:
         # Both take effect only before the first table is made.
         connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA application_id = {application_id}")
         _apply(connection, 0)
         connection.execute(
             "INSERT INTO meta (id, server_id, since_us) VALUES (1, ?, ?)",
-            (secrets.token_hex(8), since_us),
+            (server_id, since_us),
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        if application_id == APPLICATION_ID:
+            connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
 

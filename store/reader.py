@@ -76,13 +76,14 @@ class SqliteReader(Reading, SqliteAccessReads):
         *,
         limit_s: float = LIMIT_S,
         connection: sqlite3.Connection | None = None,
+        archive: bool = False,
     ) -> None:
         """Open the database read-only, or share `connection`, which stays its owner's to close.
 
         Raises:
             StoreUnusable: it is missing, not ours, corrupt, older or newer.
         """
-        super().__init__(path, limit_s=limit_s, connection=connection)
+        super().__init__(path, limit_s=limit_s, connection=connection, archive=archive)
         self._definitions: dict[str, Job] = {}
         add_functions(self._connection)
         add_search_functions(self._connection)
@@ -316,6 +317,12 @@ class SqliteReader(Reading, SqliteAccessReads):
     def owed_actions(self) -> int:
         """Return how many actions of the outbox are not carried out yet."""
         row = self._one("SELECT count(*) FROM outbox")
+        assert row is not None
+        return int(row[0])
+
+    def unused_pages(self) -> int:
+        """Return how many pages of the file hold nothing."""
+        row = self._one("PRAGMA freelist_count")
         assert row is not None
         return int(row[0])
 

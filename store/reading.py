@@ -14,7 +14,7 @@ from typing import Any
 
 from .faults import name_of, store_error
 from .interface import StoreError
-from .migrate import open_checked
+from .migrate import APPLICATION_ID, ARCHIVE_ID, open_checked
 
 # A read that takes longer is given up: it would keep the log from being checkpointed.
 LIMIT_S = 2.0
@@ -35,6 +35,7 @@ class Reading:
         *,
         limit_s: float = LIMIT_S,
         connection: sqlite3.Connection | None = None,
+        archive: bool = False,
     ) -> None:
         """Open the database read-only, or share `connection`, which stays its owner's to close.
 
@@ -43,10 +44,17 @@ class Reading:
         """
         self._path = os.fspath(path)
         self._owned = connection is None
-        self._connection = connection or open_checked(self._path, writable=False)
+        self._connection = connection or open_checked(
+            self._path, writable=False, application_id=ARCHIVE_ID if archive else APPLICATION_ID
+        )
         self._limit_s = limit_s
         self._deadline_s = 0.0
         self._connection.set_progress_handler(self._is_late, _STEPS)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for reads that this class does not know."""
+        return self._connection
 
     def close(self) -> None:
         """Close it; a second call does nothing."""

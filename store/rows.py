@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -65,9 +67,24 @@ decode_plain = msgspec.msgpack.Decoder().decode
 _json = msgspec.json.Encoder(order="sorted").encode
 _decode_args = msgspec.json.Decoder(dict[str, str]).decode
 
-RunRow = tuple[int, str, str, int, bool, bool, int, int, str, bytes]
-EventRow = tuple[int, int, int | None, bytes]
+RunRow = tuple[int, str, str, int, bool, bool, int, int, str, bytes, int]
+EventRow = tuple[int, int, int | None, bytes, int]
 SpanRow = tuple[int, int, int, int]
+
+
+def row_sum(*values: object) -> int:
+    """Return the checksum of a row: of its columns but the sum itself, the last of them bytes."""
+    *head, body = values
+    assert isinstance(body, bytes), "the last column is the record"
+    text = "\0".join(["" if value is None else str(value) for value in head])
+    return crc32(body, crc32(text.encode()))
+
+
+def _run_sum(row: tuple[Any, ...]) -> int:
+    """Return the same for a run's row, faster."""
+    n, job_id, args, state, held, planned, schedule_us, at_us, labels, record = row
+    head = f"{n}\0{job_id}\0{args}\0{state}\0{held:d}\0{planned:d}\0{schedule_us}\0{at_us}"
+    return crc32(record, crc32(f"{head}\0{labels}".encode()))
 
 
 def args_text(args: dict[str, str]) -> str:
@@ -111,10 +128,13 @@ def group_by_run(events: Iterable[AnyEvent]) -> dict[str | None, list[AnyEvent]]
 
 def event_rows(groups: dict[str | None, list[AnyEvent]], batch: int) -> list[EventRow]:
     """Return the rows of one commit whose first seq is `batch`."""
-    return [
-        (group[0].seq, batch, None if run_id is None else int(run_id[1:]), encode(group))
-        for run_id, group in groups.items()
-    ]
+    rows: list[EventRow] = []
+    for run_id, group in groups.items():
+        seq, body = group[0].seq, encode(group)
+        number = None if run_id is None else int(run_id[1:])
+        head = f"{seq}\0{batch}\0{'' if number is None else number}"
+        rows.append((seq, batch, number, body, crc32(body, crc32(head.encode()))))
+    return rows
 
 
 def changed_us(run: Run, events: list[AnyEvent] | None) -> int:
@@ -126,7 +146,7 @@ def changed_us(run: Run, events: list[AnyEvent] | None) -> int:
 
 def run_row(run: Run, at_us: int) -> RunRow:
     """Return the row of a run that last changed at `at_us`."""
-    return (
+    row = (
         int(run.run_id[1:]),
         run.job_id,
         args_text(run.args),
@@ -138,6 +158,7 @@ def run_row(run: Run, at_us: int) -> RunRow:
         labels_text(run.labels),
         encode(run),
     )
+    return (*row, _run_sum(row))
 
 
 def span_rows(rows: Iterable[RunRow]) -> list[SpanRow]:

@@ -137,6 +137,8 @@ class SqliteWriter:
             self._roll_back(connection)
             raise
         self._seq = rows.seq
+        if changes.free_pages:
+            self._free(connection, changes.free_pages)
         self._job_labels |= rows.job_labels
         if len(self._job_labels) > KNOWN_JOBS:
             self._job_labels.clear()
@@ -233,6 +235,16 @@ class SqliteWriter:
                 connection.execute("ROLLBACK")
             except sqlite3.Error as error:
                 raise StoreBroken(f"database {self._path}: cannot undo: {error}") from error
+
+    def _free(self, connection: sqlite3.Connection, pages: int) -> None:
+        """Give unused pages back to the disk. What was committed stays so if it fails."""
+        try:
+            # A row for each page: the statement goes on only as its rows are read.
+            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        except sqlite3.Error as error:
+            fault = store_error(self._path, error)
+            if isinstance(fault, StoreBroken):
+                raise fault from error
 
     def _relieve(self, connection: sqlite3.Connection) -> None:
         """Checkpoint a log that has grown too large. What was committed stays so if it fails."""

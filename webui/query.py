@@ -97,21 +97,6 @@ def split_terms(text: str) -> list[Term]:
     return [Term(marks) for marks in terms]
 
 
-def join_terms(words: Iterable[str]) -> str:
-    """Return the words of a command line as one query: what a shell has unquoted is quoted again.
-
-    A word with blanks but no quotes is one value: `name=Ada Lovelace` is `name="Ada Lovelace"`.
-    """
-    return " ".join(map(_quoted_again, words))
-
-
-def _quoted_again(word: str) -> str:
-    found = re.fullmatch(r"(!?[A-Za-z_]\w*[:=])(.*\s.*)", word, re.DOTALL)
-    if found is None or '"' in word or "'" in word:
-        return word
-    return f'{found[1]}"{found[2]}"'
-
-
 def parse_filter(params: Mapping[str, list[str]], now_us: int) -> RunFilter:
     """Build the filter of a request's or subscription's parameters.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from callsheet.actors import clock
 from callsheet.actors.ledger import Ledger
 from callsheet.actors.ledger_stage import LedgerStage
 from callsheet.actors.stage import Ping, Script
+from callsheet.actors.upkeep_work import UpkeepWork
 from callsheet.messages.codec import FEED_READER, FROM_LEDGER_READER, LEDGER_READER
 from callsheet.messages.commands import IdsLeased
 from callsheet.messages.hello import Hello, SchedulerWelcome, Welcome
@@ -69,7 +71,9 @@ class Played:
             ],
             make_core=_never,
         )
-        self.ref = LedgerStage.start(script, self.link, Ledger, self.writer)
+        self.ref = LedgerStage.start(
+            script, self.link, Ledger, self.writer, partial(UpkeepWork, self.writer._path, "")
+        )
         self.dealer = DealerPort(
             context,
             "ledger",
@@ -192,7 +196,9 @@ def test_a_role_that_greets_is_welcomed_without_a_commit(played: Played) -> None
 def test_a_second_ledger_on_the_same_database_is_told_so(played: Played, tmp_path: Path) -> None:
     link = RecordingLink()
     script = Script(address="ledger/0", open_ports=list, make_core=_never)
-    LedgerStage.start(script, link, Ledger, SqliteWriter(played.writer._path))
+    path = played.writer._path
+    work = partial(UpkeepWork, path, "")
+    LedgerStage.start(script, link, Ledger, SqliteWriter(path), work)
     word, sentence = link.hears()
     assert word == "unusable"
     assert "in use" in sentence

@@ -171,7 +171,7 @@ def test_an_empty_defaults_file_has_no_defaults(tmp_path):
         ({"metdata": {}}, ("metdata",), "unexpected keys: metdata: did you mean metadata?"),
         ({"params": ["x"]}, ("params",), "params is a job's own affair: expected it in job files"),
         ({"metadata": 3}, ("metadata",), "metadata: 3: expected a mapping"),
-        ({"program": {"group_id": "x"}}, ("program", "group_id"), "expected some of any, no-op"),
+        ({"program": {"group_id": "x"}}, ("program", "group_id"), "expected some of any, archive"),
         ({"program": {"shell": {"argv": []}}}, ("program", "shell", "argv"), "unexpected keys"),
         ({"program": {"no-op": {"env": {}}}}, ("program", "no-op", "env"), "unexpected keys"),
         (

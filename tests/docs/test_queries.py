@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from callsheet.cli.sources import join_terms
 from callsheet.jobs.run import Run
 from callsheet.jobs.states import State
 from callsheet.store.interface import Changes
 from callsheet.store.memory import MemoryDisk, MemoryWriter
 from callsheet.store.sqlite import SqliteWriter, create_database
-from callsheet.webui.query import join_terms, parse_filter, parse_instant
+from callsheet.webui.query import parse_filter, parse_instant
 
 PAGE = (Path(__file__).parents[2] / "docs" / "queries.md").read_text(encoding="utf-8")
 NOW_US = parse_instant("2026-01-03T18:00:00Z", 0)

@@ -170,7 +170,7 @@ def test_corrupt_pages_are_refused_by_the_writer(path):
     for page in range(40, len(data) // 4096):
         data[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
     path.write_bytes(data)
-    with pytest.raises(StoreUnusable, match=r"^database .* corrupt: .* restore it from a backup$"):
+    with pytest.raises(StoreUnusable, match=r"^database .* corrupt: .* restore it from a backup"):
         SqliteWriter(path).open(0)
 
 

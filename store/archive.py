@@ -1,0 +1,258 @@
+"""Archives: files of the same schema that finished runs are moved into, searched as they were.
+
+A chunk is copied here, made durable, and only then taken out of the database, by the ledger; what
+is copied twice since a server died in between is replaced. Outputs that are files lie beside the
+archive, in `<archive>.outputs`, by the same relative paths. Called off the ledger's thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from urllib.parse import quote
+
+import msgspec
+
+from .faults import sentence_of
+from .finding import Range
+from .interface import StoreError
+from .lock import WriterLock
+from .migrate import ARCHIVE_ID, connect, create_database, migrate_locked, open_checked
+from .outputs import folder_of
+from .rows import BLOCK_BITS, decode_output, decode_plain, decode_run
+
+_FINISHED = "state IN (5, 6, 7, 8, 9)"
+_NUMBERS = "n IN (SELECT value FROM json_each(?))"
+
+
+class Copied(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk as it is in the archive now: of each run its version as copied and how many events it
+    has, the rows of each table, and, if that was asked, how many more runs could be moved."""
+
+    runs: dict[str, tuple[int, int]] = {}
+    rows: dict[str, int] = {}
+    remaining: int = 0
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs are to be copied: finished, last changed before `before_us`, with a number above
+    `after` and not among `without`, the oldest first, at most `limit`. `counting`: say how many
+    there are beyond."""
+
+    before_us: int
+    limit: int
+    after: int = 0
+    without: tuple[int, ...] = ()
+    counting: bool = False
+
+
+def outputs_of(archive: str) -> str:
+    """Return the folder of an archive's output files."""
+    return f"{archive}.outputs"
+
+
+def copy_chunk(database: str, archive: str, outputs: str, chunk: Chunk) -> Copied:
+    """Copy a chunk of runs into the archive, which is made when it is missing.
+
+    Args:
+        outputs: the output folder of the database.
+    Raises:
+        StoreError, StoreUnusable: nothing was copied, or all of it is to be copied again.
+    """
+    if os.path.realpath(archive) == os.path.realpath(database):
+        raise StoreError(f"archive {archive}: is the database itself: expected another file")
+    source = open_checked(database, writable=False)
+    server_id = source.execute("SELECT server_id FROM meta").fetchone()[0]
+    source.close()
+    if not os.path.lexists(archive):
+        create_database(archive, 0, application_id=ARCHIVE_ID, server_id=server_id)
+    lock = WriterLock(archive)
+    try:
+        migrate_locked(archive, ARCHIVE_ID)
+        connection = connect(archive, writable=True)
+        try:
+            return _copy(connection, database, archive, outputs, chunk, server_id)
+        except sqlite3.Error as error:
+            raise StoreError(f"archive {archive}: {sentence_of(error)}") from None
+        finally:
+            connection.close()
+    finally:
+        lock.release()
+
+
+def drop_outputs(outputs: str, run_ids: Iterable[str]) -> None:
+    """Remove the output files of runs that are not in the database any more."""
+    for run_id in run_ids:
+        shutil.rmtree(os.path.join(outputs, folder_of(run_id)), ignore_errors=True)
+
+
+# --- inside ---------------------------------------------------------------------------------------
+
+
+def _copy(
+    connection: sqlite3.Connection,
+    database: str,
+    archive: str,
+    outputs: str,
+    chunk: Chunk,
+    server_id: str,
+) -> Copied:
+    if connection.execute("SELECT server_id FROM meta").fetchone()[0] != server_id:
+        sentence = "holds runs of another installation: expected another file"
+        raise StoreError(f"archive {archive}: {sentence}")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("ATTACH ? AS live", (f"file:{quote(os.path.abspath(database))}?mode=ro",))
+    connection.execute("BEGIN IMMEDIATE")
+    numbers, remaining = _choose(connection, chunk)
+    if not numbers:
+        connection.execute("ROLLBACK")
+        return Copied(remaining=remaining)
+    listed = json.dumps(numbers)
+    _refuse_others(connection, archive, listed)
+    rows = connection.execute(f"SELECT record FROM live.runs WHERE {_NUMBERS}", (listed,))
+    runs = [decode_run(row[0]) for row in rows]
+    counts = _copy_rows(connection, listed)
+    events: dict[int, int] = {}
+    for number, body in connection.execute(
+        f"SELECT n, body FROM main.events WHERE {_NUMBERS}", (listed,)
+    ):
+        events[number] = events.get(number, 0) + len(decode_plain(body))
+    definitions = json.dumps(sorted({run.definition for run in runs if run.definition}))
+    jobs = json.dumps(sorted({run.job_id for run in runs}))
+    for table, key, values in (
+        ("definitions", "hash", definitions),
+        ("ad_hoc_jobs", "job_id", jobs),
+        ("run_jobs", "job_id", jobs),
+    ):
+        connection.execute(
+            f"INSERT OR IGNORE INTO main.{table} SELECT * FROM live.{table}"
+            f" WHERE {key} IN (SELECT value FROM json_each(?))",
+            (values,),
+        )
+    _link_outputs(connection, listed, outputs, outputs_of(archive))
+    connection.execute("COMMIT")
+    versions = {run.run_id: (run.version, events.get(run.number, 0)) for run in runs}
+    return Copied(runs=versions, rows=counts, remaining=remaining)
+
+
+def _choose(connection: sqlite3.Connection, chunk: Chunk) -> tuple[list[int], int]:
+    """Return the numbers of the chunk, and how many more there are if that is asked."""
+    numbers: list[int] = []
+    remaining = 0
+    without = json.dumps(chunk.without)
+    where = (
+        f"n >= ? AND n < ? AND {_FINISHED} AND changed_us < ?"
+        " AND n NOT IN (SELECT value FROM json_each(?))"
+    )
+    for low, high in _blocks(connection, chunk):
+        bound = (low, high, chunk.before_us, without)
+        missing = chunk.limit - len(numbers)
+        if missing > 0:
+            text = f"SELECT n FROM live.runs NOT INDEXED WHERE {where} ORDER BY n LIMIT ?"
+            numbers += [row[0] for row in connection.execute(text, (*bound, missing))]
+        elif not chunk.counting:
+            break
+        if chunk.counting:
+            text = f"SELECT count(*) FROM live.runs NOT INDEXED WHERE {where}"
+            remaining += connection.execute(text, bound).fetchone()[0]
+    return numbers, max(0, remaining - len(numbers))
+
+
+def _blocks(connection: sqlite3.Connection, chunk: Chunk) -> list[Range]:
+    """Return the ranges of numbers that can hold such runs, the lowest first: a run is over after
+    the time it was for, but for those skipped early, which wait until that time has come."""
+    rows = connection.execute(
+        "SELECT block FROM live.spans WHERE least_schedule_us < ? AND block >= ? ORDER BY block",
+        (chunk.before_us, (chunk.after + 1) >> BLOCK_BITS),
+    )
+    return [
+        (max(block << BLOCK_BITS, chunk.after + 1), (block + 1) << BLOCK_BITS)
+        for (block,) in rows.fetchall()
+    ]
+
+
+def _refuse_others(connection: sqlite3.Connection, archive: str, listed: str) -> None:
+    """Refuse to replace what is not an earlier copy of the same run."""
+    found = connection.execute(
+        "SELECT kept.n FROM main.runs AS kept JOIN live.runs AS ours USING (n)"
+        f" WHERE {_NUMBERS} AND (kept.job_id, kept.args, kept.schedule_us)"
+        " <> (ours.job_id, ours.args, ours.schedule_us) LIMIT 1",
+        (listed,),
+    ).fetchone()
+    if found is not None:
+        sentence = "another run has its place there: expected an archive of this database"
+        raise StoreError(f"archive {archive}: run r{found[0]}: {sentence}")
+
+
+def _copy_rows(connection: sqlite3.Connection, listed: str) -> dict[str, int]:
+    counts = {}
+    for table, name in (
+        ("runs", "runs"),
+        ("events", "run_history"),
+        ("outputs", "output"),
+        ("run_agents", ""),
+    ):
+        connection.execute(f"DELETE FROM main.{table} WHERE {_NUMBERS}", (listed,))
+        done = connection.execute(
+            f"INSERT INTO main.{table} SELECT * FROM live.{table} WHERE {_NUMBERS}", (listed,)
+        )
+        if name:
+            counts[name] = done.rowcount
+    connection.execute(
+        "INSERT INTO main.spans SELECT n >> ?, min(schedule_us), max(schedule_us), max(changed_us)"
+        f" FROM live.runs WHERE {_NUMBERS} GROUP BY 1 ON CONFLICT (block) DO UPDATE SET"
+        " least_schedule_us = min(least_schedule_us, excluded.least_schedule_us),"
+        " most_schedule_us = max(most_schedule_us, excluded.most_schedule_us),"
+        " most_changed_us = max(most_changed_us, excluded.most_changed_us)",
+        (BLOCK_BITS, listed),
+    )
+    return counts
+
+
+def _link_outputs(connection: sqlite3.Connection, listed: str, source: str, target: str) -> None:
+    """Give the output files of the runs a second name beside the archive, or copy them there."""
+    rows = connection.execute(f"SELECT body FROM live.outputs WHERE {_NUMBERS}", (listed,))
+    folders = set()
+    for (body,) in rows.fetchall():
+        path = decode_output(body).path
+        if path is None:
+            continue
+        kept = os.path.join(target, path)
+        os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            _link(os.path.join(source, path), kept)
+        folders.add(os.path.dirname(kept))
+    for folder in sorted(folders):
+        _sync(folder)
+    if folders:
+        for folder in {os.path.dirname(one) for one in folders} | {target}:
+            _sync(folder)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:
+        # Another file system, or one without links.
+        part = f"{target}.part"
+        shutil.copyfile(source, part)
+        fd = os.open(part, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(part, target)
+
+
+def _sync(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,92 @@
+"""Backup, restore and verify, by their commands, on a database that a ledger writes meanwhile."""
+
+import shutil
+import sqlite3
+
+import pytest
+
+from callsheet.store.sqlite import SqliteReader, SqliteWriter, create_database
+
+
+@pytest.fixture
+def files(stand, tmp_path):
+    """The stand's database, and where a backup may go."""
+    return stand.database, tmp_path / "backup.db"
+
+
+def heads(path):
+    with sqlite3.connect(path) as reader:
+        return reader.execute("SELECT epoch, next_run_number, seq FROM meta").fetchone()
+
+
+def test_a_backup_is_made_while_runs_go_on_and_restored_after(stand, callsheetctl, files, tmp_path):
+    database, target = files
+    kept = [stand.a_run("backup") for _ in range(3)]
+    made = callsheetctl("backup", str(target), "--database", str(database))
+    assert (made.status, "backup as of event" in made.out) == (0, True)
+    forgotten = stand.a_run("backup")
+    refused = callsheetctl("restore", str(target), "--database", str(database))
+    assert (refused.status, "in use" in refused.err) == (1, True)
+    epoch, number, _ = heads(database)
+    stand.close()
+
+    done = callsheetctl("restore", str(target), "--database", str(database))
+    assert done.status == 0, done.err
+    aside = next(database.parent.glob(f"{database.name}.replaced-*[0-9]"))
+    assert heads(aside)[2] > heads(target)[2] == heads(database)[2]
+    # Above all that was given out, so that nobody takes the next server for an old one.
+    assert heads(database)[0] > epoch
+    assert heads(database)[1] >= number
+    writer = SqliteWriter(database)
+    opening = writer.open(0)
+    assert opening.epoch > epoch
+    assert {run.run_id for run in writer.reader.runs([*kept, forgotten])} == set(kept)
+    writer.close()
+    checked = callsheetctl("verify", "--database", str(database))
+    # The stand names its definitions as it likes; all else is right.
+    assert [line for line in checked.lines[:-1] if not line.startswith("definition h-")] == []
+
+
+def test_what_is_no_backup_or_anothers_is_refused(stand, callsheetctl, files, tmp_path):
+    database, target = files
+    callsheetctl("backup", str(target), "--database", str(database))
+    own = tmp_path / "own.db"
+    create_database(own)
+    other = callsheetctl("restore", str(target), "--database", str(own))
+    assert (other.status, "another installation" in other.err) == (1, True)
+    assert (
+        callsheetctl("restore", str(target), "--database", str(own), "--other-server").status == 0
+    )
+    with SqliteReader(own).snapshot():
+        pass
+
+    spoilt = tmp_path / "spoilt.db"
+    body = bytearray(target.read_bytes())
+    body[4096 * 3 : 4096 * 6] = bytes(4096 * 3)
+    spoilt.write_bytes(body)
+    text = tmp_path / "text.db"
+    text.write_text("not a database, but long enough to be taken for one " * 100)
+    for wrong in (spoilt, text, tmp_path / "none.db"):
+        before = own.read_bytes()
+        refused = callsheetctl("restore", str(wrong), "--database", str(own))
+        assert (refused.status, str(wrong) in refused.err) == (1, True), refused
+        assert "Traceback" not in refused.err
+        assert own.read_bytes() == before
+    # Nothing but a backup is written over.
+    for there in (text, database):
+        before = shutil.copy(there, tmp_path / "copy")
+        refused = callsheetctl("backup", str(there), "--database", str(own))
+        assert refused.status == 1
+        assert there.read_bytes() == before.read_bytes()
+
+
+def test_verify_names_what_contradicts_what_and_exits_1(stand, callsheetctl, files):
+    database, target = files
+    run_id = stand.a_run("backup")
+    callsheetctl("backup", str(target), "--database", str(database))
+    with sqlite3.connect(target) as hand:
+        hand.execute("DELETE FROM events WHERE n = ?", (int(run_id[1:]),))
+    hand.close()
+    found = callsheetctl("verify", "--database", str(target), "--no-outputs")
+    assert found.status == 1
+    assert f"run {run_id}: its log is not there" in found.lines
