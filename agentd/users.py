@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
 import stat
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -114,10 +115,16 @@ def becoming(user: User, sudo: Sequence[str]) -> tuple[str, ...]:
 
     Args:
         sudo: how sudo is called, by the settings.
+    Raises:
+        NotAllowed: there is no such program, and the agent cannot do without.
     """
     if user.is_self:
         return ()
-    if os.geteuid() == 0 and not os.access(sudo[0], os.X_OK):
+    is_there = shutil.which(sudo[0]) is not None
+    if not is_there and os.geteuid() != 0:
+        expected = "expected sudo on this host, or an agent that is root"
+        raise NotAllowed(user.name, f"{sudo[0]} cannot be executed: {expected}")
+    if not is_there:
         ids = ("--reuid", str(user.uid), "--regid", str(user.gid), "--init-groups")
         return (SETPRIV, *ids, "--")
     argv = tuple(sudo)

@@ -209,6 +209,18 @@ def test_what_sudo_refuses_is_an_error_with_its_words(rootless, host):
     assert output_of(ended) == ""
 
 
+def test_a_host_without_sudo_is_told_as_such(rootless, host):
+    rootless.start()
+    program = a_process("id", sudo_user=host.job)
+    refused = rootless.result("r1", program, sudo_argv=("/no/such/sudo", "--set-home"))
+    assert isinstance(refused, ProcessRefused)
+    assert not refused.retry
+    assert refused.sentence == (
+        f"sudo_user '{host.job}': /no/such/sudo cannot be executed: expected sudo on this host, "
+        "or an agent that is root"
+    )
+
+
 TREE = """\
 trap '' TERM
 echo $$
