@@ -28,6 +28,7 @@ from ..messages.access import (
     Role,
     Session,
     User,
+    named,
 )
 from ..messages.post import WEB
 from ..messages.wishes import AddRuns, LedgerWish
@@ -69,8 +70,8 @@ class AccessBook:
         role, labels = self._rights(access, wish, now_us)
         least = needed(wish.instruction)
         if least is None or not role.covers(least):
-            expected = "nobody may" if least is None else f"expected {_a(least)}"
-            raise Unwilling("forbidden", f"{wish.principal} is {_a(role)}: {expected}")
+            expected = "nobody may" if least is None else f"expected {named(least)}"
+            raise Unwilling("forbidden", f"{wish.principal} is {named(role)}: {expected}")
         if labels and not isinstance(wish.instruction, PERSONAL):
             self._judge_reach(wish, labels)
 
@@ -284,7 +285,3 @@ def _check_labels(labels: tuple[str, ...]) -> None:
     if len(labels) > LABELS_AT_MOST or not all(0 < len(label) <= 200 for label in labels):
         sentence = f"labels: expected at most {LABELS_AT_MOST}, of 1 to 200 characters"
         raise Unwilling("bad_request", sentence)
-
-
-def _a(role: Role) -> str:
-    return f"an {role}" if role in (Role.OPERATOR, Role.ADMIN) else f"a {role}"

@@ -189,3 +189,8 @@ OfAccess = (
 def secret_hash(secret: str) -> str:
     """Return what is kept of a secret of 256 random bits: for such, one hash will do."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def named(role: Role) -> str:
+    """Return a role as a sentence has it: `an operator`."""
+    return f"a {role}" if role is Role.VIEWER else f"an {role}"

@@ -11,14 +11,14 @@ from msgspec.structs import replace
 
 from ..jobs.run import Run, run_number
 from ..jobs.run_filter import RunFilter
-from ..messages.access import NoteRefusal
+from ..messages.access import NoteRefusal, named
 from .guests import Caller, Guest, guest_of, unknown
 from .rights import Need
 from .routing import Problem
 from .security import SAFE_METHODS
 from .services import Services
 
-NOT_LOGGED_IN = "expected a log-in or a token: see docs/access.md"
+NOT_LOGGED_IN = "nobody is known to ask: expected a log-in, or a token (CALLSHEET_TOKEN)"
 
 
 async def let_in(
@@ -57,7 +57,7 @@ def check_role(guest: Guest, need: Need) -> None:
     """
     role = guest.access.role
     if need.role is not None and not role.covers(need.role):
-        raise Problem(403, f"{guest.name} is {role}: expected {need.role}")
+        raise Problem(403, f"{guest.name} is {named(role)}: expected {named(need.role)}")
     if guest.access.labels and not need.scoped:
         raise Problem(403, out_of_reach(guest))
 

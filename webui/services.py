@@ -101,6 +101,8 @@ class Services:
         self.started_us = now_us()
         self.sockets = 0
         self.open_sockets: set[SocketHandler] = set()
+        # Set while somebody with a token or a log-in may have a socket open.
+        self.visited = asyncio.Event()
         self.requests = 0
         self.problems = 0
         self._noted = (0, 0)
@@ -132,7 +134,7 @@ class Services:
             raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_BYTES} printable characters")
         guest = request.guest
         if guest is None:
-            raise Problem(401, "expected a log-in or a token")
+            raise Problem(401, "nobody is known to ask: expected a log-in or a token")
         if key is not None and guest.access.credential:
             # Nobody gets the answer that somebody else was given.
             key = f"{guest.name}/{key}"
@@ -182,11 +184,16 @@ class Services:
         from .guests import still
 
         while True:
+            # Nothing wakes the process while only this machine's own are here.
+            await self.visited.wait()
             await asyncio.sleep(SHOW_OUT_S)
-            guests = {one.guest for one in self.open_sockets if one.guest is not None}
+            here = {one.guest for one in self.open_sockets if one.guest is not None}
+            guests = [guest for guest in here if guest.how != "local"]
+            if not guests:
+                self.visited.clear()
             for guest in guests:
                 try:
-                    stays = guest.how == "local" or await still(self, guest)
+                    stays = await still(self, guest)
                 except Problem:
                     continue  # The store does not answer: asked again in a moment.
                 if not stays:

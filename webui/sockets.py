@@ -35,6 +35,8 @@ class SocketHandler(Guarded, WebSocketHandler):
         """Count a socket that has opened."""
         self.services.sockets += 1
         self.services.open_sockets.add(self)
+        if self.guest is not None and self.guest.how != "local":
+            self.services.visited.set()
 
     def gone(self) -> None:
         """Count it no more."""

@@ -180,7 +180,7 @@ async def post_runs(request: Request) -> Any:
     """Schedule runs of a job, or of a job given in the request."""
     services = request.services
     count = request.number("count", 1, 1, MAX_COUNT)
-    wish = await schedule_wish(services, request.json_object(), count)
+    wish = await schedule_wish(request, request.json_object(), count)
     done = await services.wish(request, wish)
     return runs_jso(done.runs, services.now_us())
 

@@ -131,7 +131,7 @@ async def post_runs(request: Request) -> Any:
     count = body.pop("count", 1)
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_COUNT:
         raise Problem(400, f"count: {count!r}: expected a whole number from 1 to {MAX_COUNT}")
-    wish = await schedule_wish(request.services, body, count)
+    wish = await schedule_wish(request, body, count)
     return _runs(await request.services.wish(request, wish))
 
 

@@ -54,6 +54,8 @@ def stand(tmp_path):
     jobs = (
         a_job("a", metadata={"labels": ["x"]}),
         a_job("b", metadata={"labels": ["y"]}),
+        a_job("secret/one", metadata={"labels": ["y"]}),
+        a_job("secret/two", metadata={"labels": ["y"]}),
     )
     stand = WebStand(tmp_path, jobs=jobs, loopback="login", shut_down_pid=2**22)
     yield stand
@@ -217,6 +219,9 @@ def test_labels_bound_what_is_seen_and_done_on_every_id(stand):
     assert stand.ask("POST", "/api/v2/runs", {"job_id": "a"}, headers=ops)[0] == 200
     status, said = stand.ask("POST", "/api/v2/runs", {"job_id": "b"}, headers=ops)
     assert (status, said["error"]) == (404, "unknown job b")
+    # Not even a word that two jobs have in common tells what they are called.
+    status, said = stand.ask("POST", "/api/v2/runs", {"job_id": "secret"}, headers=ops)
+    assert "secret/" not in said["error"]
     adhoc = {"job": {"program": "true", "metadata": {"labels": ["x"]}}}
     assert stand.ask("POST", "/api/v2/runs", adhoc, headers=ops)[0] in (403, 404)
     url = f"ws://127.0.0.1:{stand.port}/api/v1/runs/{other}/updates"
@@ -297,10 +302,10 @@ def test_on_this_machine_nobody_has_to_log_in_unless_a_proxy_asks(tmp_path):
 def test_what_is_refused_by_role_says_who_one_is_and_what_is_expected(stand):
     viewer = let_in(stand, "v", Role.VIEWER)
     status, said = stand.ask("POST", "/api/v2/reload", {}, headers=viewer)
-    assert (status, said["error"]) == (403, "token:v is viewer: expected operator")
+    assert (status, said["error"]) == (403, "token:v is a viewer: expected an operator")
     status, headers, body = stand.request("GET", "/api/v2/me")
     assert (status, headers["www-authenticate"]) == (401, 'Bearer realm="callsheet"')
-    assert "expected a log-in or a token" in json.loads(body)["error"]
+    assert "expected a log-in, or a token" in json.loads(body)["error"]
     with contextlib.suppress(KeyError):
         assert "set-cookie" not in headers
 

@@ -1,5 +1,6 @@
 """`callsheetctl token`, against a server and against a database at rest."""
 
+import base64
 import json
 import os
 import stat
@@ -11,6 +12,7 @@ from callsheet.cli.entrance import NobodyCould, check_access
 from callsheet.client import APIError, Client
 from callsheet.conf.web_settings import WebAccess
 from callsheet.store.sqlite import SqliteReader, create_database
+from callsheet.wire.curve import own_keys
 
 
 def test_a_token_is_made_listed_and_revoked(stand, callsheetctl):
@@ -40,7 +42,7 @@ def test_the_commands_show_the_token_of_the_environment(
     monkeypatch.setenv("CALLSHEET_TOKEN", viewer)
     assert callsheet("runs").status == 0
     refused = callsheet("schedule", "now", "backup")
-    assert (refused.status, "token:v is viewer: expected operator" in refused.err) == (1, True)
+    assert (refused.status, "token:v is a viewer: expected an operator" in refused.err) == (1, True)
 
 
 def test_a_token_can_be_written_to_a_file_that_nobody_else_reads(stand, callsheetctl, tmp_path):
@@ -74,6 +76,26 @@ def test_a_token_is_made_in_a_database_at_rest(command, tmp_path):
     assert revoked.status == 0
     again = command("administrators", "token", "revoke", "nothing", "--database", path)
     assert (again.status, again.err) == (1, "Error: unknown token nothing\n")
+
+
+def test_two_installations_have_no_secret_in_common(command, tmp_path):
+    """Nothing that lets anybody in comes with the program: all of it is made where it is used."""
+    found = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = str(folder / "callsheet.db")
+        create_database(path)
+        reader = SqliteReader(path)
+        assert (reader.api_tokens(), reader.users()) == ([], [])
+        reader.close()
+        made = command("administrators", "token", "create", "t", "--database", path)
+        secret = made.lines[0].removeprefix("cst_")
+        assert len(base64.urlsafe_b64decode(secret + "=")) * 8 >= 256
+        key = folder / "keys" / "server.key"
+        found += [secret, own_keys(key).secret]
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert len({*found}) == 4
 
 
 def test_a_database_that_a_server_has_is_left_alone(stand, callsheetctl):
