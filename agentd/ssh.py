@@ -80,7 +80,6 @@ def connect(target: Target) -> Any:
     """
     try:
         import fabric
-        import paramiko
     except ImportError:
         sentence = "fabric is not installed here"
         raise NotConnected(target, sentence, "pip install 'callsheet[ssh]'") from None
@@ -95,15 +94,33 @@ def connect(target: Target) -> Any:
     }
     if target.identity_file:
         more |= {"key_filename": _home(target.identity_file), "look_for_keys": False}
+    connection = fabric.Connection(
+        target.host,
+        user=target.user,
+        port=target.port,
+        connect_timeout=target.timeout_s,
+        connect_kwargs=more,
+    )
     try:
-        connection = fabric.Connection(
-            target.host,
-            user=target.user,
-            port=target.port,
-            connect_timeout=target.timeout_s,
-            connect_kwargs=more,
-        )
         _verify(connection, target)
+        _open(connection, target)
+    except NotConnected:
+        # What failed on its way has a thread and a socket all the same.
+        connection.client.close()
+        raise
+    _watch(connection.transport)
+    return connection
+
+
+def _open(connection: Any, target: Target) -> None:
+    """Open a connection.
+
+    Raises:
+        NotConnected: it cannot be, and why.
+    """
+    import paramiko
+
+    try:
         connection.open()
     except paramiko.BadHostKeyException:
         sentence = "it shows another host key than the one we know: somebody may pose as it"
@@ -122,10 +139,15 @@ def connect(target: Target) -> Any:
         first = next(iter(error.errors.values()))
         raise NotConnected(target, f"cannot be reached: {first.strerror}") from None
     except (OSError, paramiko.SSHException, EOFError, ValueError) as error:
-        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise NotConnected(target, " ".join(str(what).split())) from None
-    _watch(connection.transport)
-    return connection
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        what = " ".join(str(said).split())
+        transport = connection.client.get_transport()
+        if isinstance(error, paramiko.SSHException) and not (
+            transport is not None and transport.initial_kex_done
+        ):
+            expected = f"an SSH server that answers within {target.timeout_s:g} s"
+            raise NotConnected(target, f"no handshake came about ({what})", expected) from None
+        raise NotConnected(target, what) from None
 
 
 def _home(path: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -155,7 +158,10 @@ def test_what_keeps_a_program_from_running_is_an_error_that_says_it(stand, far, 
     other_key = " ".join((tmp_path / "other.pub").read_text().split()[:2])
     posing = tmp_path / "posing"
     posing.write_text(f"[127.0.0.1]:{sshd.port} {other_key}\n")
+    babbler = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=babble, args=(babbler,), daemon=True).start()
     cases = {
+        "no handshake came about": far("true", port=babbler.getsockname()[1]),
         "nosuchprogram: cannot be executed: No such file": far(args=["nosuchprogram"]),
         "/nosuchfolder: cannot be made the working": far("true", cwd="/nosuchfolder"),
         "/nosuchfile: cannot be read as stdin": far("true", stdin={"file": "/nosuchfile"}),
@@ -167,8 +173,17 @@ def test_what_keeps_a_program_from_running_is_an_error_that_says_it(stand, far, 
         "key file /nosuchkey cannot be read": far("true", identity_file="/nosuchkey"),
     }
     found = results(stand, list(cases.values()))
+    babbler.close()
     for sentence, ended in zip(cases, found, strict=True):
         assert sentence in ended.error, ended
+
+
+def babble(listener):
+    """Say what is no SSH to who comes first."""
+    with listener.accept()[0] as connection, contextlib.suppress(OSError):
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 200)
+        while connection.recv(4_096):
+            pass
 
 
 def test_a_host_that_gives_one_session_alone_runs_nothing(stand, far, sshd, tmp_path):
