@@ -5,7 +5,7 @@ Called by the handlers of the API and of the sockets before anything else happen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -16,7 +16,7 @@ from .guests import Caller, Guest, guest_of, unknown
 from .rights import Need
 from .routing import Problem
 from .security import SAFE_METHODS
-from .services import Services
+from .services import Services, definition_of
 
 NOT_LOGGED_IN = "nobody is known to ask: expected a log-in, or a token (CALLSHEET_TOKEN)"
 
@@ -42,6 +42,8 @@ async def let_in(
         check_role(guest, need)
         if guest.access.labels and "run_id" in params:
             await check_run(services, guest, params["run_id"])
+        if guest.access.labels and "job_id" in params:
+            await check_job(services, guest, params["job_id"])
     except Problem as problem:
         if caller.method not in SAFE_METHODS:
             await note(services, guest, f"{caller.method} {path}", params, problem)
@@ -73,6 +75,25 @@ async def check_run(services: Services, guest: Guest, run_id: str) -> None:
     check_reach(guest, await services.run(run_id))
 
 
+async def check_job(services: Services, guest: Guest, job_id: str) -> None:
+    """Refuse a job that has none of the guest's labels, as if there were none.
+
+    It is to be named whole: words of an id would tell what the others are called.
+
+    Raises:
+        Problem: 404.
+    """
+    _, job = await services.read(lambda reader: definition_of(reader, job_id))
+    if not reaches(guest, job.labels):
+        raise Problem(404, f"no job_id {job_id}")
+
+
+def reaches(guest: Guest | None, labels: Iterable[str]) -> bool:
+    """Return whether a guest reaches what has these labels."""
+    own = guest.access.labels if guest is not None else ()
+    return not own or not set(own).isdisjoint(labels)
+
+
 def within_reach(guest: Guest | None, wanted: RunFilter) -> RunFilter:
     """Return a filter narrowed to what the guest reaches."""
     if guest is None or not guest.access.labels:
@@ -86,8 +107,7 @@ def check_reach(guest: Guest | None, run: Run) -> Run:
     Raises:
         Problem: 404, it has none of the guest's labels: as if there were none.
     """
-    labels = guest.access.labels if guest is not None else ()
-    if labels and set(labels).isdisjoint(run.labels):
+    if not reaches(guest, run.labels):
         raise Problem(404, f"unknown run {run.run_id}")
     return run
 

@@ -14,6 +14,7 @@ from ..jobs.times import format_time_ms
 from ..messages.agents import AgentInfo
 from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
+from .gate import reaches
 from .routing import Problem, Request, Route
 from .services import definition_of, find_job_id, job_shape
 from .v1_runs import LIST_LIMIT, runs_jso
@@ -47,7 +48,8 @@ async def list_jobs(request: Request) -> Any:
         hashes = reader.jobs()
         for job_id in sorted(hashes):
             job = reader.definition(hashes[job_id])
-            if job is not None and (label is None or label in job.labels):
+            fits = job is not None and (label is None or label in job.labels)
+            if job is not None and fits and reaches(request.guest, job.labels):
                 found.append(job_shape(reader, job, hashes))
         return found
 

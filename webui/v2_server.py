@@ -14,6 +14,7 @@ from ..messages.pauses import Pause
 from ..messages.standing import FolderStanding
 from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
+from .gate import reaches
 from .markdown import first_line, render
 from .records import elapsed_s, finding_record, instant, run_record
 from .routing import Problem, Reply, Request, Route
@@ -47,7 +48,7 @@ async def list_jobs(request: Request) -> Any:
         jobs = []
         for job_id in sorted(hashes):
             job = reader.definition(hashes[job_id])
-            if job is not None:
+            if job is not None and reaches(request.guest, job.labels):
                 recent = last.get(job_id, [])
                 jobs.append(_job_row(job, upcoming.get(job_id), recent, pauses))
         return {"jobs": jobs, "epoch": epoch, "seq": seq}

@@ -246,9 +246,25 @@ def test_a_list_is_narrowed_to_the_labels_within_reach(stand):
     assert listed(ops, "?label=y") == (200, [])
     assert listed(both) == (200, [other, mine])
     assert listed(both, "?label=y") == (200, [other])
-    for path in ("/api/v1/runs?job_id=b", "/api/v2/jobs", "/api/v2/agents", "/metrics"):
+    for path in ("/api/v1/runs?job_id=b", "/api/v2/forecast", "/api/v2/agents", "/metrics"):
         status, said = stand.ask("GET", path, headers=ops)
         assert (status, "reaches only" in said["error"]) == (403, True)
+
+
+def test_jobs_out_of_reach_are_not_there(stand):
+    ops = let_in(stand, "ops", Role.VIEWER, ["x"])
+    for path in ("/api/v2/jobs", "/api/v1/jobs"):
+        body = stand.ask("GET", path, headers=ops)[1]
+        jobs = body["jobs"] if isinstance(body, dict) else body
+        assert [job["job_id"] for job in jobs] == ["a"]
+    for path in ("/api/v2/jobs/{}", "/api/v1/jobs/{}", "/api/v1/jobs/{}/runs"):
+        assert stand.ask("GET", path.format("a"), headers=ops)[0] == 200
+        there = stand.ask("GET", path.format("b"), headers=ops)
+        nowhere = stand.ask("GET", path.format("c"), headers=ops)
+        assert (there[0], nowhere[0]) == (404, 404)
+        assert there[1]["error"].replace("job_id b", "job_id c") == nowhere[1]["error"]
+        words = stand.ask("GET", path.format("secret"), headers=ops)
+        assert (words[0], "secret/" in words[1]["error"]) == (404, False)
 
 
 def test_a_stream_is_narrowed_to_the_labels_within_reach(stand):
