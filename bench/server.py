@@ -131,7 +131,7 @@ class Server:
     @property
     def address(self) -> str:
         """Where the running server listens, as `host:port`."""
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self.port}"
 
     @property
     def api(self) -> Api:

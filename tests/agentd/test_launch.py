@@ -15,8 +15,14 @@ from other_users import a_folder, missing
 
 from callsheet.agentd.launch import failure_of
 from callsheet.agentd.users import NotAllowed, User, becoming, user_of
-from callsheet.jobs.programs import Launch
-from callsheet.messages.agents import ProcessEnded, ProcessRefused, StopProcess
+from callsheet.jobs.programs import Launch, OutputSpec
+from callsheet.messages.agents import (
+    OutputChunk,
+    OutputTaken,
+    ProcessEnded,
+    ProcessRefused,
+    StopProcess,
+)
 
 pytestmark = pytest.mark.slow
 NAME = "callsheettest"
@@ -402,3 +408,32 @@ def test_what_sudo_says_counts_only_while_the_program_was_not_started(tmp_path):
     ):
         (tmp_path / "failed").write_text(text)
         assert failure_of(str(tmp_path)) == said
+
+
+# --- stdout and stderr of another user ------------------------------------------------------------
+
+
+def taken_output(stand, run_id):
+    """Take all outputs of a run as a server does; return its output, and its end."""
+    got = {}
+    while True:
+        message = stand.wait((OutputChunk, ProcessEnded), lambda m: m.run_id == run_id)
+        if isinstance(message, ProcessEnded):
+            return got, message
+        there = got.get(message.name, b"")[: message.offset]
+        got[message.name] = there + message.data
+        upto = len(got[message.name])
+        stand.send(OutputTaken(epoch=1, run_id=run_id, attempt=1, name=message.name, upto=upto))
+
+
+def test_streams_of_another_user_are_told_apart_without_what_launchers_say(allowing):
+    allowing.start()
+    split = OutputSpec(streams="split")
+    command = "echo $USER; sleep 0.2; echo a warning >&2"
+    allowing.run("r1", a_shell(command, sudo_user=NAME, output=split))
+    got, ended = taken_output(allowing, "r1")
+    assert got["output"] == f"{NAME}\na warning\n".encode()
+    assert ended.stream_bytes == {"stdout": len(NAME) + 1, "stderr": 10}
+    allowing.run("r2", a_shell("true", sudo_user=NAME, output=split, cwd="/not/there"))
+    _, ended = taken_output(allowing, "r2")
+    assert ended.error == "/not/there: cannot be made the working folder: No such file or directory"
