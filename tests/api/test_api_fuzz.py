@@ -18,7 +18,7 @@ from callsheet.webui.app import TABLE
 WAIT_S = 20.0
 REQUESTS = 150
 # What a request that cannot be carried out may be answered with.
-STATUSES = {200, 400, 403, 404, 405, 413, 415}
+STATUSES = {200, 400, 401, 403, 404, 405, 413, 415}
 TRACES = (b"Traceback", b'File "', b"sqlite", b"SELECT ", b".py", b"msgspec")
 
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW", "get"]
