@@ -15,6 +15,8 @@ from weakref import WeakSet
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
+from .security import neighbourhood
+
 # Of a request's head, from when it could begin (a handshake included), and of its body.
 HEAD_S = 10.0
 BODY_S = 10.0
@@ -75,7 +77,7 @@ class LimitedServer(HTTPServer):
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         """Serve a connection, if there is room."""
         host = address[0] if isinstance(address, tuple) else ""
-        if self.connections.admit(stream, str(host)):
+        if self.connections.admit(stream, neighbourhood(str(host))):
             super().handle_stream(stream, address)
         else:
             stream.close()

@@ -5,6 +5,7 @@ What a browser is tricked into sending is refused by its `Host`, `Origin` and `S
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -26,6 +27,20 @@ HEADERS = {
 }
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def neighbourhood(address: str) -> str:
+    """Return by what somebody far away is counted: an IPv4 address, or the /64 of an IPv6 one, of
+    which one host has as many as it likes."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def check_host(host: str, allowed: Iterable[str]) -> None:

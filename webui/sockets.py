@@ -54,6 +54,8 @@ class SocketHandler(Guarded, WebSocketHandler):
             params = {"run_id": unquote(self.path_args[0])} if self.path_args else {}
             need = need_of("GET", self.PATH)
             self.guest = await let_in(self.services, self.caller(), need, self.PATH, params)
+            if self.guest is not None and self.guest.how == "session" and "Origin" not in headers:
+                raise Problem(403, "a socket by a log-in: expected the Origin of our own page")
             if self.services.sockets >= MAX_SOCKETS:
                 raise Problem(503, f"{MAX_SOCKETS} sockets are open: try again later")
         except Problem as problem:

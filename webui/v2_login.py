@@ -23,6 +23,7 @@ from ..messages.access import (
 from .guests import cookie_name, unknown, xsrf_of
 from .passwords import NOBODY, hashed, matches, problem_of
 from .routing import Problem, Reply, Request, Route, encode
+from .security import neighbourhood
 from .v2_access import labels_of, name_of, role_of
 
 WRONG = "the name or the password is wrong"
@@ -36,7 +37,8 @@ async def log_in(request: Request) -> Any:
     if not isinstance(name, str) or not isinstance(password, str):
         raise Problem(400, "expected a name and a password")
     name = name[:64]
-    wait_s = services.throttle.try_now(name, request.caller.source, services.monotonic_s())
+    source = neighbourhood(request.caller.source)
+    wait_s = services.throttle.try_now(name, source, services.monotonic_s())
     if wait_s > 0:
         wait = str(int(wait_s) + 1)
         sentence = f"too many tries: expected the next one in {wait} s"
@@ -51,7 +53,7 @@ async def log_in(request: Request) -> Any:
         wish = NoteRefusal(act="log_in", target=name, sentence=WRONG)
         services.note(f"user:{name}", access, wish)
         raise unknown(WRONG)
-    services.throttle.succeeded(name, request.caller.source)
+    services.throttle.succeeded(name, source)
     secret = secrets.token_urlsafe(32)
     until_us = services.now_us() + services.settings.session_us
     instruction = LogIn(

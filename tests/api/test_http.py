@@ -8,7 +8,7 @@ from websockets.exceptions import InvalidStatus
 
 from callsheet.webui.app import CannotListen, WebServer
 from callsheet.webui.listening import BadBind, NoCertificate, Unsafe, parse_bind
-from callsheet.webui.security import is_same_origin
+from callsheet.webui.security import is_same_origin, neighbourhood
 from callsheet.webui.services import WebSettings
 
 CONSOLE = "<!doctype html><title>console</title>"
@@ -239,6 +239,20 @@ def test_an_address_that_is_taken_is_said(stand):
     with pytest.raises(CannotListen) as refused:
         WebServer(WebSettings(bind=(f"127.0.0.1:{stand.port}",), database="x", outputs_root="x"))
     assert f"127.0.0.1:{stand.port}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_who_is_far_away_is_counted_by_what_is_not_his_to_choose(address, counted):
+    assert neighbourhood(address) == counted
 
 
 def test_origins_are_compared_whole():
