@@ -76,11 +76,13 @@ class Played:
         return [post.message for post in posts + self.core.settle(self.now)]
 
     def later(self, passes_us: int) -> None:
-        """Let time pass, waking as the daemon does: when asked to, and every two seconds."""
+        """Let time pass, waking when asked to; of a long time in no more than some thousand steps:
+        outputs are looked at ten times a second."""
         until_us = self.now.monotonic_us + passes_us
+        least_us = max(SECOND // 2, passes_us // 5_000)
         while self.now.monotonic_us < until_us:
             wakes_us = self.core.wakes_at() or until_us
-            next_us = min(until_us, max(wakes_us, self.now.monotonic_us + SECOND // 2))
+            next_us = min(until_us, max(wakes_us, self.now.monotonic_us + least_us))
             self._move(next_us - self.now.monotonic_us)
             self.core.settle(self.now)
 
