@@ -134,7 +134,7 @@ def test_artifacts_are_collected_when_the_process_is_over(stand, tmp_path):
     assert ended.output_bytes == {
         "a.csv": 2, "empty": 0, "we_ird.log": 2, "logs.x.log": 2, "logs.deep.y.log": 2,
     }  # fmt: skip
-    assert {note.partition(":")[0] for note in ended.notes} == {
+    assert {note.partition(":")[0] for note in ended.remarks} == {
         "outside/hostname", "link.txt", "pipe", "none-*", "big",
     }  # fmt: skip
     path = Path(ended.spool_paths["logs.deep.y.log"])

@@ -108,7 +108,9 @@ def test_an_endless_output_is_stopped_with_its_head_and_tail(server):
     text = raw(server, run_id, "output")
     assert text.startswith("begins\noutput\n")
     assert f"[callsheet: {end - start:,} bytes were left out here]\n" in text
-    assert text.endswith(("utput\n", "output"))
+    # It is stopped anywhere: the first and the last word of the tail may be cut.
+    tail = text.partition(" bytes were left out here]\n")[2].split()
+    assert set(tail[1:-1]) == {"output"}
 
 
 def _length(server, run_id):
