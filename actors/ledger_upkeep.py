@@ -181,6 +181,9 @@ class Upkeep:
                     after=work.after,
                     without=tuple(sorted(self._book.acts.owing())),
                     counting=done + limit >= program.count,
+                    jobs=program.jobs,
+                    labels=program.labels,
+                    keep=program.keep,
                 )
             case BoundVacuum():
                 return CountPages(run_id=run.run_id)
@@ -218,7 +221,7 @@ class Upkeep:
                     seq=0,
                     at_us=now_us,
                     cause=run.run_id,
-                    path=program.path,
+                    path=program.path or "",
                     numbers=numbers,
                     events=events,
                     planned=planned,

@@ -12,15 +12,19 @@ UPKEEP = "upkeep"
 
 
 class CopyRuns(msgspec.Struct, frozen=True, kw_only=True):
-    """Copy the next runs for the archive at `path`; see `store.archive.Chunk`."""
+    """Copy the next runs for the archive at `path` (None: only choose them); see
+    `store.archive.Chunk`."""
 
     run_id: str
-    path: str
+    path: str | None
     before_us: int
     limit: int
     after: int = 0
     without: tuple[int, ...] = ()
     counting: bool = False
+    jobs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    keep: int = 0
 
 
 class DropRuns(msgspec.Struct, frozen=True, kw_only=True):

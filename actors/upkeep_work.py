@@ -93,8 +93,12 @@ class UpkeepWork:
             after=step.after,
             without=step.without,
             counting=step.counting,
+            jobs=step.jobs,
+            labels=step.labels,
+            keep=step.keep,
         )
-        copied = copy_chunk(self._database, self._path(step.path), self._outputs, chunk)
+        path = None if step.path is None else self._path(step.path)
+        copied = copy_chunk(self._database, path, self._outputs, chunk)
         return StepDone(
             run_id=step.run_id, copied=copied.runs, rows=copied.rows, remaining=copied.remaining
         )

@@ -48,9 +48,16 @@ class Api:
         """Return the decoded JSON of the answer to a POST below /api/v1."""
         return json.loads(self.raw("POST", path, query, body))
 
+    def get_v2(self, target: str) -> Any:
+        """Return the decoded JSON of a GET below /api/v2, its query included."""
+        return json.loads(self._ask("GET", f"/api/v2{target}"))
+
     def raw(self, method: str, path: str, query: dict[str, Any], body: Any = None) -> bytes:
         """Return the answer's bytes; anything but 200 raises BenchError."""
         target = "/api/v1" + quote(path) + (f"?{urlencode(query)}" if query else "")
+        return self._ask(method, target, body)
+
+    def _ask(self, method: str, target: str, body: Any = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else {}
         try:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from .errors import UserError
-from .reading import At, Fields, filled, is_plain, shown, text
+from .reading import At, Fields, filled, is_plain, many, shown, text
 from .times import SECOND_US, parse_duration
 
 # `type` in a job file, by kind; the class names are those of Apsis.
@@ -33,12 +33,17 @@ class Internal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive(Internal, frozen=True, kw_only=True, tag_field="type", tag="archive"):
-    """Move finished runs that last changed before `age` ago into a file: at most `count`, in chunks
-    of `chunk_size` (None: all in one), with `chunk_sleep` between them."""
+    """Move finished runs that last changed before `age` ago into a file (`path` None: nowhere, they
+    are dropped): at most `count`, in chunks of `chunk_size` (None: all in one), with `chunk_sleep`
+    between them. Of these `jobs` (ids, or folders of them; empty: of all) and with one of these
+    `labels` (empty: with any); the newest `keep` of each job stay."""
 
     age: str
-    path: str
+    path: str | None
     count: int
+    jobs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    keep: int = 0
     chunk_size: int | None = None
     chunk_sleep: str | None = None
 
@@ -68,8 +73,11 @@ class BoundArchive(
     """An archive whose values are final."""
 
     age_us: int
-    path: str
+    path: str | None
     count: int
+    jobs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    keep: int = 0
     chunk_size: int | None = None
     chunk_sleep_us: int = 0
 
@@ -109,8 +117,11 @@ def read_internal(kind: str, fields: Fields) -> InternalProgram:
     if kind == "archive":
         found = {
             "age": fields.take("age", _duration),
-            "path": fields.take("path", filled),
+            "path": fields.take("path", _path_or_none, null=True),
             "count": fields.take("count", _count),
+            "jobs": fields.take("jobs", many(filled), ()),
+            "labels": fields.take("labels", many(filled), ()),
+            "keep": fields.take("keep", _count, 0),
             "chunk_size": fields.take("chunk_size", _count, None),
             "chunk_sleep": fields.take("chunk_sleep", _duration, None),
         }
@@ -132,8 +143,11 @@ def bind_internal(program: InternalProgram, expand: Callable[[str], str]) -> Bou
         case Archive():
             return BoundArchive(
                 age_us=_positive(expand(program.age)),
-                path=_path(expand(program.path)),
+                path=None if program.path is None else _path(expand(program.path)),
                 count=program.count,
+                jobs=program.jobs,
+                labels=program.labels,
+                keep=program.keep,
                 chunk_size=program.chunk_size,
                 chunk_sleep_us=_positive(expand(program.chunk_sleep or "0")),
             )
@@ -159,7 +173,7 @@ def internal_data(program: InternalProgram | BoundInternal) -> dict[str, Any]:
     for name, value in data.items():
         if name.endswith("_us"):
             found[name.removesuffix("_us")] = value / SECOND_US
-        elif value is not None:
+        elif value or name == "path":
             found[name] = value
     return found
 
@@ -168,9 +182,10 @@ def internal_words(program: InternalProgram | BoundInternal) -> str:
     """Return a program in words."""
     match program:
         case Archive():
-            return f"archive age {program.age} → {program.path}"
+            return f"archive age {program.age} → {program.path or 'nowhere'}"
         case BoundArchive():
-            return f"archive age {program.age_us / SECOND_US:g} s → {program.path}"
+            where = program.path or "nowhere"
+            return f"archive age {program.age_us / SECOND_US:g} s → {where}"
         case Vacuum() | BoundVacuum():
             return "vacuum"
         case Stats() | BoundStats():
@@ -202,6 +217,10 @@ def _positive(value: Any) -> int:
     if found < 0:
         raise UserError(f"duration {value!r}: is negative: expected 0 or more")
     return found
+
+
+def _path_or_none(value: Any, at: At) -> str | None:
+    return None if value is None else filled(value, at)
 
 
 def _count(value: Any, _at: At) -> int:

@@ -7,8 +7,9 @@ conformance test holds both to `matches`.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -75,7 +76,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if not self.words and not self.without_words:
             return True
-        have = words_of(job_id)
+        have = _words_of_job(job_id)
         return _has_words(have, self.words) and not any(
             _has_words(have, group) for group in self.without_words
         )
@@ -98,12 +99,18 @@ def words_of(text: str) -> list[str]:
     return [word.lower() for word in _WORDS.findall(text)]
 
 
+@functools.lru_cache(maxsize=16_384)
+def _words_of_job(job_id: str) -> tuple[str, ...]:
+    """Return the words of a job id; the same ids are asked for by every query."""
+    return tuple(words_of(job_id))
+
+
 def names_job(text: str, job_id: str) -> bool:
     """Return whether `text` names the job: its id, a folder above it, or prefixes of its words."""
     if job_id == text or job_id.startswith(text.rstrip("/") + "/"):
         return True
     wanted = words_of(text)
-    return bool(wanted) and _has_words(words_of(job_id), wanted)
+    return bool(wanted) and _has_words(_words_of_job(job_id), wanted)
 
 
 def in_span(at_us: int, span: Span) -> bool:
@@ -117,5 +124,5 @@ def has_arg(args: Mapping[str, str], name: str, values: tuple[str, ...] | None) 
     return name in args and (values is None or args[name] in values)
 
 
-def _has_words(have: list[str], wanted: Iterable[str]) -> bool:
+def _has_words(have: Sequence[str], wanted: Iterable[str]) -> bool:
     return all(any(one.startswith(word) for one in have) for word in wanted)

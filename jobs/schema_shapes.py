@@ -243,7 +243,12 @@ PROGRAM: dict[str, Shape] = {
     "call": said({"type": "string", "pattern": ":"}, "A function: package.module:function."),
     "args": said({"type": ["array", "object"]}, "Its arguments, by position or by name."),
     "python": said(FILLED, "The interpreter, a path on the agent's host."),
-    "path": said(many(FILLED), "Folders of modules, or the file that is written."),
+    "path": said(
+        any_of(many(FILLED), {"type": "null"}), "Folders of modules, or the file that is written."
+    ),
+    "jobs": said(many(FILLED), "Only runs of these jobs, or of jobs in these folders."),
+    "labels": said(many(FILLED), "Only runs with one of these labels."),
+    "keep": said(COUNT, "The newest so many of each job stay."),
     "age": said(template_or(DURATION), "Runs that last changed longer ago are archived."),
     "count": said(COUNT, "At most so many runs are archived."),
     "chunk_size": said(COUNT, "So many runs are archived at a time."),

@@ -13,6 +13,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -23,7 +24,7 @@ from .interface import StoreError
 from .lock import WriterLock
 from .migrate import ARCHIVE_ID, connect, create_database, migrate_locked, open_checked
 from .outputs import folder_of
-from .rows import BLOCK_BITS, decode_output, decode_plain, decode_run
+from .rows import BLOCK_BITS, decode_output, decode_plain, decode_run, label_text
 
 _FINISHED = "state IN (5, 6, 7, 8, 9)"
 _NUMBERS = "n IN (SELECT value FROM json_each(?))"
@@ -41,13 +42,17 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs are to be copied: finished, last changed before `before_us`, with a number above
     `after` and not among `without`, the oldest first, at most `limit`. `counting`: say how many
-    there are beyond."""
+    there are beyond. Of these `jobs`, or of jobs in these folders; with one of these `labels`; but
+    for the newest `keep` of each job."""
 
     before_us: int
     limit: int
     after: int = 0
     without: tuple[int, ...] = ()
     counting: bool = False
+    jobs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    keep: int = 0
 
 
 def outputs_of(archive: str) -> str:
@@ -55,14 +60,17 @@ def outputs_of(archive: str) -> str:
     return f"{archive}.outputs"
 
 
-def copy_chunk(database: str, archive: str, outputs: str, chunk: Chunk) -> Copied:
+def copy_chunk(database: str, archive: str | None, outputs: str, chunk: Chunk) -> Copied:
     """Copy a chunk of runs into the archive, which is made when it is missing.
 
     Args:
+        archive: its path; None: the chunk is only chosen.
         outputs: the output folder of the database.
     Raises:
         StoreError, StoreUnusable: nothing was copied, or all of it is to be copied again.
     """
+    if archive is None:
+        return _chosen(database, chunk)
     if os.path.realpath(archive) == os.path.realpath(database):
         raise StoreError(f"archive {archive}: is the database itself: expected another file")
     source = open_checked(database, writable=False)
@@ -116,11 +124,7 @@ def _copy(
     rows = connection.execute(f"SELECT record FROM live.runs WHERE {_NUMBERS}", (listed,))
     runs = [decode_run(row[0]) for row in rows]
     counts = _copy_rows(connection, listed)
-    events: dict[int, int] = {}
-    for number, body in connection.execute(
-        f"SELECT n, body FROM main.events WHERE {_NUMBERS}", (listed,)
-    ):
-        events[number] = events.get(number, 0) + len(decode_plain(body))
+    events = _events(connection, "main", listed)
     definitions = json.dumps(sorted({run.definition for run in runs if run.definition}))
     jobs = json.dumps(sorted({run.job_id for run in runs}))
     for table, key, values in (
@@ -139,27 +143,100 @@ def _copy(
     return Copied(runs=versions, rows=counts, remaining=remaining)
 
 
+def _chosen(database: str, chunk: Chunk) -> Copied:
+    """Return a chunk that is copied nowhere."""
+    connection = sqlite3.connect("file::memory:", uri=True, isolation_level=None)
+    try:
+        _attach(connection, database)
+        connection.execute("BEGIN")
+        numbers, remaining = _choose(connection, chunk)
+        listed = json.dumps(numbers)
+        runs = [
+            decode_run(row[0])
+            for row in connection.execute(
+                f"SELECT record FROM live.runs WHERE {_NUMBERS}", (listed,)
+            )
+        ]
+        rows = {
+            name: connection.execute(
+                f"SELECT count(*) FROM live.{table} WHERE {_NUMBERS}", (listed,)
+            ).fetchone()[0]
+            for table, name in (("runs", "runs"), ("events", "run_history"), ("outputs", "output"))
+        }
+        events = _events(connection, "live", listed)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(f"database {database}: {sentence_of(error)}") from None
+    finally:
+        connection.close()
+    found = {run.run_id: (run.version, events.get(run.number, 0)) for run in runs}
+    return Copied(runs=found, rows=rows, remaining=remaining)
+
+
+def _attach(connection: sqlite3.Connection, database: str) -> None:
+    connection.execute("ATTACH ? AS live", (f"file:{quote(os.path.abspath(database))}?mode=ro",))
+
+
+def _events(connection: sqlite3.Connection, where: str, listed: str) -> dict[int, int]:
+    """Return how many events each of these runs has."""
+    events: dict[int, int] = {}
+    for number, body in connection.execute(
+        f"SELECT n, body FROM {where}.events WHERE {_NUMBERS}", (listed,)
+    ):
+        events[number] = events.get(number, 0) + len(decode_plain(body))
+    return events
+
+
 def _choose(connection: sqlite3.Connection, chunk: Chunk) -> tuple[list[int], int]:
     """Return the numbers of the chunk, and how many more there are if that is asked."""
     numbers: list[int] = []
     remaining = 0
-    without = json.dumps(chunk.without)
-    where = (
-        f"n >= ? AND n < ? AND {_FINISHED} AND changed_us < ?"
-        " AND n NOT IN (SELECT value FROM json_each(?))"
-    )
+    where, values = _where(chunk)
+    text = f"SELECT n, job_id FROM live.runs NOT INDEXED WHERE {where} ORDER BY n"
+    kept: dict[str, int] = {}
     for low, high in _blocks(connection, chunk):
-        bound = (low, high, chunk.before_us, without)
-        missing = chunk.limit - len(numbers)
-        if missing > 0:
-            text = f"SELECT n FROM live.runs NOT INDEXED WHERE {where} ORDER BY n LIMIT ?"
-            numbers += [row[0] for row in connection.execute(text, (*bound, missing))]
-        elif not chunk.counting:
-            break
-        if chunk.counting:
-            text = f"SELECT count(*) FROM live.runs NOT INDEXED WHERE {where}"
-            remaining += connection.execute(text, bound).fetchone()[0]
-    return numbers, max(0, remaining - len(numbers))
+        for number, job_id in connection.execute(text, (low, high, *values)):
+            if chunk.keep:
+                if job_id not in kept:
+                    kept[job_id] = _oldest_kept(connection, job_id, chunk.keep)
+                if number >= kept[job_id]:
+                    continue
+            if len(numbers) < chunk.limit:
+                numbers.append(number)
+            elif chunk.counting:
+                remaining += 1
+            else:
+                return numbers, 0
+    return numbers, remaining
+
+
+def _where(chunk: Chunk) -> tuple[str, list[Any]]:
+    terms = ["n >= ?", "n < ?", _FINISHED, "changed_us < ?"]
+    values: list[Any] = [chunk.before_us]
+    if chunk.without:
+        terms.append("n NOT IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(chunk.without))
+    if chunk.jobs:
+        # Of a folder the ids from `folder/` to the character after the stroke.
+        one = "job_id = ? OR job_id > ? AND job_id < ?"
+        terms.append(f"({' OR '.join([one] * len(chunk.jobs))})")
+        for job in chunk.jobs:
+            folder = job.rstrip("/")
+            values += (folder, f"{folder}/", f"{folder}0")
+    if chunk.labels:
+        terms.append(f"({' OR '.join(['instr(labels, ?)'] * len(chunk.labels))})")
+        values += map(label_text, chunk.labels)
+    return " AND ".join(terms), values
+
+
+def _oldest_kept(connection: sqlite3.Connection, job_id: str, keep: int) -> int:
+    """Return the number of the oldest of a job's newest finished runs that stay."""
+    row = connection.execute(
+        f"SELECT n FROM live.runs INDEXED BY runs_job WHERE job_id = ? AND {_FINISHED}"
+        " ORDER BY n DESC LIMIT 1 OFFSET ?",
+        (job_id, keep - 1),
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _blocks(connection: sqlite3.Connection, chunk: Chunk) -> list[Range]:

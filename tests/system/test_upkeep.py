@@ -20,6 +20,9 @@ JOBS = {
         "  chunk_sleep: 0.1\n"
     ),
     "upkeep/rest": "program: {type: archive, age: 0, path: kept.db, count: 1000}\n",
+    "upkeep/drop": (
+        "program: {type: archive, age: 0, path: null, count: 9000, jobs: noop, keep: 50}\n"
+    ),
     "upkeep/none": "program: {type: archive, age: 1d, path: none.db, count: 10}\n",
     "upkeep/wrong": "program: {type: archive, age: 0, path: callsheet.yaml, count: 10}\n",
     "upkeep/vacuum": "program: {type: apsis.program.internal.vacuum.VacuumProgram}\n",
@@ -97,6 +100,10 @@ def test_the_server_vacuums_counts_and_backs_itself_up(a_server):
         runs = server.insist("/api/v1/runs?count=1000", {"job_id": "noop"}).json["runs"]
     server.finished(list(runs)[-1])
     assert done(server, "upkeep/rest")[0] == "failure"
+    state, _, meta = done(server, "upkeep/drop")
+    assert (state, meta["run count"] > 1900) == ("success", True)
+    left = server.get("/api/v2/runs?q=noop").json["runs"]
+    assert len(left) == 50
     database = server.folder / "callsheet.db"
 
     state, _, meta = done(server, "upkeep/backup")
@@ -122,4 +129,4 @@ def test_the_server_vacuums_counts_and_backs_itself_up(a_server):
     printed = json.loads(server.get(f"/api/v1/runs/{run_id}/output/output").body)
     lines = (server.folder / "stats.jsonl").read_text().splitlines()
     assert (len(lines), json.loads(lines[1])) == (2, printed)
-    assert printed["run_store"]["num_runs"] > 2000
+    assert printed["run_store"]["num_runs"] > 50
