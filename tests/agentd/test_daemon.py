@@ -350,7 +350,7 @@ def test_an_endless_output_takes_no_more_than_is_kept_and_its_head_and_tail_are_
     ended = stand.ended("r1")
     [(start, end)] = ended.gaps.values()
     assert (start, ended.output_bytes) == (keep // 4, {"output": out.stat().st_size})
-    assert out.stat().st_blocks * 512 < 4 * keep
+    until(lambda: out.stat().st_blocks * 512 < 2 * keep, "the room of the rest to be given back")
     assert ended.output_bytes["output"] - keep * 17 // 16 <= end - start
     data = out.read_bytes()
     assert (data[:7], data[-5:]) == (b"first\nx", b"last\n")
