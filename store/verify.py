@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,9 +22,6 @@ from ..messages.transitions import (
     AnyEvent,
     RunMoved,
     RunNoted,
-    RunsArchived,
-    RunWithdrawn,
-    SkipsRecorded,
 )
 from .faults import sentence_of
 from .interface import StoreUnusable
@@ -42,6 +39,7 @@ from .rows import (
     row_sum,
     run_row,
 )
+from .verify_log import Bits, Log, keep
 from .verify_runs import RunCheck, fold
 from .verify_schedules import check_schedules
 
@@ -83,17 +81,6 @@ class Verified(msgspec.Struct, kw_only=True):
         self.count += 1
         if len(self.problems) < MOST_TOLD:
             self.problems.append(sentence)
-
-
-class Log(msgspec.Struct, kw_only=True):
-    """What the events say that is needed beside the runs. `seen` has a bit per seq."""
-
-    seen: bytearray
-    withdrawn: dict[int, RunWithdrawn] = {}
-    archived: set[int] = set()
-    archived_events: int = 0
-    archived_planned: int = 0
-    skips: dict[int, SkipsRecorded] = {}
 
 
 def verify_database(
@@ -184,7 +171,7 @@ class _Verifying:
 
     def _events(self, seq: int) -> Log:
         """Look at every event for itself, and keep what is needed of it."""
-        log = Log(seen=bytearray(seq // 8 + 1))
+        log = Log(seen=Bits(), archived=Bits())
         seen = log.seen
         for first, batch, n, body in self._rows("SELECT seq, batch, n, body FROM events"):
             events = self._read(decode_events, body, f"event {first}")
@@ -194,26 +181,25 @@ class _Verifying:
                 self._tell(f"event {first}: is not the first of its row")
             for event in events:
                 self._found.events += 1
-                at, bit = event.seq >> 3, 1 << (event.seq & 7)
                 if not 0 < event.seq <= seq and not self._archive:
                     self._tell(f"event {event.seq}: expected 1 to {seq}, the head")
-                elif not self._archive and seen[at] & bit:
+                elif not self._archive and event.seq in seen:
                     self._tell(f"event {event.seq}: is there twice")
                 elif not self._archive:
-                    seen[at] |= bit
+                    seen.add(event.seq)
                 if getattr(event, "run_id", None) != (None if n is None else f"r{n}"):
                     self._tell(f"event {event.seq}: is kept with another run")
-                _keep(log, event)
+                keep(log, event)
         return log
 
     def _seqs(self, log: Log, seq: int) -> None:
         """Without those archived, every seq up to the head has its event."""
-        missing = seq - sum(byte.bit_count() for byte in log.seen)
+        missing = seq - len(log.seen)
         if missing == log.archived_events:
             return
-        gone = [n for n in range(1, seq + 1) if not log.seen[n >> 3] & 1 << (n & 7)]
+        gone = islice((n for n in range(1, seq + 1) if n not in log.seen), 5)
         said = f"{missing} events up to {seq} are not there: expected {log.archived_events}, those"
-        self._tell(f"log: {said} archived; such as {', '.join(map(str, gone[:5]))}")
+        self._tell(f"log: {said} archived; such as {', '.join(map(str, gone))}")
 
     # --- runs -----------------------------------------------------------------------------------
 
@@ -377,15 +363,3 @@ def _events_of(rows: Iterator[tuple[int, bytes]]) -> Iterator[AnyEvent]:
             yield from decode_events(body)
         except ValueError:
             continue  # Told when the log was looked at.
-
-
-def _keep(log: Log, event: AnyEvent) -> None:
-    match event:
-        case RunWithdrawn():
-            log.withdrawn[int(event.run_id[1:])] = event
-        case RunsArchived():
-            log.archived.update(event.numbers)
-            log.archived_events += event.events
-            log.archived_planned += event.planned
-        case SkipsRecorded():
-            log.skips[event.seq] = event

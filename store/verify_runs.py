@@ -61,7 +61,7 @@ class RunCheck:
         self._tell = tell
         self._spans = {row[0]: row[1:] for row in rows("SELECT * FROM spans")}
         self._labels = set(rows("SELECT job_id, label FROM run_jobs"))
-        self._agents: dict[int, str] = dict(rows("SELECT n, agent_id FROM run_agents"))
+        self._rows = rows
         self._deadlines: dict[int, int] = {}
         for n, kinds in rows("SELECT n, json_group_array(kind) FROM deadlines GROUP BY n"):
             self._deadlines[n] = len(json.loads(kinds))
@@ -75,14 +75,16 @@ class RunCheck:
         for label in ("", *run.labels):
             if (run.job_id, label) not in self._labels:
                 self._tell(f"run {run.run_id}: is not found by its job and label {label!r}")
-        if self._agents.pop(number, None) != run.agent_id:
+        agent = self._rows("SELECT agent_id FROM run_agents WHERE n = ?", (number,)).fetchone()
+        if (agent[0] if agent else None) != run.agent_id:
             self._tell(f"run {run.run_id}: is not found by its agent {run.agent_id}")
         if self._deadlines.pop(number, 0) and run.due is None:
             self._tell(f"run {run.run_id}: has a deadline that is not its own")
 
     def finish(self) -> None:
         """Tell of what is left over."""
-        for number in self._agents:
+        text = "SELECT n FROM run_agents WHERE n NOT IN (SELECT n FROM runs)"
+        for (number,) in self._rows(text):
             self._tell(f"run r{number}: has an agent and is not there")
         for number in self._deadlines:
             self._tell(f"run r{number}: has a deadline and is not there")

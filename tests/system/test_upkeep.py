@@ -77,6 +77,11 @@ def test_finished_runs_are_archived_with_their_outputs_and_found_there(a_server)
     state, message, _ = done(server, "upkeep/wrong")
     assert (state, "callsheet.yaml" in message) == ("error", True)
 
+    # Nothing contradicts anything, neither here, while the server runs, nor there.
+    for which in (("--config", str(server.config)), ("--archive", str(server.folder / "kept.db"))):
+        found = server.callsheetctl("verify", *which)
+        assert (found.returncode, "nothing wrong" in found.stdout) == (0, True), found
+
     # All of it is in the archive: records, logs, and outputs as files.
     shown = server.callsheet("runs", "--archive", str(server.folder / "kept.db"), "hello name=n1")
     assert "hello (name=n1)" in shown.stdout or texts[1] in shown.stdout, shown
