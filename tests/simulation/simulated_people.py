@@ -14,6 +14,7 @@ from world import SECOND, World
 
 from callsheet.jobs.run import Run
 from callsheet.jobs.states import ACTIVE, FINISHED, MARKABLE, State
+from callsheet.messages.access import Access, Role
 from callsheet.messages.post import LEDGER, SCHEDULER, WEB, Post
 from callsheet.messages.transitions import Beat, FeedFrame, Replay, Replayed, RunWithdrawn
 from callsheet.messages.wishes import (
@@ -37,6 +38,7 @@ from callsheet.wire.feed import FeedFollower, Then
 
 WORDS = ("start", "skip", "hold", "release", "stop", "kill", "mark", "rerun", "usr1")
 FOLLOWER = "web/1"
+MAY_ALL = Access(role=Role.ADMIN)
 USR1 = 10
 
 
@@ -98,7 +100,12 @@ class People:
         if instruction is None:
             return
         kind = SchedulerWish if to == SCHEDULER else LedgerWish
-        wish = kind(command_id=command_id, principal=f"ann {command_id}", instruction=instruction)
+        wish = kind(
+            command_id=command_id,
+            principal=f"ann {command_id}",
+            instruction=instruction,
+            access=MAY_ALL,
+        )
         self.asked[command_id] = wish
         self.open[command_id] = Post(to, wish), self.world.true_us
         self.world.nudge(self.address)
