@@ -12,7 +12,7 @@ import click
 from .lazy import offering
 from .local_times import local
 from .shown import client, print_json, print_table, state_word
-from .sources import ARCHIVE, source
+from .sources import ARCHIVE, join_terms, source
 
 OVER = ("success", "failure", "error", "skipped")
 
@@ -103,7 +103,7 @@ def watch(
         from .follow_runs import follow_runs
 
         succeeded = follow_runs(
-            server, " ".join(what), finish=bool(finish), silent=silent, as_json=as_json
+            server, join_terms(what), finish=bool(finish), silent=silent, as_json=as_json
         )
     ctx.exit(0 if succeeded else 1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 from .folder_commands import print_changes
 from .local_times import local
 from .shown import args_text, client, print_as, print_table, warn
+from .sources import join_terms
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -47,7 +47,7 @@ def forecast(
     QUERY is words of a job's path and terms: label:daily date=2026-11-24.
     """
     if folder is None:
-        terms = {"q": shlex.join(query), "from": begin, "to": end}
+        terms = {"q": join_terms(query), "from": begin, "to": end}
         found = client(ctx).get("/api/v2/forecast", query=terms)["forecast"]
     else:
         found = _forecast_folder(query, begin, end, folder, config)

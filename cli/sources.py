@@ -20,6 +20,10 @@ ARCHIVE = click.option(
 )
 
 
+# What can hold blanks in its value, and no further term behind them.
+_ONE_VALUE = re.compile(r"""(!?(?:[A-Za-z_]\w*=|label:|agent:))([^:=!"']*\s[^:=!"']*)""", re.DOTALL)
+
+
 def source(ctx: click.Context, archive: str | None) -> Any:
     """Return what answers: the server, or an archive."""
     if archive is None:
@@ -39,7 +43,5 @@ def join_terms(words: Iterable[str]) -> str:
 
 
 def _quoted_again(word: str) -> str:
-    found = re.fullmatch(r"(!?[A-Za-z_]\w*[:=])(.*\s.*)", word, re.DOTALL)
-    if found is None or '"' in word or "'" in word:
-        return word
-    return f'{found[1]}"{found[2]}"'
+    found = _ONE_VALUE.fullmatch(word)
+    return word if found is None else f'{found[1]}"{found[2]}"'

@@ -99,6 +99,8 @@ def test_every_term_of_the_page_is_understood():
         ("!label:'a b'", '!label:"a b"'),
         ("""'name="Lovelace, Ada"'""", 'name="Lovelace, Ada"'),
         ("'daily sales' state:failure", "daily sales state:failure"),
+        ("'state:failure daily sales'", "state:failure daily sales"),
+        ("'region=eu state:failure'", "region=eu state:failure"),
     ],
 )
 def test_words_of_a_shell_are_the_query_that_was_typed(typed, query):
