@@ -11,9 +11,11 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from ..jobs.keeping import WHOLE, Gap, both, gap_of, kept
 from ..messages.instructions import OutputRecord
+from ..store.below import open_below
 from ..store.outputs import (
     FRAME_BYTES,
     ZSTD,
@@ -63,9 +65,10 @@ class OutputFolder:
             OSError: they cannot be written.
         """
         names = (message.run_id, message.attempt, message.output_id)
-        path = f"{self._root}/{live_path_of(*names)}"
+        relative = live_path_of(*names)
+        path = f"{self._root}/{relative}"
         gap_path = f"{self._root}/{gap_path_of(*names)}"
-        fd = self._open(path, message.run_id)
+        fd = self._open(relative, message.run_id)
         try:
             length = os.fstat(fd).st_size
             if message.offset - message.gap > length:
@@ -88,12 +91,12 @@ class OutputFolder:
         return length
 
     def _open(self, path: str, run_id: str) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT
         try:
-            return os.open(path, flags, 0o600)
+            return open_below(self._root, path, flags)
         except FileNotFoundError:
             os.makedirs(f"{self._root}/{folder_of(run_id)}", mode=0o700, exist_ok=True)
-            return os.open(path, flags, 0o600)
+            return open_below(self._root, path, flags)
 
     # --- finished -------------------------------------------------------------------------------
 
@@ -108,18 +111,21 @@ class OutputFolder:
         final = f"{self._root}/{relative}"
         live, gap_path = final + ".part", f"{self._root}/{gap_path_of(*names)}"
         os.makedirs(f"{self._root}/{folder_of(message.run_id)}", mode=0o700, exist_ok=True)
-        source = self._source(message, live)
-        gap = both(message.gap, gap_in(gap_path) if source == live else WHOLE)
-        gap = gap_of(message.length, message.keep_bytes, gap)
-        spans = (
-            ((0, gap.start), (gap.end, message.length)) if gap.length else ((0, message.length),)
-        )
-        if kept(message.length, gap) > COMPRESS_BYTES:
-            digest = _compress(_pieces(source, spans), final + ".new")
-            compression = ZSTD
-        else:
-            digest = _keep_plain(source, final + ".new", spans)
-            compression = None
+        path, fd = self._source(message, relative + ".part")
+        with open(fd, "rb") as source:
+            gap = both(message.gap, gap_in(gap_path) if path == live else WHOLE)
+            gap = gap_of(message.length, message.keep_bytes, gap)
+            spans = (
+                ((0, gap.start), (gap.end, message.length))
+                if gap.length
+                else ((0, message.length),)
+            )
+            if kept(message.length, gap) > COMPRESS_BYTES:
+                digest = _compress(_pieces(source, spans), final + ".new")
+                compression = ZSTD
+            else:
+                digest = _keep_plain(source, path, final + ".new", spans)
+                compression = None
         os.rename(final + ".new", final)
         for path in (live, gap_path):
             with contextlib.suppress(FileNotFoundError):
@@ -139,24 +145,24 @@ class OutputFolder:
         )
         return final, record
 
-    def _source(self, message: FinishOutput, live: str) -> str:
-        """Return the file that holds the whole output.
+    def _source(self, message: FinishOutput, live: str) -> tuple[str, int]:
+        """Return the path of the file that holds the whole output, and the file, opened.
 
         Raises:
-            Missing: there is none.
+            Missing: there is none; OSError: it cannot be read now.
         """
         spool = message.spool_path
-        if spool is not None and _is_spool_of(spool, message) and _has(spool, message.length):
-            return spool
-        if _has(live, message.length):
-            return live
+        if spool is not None:
+            claim = _claim_in(spool, message)
+            with contextlib.suppress(OSError, Missing):
+                return spool, _opened(spool.removesuffix(claim), claim, message.length)
+        path = f"{self._root}/{live}"
         try:
-            raise Missing(os.stat(live).st_size)
+            return path, _opened(self._root, live, message.length)
         except FileNotFoundError:
-            if not message.length:
-                os.close(self._open(live, message.run_id))
-                return live
-            raise Missing(0) from None
+            if message.length:
+                raise Missing(0) from None
+            return path, self._open(live, message.run_id)
 
 
 def flush(paths: Iterable[str]) -> None:
@@ -189,50 +195,64 @@ def plain(message: AppendOutput) -> bytes:
         return b""
 
 
-def _is_spool_of(path: str, message: FinishOutput) -> bool:
-    """Whether a path is that of this very output in an agent's spool, and no other file's."""
-    claim = f"/runs/{message.run_id}.{message.attempt}"
+def _claim_in(path: str, message: FinishOutput) -> str:
+    """Return the end of a path that is that of this very output in an agent's spool; empty when it
+    is another file's."""
+    claim = f"runs/{message.run_id}.{message.attempt}"
     if message.output_id == PROCESS_OUTPUT:
-        return path.endswith(f"{claim}/out")
-    return path.endswith(f"{claim}/artifacts/{message.output_id}")
+        claim += "/out"
+    else:
+        claim += f"/artifacts/{message.output_id}"
+    return claim if path.endswith(f"/{claim}") else ""
 
 
-def _has(path: str, length: int) -> bool:
-    """Whether a file can be read and has at least so many bytes."""
-    try:
-        return os.access(path, os.R_OK) and os.stat(path).st_size >= length
-    except OSError:
-        return False
+def _opened(root: str, path: str, length: int) -> int:
+    """Open a file below a folder.
+
+    Raises:
+        Missing: it has fewer bytes than so many; OSError: it cannot be opened.
+    """
+    fd = open_below(root, path)
+    size = os.fstat(fd).st_size
+    if size < length:
+        os.close(fd)
+        raise Missing(size)
+    return fd
 
 
-def _pieces(source: str, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+def _pieces(source: BinaryIO, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     """Yield the bytes of spans of a file, in pieces of a frame each but for the last of a span.
 
     Raises:
         Missing: the file is shorter than was said.
     """
-    with open(source, "rb") as file:
-        for start, end in spans:
-            file.seek(start)
-            left = end - start
-            while left:
-                piece = file.read(min(FRAME_BYTES, left))
-                if not piece:
-                    raise Missing(end - left)
-                left -= len(piece)
-                yield piece
+    for start, end in spans:
+        source.seek(start)
+        left = end - start
+        while left:
+            piece = source.read(min(FRAME_BYTES, left))
+            if not piece:
+                raise Missing(end - left)
+            left -= len(piece)
+            yield piece
 
 
-def _keep_plain(source: str, target: str, spans: tuple[tuple[int, int], ...]) -> str:
+def _keep_plain(
+    source: BinaryIO, path: str, target: str, spans: tuple[tuple[int, int], ...]
+) -> str:
     """Keep a small output as it is: under another name, or as a copy where that cannot be."""
     data = b"".join(_pieces(source, spans))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(target)
     try:
-        if os.stat(source).st_size != len(data):
+        if os.fstat(source.fileno()).st_size != len(data):
             raise OSError("not the same bytes")
-        os.link(source, target)
+        os.link(path, target)
+        if not os.path.samestat(os.lstat(target), os.fstat(source.fileno())):
+            raise OSError("not the file that was read")
     except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(target)
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
     return hashlib.sha256(data).hexdigest()

@@ -46,7 +46,7 @@ from .keeper_record import EXIT, PID, SPEC_OFFSET, STARTED, boot_ticks, write
 
 FORMAT = 2
 COMBINED = (os.POSIX_SPAWN_DUP2, 1, 2)
-OUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+OUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 # Started in one turn before those that ended are looked after.
 STARTS_A_TURN = 8
 RETIRE_AFTER_S = 60.0

@@ -17,6 +17,8 @@ STARTED, PID, EXIT = (64, 192), (256, 64), (512, 1024)
 # What agentd did to the process, and after a length in 8 digits what is to be run.
 ACTS = (1536, 512)
 SPEC_OFFSET = 2048
+# What lies in a claim is written, never what it may have been made to point to.
+WRITING = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -24,7 +26,7 @@ def write(path: str, slot: tuple[int, int], text: str) -> None:
     """Write a text into a slot of a record, in one call: it is there whole or not at all."""
     offset, length = slot
     data = text.encode("utf-8", "surrogateescape")[: length - 1]
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(path, WRITING)
     try:
         os.pwrite(fd, data + b"\n" if data else b"\0" * length, offset)
     finally:

@@ -8,9 +8,11 @@ while it is written (a hole is punched). Which bytes are gone is in the claim be
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import logging
 import os
+import stat
 from collections.abc import Callable
 
 from ..jobs.keeping import WHOLE, Gap, gap_of
@@ -76,9 +78,12 @@ class ClaimOutputs:
         try:
             if spec.split:
                 return self._split_extents(key, spec, final=final)
-            size = os.stat(f"{self._runs}/{key}/{OUT}").st_size
+            found = os.lstat(f"{self._runs}/{key}/{OUT}")
         except OSError:
             return ()
+        if not stat.S_ISREG(found.st_mode):
+            return ()  # somebody has put another thing there, which is none of our files
+        size = found.st_size
         gap = WHOLE
         if size > spec.keep_bytes:
             gap = self._trim(key, size, spec.keep_bytes, None)
@@ -108,6 +113,8 @@ class ClaimOutputs:
         except FileNotFoundError:
             return b""
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                return b""  # a link has taken its place: it is as good as gone
             log.warning("claim %s: its output cannot be read now: %s", key, error.strerror)
             return None
 

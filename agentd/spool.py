@@ -28,7 +28,7 @@ from . import procs
 from .collect import FOLDER
 from .exits import BadRecord, Exits, parse_exit
 from .host import Found, Key, Spec
-from .keeper_record import ACTS, BOOT, EXIT, PID, SPEC_OFFSET, STARTED
+from .keeper_record import ACTS, BOOT, EXIT, PID, SPEC_OFFSET, STARTED, WRITING
 from .kept_number import KeptNumber
 from .launch import ERR, FAILED, STDIN
 from .outputs import GAP
@@ -41,7 +41,7 @@ log = logging.getLogger("callsheet.agentd")
 MAGIC = b"callsheet run, format 1\n"
 # Directories kept for later use; each takes two small blocks.
 FREE_AT_MOST = 4_096
-KEY = re.compile(r"(r[0-9]{1,19})\.([0-9]{1,9})")
+KEY = re.compile(r"(r(?:0|[1-9][0-9]{0,18}))\.([1-9][0-9]{0,8})")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Spec).decode
@@ -96,7 +96,9 @@ class Spool:
         self.epoch = KeptNumber(f"{self.path}/epoch")
         # How long no server has been there, in microseconds.
         self.away = KeptNumber(f"{self.path}/away")
-        names = os.listdir(self.runs)
+        # A link, or a file, is no claim, whatever its name: neither is ever made here.
+        with os.scandir(self.runs) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         self._free = [name for name in names if name.startswith(".free-")]
         self._made = max((int(n[6:]) for n in self._free if n[6:].isdigit()), default=0)
         self.keys = [
@@ -133,7 +135,7 @@ class Spool:
         head = (MAGIC + self._boot).ljust(SPEC_OFFSET, b"\0") + b"%08d\n" % len(body)
         record = f"{self.runs}/{name}/record"
         try:
-            fd = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(record, os.O_CREAT | WRITING, 0o600)
             try:
                 if os.pwrite(fd, head + body, 0) != len(head) + len(body):
                     raise OSError(28, os.strerror(28))
@@ -186,7 +188,7 @@ class Spool:
     def note(self, key: Key, lines: Iterable[str]) -> None:
         """Write the acts of a claim, all of them."""
         text = "".join(line + "\n" for line in lines).encode()[-ACTS[1] :]
-        fd = os.open(f"{self.runs}/{key}/record", os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(f"{self.runs}/{key}/record", WRITING)
         try:
             os.pwrite(fd, text.ljust(ACTS[1], b"\0"), ACTS[0])
         finally:
@@ -199,7 +201,8 @@ class Spool:
             BadRecord: it is not one.
         """
         try:
-            with open(f"{self.runs}/{key}/record", "rb") as file:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with open(os.open(f"{self.runs}/{key}/record", flags), "rb") as file:
                 data = file.read()
             if not data.startswith(MAGIC):
                 raise BadRecord(key, "its record has no head")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args, get_origin
 
 import msgspec
 
 from callsheet.jobs.job_schema import schema_text
+from callsheet.jobs.run import RUN_ID
 from callsheet.jobs.states import EDGES, FINISHED, MARKABLE, SETTLES, State, api_state
 from callsheet.messages.agents import (
     AGENT_VERSIONS,
@@ -81,6 +82,8 @@ def agent_protocol() -> str:
         f"here. A frame has at most {MAX_FRAME_BYTES // 2**20} MiB and {MAX_MESSAGES:,} messages.",
         "Fields that have their default may be left out. Instants are microseconds UTC. All is",
         "delivered at least once; run and attempt make a message that is said again harmless.",
+        f"A `run_id` fits `{RUN_ID}`, an `attempt` is from 1 up to 999,999,999: both become names",
+        "of files, so that a frame in which one does not is refused whole.",
         f"The version spoken is {AGENT_VERSIONS[-1]}; a server also understands",
         f"{_or([str(version) for version in AGENT_VERSIONS])}, as the agent's hello says, and",
         "refuses any other with a sentence (`Refuse`). An agent so refused says its hello again",
@@ -106,7 +109,8 @@ def agent_protocol() -> str:
 
 def _field(field: msgspec.structs.FieldInfo) -> str:
     """Return a field as `name: type = default`."""
-    kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    type_ = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+    kind = type_.__name__ if isinstance(type_, type) else str(type_)
     kind = re.sub(r"\b(typing|callsheet)\.([a-z]+\.)*", "", kind).replace("|", "or")
     if field.required:
         return f"`{field.name}: {kind}`"

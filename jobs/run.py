@@ -13,6 +13,11 @@ from .programs import BoundProgram
 from .retry import AttemptRecord, Retry
 from .states import FINISHED, State
 
+# What `run_number` takes, for those who read texts by patterns.
+RUN_ID = r"^r(0|[1-9][0-9]{0,18})\Z"
+# Python itself refuses to read numbers of thousands of digits.
+RUN_ID_CHARS = 20
+
 _sorted_json = msgspec.json.Encoder(order="deterministic")
 
 
@@ -115,7 +120,9 @@ def args_key(args: dict[str, str]) -> str:
 
 def run_number(run_id: str) -> int | None:
     """Return the number of a run id like `r17`, None when the text is not a run id."""
-    if len(run_id) < 2 or run_id[0] != "r" or not run_id[1:].isascii() or not run_id[1:].isdigit():
+    if not 2 <= len(run_id) <= RUN_ID_CHARS or run_id[0] != "r":
+        return None
+    if not run_id[1:].isascii() or not run_id[1:].isdigit():
         return None
     number = int(run_id[1:])
     return number if str(number) == run_id[1:] and number < 2**62 else None

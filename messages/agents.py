@@ -5,17 +5,21 @@ Delivered at least once; (run id, attempt) and the kind make each idempotent.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from ..jobs.keeping import KEEP_BYTES
 from ..jobs.programs import BoundProcess
+from ..jobs.run import RUN_ID
 
 # Versions of this dialogue that a server understands, oldest first; the last one is spoken now. An
 # agent may be one version behind its server. It names its version itself: what a record of another
 # version leaves out must not be taken for this one's.
 AGENT_VERSIONS = (1, 2, 3)
+# Both become names of files, on either side: nothing else is even read from a message.
+RunId = Annotated[str, msgspec.Meta(pattern=RUN_ID)]
+Attempt = Annotated[int, msgspec.Meta(ge=1, lt=10**9)]
 
 
 class FromAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -25,8 +29,8 @@ class FromAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
 class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run directory of the agent's spool: state not_started, running, unkept, done or lost."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     state: str
 
 
@@ -63,8 +67,8 @@ class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):
 class ProcessStarted(FromAgent, frozen=True, kw_only=True, tag="ProcessStarted"):
     """The process of (run, attempt) was started. `remarks`: what people should know of how."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     pid: int
     at_us: int
     remarks: list[str] = []
@@ -75,8 +79,8 @@ class ProcessRefused(FromAgent, frozen=True, kw_only=True, tag="ProcessRefused")
     Since version 3 `elsewhere`: no copy of the command is followed any more, so that another agent
     may have it."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     sentence: str
     retry: bool = False
     elsewhere: bool = False
@@ -94,8 +98,8 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
     whole cgroup used, such as `memory_peak` (bytes). `remarks`: what people should know.
     """
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     status: int
     at_us: int
     started_us: int
@@ -119,8 +123,8 @@ class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
     """What became of the process cannot be known; `sentence` says why. Never invented, never
     started again without being asked."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     at_us: int
     sentence: str
     output_bytes: dict[str, int] = {}
@@ -135,8 +139,8 @@ class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
 class ProcessNoted(FromAgent, frozen=True, kw_only=True, tag="ProcessNoted"):
     """Something people should know of a process, for the log of its run; said once."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     sentence: str
 
 
@@ -146,8 +150,8 @@ class OutputChunk(FromAgent, frozen=True, kw_only=True, tag="OutputChunk"):
     `gap`: so many bytes before `offset` are not kept, and will never come.
     """
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     name: str
     offset: int
     data: bytes
@@ -167,8 +171,8 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """A process as an agent lists it. `rss_bytes` and `cpu_us` are what it uses with all of its
     session, 0 where that is not known; `is_stopping`: it was told to end."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     state: str
     pid: int = 0
     started_us: int = 0
@@ -211,8 +215,8 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
     empty as agents do. `keep_bytes`: how much is kept of an output.
     """
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     program: BoundProcess
     not_after_us: int
     stop_us: int | None = None
@@ -226,8 +230,8 @@ class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):
     """Send the stop signal, SIGKILL to the whole tree after the grace; `kill`: at once. Since
     version 3 an agent that has no such process refuses it for good (`ProcessRefused`)."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     kill: bool = False
 
 
@@ -242,8 +246,8 @@ class ShutDown(ToAgent, frozen=True, kw_only=True, tag="ShutDown"):
 class SignalProcess(ToAgent, frozen=True, kw_only=True, tag="SignalProcess"):
     """Send one signal to the process, once per `command_id`."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     signal: int
     command_id: str
 
@@ -251,8 +255,8 @@ class SignalProcess(ToAgent, frozen=True, kw_only=True, tag="SignalProcess"):
 class OutputTaken(ToAgent, frozen=True, kw_only=True, tag="OutputTaken"):
     """Output is stored up to `upto`; go on from there (credit for one more chunk)."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
     name: str
     upto: int
 
@@ -260,8 +264,8 @@ class OutputTaken(ToAgent, frozen=True, kw_only=True, tag="OutputTaken"):
 class ForgetProcess(ToAgent, frozen=True, kw_only=True, tag="ForgetProcess"):
     """The end of (run, attempt) is durable in the ledger: the spool directory may go."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Attempt
 
 
 class ListProcesses(ToAgent, frozen=True, kw_only=True, tag="ListProcesses"):

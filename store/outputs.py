@@ -20,6 +20,7 @@ from ..jobs.errors import CallsheetError
 from ..jobs.keeping import WHOLE, Gap, kept, mark, read_gap
 from ..jobs.run import run_number
 from ..messages.instructions import OutputRecord
+from .below import open_below
 from .places import DiskPlace, Place
 
 # Offsets of the frames of a file, packed and plain.
@@ -296,7 +297,7 @@ def zstd_module() -> Any:
 
 
 def _pread(path: str, start: int, limit: int) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = open_below(os.path.dirname(path), os.path.basename(path))
     try:
         return os.pread(fd, limit, start)
     finally:

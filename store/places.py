@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from ..jobs.errors import UserError
+from .below import open_below
 
 PART = ".part-"
 
@@ -63,11 +64,15 @@ class DiskPlace:
 
     def size(self, path: str) -> int:
         """See `Place`."""
-        return os.stat(f"{self._root}/{path}").st_size
+        fd = open_below(self._root, path)
+        try:
+            return os.fstat(fd).st_size
+        finally:
+            os.close(fd)
 
     def read(self, path: str, start: int, limit: int) -> bytes:
         """See `Place`."""
-        fd = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_below(self._root, path)
         try:
             return os.pread(fd, limit, start)
         finally:

@@ -140,6 +140,40 @@ def test_only_the_agents_file_of_this_very_attempt_is_taken(stand, tmp_path):
     assert stand.finish(5, spool_path=str(other)).record is None
 
 
+@pytest.mark.parametrize("linked", ["out", "r1.1", "runs"])
+def test_no_link_in_a_spool_is_followed(stand, tmp_path, linked):
+    """Neither to a file of the same name and length, nor does the link itself become an output."""
+    elsewhere = tmp_path / "elsewhere" / "runs" / "r1.1"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "out").write_bytes(b"hello")
+    place = tmp_path / "spool" / "runs" / "r1.1" / "out"
+    there = elsewhere / "out"
+    while place.name != linked:
+        place, there = place.parent, there.parent
+    place.parent.mkdir(parents=True)
+    place.symlink_to(there)
+    spool = f"{tmp_path}/spool/runs/r1.1/out"
+    assert stand.finish(5, spool_path=spool).record is None
+    stand.append(0, b"told!")
+    assert stand.content(stand.kept(5, spool_path=spool)) == b"told!"
+
+
+@pytest.mark.parametrize("folder", ["\0", ".", "/", "x" * 5_000])
+def test_an_odd_path_of_a_spool_leads_nowhere(stand, folder):
+    assert stand.finish(5, spool_path=f"{folder}/runs/r1.1/out").record is None
+
+
+def test_a_link_in_the_place_of_a_live_output_is_not_written_through(stand, tmp_path):
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    folder = stand.root / "01" / "r1"
+    folder.mkdir(parents=True)
+    (folder / "1.output.part").symlink_to(tmp_path / "theirs")
+    append = AppendOutput(run_id="r1", attempt=1, output_id="output", offset=0, data=b"hello")
+    stand.store.take([append])
+    assert stand.append(0, b"hello", run_id="r257") == 5
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
+
+
 def test_what_a_stray_writes_after_the_end_is_not_part_of_the_output(stand, tmp_path):
     (tmp_path / "runs" / "r1.1").mkdir(parents=True)
     spool = tmp_path / "runs" / "r1.1" / "out"

@@ -357,6 +357,29 @@ def test_an_endless_output_takes_no_more_than_is_kept_and_its_head_and_tail_are_
     assert b"\0" not in data[:start] + data[end:]
 
 
+def test_a_job_that_puts_a_link_in_the_place_of_its_output_shows_nothing_of_what_it_points_to(
+    stand, tmp_path
+):
+    stand.start()
+    (tmp_path / "secret").write_text("secret")
+    out = stand.spool / "runs" / "r1.1" / "out"
+    ended = stand.result("r1", a_shell(f"echo shown; rm {out}; ln -s {tmp_path}/secret {out}"))
+    assert (ended.status, ended.output_bytes) == (0, {})
+    stand.forget("r1")
+    assert output_of(stand.result("r2", a_shell("echo other"))) == b"other\n"
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+def test_a_command_with_an_odd_run_id_does_nothing_and_the_next_one_is_done(stand):
+    stand.start()
+    for run_id in ("../../r1", "/r1", "r1/../r2", "r1\0", "r" + "1" * 300):
+        stand.run(run_id, a_process("/bin/true"))
+    stand.run("r1", a_process("/bin/true"), keep_bytes=2**20)
+    assert stand.ended("r1").status == 0
+    assert [path.name for path in (stand.spool / "runs").glob("r*")] == ["r1.1"]
+    assert not (stand.folder / "r1.1").exists()
+
+
 def test_what_is_not_kept_any_more_is_jumped_over_on_the_way_to_the_server(stand):
     stand.start()
     stand.run("r1", a_shell("head -c 9000000 /dev/zero | tr '\\0' x; sleep 1"), keep_bytes=2**20)

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from callsheet.agentd.exits import BadRecord
 from callsheet.agentd.host import Key, Spec
 from callsheet.agentd.keeper_record import EXIT, STARTED, write
 from callsheet.agentd.kept_number import BYTES
@@ -88,6 +89,43 @@ def test_a_claim_of_an_agentd_that_noted_no_boot_is_taken_as_before(spool):
         file.seek(24)
         file.write(bytes(40))
     assert ensured(spool) == ("not_started", "")
+
+
+# --- what else lies there -------------------------------------------------------------------------
+
+ODD = [
+    "r1", "r01.1", "r1.0", "r1.01", "r1.1.bak", "r1.1\n", "R1.1", "r\u0661.1", "r-1.1", "..r1.1",
+    "r" + "9" * 20 + ".1", "r1." + "1" * 10, "r1." + "1" * 200,
+]  # fmt: skip
+
+
+def test_only_folders_with_the_exact_name_of_a_claim_are_claims(tmp_path):
+    spool = Spool(str(tmp_path))
+    spool.claim(KEY, SPEC)
+    spool.close()
+    (tmp_path / "elsewhere" / "r9.1").mkdir(parents=True)
+    (tmp_path / "runs" / "r2.1").symlink_to(tmp_path / "runs" / "r1.1")
+    (tmp_path / "runs" / "r3.1").write_text("")
+    for name in ODD:
+        (tmp_path / "runs" / name).mkdir()
+    again = Spool(str(tmp_path))
+    assert again.keys == [KEY]
+    assert all((tmp_path / "runs" / name).exists() for name in ODD)
+    again.close()
+
+
+def test_what_a_record_was_made_to_point_to_is_neither_read_nor_written(spool, tmp_path):
+    spool.claim(KEY, SPEC)
+    record = tmp_path / "runs" / str(KEY) / "record"
+    record.rename(tmp_path / "theirs")
+    record.symlink_to(tmp_path / "theirs")
+    before = (tmp_path / "theirs").read_bytes()
+    with pytest.raises(BadRecord):
+        spool.read(KEY)
+    for act in (lambda: spool.note(KEY, ["stop"]), lambda: write(str(record), EXIT, "E 1 x")):
+        with pytest.raises(OSError, match="Too many levels"):
+            act()
+    assert (tmp_path / "theirs").read_bytes() == before
 
 
 # --- what is used again ---------------------------------------------------------------------------

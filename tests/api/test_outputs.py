@@ -143,6 +143,14 @@ def test_an_odd_output_id_leads_nowhere(stand, name):
     assert status == 404
 
 
+@pytest.mark.parametrize("run_id", ["r1%00", "r1" + "0" * 5_000, "..%2fr1", "r%d9%a1", "r01"])
+def test_an_odd_run_id_leads_nowhere(stand, run_id):
+    stand.a_running_run()
+    for path in (f"/api/v1/runs/{run_id}", f"/api/v2/runs/{run_id}/output/output"):
+        status, _ = stand.ask("GET", path)
+        assert status == 404
+
+
 def test_what_a_running_run_has_printed_so_far_is_given(stand):
     run_id = stand.a_running_run()
     LiveFile(stand, run_id).append(b"so far")
