@@ -56,12 +56,10 @@ from .runner_ends import Ends
 from .runner_lists import Lists
 from .runner_meeting import Meeting
 from .runner_noops import NoOps
-from .runner_placing import Placing
+from .runner_placing import GRACE_US, Placing
 from .runner_registry import Registry
 from .runner_signals import Signals
 
-# Agents get this long to come when the runner starts, whatever the start timeout says.
-GRACE_US = 10_000_000
 HELLO = ("hello",)
 
 
@@ -364,7 +362,7 @@ class Runner:
 
     def _agent_beat(self, agent: Agent, message: AgentBeat, now_us: int) -> list[Post]:
         agent.live = message.live
-        return self._deeds.beat(agent, now_us)
+        return self._deeds.beat(agent, now_us) + self._meeting.ask_again(agent)
 
     def _fenced(self, agent: Agent, message: Fenced, now_us: int) -> list[Post]:
         """An agent has heard of a newer ledger than we have."""

@@ -63,6 +63,7 @@ class Attempt:
         "stop_us",
         "stopping",
         "stranger",
+        "told_us",
         "wait_until_us",
     )
 
@@ -78,6 +79,8 @@ class Attempt:
         # When the ledger asked for it, 0: not known; and the boot of the host that got it then.
         self.asked_us = run.times.get(State.STARTING.value, 0) if run is not None else 0
         self.boot_id = ""
+        # When its agent was last told to start it, perhaps by an earlier runner.
+        self.told_us = 0
         self.refusal = ""
         self.started_us: int | None = None
         self.stopping = False

@@ -51,18 +51,26 @@ class Meeting:
                 posts += self._ends.over(attempt, what(attempt, now_us), now_us)
             else:
                 missing.add(key)
-        if missing:
+        if missing and (agent.doubt is None or not missing <= agent.doubt[1]):
             # It may have said so before it was told to start them: ask once more.
             self._doubts += 1
             # The answer to a question of an earlier runner says nothing of what began since.
             question = f"doubt {self._incarnation} {self._doubts}"
             agent.doubt = (question, frozenset(missing))
-            ask = AskHello(epoch=self._book.epoch, request=question)
-            posts.append(Post(agent.address, ask))
+        if missing:
+            posts += self.ask_again(agent)
         for key, state in agent.claims.items():
             if state == "not_started" and key not in self._book.attempts:
                 posts.append(Post(agent.address, self._book.forget_command(key)))
         return posts
+
+    def ask_again(self, agent: Agent) -> list[Post]:
+        """Ask what an agent has that is in doubt, until it answers that very question: a question
+        or an answer that was lost would leave a run running for ever."""
+        if agent.doubt is None:
+            return []
+        ask = AskHello(epoch=self._book.epoch, request=agent.doubt[0])
+        return [Post(agent.address, ask)]
 
     def fell_silent(self, agent: Agent) -> list[Post]:
         """Flag the runs of an agent that is not heard of."""

@@ -33,6 +33,8 @@ from .runner_reports import (
 )
 from .runner_words import running_meta
 
+# Agents get this long to come when the runner starts, whatever the start timeout says.
+GRACE_US = 10_000_000
 # Commands without an answer are repeated.
 REPEAT_US = 2_000_000
 # A start that could not be carried out now, or had no agent, is tried again.
@@ -41,6 +43,8 @@ RETRY_US = 1_000_000
 LOOK_AGAIN_US = 10_000_000
 # A command to start may be this old when the agent gets it.
 START_WITHIN_US = 20_000_000
+# By so much the clocks of two hosts may differ.
+SKEW_US = 5_000_000
 REPEATS_AT_ONCE = 500
 # Agents of older versions have no answer to a stop of what they have not got.
 CALLS_OFF_SINCE = 3
@@ -250,6 +254,7 @@ class Placing:
         self._book.give(attempt, placed.agent_id, now_us)
         attempt.boot_id = placed.boot_id
         attempt.phase = Phase.ASKED
+        attempt.told_us = now_us
         return posts + self._ask(attempt, now_us)
 
     def _wait(self, attempt: Attempt, now_us: int) -> list[Post]:
@@ -258,6 +263,9 @@ class Placing:
         full = self._book.is_full(group_id)
         # With agents there, a run waits for its turn; only a start timeout bounds that.
         bounded = not full or self._start_timeout_us > 0
+        # A clock that was set back must not make it longer.
+        longest_us = max(self._start_timeout_us, GRACE_US)
+        attempt.wait_until_us = min(attempt.wait_until_us, now_us + longest_us)
         if bounded and now_us >= attempt.wait_until_us:
             sentence = no_slot(attempt) if full else no_agent(attempt)
             return [self._error(attempt, now_us, sentence)]
@@ -304,6 +312,7 @@ class Placing:
         if attempt.program.launch and agent.version < LAUNCHES_SINCE:
             return [self._error(attempt, now_us, too_old(attempt, agent))]
         run_id, number = attempt.key
+        attempt.told_us = now_us
         command = StartProcess(
             epoch=self._book.epoch,
             run_id=run_id,
@@ -325,6 +334,8 @@ class Placing:
         or that it has. If it is away, nobody can know: the attempt is lost, and stopped when the
         agent comes back with it. An older agent has no answer: its process is stopped once it runs.
         """
+        # A clock that was set back must not make the grace longer.
+        self.not_before_us = min(self.not_before_us, now_us + GRACE_US)
         if now_us < self.not_before_us and not self._agent_is_there(attempt):
             # A new runner: who has it may be about to say so.
             self._again(attempt.key, min(self.not_before_us, now_us + RETRY_US))
@@ -337,6 +348,12 @@ class Placing:
             return [self._error(attempt, now_us, CALLED_OFF)]
         agent = self._book.agents.by_id[attempt.agent_id]
         if not agent.connected:
+            # A command that is on its way must have become too old: what is lost is not to begin.
+            attempt.told_us = min(attempt.told_us, now_us)
+            too_old_us = attempt.told_us + START_WITHIN_US + SKEW_US
+            if now_us < too_old_us:
+                self._again(attempt.key, too_old_us)
+                return []
             return self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
         if agent.version < CALLS_OFF_SINCE:
             return self._ask(attempt, now_us)

@@ -259,9 +259,19 @@ def test_a_process_its_agent_does_not_list_is_doubted_once_and_then_lost():
 
 def test_a_doubt_is_not_settled_by_a_hello_that_was_said_before_it():
     driver = RunnerDriver(a_run(state=State.RUNNING, agent_id="x"))
+    ask = Post(AGENT, AskHello(epoch=1, request="doubt one 1"))
+    assert driver.hello() == [Post(AGENT, WELCOME), ask]
+    assert driver.hello() == [Post(AGENT, WELCOME), ask]
+
+
+def test_a_doubt_is_asked_again_with_each_beat_until_it_is_answered():
+    driver = RunnerDriver(a_run(state=State.RUNNING, agent_id="x"))
     driver.hello()
-    again = Post(AGENT, AskHello(epoch=1, request="doubt one 2"))
-    assert driver.hello() == [Post(AGENT, WELCOME), again]
+    ask = Post(AGENT, AskHello(epoch=1, request="doubt one 1"))
+    assert driver.from_agent(AgentBeat(agent_id="x", live=0)) == [ask]
+    [_, ended] = driver.hello(answers="doubt one 1")
+    assert ended.message.state is State.LOST
+    assert driver.from_agent(AgentBeat(agent_id="x", live=0)) == []
 
 
 def test_a_doubt_is_gone_when_the_agent_lists_the_process():

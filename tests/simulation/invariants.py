@@ -156,8 +156,11 @@ class Watch:
         self._index(run, before, after)
         seen.state, seen.version, seen.moved_us = after, event.seq, self.world.true_us
         self.moves[before, after] = self.moves.get((before, after), 0) + 1
+        # To job files a lost run was in error already.
+        is_new = (before, after) != (State.LOST, State.ERROR)
         for index, action in enumerate(run.actions):
-            if action.states is None or not COUNTS_AS.get(after, {after}).isdisjoint(action.states):
+            wanted = COUNTS_AS.get(after, {after})
+            if action.states is None or (is_new and not wanted.isdisjoint(action.states)):
                 self.actions[f"{run_id}.{event.seq}.{index}"] = action.job_id
 
     def _index(self, run: Run, before: State | None, after: State) -> None:

@@ -135,15 +135,16 @@ def test_a_failing_webhook_is_tried_again_and_its_secret_is_nowhere(a_server, a_
 @pytest.mark.slow
 def test_a_deadline_that_passes_while_the_server_is_down_is_missed_once(a_server, a_hook):
     hook = a_hook()
-    at = datetime.now(UTC) + timedelta(seconds=8)
-    job = f"""\
+    server = a_server({}, "webhooks: {allow_hosts: [127.0.0.1]}\n").start()
+    at = datetime.now(UTC) + timedelta(seconds=5)
+    (server.folder / "jobs" / "work.yaml").write_text(f"""\
 schedule: {{type: explicit, times: "{at.isoformat(timespec="seconds")}"}}
 deadline: {{start_by: 1s, finish_by: 2s}}
 condition: {{type: const, value: false}}
 program: {{type: no-op}}
 action: {{type: webhook, url: "{hook.url()}", if: {{deadline: [start_by, finish_by]}}}}
-"""
-    server = a_server({"work": job}, "webhooks: {allow_hosts: [127.0.0.1]}\n").start()
+""")
+    assert server.post("/api/v2/reload").status == 200
     [run_id] = until(lambda: list(server.get("/api/v1/runs?job_id=work").json["runs"]), "the run")
     server.stop()
     until(lambda: datetime.now(UTC) > at + timedelta(seconds=3), "the deadlines to pass")
