@@ -43,6 +43,10 @@ class KeeperFailed(CallsheetError):
     """A keeper could not be started or does not answer."""
 
 
+class KeeperGone(KeeperFailed):
+    """A keeper has ended while it was called."""
+
+
 class Kept:
     """The connection to one keeper; `live` maps keys (as text) to pids."""
 
@@ -56,6 +60,7 @@ class Kept:
         self.asked: set[str] = set()
         self.batch: list[bytes] = []
         self.unsent: deque[bytes] = deque()
+        self.was_let_go = False
 
     @property
     def pid(self) -> int:
@@ -92,10 +97,13 @@ class Keepers:
                 if not ours:
                     continue
                 child = self._spawn(name)
-            kept = self._connect(name, child)
-            if not ours:
-                # Of another version, or one too many: it goes when its last run is over.
-                kept.batch.append(b'["retire"]')
+            try:
+                kept = self._connect(name, child)
+            except KeeperGone:
+                if not ours:
+                    continue
+                kept = self._connect(name, self._spawn(name))
+            self._let_go(kept)
         self.flush()
 
     def close(self) -> None:
@@ -148,6 +156,16 @@ class Keepers:
             for pid in set(procs.children_of(kept.pid)) - set(kept.live.values())
         ]
 
+    def _let_go(self, kept: Kept) -> None:
+        """Have a keeper go that is of another version, or one too many, when it has no run.
+
+        Not before: once told to go it answers no call, so that an agentd that comes after this one
+        could not reach it and its runs.
+        """
+        if kept.name not in self._names and not kept.asked:
+            kept.batch.append(b'["retire"]')
+            kept.was_let_go = True
+
     def _send(self, kept: Kept) -> None:
         if kept.batch:
             size = 2
@@ -195,6 +213,8 @@ class Keepers:
             else:
                 kept.live.pop(item[1], None)
                 kept.asked.discard(item[1])
+        if said:
+            self._let_go(kept)
         return said, None
 
     def _lost(self, kept: Kept) -> None:
@@ -253,10 +273,10 @@ class Keepers:
         """Connect and hear what it has; its runs go on meanwhile.
 
         Raises:
-            KeeperFailed: it does not answer in time.
+            KeeperGone: it has ended; KeeperFailed: it does not answer in time.
         """
         deadline = time.monotonic() + ANSWER_S
-        link = self._dial(name, deadline)
+        link = self._dial(name, deadline, child)
         kept = Kept(name, link, child)
         link.settimeout(max(0.1, deadline - time.monotonic()))
         try:
@@ -283,7 +303,7 @@ class Keepers:
             kept.asked.update(key for key, _ in item[1])
         return bool(item[0] == "ready")
 
-    def _dial(self, name: str, deadline: float) -> socket.socket:
+    def _dial(self, name: str, deadline: float, child: int) -> socket.socket:
         folder = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             while True:
@@ -292,6 +312,8 @@ class Keepers:
                     link.connect(f"/proc/self/fd/{folder}/{name}.sock")
                 except OSError as error:
                     link.close()
+                    if not child and not self._lives(name):
+                        raise KeeperGone(f"keeper {name}: has ended") from error
                     if time.monotonic() > deadline:
                         what = f"keeper {name}: cannot be reached: {error.strerror}"
                         raise KeeperFailed(what) from error

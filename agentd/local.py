@@ -331,7 +331,10 @@ class LocalHost:
 
     def _keeper_gone(self, gone: Kept) -> None:
         """Settle what a dead keeper had in hand, and put another in its place."""
-        log.error("keeper %s is gone; it had %d runs", gone.name, gone.load)
+        if gone.was_let_go:
+            log.info("keeper %s has gone, as it was to", gone.name)
+        else:
+            log.error("keeper %s is gone; it had %d runs", gone.name, gone.load)
         self.fds_changed = True
         self._keepers.replace(gone)
         now_us = time.time_ns() // 1_000

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from agent_stand import until
@@ -41,6 +42,13 @@ def introduction(link):
     return [item[0] for item in items]
 
 
+def told(link, verb):
+    while True:
+        for item in json.loads(link.recv(1 << 20)):
+            if item[0] == verb:
+                return item
+
+
 def listens(folder):
     try:
         dial(folder).close()
@@ -60,3 +68,30 @@ def test_a_keeper_outlives_an_agentd_that_hangs_up_while_the_next_one_calls(proc
     with new:
         assert introduction(new) == ["hello", "ready"]
     assert process.poll() is None
+
+
+def test_children_whose_end_no_signal_tells_of_are_found_all_the_same(tmp_path):
+    """SIGCHLD is blocked, as whoever executes a keeper may leave it: it looks for itself."""
+    (tmp_path / "r1.1").mkdir()
+    (tmp_path / "r1.1" / "record").write_bytes(bytes(4096))
+    command = [sys.executable, "-I", "-S", keeper.__file__, str(tmp_path), str(tmp_path), "k"]
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        process = subprocess.Popen(command)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+    try:
+        until(lambda: listens(tmp_path), "the keeper")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+        assert blocked & 1 << signal.SIGCHLD - 1, "the signal comes through: nothing is shown"
+        with dial(tmp_path) as link:
+            introduction(link)
+            argv = ["/bin/sh", "-c", "sleep 0.2; exit 4"]
+            link.send(json.dumps([["start", "r1.1", argv, None, False]]).encode())
+            pid = told(link, "started")[2]
+            text = told(link, "ended")[2].split()
+        assert (text[0], text[2], text[4]) == ("X", "4", str(pid))
+    finally:
+        process.kill()
+        process.wait()

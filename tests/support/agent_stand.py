@@ -72,6 +72,12 @@ class AgentStand:
 
     def start_unanswered(self, **environ: str) -> AgentHello:
         """Start agentd and return its introduction, to which nothing is said."""
+        self.launch(**environ)
+        hello: AgentHello = self.wait(AgentHello)
+        return hello
+
+    def launch(self, **environ: str) -> None:
+        """Start agentd, and wait for nothing."""
         command = [*self.prefix, self.python, "-m", "callsheet.agentd.daemon"]
         command += [
             "--server",
@@ -86,19 +92,27 @@ class AgentStand:
         command += self.options
         base = dict(os.environ) if self.environ is None else self.environ
         self.process = subprocess.Popen(command, env={**base, **environ}, pass_fds=self.inherited)
-        hello: AgentHello = self.wait(AgentHello)
-        return hello
+
+    @property
+    def pid(self) -> int:
+        """The pid of the agentd that was started last."""
+        assert self.process is not None
+        return self.process.pid
 
     def kill(self) -> None:
-        """SIGKILL agentd; its keepers and jobs live on."""
+        """SIGKILL agentd; its keepers and jobs live on. What it said is not heard any more."""
+        self.kill_heard()
+        self.messages.clear()
+
+    def kill_heard(self) -> None:
+        """SIGKILL agentd; what it said before is there to be waited for."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
         self.drain()
-        self.messages.clear()
 
     def keepers(self) -> list[int]:
-        """Return the pids of the keepers."""
+        """Return the pids of the keepers; a job that is not executed yet looks like its keeper."""
         found = []
         for entry in Path("/proc").iterdir():
             try:
@@ -109,7 +123,8 @@ class AgentStand:
                 str(self.spool).encode() + b"/runs" in words
             ):
                 found.append(int(entry.name))
-        return sorted(found)
+        jobs = {child for pid in found for child in children_of(pid)}
+        return sorted(set(found) - jobs)
 
     def close(self) -> None:
         """End everything that was started here."""
