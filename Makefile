@@ -3,10 +3,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format venv browser tools bench sim sweep chaos docs clean
+.PHONY: help demo test lint format venv browser tools bench sim sweep chaos survive docs clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
-# sweep, how many runs under kills.
+# sweep, how many runs under kills, how many kills under how many live jobs and which instants.
 BIND ?= 127.0.0.1:5000
 DIR ?= callsheet-demo
 ONLY ?=
@@ -14,6 +14,9 @@ RUNS ?=
 SEEDS ?= 1000
 PART ?= 1
 KILL_RUNS ?= 5000
+KILLS ?= 100
+JOBS ?= 200
+SEED ?= 1
 TESTS ?=
 # Tests wait as often as they work: one worker more than two cores keep busy.
 WORKERS ?= 3
@@ -53,6 +56,10 @@ sweep: $(READY)  ## sweep schedules against every minute near each change of the
 
 chaos: $(READY)  ## kill every process of a real server under many more runs: KILL_RUNS=5000
 	@CALLSHEET_KILL_RUNS=$(KILL_RUNS) $(PYTHON_IN) -m pytest tests/system/test_kill.py
+
+survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs: KILLS=100 JOBS=200 SEED=1
+	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(JOBS) CALLSHEET_SURVIVE_SEED=$(SEED) \
+	    $(PYTHON_IN) -m pytest tests/agentd/test_survival.py
 
 docs: $(READY)  ## write anew the docs that are generated from the code
 	@$(PYTHON_IN) docs/generate.py

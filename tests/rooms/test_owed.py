@@ -49,9 +49,17 @@ def test_what_is_done_is_shown_by_something():
     assert [row[0] for row in rows() if row[2] == "done" and row[0] not in named] == []
 
 
+def named_in(page):
+    """Return (page, reference) for each test, benchmark or script that a page of docs names."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return [(page, found) for found in re.findall(r"`((?:tests|bench|docs)/[^`]+)`", text)]
+
+
 def test_every_test_and_benchmark_that_a_row_names_exists():
+    named = named_in("reliability.md")
+    assert named
     wrong = []
-    for key, reference in references():
+    for key, reference in [*references(), *named]:
         path, _, test = reference.partition("::")
         if not path.startswith(("tests/", "bench/", "docs/")) or not (ROOT / path).exists():
             wrong.append(f"{key}: no such test, benchmark or document: {reference}")
