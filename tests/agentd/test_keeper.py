@@ -14,6 +14,7 @@ import pytest
 from agent_stand import until
 
 from callsheet.agentd import keeper
+from callsheet.agentd.keepers import Keepers
 
 pytestmark = pytest.mark.slow
 
@@ -95,3 +96,27 @@ def test_children_whose_end_no_signal_tells_of_are_found_all_the_same(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+DYING = """\
+import fcntl, sys, time
+with open(sys.argv[1], "w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("name", ["1-0", f"{keeper.FORMAT}-0"])
+def test_a_keeper_that_ends_while_it_is_called_is_not_waited_for(tmp_path, name):
+    """One of an older format is passed over, one of ours has another come in its place."""
+    command = [sys.executable, "-c", DYING, str(tmp_path / f"{name}.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as dying:
+        assert dying.stdout.readline() == b"held\n"
+        keepers = Keepers(str(tmp_path), str(tmp_path), {}, count=1)
+        keepers.open()
+    [kept] = keepers.kept.values()
+    assert (kept.name, kept.live) == (f"{keeper.FORMAT}-0", {})
+    os.kill(kept.pid, signal.SIGKILL)
+    keepers.close()
+    os.waitpid(kept.pid, 0)
