@@ -3,10 +3,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format venv browser tools bench sim sweep chaos survive docs clean
+.PHONY: help demo test lint format venv browser tools bench sim sweep chaos survive partition docs clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
-# sweep, how many runs under kills, how many kills under how many live jobs and which instants.
+# sweep, how many runs under kills, how many kills under how many live jobs and which instants, for
+# how long the network is away.
 BIND ?= 127.0.0.1:5000
 DIR ?= callsheet-demo
 ONLY ?=
@@ -17,6 +18,7 @@ KILL_RUNS ?= 5000
 KILLS ?= 100
 JOBS ?= 200
 SEED ?= 1
+MINUTES ?= 10
 TESTS ?=
 # Tests wait as often as they work: one worker more than two cores keep busy.
 WORKERS ?= 3
@@ -60,6 +62,9 @@ chaos: $(READY)  ## kill every process of a real server under many more runs: KI
 survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs: KILLS=100 JOBS=200 SEED=1
 	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(JOBS) CALLSHEET_SURVIVE_SEED=$(SEED) \
 	    $(PYTHON_IN) -m pytest tests/agentd/test_survival.py
+
+partition: $(READY)  ## cut agents off a real server, and give them a bad network, for so long: MINUTES=10
+	@CALLSHEET_PARTITION_MINUTES=$(MINUTES) $(PYTHON_IN) -m pytest -n 2 --dist load tests/system/test_partition.py
 
 docs: $(READY)  ## write anew the docs that are generated from the code
 	@$(PYTHON_IN) docs/generate.py

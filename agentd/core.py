@@ -105,6 +105,7 @@ class AgentCore:
         """A connection to the server is there, perhaps to another one than before."""
         self.connected, self._welcomed = True, False
         self.spoken = self._identity.version
+        self._handover.met()
         return self._hello(now)
 
     def refused(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from .held import OVER, Held, Phase
 from .host import Collected, Host, Key, Now
+from .pace import Pace
 from .streams import CREDIT_OF_ALL, Stream
 
 # An end that is not forgotten is reported again, at most so many at once.
@@ -34,6 +35,7 @@ class Handover:
         self._growing: dict[Key, Held] = {}
         self._ends: dict[Key, Held] = {}
         self._repeats: dict[Key, int] = {}
+        self._pace = Pace()
         self._look_us = 0
 
     def is_over(self, held: Held, now: Now) -> list[Any]:
@@ -66,7 +68,7 @@ class Handover:
         stream = held.stream(name)
         if stream is None:
             return []
-        stream.take(upto)
+        stream.take(upto, self._pace, now.monotonic_us)
         if held.phase in OVER and upto < stream.size:
             # The server could not take the file itself: it gets the bytes, and then the end.
             stream.path = None
@@ -78,6 +80,13 @@ class Handover:
         self._growing.pop(key, None)
         self._ends.pop(key, None)
         self._repeats.pop(key, None)
+
+    def met(self) -> None:
+        """The connection is new: what was on its way by another is sent again."""
+        self._pace.begin()
+        for held in self._growing.values():
+            for stream in held.streams.values():
+                stream.go_back(stream.taken)
 
     def welcomed(self, now: Now) -> None:
         """The server has let us in: it is told at once whatever it has not answered."""
@@ -125,7 +134,9 @@ class Handover:
         for stream in held.streams.values():
             if not _is_settled(stream, over=over):
                 budget = CREDIT_OF_ALL - self._in_flight()
-                messages += stream.chunks(self._host, held.key, now.monotonic_us, budget)
+                messages += stream.chunks(
+                    self._host, held.key, self._pace, now.monotonic_us, budget
+                )
         if not all(_is_settled(stream, over=over) for stream in held.streams.values()):
             self._growing[held.key] = held
             return messages
