@@ -37,6 +37,25 @@ program:
   command: "echo begins; ulimit -t 100; exec yes output"
   output: {keep: 256K}
 """,
+    "line": """
+program:
+  type: shell
+  command: |
+    ulimit -t 100; tr '\\0' x < /dev/zero
+  output: {keep: 256K}
+""",
+    "noise": """
+program:
+  type: shell
+  command: "ulimit -t 100; exec cat /dev/urandom"
+  output: {keep: 256K}
+""",
+    "bytes": """
+program:
+  type: shell
+  command: head -c 3000000 /dev/urandom | tee WORK/bytes
+""",
+    "quick": "program: {type: process, argv: [/bin/true]}",
 }
 
 
@@ -118,6 +137,38 @@ def test_an_endless_output_is_stopped_with_its_head_and_tail(server):
 def _on_disk(server):
     spools = server.state.glob("**/runs/*/out")
     return sum(path.stat().st_blocks for path in spools) * 512
+
+
+def test_runs_begin_and_end_beside_floods_of_one_endless_line_and_of_noise(server, tmp_path):
+    floods = [server.schedule(name) for name in ("line", "line", "noise", "noise")]
+    until(lambda: _length(server, floods[0]) > 10**9, "a line of 1 GB")
+    until(lambda: all(_length(server, one) > 20 * 2**20 for one in floods), "20 MiB of each")
+    for _ in range(3):
+        assert server.finished(server.schedule("quick"))["state"] == "success"
+    exact = server.schedule("bytes")
+    assert server.finished(exact)["state"] == "success"
+    assert whole(server, exact) == (tmp_path / "bytes").read_bytes()
+    (agent,) = server.get("/api/v2/agents").json["agents"]
+    assert agent["connected"]
+    for run_id in floods:
+        assert server.run(run_id)["state"] == "running"
+        server.post(f"/api/v1/runs/{run_id}/stop")
+    for run_id in floods:
+        server.finished(run_id)
+        assert "unreachable" not in server.get(f"/api/v1/runs/{run_id}/log").body.decode()
+        (output,) = server.get(f"/api/v2/runs/{run_id}").json["run"]["outputs"]
+        start, end = output["left_out"]
+        assert (start, output["length"] - (end - start)) == (2**16, 2**18)
+    # What is left out is said between the head and the tail, however long the line.
+    head, said, tail = whole(server, floods[0]).partition(b"\n[callsheet: ")
+    assert head == b"x" * 2**16
+    assert said
+    assert tail.endswith(b" bytes were left out here]\n" + b"x" * (2**18 - 2**16))
+
+
+def whole(server, run_id):
+    """The whole of an output, byte by byte."""
+    return server.request("GET", f"/api/v2/runs/{run_id}/output/output/raw").body
 
 
 def _length(server, run_id):
