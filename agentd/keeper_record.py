@@ -17,8 +17,9 @@ STARTED, PID, EXIT = (64, 192), (256, 64), (512, 1024)
 # What agentd did to the process, and after a length in 8 digits what is to be run.
 ACTS = (1536, 512)
 SPEC_OFFSET = 2048
-# What lies in a claim is written, never what it may have been made to point to.
-WRITING = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What lies in a claim is written, never what it may have been made to point to; and were it made a
+# pipe, nobody would wait for whoever reads that.
+WRITING = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -158,6 +158,9 @@ class Spool:
     def forget(self, key: Key, *, plain: bool = False) -> None:
         """Remove a claim; its directory is kept for another. `plain`: it has no other files."""
         folder = f"{self.runs}/{key}"
+        if not _is_as_made(folder):
+            _remove(folder)
+            return
         if not may_be_reused(f"{folder}/out"):
             os.unlink(f"{folder}/out")
             with contextlib.suppress(FileNotFoundError):
@@ -340,7 +343,28 @@ def _put(path: str, text: str) -> None:
     os.rename(part, path)
 
 
+def _is_as_made(folder: str) -> bool:
+    """Whether a claim's directory holds nothing but files of its own, or is gone: a process may
+    have put links, pipes or folders there, which must neither be followed nor used again."""
+    try:
+        if os.path.islink(folder):
+            return False
+        with os.scandir(folder) as entries:
+            return all(
+                entry.is_dir(follow_symlinks=False)
+                if entry.name == FOLDER
+                else entry.is_file(follow_symlinks=False)
+                for entry in entries
+            )
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return False
+
+
 def _remove(folder: str) -> None:
-    for name in os.listdir(folder):
-        os.unlink(f"{folder}/{name}")
-    os.rmdir(folder)
+    """Remove a directory with all that is in it, or what has come in its place."""
+    if os.path.isdir(folder) and not os.path.islink(folder):
+        shutil.rmtree(folder)
+    else:
+        os.unlink(folder)

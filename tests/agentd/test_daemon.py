@@ -370,6 +370,35 @@ def test_a_job_that_puts_a_link_in_the_place_of_its_output_shows_nothing_of_what
     assert (tmp_path / "secret").read_text() == "secret"
 
 
+def test_whatever_a_job_does_to_its_own_claim_others_are_started_and_ended(stand, tmp_path):
+    stand.start()
+    theirs = tmp_path / "theirs"
+    (theirs / "artifacts").mkdir(parents=True)
+    (theirs / "err").write_text("theirs")
+    hostile = (
+        f"rm -rf $claim; ln -s {theirs} $claim",
+        f"rm $claim/record; ln -s {theirs}/err $claim/record",
+        "rm $claim/record; mkfifo $claim/record",
+        "rm $claim/out; mkfifo $claim/out",
+        "rm $claim/out; mkdir $claim/out",
+        "mkdir -p $claim/more/folders",
+        "rm -rf $claim",
+        "rm -rf $claim; touch $claim",
+    )
+    for n, command in enumerate(hostile, 1):
+        claim = stand.spool / "runs" / f"r{n}.1"
+        assert stand.result(f"r{n}", a_shell(f"claim={claim}; {command}; exit 3")).status == 3
+        stand.forget(f"r{n}")
+    for n in range(20, 40):
+        assert output_of(stand.result(f"r{n}", a_shell("echo over"))) == b"over\n"
+    names = {path.name for path in (stand.spool / "runs").glob("r*")}
+    assert names == {f"r{n}.1" for n in range(20, 40)}
+    assert sorted(path.name for path in theirs.iterdir()) == ["artifacts", "err"]
+    assert (theirs / "err").read_text() == "theirs"
+    stand.kill()
+    assert len(stand.start().claims) == 20
+
+
 def test_a_command_with_an_odd_run_id_does_nothing_and_the_next_one_is_done(stand):
     stand.start()
     for run_id in ("../../r1", "/r1", "r1/../r2", "r1\0", "r" + "1" * 300):
