@@ -312,8 +312,9 @@ def test_a_job_runs_as_an_allowed_user_with_that_users_environment(allowing, oth
 
 def test_exit_codes_and_signals_of_another_users_program_are_its_own(allowing):
     allowing.start()
-    for command, status in (("exit 0", 0), ("exit 1", 1), ("exit 127", 127), ("kill -9 $$", -9)):
-        ended = allowing.result(f"r{status}", a_shell(command, sudo_user=NAME))
+    ways = (("exit 0", 0), ("exit 1", 1), ("exit 127", 127), ("kill -9 $$", -9))
+    for n, (command, status) in enumerate(ways):
+        ended = allowing.result(f"r{n}", a_shell(command, sudo_user=NAME))
         assert (ended.status, ended.error) == (status, "")
 
 
