@@ -64,7 +64,8 @@ survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs:
 	    $(PYTHON_IN) -m pytest tests/agentd/test_survival.py
 
 partition: $(READY)  ## cut agents off a real server, and give them a bad network, for so long: MINUTES=10
-	@CALLSHEET_PARTITION_MINUTES=$(MINUTES) $(PYTHON_IN) -m pytest -n 2 --dist load tests/system/test_partition.py
+	@export CALLSHEET_PARTITION_MINUTES=$(MINUTES); test="$(PYTHON_IN) -m pytest tests/system/test_partition.py"; \
+	$$test -k cuts & cuts=$$!; $$test -k behind; wait $$cuts
 
 docs: $(READY)  ## write anew the docs that are generated from the code
 	@$(PYTHON_IN) docs/generate.py
