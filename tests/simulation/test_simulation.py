@@ -19,7 +19,11 @@ FOLDER = Path(__file__).parent
 WORLDS = 60
 # Where to begin to look for what rarely shows: agents say what they hold, so that a forgotten
 # placement is harmful only when its agent is away as well.
-FROM = {"placements are forgotten": 330, "reboots are not told": 250}
+FROM = {
+    "placements are forgotten": 330,
+    "reboots are not told": 1240,
+    "torn claims are believed": 5,
+}
 AGAIN = (3, 44, 90)
 
 
