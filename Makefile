@@ -20,8 +20,8 @@ JOBS ?= 200
 SEED ?= 1
 MINUTES ?= 10
 TESTS ?=
-# Tests wait as often as they work: one worker more than two cores keep busy.
-WORKERS ?= 3
+# Tests wait as often as they work: twice as many workers as two cores keep busy.
+WORKERS ?= 4
 
 VENV := .venv
 PYTHON_IN := $(VENV)/bin/python

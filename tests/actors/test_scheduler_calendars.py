@@ -95,7 +95,7 @@ def test_a_restart_with_the_same_calendars_writes_nothing(seed: int) -> None:
     assert world.event_count() == count
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:1])
 def test_with_a_broken_folder_the_stored_calendars_go_on(seed: int) -> None:
     world = a_world(seed)
     world.wait_until(world.settled)

@@ -100,7 +100,7 @@ def test_a_folder_with_mistakes_changes_nothing_and_names_them() -> None:
     assert world.scheduler.core.health == ""
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:1])
 def test_a_start_with_a_broken_folder_goes_on_by_the_stored_definitions(seed: int) -> None:
     world = a_world(seed)
     begin_us = runs_of(world, "a")[0].schedule_us
