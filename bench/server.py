@@ -62,7 +62,15 @@ class Api:
         headers = {"Content-Type": "application/json"} if data else {}
         try:
             self._connection.request(method, target, body=data, headers=headers)
-            answer = self._connection.getresponse()
+            try:
+                answer = self._connection.getresponse()
+            except http.client.RemoteDisconnected:
+                if method != "GET":
+                    raise
+                # The server has cut a connection on which nothing was said for long.
+                self._connection.close()
+                self._connection.request(method, target)
+                answer = self._connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException):
             self._connection.close()  # the next request opens it anew
