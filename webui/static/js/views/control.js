@@ -21,7 +21,7 @@ export function ControlView() {
   return html`<div>
     <div class="top"><h1>Control</h1>${value && html`<span class=${`state s-${value.status === "ok" ? "success" : "late"}`}><${Icon} state=${value.status === "ok" ? "success" : "late"} /><span>${value.status}</span></span>`}</div>
     <div class="split">
-      <div><${Reload} folder=${value?.job_folder} /><${Pauses} /></div>
+      <div class="side"><${Reload} folder=${value?.job_folder} /><${Pauses} /></div>
       <div class="side">${value && html`<${Health} value=${value} /><${Server} value=${value} />`}</div>
     </div>
   </div>`;
