@@ -11,13 +11,13 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from .shown import SYMBOLS
+
 # A person waits for it with the finger on the key.
 TIMEOUT_S = 1.0
 MOST = 200
-STATES = (
-    *("scheduled", "waiting", "starting", "running", "stopping"),
-    *("success", "failure", "error", "skipped"),
-)
+# No run of the API is new.
+STATES = tuple(state for state in SYMBOLS if state != "new")
 KEYS = ("state", "label", "agent", "job", "since", "until")
 
 

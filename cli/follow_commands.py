@@ -11,10 +11,8 @@ import click
 
 from .lazy import offering
 from .local_times import local
-from .shown import client, print_json, print_table, state_word
+from .shown import OVER, client, print_json, print_table, state_word
 from .sources import ARCHIVE, join_terms, source
-
-OVER = ("success", "failure", "error", "skipped")
 
 
 @click.command()

@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from .local_times import local
-from .shown import args_text, job_text, print_json, state_word, warn
+from .shown import OVER, args_text, job_text, print_json, state_word, warn
 
-OVER = ("success", "failure", "error", "skipped")
 NOT_OVER = f"!state:{','.join(OVER)}"
 PAGE = 1_000
 

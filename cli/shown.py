@@ -23,6 +23,8 @@ SYMBOLS = {
     "error": "!",
     "skipped": "-",
 }
+# A run in one of these is over.
+OVER = ("success", "failure", "error", "skipped")
 COLOURS = {
     "running": "blue",
     "starting": "blue",
