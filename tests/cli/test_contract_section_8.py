@@ -9,7 +9,9 @@ import re
 import pytest
 import yaml
 
-SYMBOLS = {"scheduled": "O", "running": "»", "success": "+", "failure": "X", "skipped": "-"}
+from callsheet.client import Client
+
+SYMBOLS = {"scheduled": "O", "waiting": "|", "starting": "›", "running": "»"}
 
 
 def test_8_log_level_may_be_given_and_shortened(callsheet, callsheetctl):
@@ -45,10 +47,19 @@ def test_8_several_runs_as_yaml_are_documents_one_after_another(callsheet, stand
     assert [one["run_id"] for one in found] == ids
 
 
-def test_8_1_adhoc_joins_its_words_for_a_shell(callsheet, stand):
+def test_8_1_adhoc_joins_its_words_for_a_shell(callsheet, stand, monkeypatch):
+    asked = []
+    ask = Client.schedule_adhoc
+    monkeypatch.setattr(
+        Client,
+        "schedule_adhoc",
+        lambda self, time, job, **rest: asked.append(job) or ask(self, time, job, **rest),
+    )
     for option in ([], ["--shell"]):
-        found = callsheet("adhoc", *option, "+1h", "echo", "a", "b")
-        assert (found.status, found.out.split()[0]) == (0, found.out.split()[0])
+        assert callsheet("adhoc", *option, "+1h", "echo", "a b", "c").status == 0
+    plain, shell = asked
+    assert plain["program"] == ["echo", "a b", "c"]
+    assert "echo a b c" in str(shell["program"])
 
 
 def test_8_1_jobs_are_a_table_of_ids_params_and_labels(callsheet):
@@ -64,7 +75,7 @@ def test_8_1_runs_are_a_table_with_symbols_of_states(callsheet, stand):
     assert lines[0].split() == ["run_id", "state", "start", "elapsed", "job_id", "args"]
     for line in lines[1:]:
         state = line.split()[2]
-        assert line.split()[1] == SYMBOLS.get(state, line.split()[1])
+        assert line.split()[1] == SYMBOLS[state]
         assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", line)
 
 
