@@ -13,6 +13,7 @@ import ctypes
 import os
 import struct
 import time
+from itertools import groupby
 from typing import NamedTuple
 
 from ..jobs.order import LINES_BYTES, Order, in_order
@@ -24,6 +25,9 @@ _EVENT = struct.Struct("iIII")
 _MODIFY = 0x2
 _QUEUE_OVERFLOW = 0x4000
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+Sizes = tuple[int, int]
+# How often sizes are asked for anew at once because something was written meanwhile.
+LOOKS = 8
 # Wakes between two looks; a process that causes more is looked at with the others again.
 WAKES_A_LOOK = 50
 # Entries of an order that are written as they come; beyond them one a second, then one a minute.
@@ -97,36 +101,26 @@ class Splits:
 
     def hear(self) -> None:
         """Take what the kernel has told of."""
-        self._wakes += 1
-        bursts: dict[Key, list[int]] = {}
-        while True:
-            try:
-                data = os.read(self.fd, 65_536)
-            except BlockingIOError:
-                break
-            offset = 0
-            while offset < len(data):
-                watch, mask, _, length = _EVENT.unpack_from(data, offset)
-                offset += _EVENT.size + length
-                known = self._watched.get(watch)
-                if mask & _QUEUE_OVERFLOW or known is None:
-                    continue
-                key, stream = known
-                of_key = bursts.setdefault(key, [])
-                if not of_key or of_key[-1] != stream:
-                    of_key.append(stream)
-        for key, order in bursts.items():
-            split = self._of.get(key)
-            if split is not None:
-                # A full disk shows at the next look, or the claim is going.
-                with contextlib.suppress(OSError):
-                    self._note(split, order)
+        for key, (bursts, sizes) in self._listen().items():
+            # A full disk shows at the next look, or the claim is going.
+            with contextlib.suppress(OSError):
+                self._note(self._of[key], bursts, sizes)
 
     def order(self, key: Key, *, has_head: bool, final: bool) -> Order:
-        """Return the order of all that is written now, or in the end."""
-        self.look()
+        """Return the order of all that is written now, or in the end.
+
+        Raises:
+            OSError: the spool cannot be read or written to.
+        """
         split = self._of.get(key) or self.open(key, has_head=has_head)
-        self._note(split, [], final=final)
+        told = self._listen(key)
+        self._wakes = 0
+        for other, (bursts, sizes) in told.items():
+            if other != key:
+                with contextlib.suppress(OSError):
+                    self._note(self._of[other], bursts, sizes)
+        bursts, sizes = told[key] if key in told else ([], _sizes(split))
+        self._note(split, bursts, sizes, final=final)
         return split.order
 
     def read(self, key: Key, offset: int, limit: int) -> bytes:
@@ -159,23 +153,69 @@ class Splits:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _note(self, split: Split, bursts: list[int], *, final: bool = False) -> None:
-        """Put what is new into the order."""
+    def _listen(self, *also: Key) -> dict[Key, tuple[list[int], Sizes]]:
+        """Take what the kernel has told: which streams were written to, and how much there is.
+
+        Sizes are asked for until nothing was written meanwhile: a write that shows in a size and
+        was not told of would stand among those that were, wherever agentd was held just then.
+
+        Args:
+            also: claims whose sizes are wanted though they be not told of.
+        """
+        self._wakes += 1
+        found: dict[Key, tuple[list[int], Sizes]] = {}
+        asked = set(also)
+        for _ in range(LOOKS):
+            told = self._told()
+            if not asked and not told:
+                break
+            for key in asked | told.keys():
+                split = self._of.get(key)
+                if split is not None:
+                    before = found[key][0] if key in found else []
+                    # A claim that is going: what it wrote is not asked for any more.
+                    with contextlib.suppress(OSError):
+                        found[key] = (_one_after_other(before + told.get(key, [])), _sizes(split))
+            asked.clear()
+        return found
+
+    def _told(self) -> dict[Key, list[int]]:
+        """Return the streams that were written to since it was asked last, in their order."""
+        bursts: dict[Key, list[int]] = {}
+        while True:
+            try:
+                data = os.read(self.fd, 65_536)
+            except BlockingIOError:
+                return bursts
+            offset = 0
+            while offset < len(data):
+                watch, mask, _, length = _EVENT.unpack_from(data, offset)
+                offset += _EVENT.size + length
+                known = self._watched.get(watch)
+                if not mask & _QUEUE_OVERFLOW and known is not None:
+                    key, stream = known
+                    bursts.setdefault(key, []).append(stream)
+
+    def _note(self, split: Split, bursts: list[int], there: Sizes, *, final: bool = False) -> None:
+        """Put what is new of the bytes that are there into the order."""
         now_s = time.time()
         known = split.order
         if not final and len(known) > FINE:
             if now_s - split.noted_s[0] < (1.0 if len(known) < COARSE else 60.0):
                 return
             bursts = []
-        if split.head[0] < 0 and not _find_head(split):
+        begins = split.head[0] < 0
+        if begins and not _find_head(split):
             return
-        sizes = [os.stat(f"{split.folder}/{name}").st_size for name in (OUT, ERR)]
-        sizes[1] -= split.head[0]
-        counts = [max(0, size - there) for size, there in zip(sizes, known.parts, strict=True)]
+        sizes = (there[0], there[1] - split.head[0])
+        counts = [max(0, size - noted) for size, noted in zip(sizes, known.parts, strict=True)]
         if not any(counts):
             return
         if len(bursts) > 2 and sum(counts) <= LINES_BYTES:
-            ordered = in_order(bursts, self._fresh(split, counts))
+            fresh = self._fresh(split, counts)
+            if begins and bursts[0] == 1 and fresh[1].count(b"\n") < bursts.count(1):
+                bursts = bursts[1:]  # what launchers said, and not the program
+            ordered = in_order(bursts, fresh)
         else:
             first = bursts[0] if bursts else 0
             ordered = [(stream, counts[stream]) for stream in (first, 1 - first) if counts[stream]]
@@ -197,6 +237,17 @@ class Splits:
                 file.seek(parts[stream] + (split.head[0] if stream else 0))
                 found.append(file.read(counts[stream]))
         return found[0], found[1]
+
+
+def _sizes(split: Split) -> Sizes:
+    """How many bytes are in either file."""
+    out, err = (os.stat(f"{split.folder}/{name}").st_size for name in (OUT, ERR))
+    return out, err
+
+
+def _one_after_other(streams: list[int]) -> list[int]:
+    """Leave out each that is the same as the one before it."""
+    return [stream for stream, _ in groupby(streams)]
 
 
 def _find_head(split: Split) -> bool:

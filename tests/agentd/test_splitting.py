@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from agent_stand import AgentStand, a_shell, until
 
+from callsheet.agentd import splitting
+from callsheet.agentd.host import Key
+from callsheet.agentd.launch import STARTED
+from callsheet.agentd.splitting import Splits
 from callsheet.jobs.order import Order, in_order
 from callsheet.jobs.programs import Artifact, OutputSpec
 from callsheet.messages.agents import OutputChunk, OutputTaken
@@ -162,6 +166,59 @@ def test_bursts_of_a_batch_have_a_line_each_and_the_last_what_is_left():
     assert in_order([], (b"a", b"b")) == [(0, 1), (1, 1)]
     assert in_order([0, 1, 0, 1], (b"ab", b"xy")) == [(0, 2), (1, 2)]
     assert in_order([1], (b"a", b"b")) == [(1, 1), (0, 1)]
+
+
+class Writer:
+    """A program that writes lines to both of its streams, whose files are watched."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "r1.1").mkdir()
+        self.files = [folder / "r1.1" / name for name in ("out", "err")]
+        self.said: list[str] = []
+
+    def say(self, stream: int, text: str) -> None:
+        with self.files[stream].open("a") as file:
+            file.write(text)
+        self.said.append(text)
+
+
+def all_of(splits: Splits, key: Key) -> str:
+    return splits.read(key, 0, 10_000).decode()
+
+
+def test_lines_that_come_while_agentd_looks_at_their_files_are_in_order(tmp_path, monkeypatch):
+    writer, splits, key = Writer(tmp_path), Splits(str(tmp_path)), Key("r1", 1)
+    splits.open(key, has_head=False)
+    sizes = splitting._sizes
+    to_come = [(n % 2, f"{n}\n") for n in range(4, 12)]
+
+    def held(split):
+        """As long as anything is to come four lines come before the sizes are told."""
+        for stream, text in [to_come.pop(0) for _ in range(min(4, len(to_come)))]:
+            writer.say(stream, text)
+        return sizes(split)
+
+    monkeypatch.setattr(splitting, "_sizes", held)
+    for n in range(4):
+        writer.say(n % 2, f"{n}\n")
+    splits.hear()
+    assert not to_come
+    assert all_of(splits, key) == "".join(writer.said)
+    to_come += [(n % 2, f"{n}\n") for n in range(12, 20)]
+    splits.order(key, has_head=False, final=False)
+    assert all_of(splits, key) == "".join(writer.said)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_launchers_say_is_no_line_of_the_programs(tmp_path, first):
+    writer, splits, key = Writer(tmp_path), Splits(str(tmp_path)), Key("r1", 1)
+    splits.open(key, has_head=True)
+    writer.say(1, f"a launcher's word\n{STARTED}\n")
+    for n in range(first, first + 6):
+        writer.say(n % 2, f"{n}\n")
+    splits.hear()
+    assert all_of(splits, key) == "".join(writer.said[1:])
+    assert splits.head(key) == len(writer.said[0])
 
 
 def test_an_order_finds_both_ways():
