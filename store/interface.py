@@ -190,6 +190,31 @@ class Reader(AccessReader, Protocol):
     def find(self, wanted: RunFilter, *, before: int | None, limit: int) -> RunPage:
         """Return a page of runs that match, newest first, at most `limit` (≤ 10,000)."""
 
+    def find_by_time(self, wanted: RunFilter, *, offset: int, limit: int) -> list[Run]:
+        """Return at most `limit` (≤ 10,001) of the runs that match, latest schedule time first (of
+        the same time the newest run first), from the place `offset` on.
+
+        Raises:
+            StoreError: it takes too long.
+        """
+
+    def extent(self, wanted: RunFilter) -> tuple[int, int] | None:
+        """Return the earliest and latest schedule time of runs that match, None of none.
+
+        Raises:
+            StoreError: it takes too long.
+        """
+
+    def count_per_bin(
+        self, wanted: RunFilter, from_us: int, step_us: int
+    ) -> dict[tuple[int, State], int]:
+        """Return how many runs that match are in each bin of schedule time, by state; bin 0 begins
+        at `from_us`, each is `step_us` wide, empty ones are left out.
+
+        Raises:
+            StoreError: it takes too long.
+        """
+
     def count_found(self, wanted: RunFilter) -> dict[State, int]:
         """Return how many runs that match are in each state (absent: none).
 

@@ -7,6 +7,7 @@ the epoch. For one thread.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -110,6 +111,23 @@ class MemoryReader(MemoryAccessReads):
         found = sorted(found, key=_number, reverse=True)[: limit + 1]
         more = len(found) > limit
         return RunPage(runs=found[:limit], before=found[limit - 1].number if more else None)
+
+    def find_by_time(self, wanted: RunFilter, *, offset: int, limit: int) -> list[Run]:
+        """Return a stretch of the runs that match, latest schedule time first."""
+        limit = max(1, min(limit, PAGE_RUNS))
+        found = sorted(self._found(wanted), key=_time_and_number, reverse=True)
+        return found[offset : offset + limit]
+
+    def extent(self, wanted: RunFilter) -> tuple[int, int] | None:
+        """Return the earliest and latest schedule time of runs that match, None of none."""
+        times = [run.schedule_us for run in self._found(wanted)]
+        return (min(times), max(times)) if times else None
+
+    def count_per_bin(
+        self, wanted: RunFilter, from_us: int, step_us: int
+    ) -> dict[tuple[int, State], int]:
+        """Return how many runs that match are in each bin of schedule time, by state."""
+        return Counter(((r.schedule_us - from_us) // step_us, r.state) for r in self._found(wanted))
 
     def count_found(self, wanted: RunFilter) -> dict[State, int]:
         """Return how many runs that match are in each state (absent: none)."""
@@ -374,8 +392,9 @@ def _number(run: Run) -> int:
     return run.number
 
 
+def _time_and_number(run: Run) -> tuple[int, int]:
+    return run.schedule_us, run.number
+
+
 def _tally(runs: Iterator[Run]) -> dict[State, int]:
-    counts: dict[State, int] = {}
-    for run in runs:
-        counts[run.state] = counts.get(run.state, 0) + 1
-    return counts
+    return Counter(run.state for run in runs)

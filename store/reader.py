@@ -25,6 +25,7 @@ from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import SqliteAccessReads
+from .by_time import SearchByTime
 from .finding import add_functions, find_numbers, matching
 from .interface import RunPage, RunQuery
 from .reading import LIMIT_S, Reading, TooSlow
@@ -123,6 +124,34 @@ class SqliteReader(Reading, SqliteAccessReads):
                 until_s = time.monotonic() + self._limit_s / 2
                 numbers, after = search.windows(before, limit, until_s)
             return RunPage(runs=self._records(numbers), before=after)
+
+    def find_by_time(self, wanted: RunFilter, *, offset: int, limit: int) -> list[Run]:
+        """Return a stretch of the runs that match, latest schedule time first."""
+        limit = max(1, min(limit, PAGE_RUNS))
+        with self._reading(several=True):
+            search = SearchByTime(self._connection, wanted)
+            first, second = search.ways()
+            try:
+                with self._hurried(QUICK_S):
+                    numbers = search.stretch(offset, limit, first)
+            except TooSlow:
+                numbers = search.stretch(offset, limit, second)
+            found = self._records(numbers)
+        # They come by number; a sort that keeps the order of equals leaves the newest in front.
+        return sorted(found, key=lambda run: -run.schedule_us)
+
+    def extent(self, wanted: RunFilter) -> tuple[int, int] | None:
+        """Return the earliest and latest schedule time of runs that match, None of none."""
+        with self._reading(several=True):
+            return SearchByTime(self._connection, wanted).extent()
+
+    def count_per_bin(
+        self, wanted: RunFilter, from_us: int, step_us: int
+    ) -> dict[tuple[int, State], int]:
+        """Return how many runs that match are in each bin of schedule time, by state."""
+        with self._reading(several=True):
+            found = SearchByTime(self._connection, wanted).per_bin(from_us, step_us)
+            return {(at, STATES[code]): count for at, code, count in found}
 
     def count_found(self, wanted: RunFilter) -> dict[State, int]:
         """Return how many runs that match are in each state (absent: none)."""

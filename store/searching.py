@@ -96,6 +96,12 @@ class Search:
         """Return (state code, how many runs) of all that match."""
         if self.is_empty:
             return []
+        source, terms, values = self.matching()
+        text = f"SELECT state, count(*) FROM {source} WHERE {' AND '.join(terms) or '1'}"
+        return self._connection.execute(f"{text} GROUP BY state", values).fetchall()
+
+    def matching(self) -> tuple[str, list[str], list[Any]]:
+        """Return all that match as a FROM, the terms of a WHERE and their values."""
         wanted = self._wanted
         jobs, values = self._all_jobs()
         terms = [*jobs, *self._states_term()]
@@ -105,16 +111,15 @@ class Search:
             terms.append("agent_id IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(sorted(wanted.agents)))
         if wanted.run_ids is not None:
-            terms.append("n IN (SELECT value FROM json_each(?))")
+            terms.append("runs.n IN (SELECT value FROM json_each(?))")
             values.append(_numbers(wanted.run_ids))
         terms += self._terms
         values += self._values
         whole = (self._ranges[-1][0], self._ranges[0][1])
         if whole != (0, TOP):
-            terms.append("n >= ? AND n < ?")
+            terms.append("runs.n >= ? AND runs.n < ?")
             values += whole
-        text = f"SELECT state, count(*) FROM {source} WHERE {' AND '.join(terms) or '1'}"
-        return self._connection.execute(f"{text} GROUP BY state", values).fetchall()
+        return source, terms, values
 
     # --- inside ---------------------------------------------------------------------------------
 

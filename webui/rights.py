@@ -55,6 +55,8 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("POST", f"{_RUN}/mark/{{state}}"): _ACT_IN_REACH,
     ("GET", f"{_RUN}/output/{{output_id}}"): _LOOK_IN_REACH,
     ("GET", "/api/v2/runs"): _LOOK_IN_REACH,
+    ("GET", "/api/v2/runs-by-time"): _LOOK_IN_REACH,
+    ("GET", "/api/v2/runs-per-time"): _LOOK_IN_REACH,
     ("POST", "/api/v2/runs"): _ACT_IN_REACH,
     ("GET", "/api/v2/runs/{run_id}"): _LOOK_IN_REACH,
     ("POST", "/api/v2/runs/{run_id}/{verb}"): _ACT_IN_REACH,

@@ -108,6 +108,42 @@ def test_a_search_finds_just_what_matches_in_order(store, writer, monkeypatch, q
     assert found_something > 150
 
 
+@pytest.mark.parametrize("quick_s", [reader_module.QUICK_S, -1.0], ids=["at once", "the other way"])
+def test_any_stretch_of_a_list_by_time_is_found_and_counted_per_bin(
+    store, writer, monkeypatch, quick_s
+):
+    monkeypatch.setattr(reader_module, "QUICK_S", quick_s)
+    monkeypatch.setattr("callsheet.store.reading._STEPS", 1)
+    draw = random.Random(11)
+    runs = [some_run(number, draw) for number in range(1, 121)]
+    writer.commit(
+        Changes(
+            runs={run.run_id: run for run in runs},
+            ad_hoc_jobs={"adhoc-7": "d"},
+            jobs=dict.fromkeys(JOBS[1:3], "d"),
+        )
+    )
+    reader = store.new_reader()
+    runs.sort(key=lambda run: (run.schedule_us, run.number), reverse=True)
+    found_something = 0
+    for _ in range(200):
+        wanted = some_filter(draw)
+        expected = [run.run_id for run in runs if wanted.matches(run)]
+        offset, limit = draw.choice([0, 1, 7, 500]), draw.choice([1, 5, 200])
+        found = reader.find_by_time(wanted, offset=offset, limit=limit)
+        assert [run.run_id for run in found] == expected[offset : offset + limit], wanted
+        times = [run.schedule_us for run in runs if wanted.matches(run)]
+        assert reader.extent(wanted) == ((min(times), max(times)) if times else None), wanted
+        per_bin = reader.count_per_bin(wanted, T0_US - HOUR_US, 7 * HOUR_US)
+        per_hour = {}
+        for run in filter(wanted.matches, runs):
+            at = (run.schedule_us - T0_US + HOUR_US) // (7 * HOUR_US), run.state
+            per_hour[at] = per_hour.get(at, 0) + 1
+        assert per_bin == per_hour, wanted
+        found_something += bool(expected)
+    assert found_something > 100
+
+
 def test_an_agent_is_that_of_the_present_attempt(store, writer):
     def agents():
         reader = store.new_reader()
