@@ -60,6 +60,7 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("POST", "/api/v2/runs"): _ACT_IN_REACH,
     ("GET", "/api/v2/runs/{run_id}"): _LOOK_IN_REACH,
     ("POST", "/api/v2/runs/{run_id}/{verb}"): _ACT_IN_REACH,
+    ("GET", "/api/v2/runs/{run_id}/chain"): _LOOK,
     ("GET", "/api/v2/runs/{run_id}/output/{output_id}"): _LOOK_IN_REACH,
     ("GET", "/api/v2/runs/{run_id}/output/{output_id}/raw"): _LOOK_IN_REACH,
     # Jobs, and what they will do.
@@ -70,6 +71,10 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/v2/jobs/{job_id*}"): _LOOK_IN_REACH,
     ("GET", "/api/v2/schema/job"): _LOOK_IN_REACH,
     ("GET", "/api/v2/forecast"): _LOOK,
+    ("GET", "/api/v2/day"): _LOOK_IN_REACH,
+    ("GET", "/api/v2/timeline"): _LOOK_IN_REACH,
+    ("GET", "/api/v2/history"): _LOOK_IN_REACH,
+    ("GET", "/api/v2/graph"): _LOOK,
     ("GET", "/api/v2/plan"): _LOOK,
     ("GET", "/api/v2/definitions"): _LOOK,
     ("GET", "/api/v2/why"): _LOOK,

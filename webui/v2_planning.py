@@ -57,16 +57,16 @@ async def get_forecast(request: Request) -> Any:
 
     def read(reader: Reader) -> list[dict[str, Any]]:
         calendars = calendars_by_name(reader.calendars())
-        jobs = _jobs(reader, wanted)
+        jobs = jobs_of(reader, wanted)
         found = forecast(
             jobs,
             from_us,
             to_us,
             calendars,
-            keep=lambda job, nominal: wanted.matches(_as_run(job, nominal)),
+            keep=lambda job, nominal: wanted.matches(nominal_run(job, nominal)),
             limit=limit,
         )
-        written = _written(reader, tuple(jobs), from_us, to_us)
+        written = runs_written(reader, tuple(jobs), from_us, to_us)
         return [_row(nominal, written.get(_key(nominal))) for nominal in found]
 
     try:
@@ -138,7 +138,7 @@ async def get_definitions(request: Request) -> Any:
 # --- inside ---------------------------------------------------------------------------------------
 
 
-def _jobs(reader: Reader, wanted: RunFilter) -> dict[str, Job]:
+def jobs_of(reader: Reader, wanted: RunFilter) -> dict[str, Job]:
     """Return the jobs that schedules make runs of and a query may mean: the folder's and, while
     their schedules are open, ad hoc ones."""
     hashes: dict[str, str | None] = dict(reader.jobs())
@@ -153,7 +153,7 @@ def _jobs(reader: Reader, wanted: RunFilter) -> dict[str, Job]:
     }
 
 
-def _written(
+def runs_written(
     reader: Reader, job_ids: tuple[str, ...], from_us: int, to_us: int
 ) -> dict[tuple[str, str, int], Run]:
     """Return the runs that schedules have made already, by what they are."""
@@ -187,7 +187,8 @@ def _row(nominal: Nominal, run: Run | None) -> dict[str, Any]:
     return row
 
 
-def _as_run(job: Job, nominal: Nominal) -> Run:
+def nominal_run(job: Job, nominal: Nominal) -> Run:
+    """Return the run that a schedule names as it would be written; it has no number of its own."""
     return Run(
         run_id="r0",
         job_id=job.job_id,

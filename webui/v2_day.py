@@ -1,0 +1,384 @@
+"""Endpoints of `/api/v2` that fold many runs into what a page draws: the call sheet of a day, the
+timeline of a query, the history of a job.
+
+Charts get server-made bins or columns, never a record per run: a day may have 100,000 of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ..jobs.bound_conditions import dependencies
+from ..jobs.calendar_days import calendars_by_name
+from ..jobs.errors import UserError
+from ..jobs.forecast import forecast
+from ..jobs.run import Run, args_key
+from ..jobs.run_filter import RunFilter
+from ..jobs.states import ACTIVE, State
+from ..jobs.times import DAY_S, SECOND_US, format_time_ms
+from ..store.interface import Reader
+from .gate import within_reach
+from .query import BadQuery, parse_filter, parse_instant
+from .records import elapsed_s
+from .routing import Problem, Request, Route
+from .v2_planning import jobs_of, nominal_run, runs_written
+
+DAY_US = DAY_S * SECOND_US
+# How long a run may be late before it is called so.
+LATE_US = 60 * SECOND_US
+# Runs that one answer is folded of, and runs on one timeline; beyond them it says so.
+MOST_RUNS = 100_000
+MOST_BARS = 4_000
+PAGE = 10_000
+# Runs that schedules name but nobody has written yet.
+MOST_NOMINAL = 10_000
+MOST_GROUPS = 300
+LONGEST_US = 400 * DAY_US
+# Bins of a day that takes as many minutes as one has unless asked otherwise.
+BINS = 288
+MOST_BINS = 2_000
+HISTORY_DAYS = 56
+MOST_HISTORY_DAYS = 732
+# Last runs of a job by which the usual length of one is told.
+USUAL_RUNS = 60
+FEWEST_USUAL = 3
+STATES = tuple(State)
+
+
+class Chart(msgspec.Struct, kw_only=True):
+    """What a request asks to be drawn: a query over a span."""
+
+    wanted: RunFilter
+    from_us: int
+    to_us: int
+    now_us: int
+
+
+class Group(msgspec.Struct, kw_only=True):
+    """Runs with something in common: how many are how, and where they stand in the span.
+
+    `marks` counts runs by what they are and the bin of their schedule time; `bars` are the times
+    at which those that run began, `late` those at which those that are late were due.
+    """
+
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    marks: Counter[tuple[str, int]] = msgspec.field(default_factory=Counter)
+    bars: list[int] = []
+    late: list[int] = []
+    jobs: set[str] = msgspec.field(default_factory=set)
+    last_us: int = 0
+
+
+async def get_day(request: Request) -> Any:
+    """The runs of a span, by folder, label or agent: counts, and marks to draw."""
+    by = request.text("by") or "folder"
+    if by not in ("folder", "label", "agent"):
+        raise Problem(400, f"by: {by[:50]!r}: expected folder, label or agent")
+    chart = _chart(request, {"by", "bins"})
+    bins = request.number("bins", BINS, 1, MOST_BINS)
+
+    def read(reader: Reader) -> dict[str, Any]:
+        epoch, seq = reader.head()
+        groups: dict[str, Group] = {}
+        whole, complete = Group(), True
+        bin_us = max(1, (chart.to_us - chart.from_us) // bins)
+        for number, run in enumerate(_runs(reader, chart)):
+            if number >= MOST_RUNS:
+                complete = False
+                break
+            for name in _names(run, by):
+                _add(groups.setdefault(name, Group()), run, chart, bin_us)
+            _add(whole, run, chart, bin_us)
+        names = sorted(groups, key=lambda name: (-_sum(groups[name]), name))[:MOST_GROUPS]
+        return {
+            "all": _group("", whole),
+            "groups": [_group(name, groups[name]) for name in sorted(names)],
+            "complete": complete and len(names) == len(groups),
+            "epoch": epoch,
+            "seq": seq,
+        }
+
+    found = await request.services.read(read)
+    return found | {"bins": bins} | _span(chart)
+
+
+async def get_timeline(request: Request) -> Any:
+    """The runs of a query by job, with when they began and ended, and what is usual."""
+    chart = _chart(request, set())
+
+    def read(reader: Reader) -> dict[str, Any]:
+        epoch, seq = reader.head()
+        # What was due before and is not over reaches into the span, too.
+        begun = replace(chart.wanted, since_us=None, until_us=chart.from_us)
+        early = [run for run in reader.active(ACTIVE) if begun.matches(run)]
+        runs = early[:MOST_BARS]
+        complete = True
+        for run in _runs(reader, chart):
+            if len(runs) >= MOST_BARS:
+                complete = False
+                break
+            runs.append(run)
+        lanes: dict[str, list[dict[str, Any]]] = {}
+        for run in runs:
+            lanes.setdefault(run.job_id, []).append(_bar(run))
+        usual = usual_lengths(reader, sorted(lanes))
+        return {
+            "jobs": [
+                {"job_id": job_id, "usual": usual.get(job_id), "runs": _by_time(lanes[job_id])}
+                for job_id in sorted(lanes)
+            ],
+            "complete": complete,
+            "epoch": epoch,
+            "seq": seq,
+        }
+
+    return await request.services.read(read) | _span(chart)
+
+
+async def get_history(request: Request) -> Any:
+    """The runs of a job in columns, the oldest first: for a heat map and a chart of durations."""
+    unknown = request.query.keys() - {"job", "days"}
+    job_id = request.text("job")
+    if unknown or not job_id:
+        raise Problem(400, "expected job and, if wanted, days")
+    days = request.number("days", HISTORY_DAYS, 1, MOST_HISTORY_DAYS)
+    now_us = request.services.now_us()
+    since_us = now_us - days * DAY_US
+    wanted = within_reach(
+        request.guest,
+        RunFilter(job=job_id, since_us=since_us, until_us=now_us + LATE_US),
+    )
+
+    def read(reader: Reader) -> dict[str, Any]:
+        found: list[Run] = []
+        complete = True
+        for run in _written(reader, wanted):
+            if run.job_id != job_id:
+                continue
+            if len(found) >= PAGE:
+                complete = False
+                break
+            found.append(run)
+        found.sort(key=lambda run: run.schedule_us)
+        return {
+            "states": [state.value for state in STATES],
+            "number": [run.number for run in found],
+            "at": [run.schedule_us // SECOND_US for run in found],
+            "state": [STATES.index(run.state) for run in found],
+            "took": [_rounded(elapsed_s(run)) for run in found],
+            "definitions": _definitions(reader, found),
+            "complete": complete,
+        }
+
+    found = await request.services.read(read)
+    return found | {
+        "job_id": job_id,
+        "days": days,
+        "from": format_time_ms(since_us),
+        "now": format_time_ms(now_us),
+    }
+
+
+def usual_lengths(reader: Reader, job_ids: list[str]) -> dict[str, dict[str, float]]:
+    """Return what runs of jobs that ended well usually take, in seconds: half of them at most
+    `p50`, nine in ten at most `p90`, of `n`; jobs with too few of them are left out."""
+    found = {}
+    for job_id, last in reader.last_runs(job_ids, USUAL_RUNS).items():
+        good = (run for run in last if run.state is State.SUCCESS)
+        took = sorted(s for run in good if (s := elapsed_s(run)) is not None)
+        if len(took) >= FEWEST_USUAL:
+            found[job_id] = {
+                "p50": _rounded(took[len(took) // 2]) or 0.0,
+                "p90": _rounded(took[min(len(took) - 1, len(took) * 9 // 10)]) or 0.0,
+                "n": len(took),
+            }
+    return found
+
+
+# --- inside ---------------------------------------------------------------------------------------
+
+
+def _chart(request: Request, more: set[str]) -> Chart:
+    names = {"q", "job", "label", "arg", "state", "agent", "from", "to"} | more
+    unknown = request.query.keys() - names
+    if unknown:
+        said = ", ".join(sorted(unknown))[:200]
+        raise Problem(400, f"unknown parameters: {said}: expected {', '.join(sorted(names))}")
+    now_us = request.services.now_us()
+    try:
+        from_us = parse_instant(request.text("from") or "-12h", now_us)
+        to_us = parse_instant(request.text("to") or "+12h", now_us)
+        wanted = within_reach(request.guest, parse_filter(request.query, now_us))
+    except BadQuery as error:
+        raise Problem(400, str(error)) from None
+    if not from_us < to_us <= from_us + LONGEST_US:
+        days = LONGEST_US // DAY_US
+        raise Problem(400, f"from, to: expected a span of at most {days} days that ends later")
+    wanted = replace(
+        wanted,
+        since_us=max(from_us, wanted.since_us or from_us),
+        until_us=min(to_us, wanted.until_us or to_us),
+    )
+    return Chart(wanted=wanted, from_us=from_us, to_us=to_us, now_us=now_us)
+
+
+def _runs(reader: Reader, chart: Chart) -> Iterator[Run]:
+    """Yield the runs of a chart: those written, newest first, then those that schedules name."""
+    yield from _written(reader, chart.wanted)
+    yield from _nominal(reader, chart)
+
+
+def _written(reader: Reader, wanted: RunFilter) -> Iterator[Run]:
+    before = None
+    while True:
+        page = reader.find(wanted, before=before, limit=PAGE)
+        yield from page.runs
+        if page.before is None:
+            return
+        before = page.before
+
+
+def _nominal(reader: Reader, chart: Chart) -> Iterator[Run]:
+    """Yield what schedules name beyond the time up to which they have been written."""
+    wanted = chart.wanted
+    from_us, to_us = wanted.since_us or chart.from_us, wanted.until_us or chart.to_us
+    ahead = (row.written_upto_us for row in reader.schedules())
+    from_us = max(from_us, min(ahead, default=chart.now_us))
+    if from_us >= to_us:
+        return
+    jobs = jobs_of(reader, wanted)
+    try:
+        named = forecast(
+            jobs,
+            from_us,
+            to_us,
+            calendars_by_name(reader.calendars()),
+            keep=lambda job, one: wanted.matches(nominal_run(job, one)),
+            limit=MOST_NOMINAL,
+        )
+    except UserError:
+        # A calendar that ends, or more runs than anybody reads: what is written is shown.
+        return
+    written = runs_written(reader, tuple(jobs), from_us, to_us)
+    for one in named:
+        if (one.job_id, args_key(one.args), one.at_us) not in written:
+            yield nominal_run(jobs[one.job_id], one)
+
+
+def _names(run: Run, by: str) -> tuple[str, ...]:
+    match by:
+        case "folder":
+            return (run.job_id.rpartition("/")[0],)
+        case "label":
+            return run.labels or ("",)
+        case _:
+            return (run.agent_id or "",)
+
+
+def _add(group: Group, run: Run, chart: Chart, bin_us: int) -> None:
+    state = run.state.value
+    late = is_late(run, chart.now_us)
+    kind = "held" if run.held and not run.finished else state
+    group.counts[kind] += 1
+    group.jobs.add(run.job_id)
+    group.last_us = max(group.last_us, run.schedule_us)
+    if late:
+        group.counts["late"] += 1
+        group.late.append(run.schedule_us)
+    elif run.state in (State.STARTING, State.RUNNING, State.STOPPING):
+        group.bars.append(run.times.get("running", run.schedule_us))
+    else:
+        group.marks[kind, (run.schedule_us - chart.from_us) // bin_us] += 1
+
+
+def is_late(run: Run, now_us: int) -> bool:
+    """Return whether a run ought to have begun and has not."""
+    return (
+        run.state in (State.SCHEDULED, State.WAITING)
+        and not run.held
+        and run.attempt == 0
+        and now_us - run.schedule_us >= LATE_US
+    )
+
+
+def _sum(group: Group) -> int:
+    return sum(n for kind, n in group.counts.items() if kind != "late")
+
+
+def _group(name: str, group: Group) -> dict[str, Any]:
+    marks: dict[str, list[list[int]]] = {}
+    for (kind, place), n in sorted(group.marks.items()):
+        marks.setdefault(kind, []).append([place, n])
+    return {
+        "name": name,
+        "jobs": len(group.jobs),
+        "expected": _sum(group),
+        "counts": dict(group.counts),
+        "marks": marks,
+        "bars": [at_us // 1000 for at_us in sorted(group.bars)],
+        "late": [at_us // 1000 for at_us in sorted(group.late)],
+        "last": format_time_ms(group.last_us) if group.last_us else None,
+    }
+
+
+def _bar(run: Run) -> dict[str, Any]:
+    begun = run.times.get("running") or run.times.get("starting")
+    ended = run.times.get(run.state.value) if run.finished else None
+    bar: dict[str, Any] = {
+        "run_id": run.run_id if run.number else None,
+        "state": "held" if run.held and not run.finished else run.state.value,
+        "due": run.schedule_us // 1000,
+        "start": None if begun is None else begun // 1000,
+        "end": None if ended is None else ended // 1000,
+    }
+    if run.args:
+        bar["args"] = run.args
+    if run.due is not None and run.due.finish_by_us is not None and not run.finished:
+        bar["finish_by"] = run.due.finish_by_us // 1000
+    needs = [] if run.finished else [[one.job_id, one.args] for one in dependencies(run.conds)]
+    if needs:
+        bar["needs"] = needs
+    return bar
+
+
+def _by_time(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(bars, key=lambda bar: bar["due"])
+
+
+def _definitions(reader: Reader, runs: list[Run]) -> list[dict[str, Any]]:
+    """Return at which runs the job's definition was another than before; the first is none."""
+    found: list[dict[str, Any]] = []
+    last = None
+    for run in runs:
+        if run.definition is None or run.definition == last:
+            continue
+        if last is not None:
+            commit = reader.definition_commit(run.definition)
+            at_s = run.schedule_us // SECOND_US
+            found.append({"at": at_s, "hash": run.definition, "commit": commit})
+        last = run.definition
+    return found
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _span(chart: Chart) -> dict[str, Any]:
+    return {
+        "from": format_time_ms(chart.from_us),
+        "to": format_time_ms(chart.to_us),
+        "now": format_time_ms(chart.now_us),
+    }
+
+
+ROUTES = [
+    Route("GET", "/api/v2/day", get_day),
+    Route("GET", "/api/v2/timeline", get_timeline),
+    Route("GET", "/api/v2/history", get_history),
+]
