@@ -65,6 +65,7 @@ TEST = [
     "aiosmtpd>=1.4.6,<2",  # a mail server for the tests
     "pytest>=8.3,<10",
     "pytest-xdist>=3.6,<4",
+    "pytest-rerunfailures>=15,<17",
     "hypothesis>=6.100,<7",
     "playwright>=1.48,<2",
     "requests>=2.32,<3",  # what Apsis's own client speaks, for the tests of the contract

@@ -10,7 +10,7 @@ import pytest
 
 from callsheet.actors.folder_watch import FolderWatch
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 JOB = "program: {type: no-op}\n"
 
 pytestmark = pytest.mark.slow

@@ -29,7 +29,7 @@ from callsheet.store.sqlite import SqliteWriter, create_database
 from callsheet.wire.feed import BEAT_TOPIC, EVENTS_TOPIC
 from callsheet.wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort, SubscriberPort
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class FailingWriter(SqliteWriter):

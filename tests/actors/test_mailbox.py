@@ -19,7 +19,7 @@ from callsheet.messages.codec import FROM_LEDGER_READER, LEDGER_READER
 from callsheet.messages.instructions import LeaseIds
 from callsheet.wire.ports import DealerPort, RouterPort
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Recorder(MailboxActor):

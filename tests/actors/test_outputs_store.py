@@ -23,7 +23,7 @@ from callsheet.jobs.keeping import Gap, mark
 from callsheet.messages.instructions import OutputRecord
 from callsheet.store.outputs import OutputFiles, shown_length, zstd_module
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Stand:

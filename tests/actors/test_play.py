@@ -18,7 +18,7 @@ from callsheet.store.sqlite import SqliteReader, create_database
 
 pytestmark = pytest.mark.slow
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 SERVER = """
 import sys

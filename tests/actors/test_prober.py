@@ -24,7 +24,7 @@ from callsheet.jobs.polled import (
     BoundSqlCheck,
 )
 
-PATIENCE_S = 30
+PATIENCE_S = 60.0
 
 
 class Bench:
@@ -198,7 +198,7 @@ def test_asking_ends_when_nobody_waits_for_the_answer(bench, site):
     while not site.asked:
         time.sleep(0.01)
     bench.prober.take([CancelProbe(probe_id=probe_id)])
-    assert not bench.told.get(timeout=5).met
+    assert not bench.told.get(timeout=PATIENCE_S).met
 
 
 # --- command ------------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_a_command_is_run(bench, monkeypatch, argv, met, said):
 def test_a_command_that_does_not_end_is_killed_with_all_it_started(bench, tmp_path):
     pids = tmp_path / "pids"
     script = f"echo $$ > {pids}; sleep 100 & echo $! >> {pids}; wait"
-    cond = a_check(BoundCommandCheck, argv=("/bin/sh", "-c", script), timeout_s=0.5)
-    assert bench.ask(cond) == (False, "/bin/sh: did not end within 0.5 s")
+    cond = a_check(BoundCommandCheck, argv=("/bin/sh", "-c", script), timeout_s=2)
+    assert bench.ask(cond) == (False, "/bin/sh: did not end within 2 s")
     assert len(pids.read_text().split()) == 2
     for pid in pids.read_text().split():
         assert not is_alive(int(pid))
@@ -239,12 +239,12 @@ def test_a_command_is_killed_when_nobody_waits_for_it(bench, tmp_path):
     while not mark.exists():
         time.sleep(0.01)
     bench.prober.take([CancelProbe(probe_id=probe_id)])
-    assert not bench.told.get(timeout=5).met
+    assert not bench.told.get(timeout=PATIENCE_S).met
     assert not is_alive(int(mark.read_text()))
 
 
 def is_alive(pid):
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         state = subprocess.run(
             ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
@@ -321,12 +321,10 @@ def test_what_the_settings_switch_off_is_not_done(tmp_path):
 
 
 def test_the_end_of_the_server_ends_the_checks(bench):
-    begun = time.monotonic()
     for _ in range(5):
-        bench.begin(a_check(BoundCommandCheck, argv=("/bin/sleep", "100")))
+        bench.begin(a_check(BoundCommandCheck, argv=("/bin/sleep", "1000")))
     bench.prober.close()
-    assert [bench.told.get(timeout=5).met for _ in range(5)] == [False] * 5
-    assert time.monotonic() - begun < PATIENCE_S
+    assert [bench.told.get(timeout=PATIENCE_S).met for _ in range(5)] == [False] * 5
 
 
 def test_when_too_many_checks_hang_no_more_are_begun(tmp_path, monkeypatch):
@@ -336,6 +334,6 @@ def test_when_too_many_checks_hang_no_more_are_begun(tmp_path, monkeypatch):
     os.mkfifo(pipe)
     bench.begin(a_check(BoundCommandCheck, argv=("/bin/sh", "-c", f"read x < {pipe}")))
     bench.begin(a_check(BoundCommandCheck, argv=(sys.executable, "-c", "")))
-    assert bench.told.get(timeout=5).reason == "too many other checks hang: none is begun"
+    assert bench.told.get(timeout=PATIENCE_S).reason == "too many other checks hang: none is begun"
     pipe.write_text("go\n")
-    assert bench.told.get(timeout=5).met
+    assert bench.told.get(timeout=PATIENCE_S).met

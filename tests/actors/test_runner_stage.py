@@ -45,7 +45,7 @@ from callsheet.messages.instructions import AttemptEnded, AttemptStarted
 from callsheet.store.outputs import OutputFiles
 from callsheet.wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 PEERS = r"\w+/\w+"
 
 

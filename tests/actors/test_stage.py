@@ -24,7 +24,7 @@ from callsheet.messages.instructions import LeaseIds
 from callsheet.messages.post import Post
 from callsheet.wire.ports import DealerPort, Letter, Port, RouterPort
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class AskingCore:

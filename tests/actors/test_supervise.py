@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 # A server of three roles: `first` and `second` beat and obey; `other` is a program of its own.
 SERVER = """

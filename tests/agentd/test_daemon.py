@@ -149,15 +149,17 @@ def test_an_end_is_reported_until_it_is_forgotten_and_then_the_claim_is_gone(sta
     until(lambda: not (stand.spool / "runs" / "r1.1").exists(), "the claim to go")
 
 
-def test_jobs_outlive_agentd_with_the_same_pid_and_their_exit_codes(stand):
+def test_jobs_outlive_agentd_with_the_same_pid_and_their_exit_codes(stand, tmp_path):
     stand.start()
+    hold = f"while [ ! -e {tmp_path}/go ]; do sleep 0.1; done"
     for n in range(20):
-        stand.run(f"r{n}", a_shell(f"echo began; sleep 1.5; echo over; exit {n}"))
+        stand.run(f"r{n}", a_shell(f"echo began; {hold}; echo over; exit {n}"))
     pids = {f"r{n}": stand.started(f"r{n}").pid for n in range(20)}
     stand.kill()
     assert all(lives(pid) for pid in pids.values())
     hello = stand.start()
     assert {claim.run_id for claim in hello.claims} == set(pids)
+    (tmp_path / "go").touch()
     for n in range(20):
         ended = stand.ended(f"r{n}")
         assert (ended.status, ended.pid) == (n, pids[f"r{n}"])

@@ -30,6 +30,10 @@ time.sleep(600)
 """
 
 
+# Put into a shell after a child was started: the name of one is told only once it is that program.
+UNTIL_IT_SLEEPS = 'while [ "$(cat /proc/$!/comm)" != sleep ]; do :; done'
+
+
 @pytest.fixture
 def stand(tmp_path):
     stand = AgentStand(tmp_path)
@@ -81,7 +85,7 @@ def strays_of(ended):
 def test_a_run_ends_with_its_process_and_tells_whom_it_left_behind(stand, a_daemon):
     stand.start()
     command, pid = a_daemon
-    ended = stand.result("r1", a_shell(f"{command} setsid sleep 600 & sleep 0.1; exit 3"))
+    ended = stand.result("r1", a_shell(f"{command} setsid sleep 600 & {UNTIL_IT_SLEEPS}; exit 3"))
     assert ended.status == 3
     strays = strays_of(ended)
     assert all(lives(pid) for pid in strays)

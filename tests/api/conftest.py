@@ -5,7 +5,7 @@ import pytest
 from web_stand import WebStand, a_job
 from websockets.sync.client import connect
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 JOBS = (
     a_job("a", metadata={"labels": ["x"], "description": "# Loads\n\n<b>b</b> [l](javascript:1)"}),

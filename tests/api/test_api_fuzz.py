@@ -15,7 +15,7 @@ import pytest
 from callsheet.client.http import Connection, NoServer
 from callsheet.webui.app import TABLE
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 REQUESTS = 150
 # What a request that cannot be carried out may be answered with.
 STATUSES = {200, 400, 401, 403, 404, 405, 413, 415}

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from callsheet.webui import connections
 from callsheet.webui.connections import Connections, Sparing
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 SOON_S = 0.3
 BODY_BEGUN = (
     b"POST /api/v2/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -17,7 +17,7 @@ from callsheet.webui import passwords
 from callsheet.webui.passwords import NOBODY, hashed, matches, problem_of
 from callsheet.webui.throttle import ADDRESS_WAITS_S, FORGOTTEN_S, FREE, NAME_WAITS_S, Throttle
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 PASSWORD = "correct horse battery"
 
 

@@ -17,7 +17,7 @@ from callsheet.messages.wishes import LedgerWish, SkipRun
 from callsheet.webui.app import TABLE
 from callsheet.webui.rights import RIGHTS
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 NEVER_US = 4_000_000_000_000_000
 ROUTES = sorted((method, route.path) for route in TABLE.routes for method in route.methods.split())
 SOCKETS = sorted(path for _, path in RIGHTS if path.endswith(("/updates", "/summary", "/stream")))

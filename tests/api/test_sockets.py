@@ -13,7 +13,7 @@ from callsheet.messages.agents import AgentInfo
 from callsheet.messages.instructions import OutputRecord
 
 STREAM = "/api/v2/stream"
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def position(stand):

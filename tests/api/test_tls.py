@@ -15,7 +15,7 @@ from callsheet.client import Client, NotTrusted
 from callsheet.webui import app
 from callsheet.webui.certificate import BadCertificate, Certificate
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import queue
 import threading
 from typing import Any
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class RecordingLink:

@@ -48,7 +48,7 @@ from callsheet.store.sqlite import SqliteWriter, create_database
 from callsheet.webui.app import WebServer
 from callsheet.webui.services import WebSettings
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def now_us() -> int:

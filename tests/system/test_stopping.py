@@ -38,7 +38,7 @@ program:
   stop: {grace_period: 0.5}
 """,
     "timed": """
-program: {type: process, argv: [sleep, "600"], timeout: {duration: 4, signal: SIGINT}}
+program: {type: process, argv: [sleep, "600"], timeout: {duration: 8, signal: SIGINT}}
 """,
     "by schedule": """
 schedule:
@@ -52,7 +52,7 @@ program:
   command: |
     setsid sleep 600 &
     echo $!
-    sleep 0.2
+    while [ "$(cat /proc/$!/comm)" != sleep ]; do :; done
     exit 3
 """,
 }
@@ -137,7 +137,7 @@ def test_a_timeout_that_passes_while_nobody_is_there_ends_the_run_when_somebody_
     began = time.monotonic()
     assert server.stop() == 0
     assert lives(pid)
-    until(lambda: time.monotonic() > began + 4, "the timeout to pass")
+    until(lambda: time.monotonic() > began + 8, "the timeout to pass")
     server.start()
     run = server.finished(run_id)
     assert run["state"] == "failure"

@@ -24,7 +24,7 @@ from callsheet.wire.gate import (
 )
 from callsheet.wire.ports import Letter
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
 

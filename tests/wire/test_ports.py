@@ -26,7 +26,7 @@ from callsheet.wire.garbage import BAD_FRAMES_AT_MOST, DEAF_S
 from callsheet.wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort, SubscriberPort
 
 PEERS = r"(web|waiter)/\d+"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class ManualClock:
