@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..jobs.run import Run
 from .finding import MANY_JOBS
 from .searching import Search
 
@@ -28,8 +29,9 @@ class SearchByTime(Search):
             return SORTED, BY_INDEX
         return BY_INDEX, SORTED
 
-    def stretch(self, offset: int, limit: int, way: str) -> list[int]:
-        """Return the numbers of at most `limit` runs, from the place `offset` on."""
+    def stretch(self, offset: int, limit: int, way: str, *, rising: bool = False) -> list[int]:
+        """Return the numbers of at most `limit` runs, from the place `offset` on; `rising`: of the
+        list that begins with the earliest."""
         if self.is_empty:
             return []
         source, terms, values = self.matching()
@@ -45,7 +47,8 @@ class SearchByTime(Search):
                 terms.append(term)
                 values.append(bound)
         text = f"SELECT runs.n FROM {source} WHERE {' AND '.join(terms) or '1'}"
-        text += " ORDER BY schedule_us DESC, runs.n DESC LIMIT ? OFFSET ?"
+        down = "" if rising else "DESC"
+        text += f" ORDER BY schedule_us {down}, runs.n {down} LIMIT ? OFFSET ?"
         return [row[0] for row in self._connection.execute(text, [*values, limit, offset])]
 
     def extent(self) -> tuple[int, int] | None:
@@ -67,3 +70,8 @@ class SearchByTime(Search):
         text = f"SELECT (schedule_us - ?) / ?, state, count(*) FROM {source}"
         text += f" WHERE {' AND '.join(terms) or '1'} GROUP BY 1, 2"
         return self._connection.execute(text, [from_us, step_us, *values])
+
+
+def time_and_number(run: Run) -> tuple[int, int]:
+    """Return what the list is in the order of."""
+    return run.schedule_us, run.number

@@ -190,9 +190,12 @@ class Reader(AccessReader, Protocol):
     def find(self, wanted: RunFilter, *, before: int | None, limit: int) -> RunPage:
         """Return a page of runs that match, newest first, at most `limit` (≤ 10,000)."""
 
-    def find_by_time(self, wanted: RunFilter, *, offset: int, limit: int) -> list[Run]:
+    def find_by_time(
+        self, wanted: RunFilter, *, offset: int, limit: int, rising: bool = False
+    ) -> list[Run]:
         """Return at most `limit` (≤ 10,001) of the runs that match, latest schedule time first (of
-        the same time the newest run first), from the place `offset` on.
+        the same time the newest run first), from the place `offset` on; `rising`: of the list the
+        other way round.
 
         Raises:
             StoreError: it takes too long.

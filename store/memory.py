@@ -25,6 +25,7 @@ from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import AccessTables, MemoryAccessReads
+from .by_time import time_and_number
 from .changes import check_seq
 from .finding import wanted_jobs
 from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
@@ -112,10 +113,12 @@ class MemoryReader(MemoryAccessReads):
         more = len(found) > limit
         return RunPage(runs=found[:limit], before=found[limit - 1].number if more else None)
 
-    def find_by_time(self, wanted: RunFilter, *, offset: int, limit: int) -> list[Run]:
+    def find_by_time(
+        self, wanted: RunFilter, *, offset: int, limit: int, rising: bool = False
+    ) -> list[Run]:
         """Return a stretch of the runs that match, latest schedule time first."""
         limit = max(1, min(limit, PAGE_RUNS))
-        found = sorted(self._found(wanted), key=_time_and_number, reverse=True)
+        found = sorted(self._found(wanted), key=time_and_number, reverse=not rising)
         return found[offset : offset + limit]
 
     def extent(self, wanted: RunFilter) -> tuple[int, int] | None:
@@ -390,10 +393,6 @@ class MemoryWriter:
 
 def _number(run: Run) -> int:
     return run.number
-
-
-def _time_and_number(run: Run) -> tuple[int, int]:
-    return run.schedule_us, run.number
 
 
 def _tally(runs: Iterator[Run]) -> dict[State, int]:

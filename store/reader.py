@@ -25,7 +25,7 @@ from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import SqliteAccessReads
-from .by_time import SearchByTime
+from .by_time import SearchByTime, time_and_number
 from .finding import add_functions, find_numbers, matching
 from .interface import RunPage, RunQuery
 from .reading import LIMIT_S, Reading, TooSlow
@@ -125,7 +125,9 @@ class SqliteReader(Reading, SqliteAccessReads):
                 numbers, after = search.windows(before, limit, until_s)
             return RunPage(runs=self._records(numbers), before=after)
 
-    def find_by_time(self, wanted: RunFilter, *, offset: int, limit: int) -> list[Run]:
+    def find_by_time(
+        self, wanted: RunFilter, *, offset: int, limit: int, rising: bool = False
+    ) -> list[Run]:
         """Return a stretch of the runs that match, latest schedule time first."""
         limit = max(1, min(limit, PAGE_RUNS))
         with self._reading(several=True):
@@ -133,12 +135,11 @@ class SqliteReader(Reading, SqliteAccessReads):
             first, second = search.ways()
             try:
                 with self._hurried(QUICK_S):
-                    numbers = search.stretch(offset, limit, first)
+                    numbers = search.stretch(offset, limit, first, rising=rising)
             except TooSlow:
-                numbers = search.stretch(offset, limit, second)
+                numbers = search.stretch(offset, limit, second, rising=rising)
             found = self._records(numbers)
-        # They come by number; a sort that keeps the order of equals leaves the newest in front.
-        return sorted(found, key=lambda run: -run.schedule_us)
+        return sorted(found, key=time_and_number, reverse=not rising)
 
     def extent(self, wanted: RunFilter) -> tuple[int, int] | None:
         """Return the earliest and latest schedule time of runs that match, None of none."""

@@ -6,6 +6,7 @@ a chart of all of it. Queries are those of `/api/v2/runs`.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from msgspec.structs import replace
@@ -56,20 +57,24 @@ def filter_of(request: Request, more: set[str]) -> RunFilter:
 async def list_by_time(request: Request) -> Any:
     """A stretch of the runs of a query, latest schedule time first, with how many there are in all,
     and how many of them (the first ones) are still to come."""
-    wanted = filter_of(request, {"offset", "limit", "counts"})
-    offset = request.number("offset", 0, 0, MAX_OFFSET)
+    wanted = filter_of(request, {"offset", "limit", "counts", "order"})
+    place = _place(request)
+    rising = _is_rising(request)
     limit = request.number("limit", DEFAULT_PAGE, 1, MAX_PAGE)
     counting = request.text("counts") != "0"
     now_us = request.services.now_us()
 
     def read(reader: Reader) -> dict[str, Any]:
         epoch, seq = reader.head()
-        runs = reader.find_by_time(wanted, offset=offset, limit=limit)
+        ahead = _ahead(reader, wanted, now_us) if counting or place < 0 else None
+        offset = place if place >= 0 else max(0, (ahead or 0) + place + 1)
+        runs = reader.find_by_time(wanted, offset=offset, limit=limit, rising=rising)
         counts = count_states(reader, wanted) if counting else None
         return {
             "runs": [run_record(run) for run in runs],
             "total": _total(reader, wanted, counts) if counting else None,
-            "ahead": _ahead(reader, wanted, now_us) if counting else None,
+            "ahead": ahead,
+            "offset": offset,
             "counts": counts,
             "epoch": epoch,
             "seq": seq,
@@ -77,6 +82,27 @@ async def list_by_time(request: Request) -> Any:
 
     found = await request.services.read(read)
     return found | {"now": format_time_ms(now_us)}
+
+
+def _place(request: Request) -> int:
+    """Return where the stretch begins: a place, or below zero -1 less the number of runs ahead
+    that are to be in it.
+
+    Raises:
+        Problem: 400, it is neither a number nor `now-N`.
+    """
+    text = request.text("offset") or ""
+    found = re.fullmatch(r"now-([0-9]{1,4})", text)
+    if found:
+        return -1 - int(found[1])
+    return request.number("offset", 0, 0, MAX_OFFSET)
+
+
+def _is_rising(request: Request) -> bool:
+    order = request.text("order") or "latest"
+    if order not in ("latest", "earliest"):
+        raise Problem(400, f"order: {order[:100]!r}: expected latest (first) or earliest")
+    return order == "earliest"
 
 
 async def count_per_bin(request: Request) -> Any:

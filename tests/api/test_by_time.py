@@ -34,6 +34,20 @@ def test_a_stretch_is_in_the_order_of_time_and_says_what_is_ahead(stand):
     assert (body["total"], body["counts"]) == (None, None)
 
 
+def test_a_stretch_may_begin_so_many_before_now_or_go_the_other_way(stand):
+    runs = made(stand)
+    for query, offset, hours in (
+        ("offset=now-1&counts=0", 3, [1, -1]),
+        ("offset=now-2", 2, [2, 1, -1]),
+        ("offset=now-9", 0, [3, 2.5, 2, 1, -1]),
+        ("order=earliest", 0, [-1, 1, 2, 2.5, 3]),
+        ("order=earliest&offset=4", 4, [3]),
+    ):
+        _, body = stand.ask("GET", f"/api/v2/runs-by-time?{query}")
+        assert [run["run_id"] for run in body["runs"]] == [runs[hour] for hour in hours]
+        assert body["offset"] == offset
+
+
 def test_a_query_narrows_the_list_its_figures_and_its_bins(stand):
     runs = made(stand)
     stand.ask("POST", f"/api/v2/runs/{runs[2]}/hold")
@@ -62,6 +76,8 @@ def test_bins_cover_what_was_found(stand):
     ("query", "sentence"),
     [
         ("runs-by-time?offset=-1", "offset: '-1'"),
+        ("runs-by-time?offset=now", "offset: 'now'"),
+        ("runs-by-time?order=up", "order: 'up'"),
         ("runs-by-time?cursor=3", "unknown parameters: cursor"),
         ("runs-by-time?q=colour:red", "colour: not a term"),
         ("runs-per-time?bins=0", "bins: '0'"),

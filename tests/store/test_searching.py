@@ -113,7 +113,8 @@ def test_any_stretch_of_a_list_by_time_is_found_and_counted_per_bin(
     store, writer, monkeypatch, quick_s
 ):
     monkeypatch.setattr(reader_module, "QUICK_S", quick_s)
-    monkeypatch.setattr("callsheet.store.reading._STEPS", 1)
+    if quick_s < 0:
+        monkeypatch.setattr("callsheet.store.reading._STEPS", 1)
     draw = random.Random(11)
     runs = [some_run(number, draw) for number in range(1, 121)]
     writer.commit(
@@ -126,12 +127,14 @@ def test_any_stretch_of_a_list_by_time_is_found_and_counted_per_bin(
     reader = store.new_reader()
     runs.sort(key=lambda run: (run.schedule_us, run.number), reverse=True)
     found_something = 0
-    for _ in range(200):
+    for _ in range(60):
         wanted = some_filter(draw)
         expected = [run.run_id for run in runs if wanted.matches(run)]
         offset, limit = draw.choice([0, 1, 7, 500]), draw.choice([1, 5, 200])
-        found = reader.find_by_time(wanted, offset=offset, limit=limit)
-        assert [run.run_id for run in found] == expected[offset : offset + limit], wanted
+        for rising in (False, True):
+            found = reader.find_by_time(wanted, offset=offset, limit=limit, rising=rising)
+            whole = expected[::-1] if rising else expected
+            assert [run.run_id for run in found] == whole[offset : offset + limit], wanted
         times = [run.schedule_us for run in runs if wanted.matches(run)]
         assert reader.extent(wanted) == ((min(times), max(times)) if times else None), wanted
         per_bin = reader.count_per_bin(wanted, T0_US - HOUR_US, 7 * HOUR_US)
@@ -141,7 +144,7 @@ def test_any_stretch_of_a_list_by_time_is_found_and_counted_per_bin(
             per_hour[at] = per_hour.get(at, 0) + 1
         assert per_bin == per_hour, wanted
         found_something += bool(expected)
-    assert found_something > 100
+    assert found_something > 30
 
 
 def test_an_agent_is_that_of_the_present_attempt(store, writer):
