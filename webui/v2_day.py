@@ -63,7 +63,7 @@ class Group(msgspec.Struct, kw_only=True):
     """Runs with something in common: how many are how, and where they stand in the span.
 
     `marks` counts runs by what they are and the bin of their schedule time; `bars` are the times
-    at which those that run began, `late` those at which those that are late were due.
+    at which those that run began, `running` their jobs; `late` when those that are late were due.
     """
 
     counts: Counter[str] = msgspec.field(default_factory=Counter)
@@ -71,6 +71,7 @@ class Group(msgspec.Struct, kw_only=True):
     bars: list[int] = []
     late: list[int] = []
     jobs: set[str] = msgspec.field(default_factory=set)
+    running: set[str] = msgspec.field(default_factory=set)
     last_us: int = 0
 
 
@@ -96,6 +97,7 @@ async def get_day(request: Request) -> Any:
             _add(whole, run, chart, bin_us)
         names = sorted(groups, key=lambda name: (-_sum(groups[name]), name))[:MOST_GROUPS]
         return {
+            "usual": usual_lengths(reader, sorted(whole.running)),
             "all": _group("", whole),
             "groups": [_group(name, groups[name]) for name in sorted(names)],
             "complete": complete and len(names) == len(groups),
@@ -292,6 +294,7 @@ def _add(group: Group, run: Run, chart: Chart, bin_us: int) -> None:
         group.late.append(run.schedule_us)
     elif run.state in (State.STARTING, State.RUNNING, State.STOPPING):
         group.bars.append(run.times.get("running", run.schedule_us))
+        group.running.add(run.job_id)
     else:
         group.marks[kind, (run.schedule_us - chart.from_us) // bin_us] += 1
 

@@ -107,3 +107,56 @@ def test_a_job_is_paused_with_a_reason_and_resumed_on_the_control_page(console):
     console.expected.append("400 (Bad Request)")
     page.locator(".dialog [type=submit]").click()
     expect(page.locator(".toast").first).to_contain_text("until: not a time")
+
+
+def a_group(page, name):
+    return page.locator(f"tr[data-group='{name}']")
+
+
+def test_the_sheet_counts_the_day_by_folder_and_each_count_leads_to_its_runs(console, server):
+    run_id = server.schedule("greetings/hello", name="Ada")
+    server.finished(run_id)
+    page = console.open("/")
+    cell = a_group(page, "greetings").locator("td").nth(2)
+    expect(cell).to_have_text("1")
+    expect(page.locator("[data-total=done] b")).not_to_have_text("0")
+    expect(a_group(page, "greetings").locator("svg path.f-success")).to_have_count(1)
+    cell.locator("a").click()
+    page.wait_for_url("**/runs?q=job*")
+    expect(page.locator(f"tr[data-run={run_id}]")).to_be_visible()
+
+
+def test_the_sheet_is_by_label_or_agent_too_and_of_any_day(console, server):
+    server.finished(server.schedule("colours"))
+    page = console.open("/")
+    page.get_by_role("button", name="Label").click()
+    expect(a_group(page, "demo")).to_be_visible()
+    page.get_by_role("button", name="Agent").click()
+    expect(a_group(page, "local")).to_be_visible()
+    page.get_by_role("button", name="Folder").click()
+    page.get_by_role("link", name="Day after").click()
+    page.wait_for_url("**/day/*")
+    expect(a_group(page, "nightly").locator("td").nth(1)).to_have_text("1")
+    expect(page.locator("h2", has_text="Running now")).to_have_count(0)
+    page.get_by_role("link", name="Today").click()
+    expect(page.locator("h2", has_text="Running now")).to_be_visible()
+
+
+def test_a_drag_over_a_lane_opens_the_runs_of_that_time(console, server):
+    server.finished(server.schedule("colours"))
+    page = console.open("/")
+    lane = page.locator("tr.all td.lane svg")
+    expect(lane.locator("path.f-success")).to_have_count(1)
+    lane.drag_to(lane, source_position={"x": 100, "y": 20}, target_position={"x": 300, "y": 20})
+    page.wait_for_url("**/runs?q=since*until*")
+
+
+def test_the_sheet_prints_without_what_is_for_the_screen_alone(console, server):
+    server.finished(server.schedule("fails"))
+    page = console.open("/")
+    expect(a_group(page, "")).to_be_visible()
+    page.emulate_media(media="print")
+    expect(page.locator(".rail")).to_be_hidden()
+    expect(page.get_by_role("button", name="Print")).to_be_hidden()
+    expect(page.locator(".print-only")).to_contain_text("expected: ")
+    expect(page.locator(".needs tr").first).to_contain_text("fails")

@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from "./preact.js";
 import { get } from "./api.js";
 import { onceBack } from "./again.js";
+import { stream } from "./stream.js";
 
 /** What a path answers. `again` while an answer is under way asks once more after it, so that a storm of
  *  changes neither starves the view nor floods the server.
@@ -45,4 +46,18 @@ export function useGet(path) {
     };
   }, [path]);
   return { value: state.path === path ? state.value : null, error: state.error, again };
+}
+
+/** Read again every so often, when anything has happened since and somebody looks.
+ *  @param {() => void} again @param {number} everyMs */
+export function useRefreshed(again, everyMs) {
+  useEffect(() => {
+    let seen = stream.seq;
+    const timer = setInterval(() => {
+      if (stream.seq === seen || document.visibilityState !== "visible") return;
+      seen = stream.seq;
+      again();
+    }, everyMs);
+    return () => clearInterval(timer);
+  }, [again, everyMs]);
 }

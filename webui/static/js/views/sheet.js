@@ -1,129 +1,256 @@
-// The call sheet: what is expected, running, late, failed and held today, and what needs a person.
-import { html } from "../preact.js";
-import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, Trouble, byDue } from "../parts.js";
-import { count, dayName, dayOf, due, lateness, reason, TROUBLE } from "../format.js";
-import { operate } from "../operations.js";
+// The call sheet: what is expected, running, late, failed and held on a day, and what needs a person.
+import { html, useEffect, useState } from "../preact.js";
+import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, Time, Trouble, byDue } from "../parts.js";
+import { query as asQuery } from "../api.js";
+import { clock, count, dayOf, dayOfYear, due, duration, elapsed, lateness, shownZone } from "../format.js";
+import { Histogram, Hours, Lane, useWidth } from "../daylanes.js";
+import { NeedsAPerson, unsolved } from "../needs.js";
 import { useComing, useRuns } from "../runlist.js";
-import { useNow } from "../stream.js";
+import { go, useUrl } from "../router.js";
+import { stream, useNow } from "../stream.js";
+import { useGet, useRefreshed } from "../views_common.js";
 
-const SHOWN = 12;
 const GOOD_PAGE = 1000;
-
-/** Runs in trouble that no later run of the same job and args has made good; the newest of each, with how
- *  many there are. */
-function unsolved(troubled, good) {
-  const instance = (run) => `${run.job_id} ${JSON.stringify(run.args)}`;
-  const solved = {};
-  for (const run of good) solved[instance(run)] = Math.max(solved[instance(run)] ?? 0, due(run));
-  const found = new Map();
-  for (const run of [...troubled].sort((a, b) => due(b) - due(a))) {
-    const key = instance(run);
-    if ((solved[key] ?? 0) > due(run)) continue;
-    if (found.has(key)) found.get(key).times += 1;
-    else found.set(key, { run, times: 1 });
-  }
-  const worst = ["lost", "failure", "error"];
-  return [...found.values()].sort((a, b) => worst.indexOf(a.run.state) - worst.indexOf(b.run.state) || due(b.run) - due(a.run));
-}
+const REREAD_MS = 3000;
+const LISTED = 20;
+const BY = { folder: "Folder", label: "Label", agent: "Agent" };
+const NOBODY = { folder: "no folder", label: "no label", agent: "no agent yet" };
 
 export function SheetView() {
+  const url = useUrl();
   const now = useNow();
+  const named = /^\/day\/(\d{4}-\d{2}-\d{2})$/.exec(url.pathname)?.[1];
   const today = dayOf(now);
+  const day = named ? dayNamed(named) : today;
+  const isToday = day.since === today.since;
+  const by = url.searchParams.get("by") in BY ? url.searchParams.get("by") : "folder";
+  const folded = useGet(`/api/v2/day${asQuery({ from: day.since, to: day.until, by })}`);
+  useRefreshed(folded.again, REREAD_MS);
   const live = useRuns({}, { states: "waiting,starting,running,stopping" });
-  const ended = useRuns(today, { states: "failure,error,lost" });
-  const good = useRuns({ since: today.since, state: "success" }, { limit: GOOD_PAGE });
+  const ended = useRuns(day, { states: "failure,error,lost" });
+  const good = useRuns({ since: day.since, state: "success" }, { limit: GOOD_PAGE });
   const coming = useComing({});
-  const error = live.error ?? coming.error ?? ended.error;
-  if (error && !ended.counts) return html`<${Trouble} error=${error} again=${live.reload} />`;
-  const active = live.runs;
-  const next = coming.runs;
-  const held = [...active, ...next].filter((run) => run.held);
-  const late = [...active, ...next].filter((run) => !run.held && !run.times.running && lateness(run, now));
-  const running = active.filter((run) => run.state !== "waiting").sort(byDue);
-  const waiting = active.filter((run) => run.state === "waiting").sort(byDue);
-  // Null while nothing is known: an unread figure is no zero.
-  const total = (state) => (ended.counts ? (ended.counts[state] ?? 0) : null);
-  const size = (list) => (live.counts ? list.length : null);
-  const wanting = [...unsolved(ended.runs, good.runs), ...[...late, ...held].map((run) => ({ run, times: 1 }))];
-  const persons = wanting.slice(0, SHOWN);
-  return html`<div>
-    <div class="top"><h1>Call sheet</h1><span class="dim">${dayName(now)}</span></div>
-    <nav class="totals" aria-label="Totals">
-      ${totalOf("scheduled", "to come", total("scheduled"), "/runs?state=scheduled", next[0] && html`next <${InTime} at=${next[0].schedule_time} />`)}
-      ${totalOf("waiting", "waiting", size(waiting), "/runs?state=waiting")}
-      ${totalOf("running", "running", size(running), "/runs?state=running", "", true)}
-      ${totalOf("success", "success", total("success"), "/runs?state=success", "since midnight")}
-      ${totalOf("failure", "failure", total("failure"), "/runs?state=failure", "since midnight", true)}
-      ${totalOf("error", "error", total("error"), "/runs?state=error", "could not run", true)}
-      ${totalOf("lost", "lost", total("lost"), "/runs?state=lost", "nobody knows", true)}
-      ${totalOf("late", "late", size(late), "/runs?state=waiting", "not yet started", true)}
-      ${totalOf("held", "held", size(held), "/runs?q=held:yes", "", true)}
-    </nav>
-    <${Panel} title="Needs a person" sub=${wanting.length ? `${wanting.length > SHOWN ? `${SHOWN} of ` : ""}${count(wanting.length)} · worst first` : ""}>
-      ${persons.length
-        ? html`<table class="runs stack">
-            <colgroup><col class="col-state" /><col class="col-whom" /><col /><col class="col-time" /><col class="col-run" /><col class="col-deed" /></colgroup>
-            <tbody>
-              ${persons.map(
-                ({ run, times }) => html`<tr key=${run.run_id} data-run=${run.run_id}>
-                  <td class="m-st"><${State} run=${!TROUBLE.has(run.state) && !run.held && lateness(run, now) ? "late" : run} /></td>
-                  <td class="m-a"><${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
-                  <td class="m-c cut" title=${reason(run, now)}>${reason(run, now)}${times > 1 && html` <span class="faint">· ${count(times)} times</span>`}</td>
-                  <td class="m-b num"><${Time} at=${run.schedule_time} /></td>
-                  <td class="num"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
-                  <td class="m-d num">${deed(run)}</td>
-                </tr>`,
-              )}
-            </tbody>
-          </table>`
-        : html`<p class="empty">${ended.loading ? " " : "Nothing. The day goes by itself."}</p>`}
-    <//>
-    <div class="cols-2 sec">
-      <${Panel} title="Running now" sub=${count(running.length + waiting.length)}>
-        ${running.length + waiting.length === 0
-          ? html`<p class="empty">Nothing runs at this moment.</p>`
-          : html`<table class="runs going">
-              <colgroup><col class="col-icon" /><col /><col class="col-late" /><col class="col-el" /></colgroup>
-              <tbody>
-                ${[...running, ...waiting].slice(0, 20).map(
-                  (run) => html`<tr key=${run.run_id} data-run=${run.run_id}>
-                    <td title=${run.state}><${Icon} state=${run.state} /><span class="sr">${run.state}</span></td>
-                    <td><${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
-                    <td class="num"><${Late} run=${run} /></td>
-                    <td class="num"><${Elapsed} run=${run} /></td>
-                  </tr>`,
-                )}
-              </tbody>
-            </table>`}
-      <//>
-      <${Panel} title="Next calls" sub=${next.length > 20 ? "the next 20" : ""}>
-        ${next.length === 0
-          ? html`<p class="empty">Nothing is scheduled.</p>`
-          : html`<table class="runs">
-              <colgroup><col class="col-at" /><col /><col class="col-in" /></colgroup>
-              <tbody>
-                ${next.slice(0, 20).map(
-                  (run) => html`<tr key=${run.run_id}>
-                    <td><${Time} at=${run.schedule_time} /></td>
-                    <td><${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
-                    <td class="num dim"><${InTime} at=${run.schedule_time} /></td>
-                  </tr>`,
-                )}
-              </tbody>
-            </table>`}
-      <//>
-    </div>
+  const findings = useFindings();
+  useEffect(() => {
+    document.title = `Call sheet, ${dayOfYear(Date.parse(day.since))} · callsheet`;
+  }, [day.since]);
+  const error = folded.error ?? live.error ?? ended.error;
+  if (error && !folded.value) return html`<${Trouble} error=${error} again=${folded.again} />`;
+  const held = isToday ? [...live.runs, ...coming.runs].filter((run) => run.held) : [];
+  const late = isToday ? [...live.runs, ...coming.runs].filter((run) => !run.held && !run.times.running && lateness(run, now)) : [];
+  const known = ended.counts && good.counts; // else what is mended would be shown for a moment
+  const rows = !known ? [] : [...unsolved(ended.runs, good.runs), ...[...late.sort(byDue), ...held].map((run) => ({ run, times: 1 }))];
+  return html`<div class="sheet">
+    <${Head} day=${day} by=${by} isToday=${isToday} />
+    ${folded.value && html`<${Totals} sheet=${folded.value} span=${day} next=${isToday ? coming.runs[0] : null} late=${late} now=${now} />`}
+    <${NeedsAPerson} rows=${rows} findings=${isToday ? findings : []} now=${now} loading=${!known} />
+    ${folded.value && html`<${DayTable} sheet=${folded.value} by=${by} now=${now} span=${day} />`}
+    ${isToday &&
+    html`<div class="cols-2 sec">
+      <${Running} runs=${live.runs} usual=${folded.value?.usual ?? {}} now=${now} />
+      <${Coming} runs=${coming.runs} left=${folded.value?.all.counts.scheduled} />
+    </div>`}
+    <p class="print-only small dim">Printed ${dayOfYear(now)} ${clock(now)} ${shownZone()}. ${folded.value && accounted(folded.value)}</p>
   </div>`;
 }
 
-function totalOf(state, word, n, href, note = "", hot = false) {
-  return html`<a href=${href} class=${!n ? "zero" : hot ? `hot s-${state}` : ""}>
-    <b>${n === null ? "–" : count(n)}</b><span><${Icon} state=${state} />${word}</span><small>${note || " "}</small>
+/** The day of a date such as `2026-11-24` in the shown zone. */
+function dayNamed(date) {
+  return dayOf(Date.parse(shownZone() === "UTC" ? `${date}T12:00Z` : `${date}T12:00`));
+}
+
+function dateOf(ms) {
+  const at = new Date(ms);
+  const parts = shownZone() === "UTC" ? [at.getUTCFullYear(), at.getUTCMonth() + 1, at.getUTCDate()] : [at.getFullYear(), at.getMonth() + 1, at.getDate()];
+  return parts.map((n) => String(n).padStart(2, "0")).join("-");
+}
+
+function useFindings() {
+  const [found, setFound] = useState([]);
+  useEffect(() => stream.follow({ topic: "checks" }, (message) => message.checks && setFound(message.checks.findings)), []);
+  return found;
+}
+
+function Head({ day, by, isToday }) {
+  const middle = Date.parse(day.since) + 12 * 3600e3;
+  const with_ = by === "folder" ? "" : `?by=${by}`;
+  const at = (days) => `/day/${dateOf(middle + days * 86400e3)}${with_}`;
+  return html`<div class="top">
+    <h1>${dayOfYear(middle)}</h1>
+    <span class="row no-print"><a class="btn plain" href=${at(-1)} aria-label="Day before" title="Day before">‹</a><a class="btn plain" href=${`/${with_}`} aria-current=${isToday ? "date" : undefined}>Today</a><a class="btn plain" href=${at(1)} aria-label="Day after" title="Day after">›</a></span>
+    <span class="grow"></span>
+    <div class="seg no-print hide-s" role="group" aria-label="Rows">
+      ${Object.entries(BY).map(([name, word]) => html`<button key=${name} aria-pressed=${by === name ? "true" : "false"} onClick=${() => go(`${isToday ? "/" : `/day/${dateOf(middle)}`}${name === "folder" ? "" : `?by=${name}`}`)}>${word}</button>`)}
+    </div>
+    <button class="btn no-print hide-s" onClick=${() => print()}>Print</button>
+  </div>`;
+}
+
+/** Runs of a span with other terms, as a place to go. */
+function runsOf({ since, until }, q = "", state = "") {
+  return `/runs${asQuery({ q: `${q} since:${since} until:${until}`.trim(), state })}`;
+}
+
+function Totals({ sheet, span, next, late, now }) {
+  const { counts, expected } = sheet.all;
+  const n = (...states) => states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+  const failed = n("failure", "error", "lost");
+  const done = n("success");
+  const right = done + failed > 0 ? `${((done / (done + failed)) * 100).toFixed(1)} % went right` : "";
+  const parts = ["error", "lost"].filter((state) => counts[state]).map((state) => `${count(counts[state])} ${state}`);
+  const worst = late.length ? Math.max(...late.map((run) => lateness(run, now))) : 0;
+  return html`<nav class="totals" aria-label="The day in figures">
+    <${Total} words="expected" n=${expected} href=${runsOf(span)} note=${sheet.complete ? "" : "and more"} />
+    <${Total} state="success" words="done" n=${done} href=${runsOf(span, "", "success")} note=${right} />
+    <${Total} state="running" n=${n("starting", "running", "stopping")} href="/runs?state=running" hot />
+    <${Total} state="waiting" n=${n("waiting")} href="/runs?state=waiting" />
+    <${Total} state="late" n=${n("late")} href="/runs?state=waiting" note=${worst ? `worst ${duration(worst)}` : ""} hot />
+    <${Total} state="failure" words="failed" n=${failed} href=${runsOf(span, "state:failure,error,lost")} note=${parts.join(", ")} hot />
+    <${Total} state="held" n=${n("held")} href="/runs?q=held:yes" hot />
+    <${Total} state="skipped" n=${n("skipped")} href=${runsOf(span, "", "skipped")} />
+    <${Total} state="scheduled" words="to come" n=${n("scheduled")} href=${runsOf(span, "", "scheduled")} note=${next && html`next <${InTime} at=${next.schedule_time} />`} />
+  </nav>`;
+}
+
+function Total({ state, words, n, href, note, hot }) {
+  return html`<a href=${href} class=${!n ? "zero" : hot ? `hot s-${state}` : ""} data-total=${words ?? state}>
+    <b>${count(n)}</b><span>${state && html`<${Icon} state=${state} />`}${words ?? state}</span><small>${note || " "}</small>
   </a>`;
 }
 
-function deed(run) {
-  const verb = run.held ? "release" : TROUBLE.has(run.state) ? "rerun" : ["waiting", "scheduled"].includes(run.state) ? "start" : null;
-  const words = { release: "Release", rerun: "Rerun", start: "Start now" };
-  return verb && html`<button class="btn small" onClick=${() => operate(run, verb)}>${words[verb]}</button>`;
+const COUNTS = [
+  ["Expected", null, ""],
+  ["Done", ["success"], "hide-s"],
+  ["Running", ["starting", "running", "stopping"], ""],
+  ["Waiting", ["waiting"], "hide-s"],
+  ["Late", ["late"], ""],
+  ["Failed", ["failure", "error", "lost"], ""],
+  ["Held", ["held"], "hide-s"],
+  ["Skipped", ["skipped"], "hide-s"],
+];
+const COLOURS = { Running: "running", Waiting: "waiting", Late: "late", Failed: "failure", Held: "held" };
+
+function DayTable({ sheet, by, now, span }) {
+  const [box, width] = useWidth(520);
+  const termOf = (name) => (by === "folder" ? (name ? `job:${quoted(name)}` : "") : name ? `${by}:${quoted(name)}` : "");
+  const hrefOf = (name) => (brush) => runsOf(brush, termOf(name));
+  const count_ = (group, states) => (states === null ? group.expected : states.reduce((sum, state) => sum + (group.counts[state] ?? 0), 0));
+  const cells = (group) =>
+    COUNTS.map(([title, states, hide]) => {
+      const n = count_(group, states);
+      const shown = states?.includes("late") ? ["waiting"] : states;
+      const colour = n && COLOURS[title] ? `s-${COLOURS[title]} c` : "";
+      return html`<td class=${`num ${hide} ${colour}`}>
+        ${n ? html`<a href=${runsOf(span, `${termOf(group.name)}${shown ? ` state:${shown.join(",")}` : ""}`)}>${count(n)}</a>` : html`<span class="z">·</span>`}
+      </td>`;
+    });
+  return html`<section class="panel sec" aria-label="The day by ${by}">
+    <table class="sheet-t">
+      <colgroup><col class="c-name" />${COUNTS.map(([, , hide]) => html`<col class=${`c-n ${hide}`} />`)}<col class="hide-s" /><col class="c-l hide-s" /></colgroup>
+      <thead>
+        <tr>
+          <th>${BY[by]}</th>
+          ${COUNTS.map(([title, , hide]) => html`<th class=${`num ${hide}`}>${title}</th>`)}
+          <th class="lane hide-s"><div ref=${box}><${Hours} day=${sheet} width=${width} now=${now} /></div></th>
+          <th class="num hide-s">Last</th>
+        </tr>
+      </thead>
+      <tbody>
+        <tr class="all">
+          <td class="strong">All ${count(sheet.all.jobs)} jobs</td>
+          ${cells(sheet.all)}
+          <td class="lane hide-s"><${Histogram} group=${sheet.all} day=${sheet} width=${width} now=${now} href=${hrefOf("")} /></td>
+          <td class="num hide-s dim"><${LastOut} at=${sheet.all.last} /></td>
+        </tr>
+        ${sheet.groups.map(
+          (group) => html`<tr key=${group.name} data-group=${group.name}>
+            <td class="cut"><a href=${runsOf(span, termOf(group.name))} title=${group.name}>${group.name ? html`<${JobName} id=${group.name} href=${null} />` : html`<span class="faint">${NOBODY[by]}</span>`}</a></td>
+            ${cells(group)}
+            <td class="lane hide-s"><${Lane} group=${group} day=${sheet} width=${width} now=${now} href=${hrefOf(group.name)} /></td>
+            <td class="num hide-s dim"><${LastOut} at=${group.last} /></td>
+          </tr>`,
+        )}
+      </tbody>
+    </table>
+    ${sheet.groups.length === 0 && html`<p class="empty slim">No run is expected on this day.</p>`}
+  </section>`;
+}
+
+function quoted(text) {
+  return /[\s,"']/.test(text) ? JSON.stringify(text) : text;
+}
+
+/** Up to the minute: the last run of a row. */
+function LastOut({ at }) {
+  return at ? html`<time datetime=${at}>${clock(Date.parse(at)).slice(0, 5)}</time>` : html`<span class="z">–</span>`;
+}
+
+/** What runs, how far over its usual time first. */
+function Running({ runs, usual, now }) {
+  const over = (run) => (run.times.running && usual[run.job_id] ? elapsed(run, now) / usual[run.job_id].p50 : -1);
+  const sorted = [...runs].sort((a, b) => Number(a.state === "waiting") - Number(b.state === "waiting") || over(b) - over(a) || due(a) - due(b));
+  const going = runs.filter((run) => run.state !== "waiting").length;
+  return html`<${Panel} title="Running now" sub=${going ? `${count(going)} · longest over their usual time first` : ""}>
+    ${sorted.length === 0
+      ? html`<p class="empty slim">Nothing runs at this moment.</p>`
+      : html`<table class="runs going">
+          <colgroup><col class="col-icon" /><col /><col class="col-late" /><col class="col-late" /><col class="col-bar hide-s" /><col class="col-time hide-s" /></colgroup>
+          <tbody>
+            ${sorted.slice(0, LISTED).map(
+              (run) => html`<tr key=${run.run_id} data-run=${run.run_id}>
+                <td title=${run.state}><${Icon} state=${run.state} /><span class="sr">${run.state}</span></td>
+                <td><${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+                <td class="num"><${Late} run=${run} /></td>
+                <td class="num"><${Elapsed} run=${run} /></td>
+                <td class="hide-s"><${Progress} run=${run} usual=${usual[run.job_id]} now=${now} /></td>
+                <td class="num dim hide-s">${left(run, usual[run.job_id], now)}</td>
+              </tr>`,
+            )}
+          </tbody>
+        </table>`}
+  <//>`;
+}
+
+/** How far a run is in its usual time: the tick is what half of them take. */
+function Progress({ run, usual, now }) {
+  const took = elapsed(run, now);
+  if (!usual || took === null) return null;
+  const whole = Math.max(usual.p90 * 1.15, took * 1.05);
+  const x = (s) => ((s / whole) * 100).toFixed(1);
+  return html`<svg class="prog" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label=${`${duration(took)} of usually ${duration(usual.p50)}`}>
+    <rect class="track" width="100" height="6" /><rect class=${took > usual.p90 ? "f-late" : "f-running"} width=${x(took)} height="6" /><path class="p50" vector-effect="non-scaling-stroke" d=${`M${x(usual.p50)} 0v6`} />
+  </svg>`;
+}
+
+function left(run, usual, now) {
+  const took = elapsed(run, now);
+  if (!usual || took === null) return "";
+  if (took <= usual.p50) return `≈ ${duration(usual.p50 - took)} left`;
+  return took > usual.p90 ? html`<span class="s-late c">${duration(took - usual.p90)} past p90</span>` : "any moment";
+}
+
+function Coming({ runs, left }) {
+  return html`<${Panel} title="Next calls" sub=${left ? `${count(left)} to come this day` : ""}>
+    ${runs.length === 0
+      ? html`<p class="empty slim">Nothing is scheduled.</p>`
+      : html`<table class="runs">
+          <colgroup><col class="col-at" /><col /><col class="col-in" /></colgroup>
+          <tbody>
+            ${runs.slice(0, LISTED).map(
+              (run) => html`<tr key=${run.run_id}>
+                <td><${Time} at=${run.schedule_time} /></td>
+                <td><${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+                <td class="num dim"><${InTime} at=${run.schedule_time} /></td>
+              </tr>`,
+            )}
+          </tbody>
+        </table>`}
+  <//>`;
+}
+
+/** The sentence under a printed sheet. */
+function accounted(sheet) {
+  const { counts, expected } = sheet.all;
+  const said = Object.entries(counts).filter(([state]) => state !== "late").map(([state, n]) => `${count(n)} ${state}`);
+  return `${count(expected)} expected: ${said.join(", ")}.`;
 }

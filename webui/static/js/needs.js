@@ -1,0 +1,106 @@
+// What needs a person: worst first, each with its reason and the two likeliest deeds.
+import { html, useEffect, useRef, useState } from "./preact.js";
+import { AdHoc, Args, Icon, JobName, Late, State, Time } from "./parts.js";
+import { count, due, lateness, reason, TROUBLE } from "./format.js";
+import { operate } from "./operations.js";
+import { may } from "./session.js";
+
+const SHOWN = 12;
+// How long a row that is solved stays, greyed.
+const LEAVING_MS = 10e3;
+const WORST = ["lost", "failure", "error"];
+
+/** Runs in trouble that no later run of the same job and args has made good; the newest of each, with how
+ *  many there are. */
+export function unsolved(troubled, good) {
+  const instance = (run) => `${run.job_id} ${JSON.stringify(run.args)}`;
+  const solved = {};
+  for (const run of good) solved[instance(run)] = Math.max(solved[instance(run)] ?? 0, due(run));
+  const found = new Map();
+  for (const run of [...troubled].sort((a, b) => due(b) - due(a))) {
+    const key = instance(run);
+    if ((solved[key] ?? 0) > due(run)) continue;
+    if (found.has(key)) found.get(key).times += 1;
+    else found.set(key, { run, times: 1 });
+  }
+  return [...found.values()].sort((a, b) => WORST.indexOf(a.run.state) - WORST.indexOf(b.run.state) || due(b.run) - due(a.run));
+}
+
+/** The rows, and for a while those that have gone. @param {{run: any, times: number}[]} rows */
+function useLeaving(rows) {
+  const last = useRef(new Map());
+  const gone = useRef(new Map());
+  const [, redraw] = useState(0);
+  const ids = rows.map(({ run }) => run.run_id).join(" ");
+  useEffect(() => {
+    const here = new Set(rows.map(({ run }) => run.run_id));
+    for (const [id, row] of last.current) if (!here.has(id)) gone.current.set(id, { ...row, gone: true });
+    for (const id of here) gone.current.delete(id);
+    last.current = new Map(rows.map((row) => [row.run.run_id, row]));
+    if (!gone.current.size) return undefined;
+    redraw((n) => n + 1);
+    const timer = setTimeout(() => {
+      gone.current.clear();
+      redraw((n) => n + 1);
+    }, LEAVING_MS);
+    return () => clearTimeout(timer);
+  }, [ids]);
+  const here = new Set(rows.map(({ run }) => run.run_id));
+  return [...rows, ...[...gone.current.values()].filter(({ run }) => !here.has(run.run_id))];
+}
+
+/** @param {{rows: {run: any, times: number}[], findings: any[], now: number, loading: boolean}} of */
+export function NeedsAPerson({ rows, findings, now, loading }) {
+  const named = new Set(rows.map(({ run }) => run.run_id));
+  const others = findings.filter((finding) => !named.has(finding.run_id) && finding.severity !== "info");
+  const all = useLeaving(rows.slice(0, SHOWN));
+  const n = rows.length + others.length;
+  const shown = Math.min(rows.length, SHOWN) + Math.min(others.length, 3);
+  return html`<section aria-labelledby="h-needs" class="needs">
+    <div class="sec-head"><h2 id="h-needs">Needs a person</h2><span class="sub">${n > 0 && `${shown < n ? `${shown} of ` : ""}${count(n)} · worst first`}</span></div>
+    <div class="panel">
+      ${all.length + others.length === 0
+        ? html`<p class="empty slim">${loading ? " " : "Nothing. The day goes by itself."}</p>`
+        : html`<table class="att stack">
+            <tbody>
+              ${all.map((row) => html`<${Row} key=${row.run.run_id} row=${row} now=${now} />`)}
+              ${others.slice(0, 3).map(
+                (finding) => html`<tr key=${finding.key}>
+                  <td class="m-st"><span class=${`state s-${finding.severity === "warning" ? "late" : "failure"}`}><${Icon} state=${finding.severity === "warning" ? "late" : "failure"} /><span>finding</span></span></td>
+                  <td class="m-a">${finding.check}</td>
+                  <td class="m-c cut dim" title=${finding.sentence}>${finding.sentence}</td>
+                  <td class="m-b num"><${Time} at=${finding.since} /></td>
+                  <td class="hide-m"></td>
+                  <td class="num no-print"><span class="acts-on"><a class="btn small" href="/checks">Open</a></span></td>
+                </tr>`,
+              )}
+            </tbody>
+          </table>`}
+    </div>
+  </section>`;
+}
+
+function Row({ row, now }) {
+  const { run, times, gone } = row;
+  const late = !TROUBLE.has(run.state) && !run.held && lateness(run, now) > 0;
+  const said = reason(run, now) || (late ? "due, and not started yet" : "");
+  return html`<tr class=${gone ? "gone" : ""} data-run=${run.run_id}>
+    <td class="m-st"><${State} run=${late ? "late" : run} /></td>
+    <td class="m-a"><${AdHoc} of=${run} /><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+    <td class="m-c cut dim" title=${said}>${gone ? "no longer" : said}${times > 1 && html` <span class="faint">· ${count(times)} times</span>`}</td>
+    <td class="m-b num">${late ? html`<${Late} run=${run} />` : html`<${Time} at=${run.schedule_time} />`}</td>
+    <td class="hide-m"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
+    <td class="num no-print">${!gone && html`<span class="acts-on"><${Deeds} run=${run} /></span>`}</td>
+  </tr>`;
+}
+
+function Deeds({ run }) {
+  const why = html`<a class="btn small" href=${`/runs/${run.run_id}#why`}>Why</a>`;
+  const output = html`<a class="btn small" href=${`/runs/${run.run_id}#output`}>Output</a>`;
+  const deed = (verb, words) => may("operator") && html`<button class="btn small" data-verb=${verb} onClick=${() => operate(run, verb)}>${words}</button>`;
+  if (run.held) return html`${why}${deed("release", "Release")}`;
+  if (run.state === "lost") return html`${why}${deed("mark", "Mark…")}`;
+  if (run.state === "error") return html`${why}${deed("rerun", "Rerun")}`;
+  if (run.state === "failure") return html`${output}${deed("rerun", "Rerun")}`;
+  return html`${why}${["waiting", "scheduled"].includes(run.state) ? deed("start", "Start") : null}`;
+}
