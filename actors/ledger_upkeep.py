@@ -225,6 +225,7 @@ class Upkeep:
                     numbers=numbers,
                     events=events,
                     planned=planned,
+                    made=_made(moved),
                 )
             )
         known = run.meta.get("program", {})
@@ -255,6 +256,15 @@ class Upkeep:
         self._book.changes.free_pages = PAGES_A_STEP
         self._book.note(run, now_us, "", "", meta={**run.meta, **meta})
         self._pause(work, message.took_s, now_us)
+
+
+def _made(runs: list[Run]) -> dict[str, tuple[int, int, int]]:
+    """Return of each job how many of the runs a schedule made, and their first and last times."""
+    times: dict[str, list[int]] = {}
+    for run in runs:
+        if run.fingerprint is not None:
+            times.setdefault(run.job_id, []).append(run.schedule_us)
+    return {job_id: (len(some), min(some), max(some)) for job_id, some in times.items()}
 
 
 def _room(program: BoundArchive, done: int) -> int:

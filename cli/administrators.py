@@ -9,6 +9,7 @@ from .lazy import LazyGroup, guarded
 TABLE = {
     "completion": ("completion:completion", "Print the completion script of a shell."),
     "agent": ("agent_commands:group", "Let agents of other hosts in, and look after all agents."),
+    "audit": ("account_commands:audit", "Account for every nominal run between two times."),
     "audit-log": ("audit_commands:audit_log", "Show who did what; verify the record of it."),
     "backup": ("database_commands:backup", "Copy the database while a server runs."),
     "check": ("folder_commands:check", "Check a folder of job files."),

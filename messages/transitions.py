@@ -76,12 +76,14 @@ class SkipsRecorded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="s
 class RunsArchived(Event, frozen=True, kw_only=True, omit_defaults=True, tag="archived"):
     """Runs left the database with their events: they are in the archive at `path` (empty: nowhere,
     they were dropped). `numbers` are those of the runs; `events` and `planned` say how many events
-    went with them, and how many of the runs a schedule had made."""
+    went with them, and how many of the runs a schedule had made: `made` has of each job how many
+    those were, and the first and last of their times."""
 
     path: str
     numbers: list[int]
     events: int
     planned: int
+    made: dict[str, tuple[int, int, int]] = {}
 
 
 class ActionNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="action"):

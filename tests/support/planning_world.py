@@ -27,10 +27,11 @@ class LedgerNode:
     """The ledger's core over the store in memory, with the beat its stage adds."""
 
     address = LEDGER
+    beat_every_us = SECOND
 
-    def __init__(self, world: World, since_us: int = 0) -> None:
+    def __init__(self, world: World, since_us: int = 0, driver: LedgerDriver | None = None) -> None:
         self.world = world
-        self.driver = LedgerDriver(now_us=world.now_us)
+        self.driver = driver or LedgerDriver(now_us=world.now_us)
         self.driver.disk.tables.since_us = since_us
         self.beat_us = 0
 
@@ -49,7 +50,7 @@ class LedgerNode:
         driver.tell()
         posts += driver.posts
         if self.beat_us <= self.world.now_us:
-            self.beat_us = self.world.now_us + SECOND
+            self.beat_us = self.world.now_us + self.beat_every_us
             ledger = driver.ledger
             posts.append(Post(FEED, Beat(epoch=ledger.epoch, seq=ledger.seq)))
         return posts
@@ -148,6 +149,7 @@ class WebNode:
     """Asks `to` for what the test wishes, again each second until it is answered."""
 
     address = WEB
+    asks_every_us = SECOND // 2
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -167,7 +169,7 @@ class WebNode:
                 self.open.pop(message.command_id, None)
                 known = self.answers.setdefault(message.command_id, message)
                 assert type(known) is type(message)
-        self.wake_us = self.world.now_us + SECOND // 2
+        self.wake_us = self.world.now_us + self.asks_every_us
         return list(self.open.values())
 
     def wakes_at(self) -> int | None:
@@ -184,9 +186,16 @@ def a_runner(world: World, lasts_us: int = SECOND) -> RunnerNode:
 class PlanningWorld(World):
     """A world with a ledger in it; `runs` are those of the store."""
 
-    def __init__(self, seed: int = 1, wire: Wire = BAD, *, since_us: int = 0) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        wire: Wire = BAD,
+        *,
+        since_us: int = 0,
+        driver: LedgerDriver | None = None,
+    ) -> None:
         super().__init__(seed, wire)
-        self.ledger = LedgerNode(self, since_us)
+        self.ledger = LedgerNode(self, since_us, driver)
         self.add(self.ledger)
 
     @property

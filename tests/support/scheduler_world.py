@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from ledger_driver import LedgerDriver
 from people import ADMIN
 from planning_world import BAD, SECOND, START_US, PlanningWorld, WebNode, Wire, a_runner
 from world import Killed
@@ -55,8 +56,9 @@ class SchedulerWorld(PlanningWorld):
         since_us: int = 0,
         window: Window | None = None,
         lasts_us: int = SECOND,
+        driver: LedgerDriver | None = None,
     ) -> None:
-        super().__init__(seed, wire, since_us=since_us)
+        super().__init__(seed, wire, since_us=since_us, driver=driver)
         self.folder = {job.job_id: job for job in jobs}
         self.problems: list[FolderProblem] = []
         self.calendars: list[CalendarDays] = []
