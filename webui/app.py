@@ -146,6 +146,7 @@ class WebServer:
         self._certificate: Certificate | None = None
         if settings.certificate is not None and settings.key is not None:
             self._certificate = Certificate(settings.certificate, settings.key)
+        self.services: Services | None = None
         self._sockets: list[tuple[Listener, list[socket.socket]]] = []
         self.addresses: list[str] = []
         self.urls: list[str] = []
@@ -182,7 +183,7 @@ class WebServer:
                 loop.call_soon_threadsafe(hub.take, batch)
 
         pool = ReaderPool(self._open_reader)
-        services = Services(self.settings, hub, pool)
+        services = self.services = Services(self.settings, hub, pool)
         services.outputs = Outputs(services, self.settings.outputs_root)
         told.append(start_stage(BridgedCore(WebCore(secrets.token_hex(8)), deliver)))
         logging.getLogger("tornado.general").addFilter(Sparing())

@@ -22,7 +22,7 @@ from ..messages.transitions import (
 )
 from ..store.rows import decode_run, encode
 from .records import run_record
-from .seam import Changed, RunsRead, RunTick
+from .seam import Changed, RunsRead, RunTick, Shared
 
 # Changes kept for those who resume; about half a KB each, encoded.
 KEPT_CHANGES = 5_000
@@ -177,7 +177,7 @@ class Changes:
             for key, wanted in self._filters.items():
                 body = _body(list(changed.values()), wanted, records, epoch, seq)
                 if body:
-                    bodies[key] = body
+                    bodies[key] = Shared(body)
         followed = [run_id for run_id in changed if run_id in self._runs]
         result = Changed(
             epoch=epoch,
@@ -195,7 +195,7 @@ class Changes:
         self._changed, self._jobs, self._to_read = {}, [], []
         return result
 
-    def _summary_frames(self) -> list[bytes]:
+    def _summary_frames(self) -> list[Shared]:
         messages = []
         for run_id, change in self._changed.items():
             if change.withdrawn is not None:
@@ -205,7 +205,7 @@ class Changes:
                 messages.append(_encode({"type": "run_transition", "run_summary": summary}))
         step = SUMMARY_MESSAGES
         parts = [messages[i : i + step] for i in range(0, len(messages), step)]
-        return [b"[" + b",".join(part) + b"]" for part in parts]
+        return [Shared(b"[" + b",".join(part) + b"]") for part in parts]
 
     def _remember(self) -> None:
         for run_id, change in self._changed.items():

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from ..messages.agents import AgentsAnswer
-from .seam import Changed, Followed, OutputCame, Resync, Status
+from .seam import Changed, Followed, OutputCame, Resync, Shared, Status
 from .services import Services
 
 # The most of an output that one span holds.
@@ -51,7 +51,7 @@ class OutputFollower:
         """See `Follower`."""
         self.woken.set()
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """See `Follower`."""
         self.woken.set()
 

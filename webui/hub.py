@@ -29,6 +29,7 @@ from .seam import (
     OutputCame,
     Resync,
     RunsRead,
+    Shared,
     Status,
     ToCore,
     Unfollow,
@@ -53,7 +54,7 @@ class Follower(Protocol):
     def followed(self, message: Followed) -> None:
         """It stands; called before anything else comes."""
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """A tick; `body` is the frame's tail of a followed query."""
 
     def resync(self, message: Resync) -> None:
@@ -213,6 +214,11 @@ class Hub:
             self._followers.pop(place, None)
             self._tell(Unfollow(topic=topic, key=key))
 
+    @property
+    def followed_topics(self) -> list[tuple[str, str]]:
+        """What is followed, or is about to be: (topic, key) each."""
+        return [*self._followers, *(place for place, _ in self._entering.values())]
+
     def add_beat(self, follower: Follower) -> None:
         """Call `follower.status` once a second."""
         self._beats[follower] = None
@@ -290,7 +296,7 @@ class Hub:
         for run in tick.runs:
             self._give(("run", run.run_id), tick, None)
 
-    def _give(self, place: tuple[str, str], tick: Changed, body: bytes | None) -> None:
+    def _give(self, place: tuple[str, str], tick: Changed, body: Shared | None) -> None:
         for follower in list(self._followers.get(place, ())):
             follower.changed(tick, body)
 

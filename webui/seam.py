@@ -100,6 +100,17 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
 
 
+class Shared:
+    """The part of a frame that many sockets send; `holders` outboxes have it waiting, which only
+    the loop's thread counts."""
+
+    __slots__ = ("data", "holders")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.holders = 0
+
+
 class RunTick(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to one followed run in a tick; `run` None: it was withdrawn. `lines` are
     (seq, at_us, kind, state, message, cause)."""
@@ -116,8 +127,8 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
     epoch: int
     seq: int
-    bodies: dict[str, bytes] = {}
-    summary: list[bytes] = []
+    bodies: dict[str, Shared] = {}
+    summary: list[Shared] = []
     runs: list[RunTick] = []
     jobs: list[JobsChanged] = []
     unread: list[str] = []

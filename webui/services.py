@@ -21,6 +21,7 @@ from ..messages.access import Access, AskLeave, NoteRefusal
 from ..messages.wishes import Done, ToLedgerWish, ToSchedulerWish
 from ..store.interface import Reader
 from .hub import Hub
+from .outbox import Waiting
 from .pool import ReaderPool
 from .routing import Problem, Request
 from .throttle import Throttle
@@ -100,6 +101,7 @@ class Services:
         self.now_us = now_us
         self.started_us = now_us()
         self.sockets = 0
+        self.waiting = Waiting()
         self.open_sockets: set[SocketHandler] = set()
         # Set while somebody with a token or a log-in may have a socket open.
         self.visited = asyncio.Event()

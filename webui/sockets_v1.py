@@ -16,10 +16,10 @@ from ..messages.agents import AgentInfo, AgentsAnswer
 from ..messages.instructions import OutputRecord
 from ..store.interface import Reader, RunQuery
 from .following import OutputFollower
-from .outbox import Outbox
+from .outbox import MAX_BYTES, MAX_FRAMES, Outbox
 from .records import log_lines
 from .routing import Problem, encode, parse_query
-from .seam import Changed, Followed, OutputCame, Resync, RunTick, Status
+from .seam import Changed, Followed, OutputCame, Resync, RunTick, Shared, Status
 from .services import Services, job_shape
 from .sockets import SocketHandler
 from .v1_jobs import connection_jso
@@ -27,8 +27,6 @@ from .v1_jobs import connection_jso
 # Runs of one page read, and so of one frame; frames stay far below what a client refuses.
 PAGE_RUNS = 5_000
 JOB_MESSAGES = 1_000
-# Live frames kept while the first picture is being read.
-MAX_HELD = 1_000
 
 
 class V1Socket(SocketHandler):
@@ -45,7 +43,7 @@ class V1Socket(SocketHandler):
         """Begin."""
         self.set_nodelay(value=True)
         self.admitted()
-        self.outbox = Outbox(self, self.overflowed)
+        self.outbox = Outbox(self, self.overflowed, self.services.waiting)
         parts = [unquote(part) for part in args]
         self.task = asyncio.get_running_loop().create_task(self._guarded(parts))
 
@@ -83,7 +81,7 @@ class V1Socket(SocketHandler):
     def followed(self, message: Followed) -> None:
         """See `Follower`."""
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """See `Follower`."""
 
     def resync(self, message: Resync) -> None:
@@ -109,7 +107,9 @@ class SummarySocket(V1Socket):
         """Take the services."""
         super().initialize(services)
         self._stands = asyncio.Event()
-        self._held: list[bytes] | None = []
+        # Live frames that wait for the first picture, as many as an outbox may hold.
+        self._held: list[Shared] | None = []
+        self._held_bytes = 0
         self._agents: dict[str, bytes] = {}
 
     async def serve(self, *parts: str, query: dict[str, list[str]]) -> None:
@@ -166,7 +166,7 @@ class SummarySocket(V1Socket):
         """See `Follower`."""
         self._stands.set()
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """See `Follower`."""
         for frame in tick.summary:
             self._live(frame)
@@ -207,11 +207,13 @@ class SummarySocket(V1Socket):
         if messages:
             self._live(encode(messages))
 
-    def _live(self, frame: bytes) -> None:
+    def _live(self, frame: bytes | Shared) -> None:
+        shared = frame if isinstance(frame, Shared) else Shared(frame)
         if self._held is None:
-            self.outbox.push(frame)
-        elif len(self._held) < MAX_HELD:
-            self._held.append(frame)
+            self.outbox.push(shared)
+        elif len(self._held) < MAX_FRAMES and self._held_bytes < MAX_BYTES:
+            self._held.append(shared)
+            self._held_bytes += len(shared.data)
         else:
             self.overflowed()
 
@@ -227,7 +229,7 @@ class RunSocket(V1Socket):
         self._run_id = ""
         self._stands = asyncio.Event()
         self._stood = False
-        self._ticks: asyncio.Queue[tuple[int, RunTick]] = asyncio.Queue(MAX_HELD)
+        self._ticks: asyncio.Queue[tuple[int, RunTick]] = asyncio.Queue(MAX_FRAMES)
         self._meta: dict[str, Any] | None = None
         self._lengths: dict[str, int] = {}
 
@@ -270,7 +272,7 @@ class RunSocket(V1Socket):
         """See `Follower`."""
         self._stands.set()
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """See `Follower`."""
         for run in tick.runs:
             if run.run_id == self._run_id:

@@ -41,7 +41,7 @@ class StreamSocket(SocketHandler):
         """Begin with a beat, so that the client knows where the stream stands."""
         self.set_nodelay(value=True)
         self.admitted()
-        self.outbox = Outbox(self, self._overflowed)
+        self.outbox = Outbox(self, self._overflowed, self.services.waiting)
         self.services.hub.add_beat(self)  # type: ignore[arg-type]
         self.status(self.services.hub.status)
 
@@ -92,13 +92,13 @@ class StreamSocket(SocketHandler):
             old.end()
 
     def refuse(self, id_: str | None, status: int, sentence: str) -> None:
-        """Answer an op, or end a subscription, with an error."""
+        """Answer an op with an error; a subscription of that id ends."""
         if id_ is not None:
-            self._subscriptions.pop(id_, None)
-        self.outbox.push(encode({"id": id_, "error": sentence, "status": status}))
+            self._drop(id_)
+        self.outbox.push(encode({"id": id_, "error": sentence, "status": status}), must=True)
 
     def _overflowed(self) -> None:
-        """The client was too slow: what waited is gone, it has to read again."""
+        """The client reads again after it was too slow: what waited is gone."""
         for subscription in self._subscriptions.values():
             subscription.say_resync()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import msgspec
@@ -22,7 +22,7 @@ from .outbox import Outbox
 from .query import parse_filter
 from .records import agents_list, line, log_lines, run_record
 from .routing import Problem, encode
-from .seam import Changed, Followed, OutputCame, Resync, RunTick, Status
+from .seam import Changed, Followed, OutputCame, Resync, RunTick, Shared, Status
 from .services import Services, known
 from .v2_server import checks_of
 
@@ -87,13 +87,13 @@ class Subscription:
         status = self.services.hub.status
         self.send({"resync": True, "epoch": status.epoch, "seq": status.seq})
 
-    def run_task(self, act: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine as this subscription's own; a problem ends the subscription."""
+    def run_task(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `act` as this subscription's own; a problem ends the subscription."""
         self.task = asyncio.get_running_loop().create_task(self._guarded(act))
 
-    async def _guarded(self, act: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await act
+            await act()
         except Problem as problem:
             self.socket.refuse(self.id, problem.status, problem.sentence)
 
@@ -104,11 +104,11 @@ class Subscription:
         if message.resync:
             self.send({"resync": True, "epoch": message.epoch, "seq": message.seq})
         elif message.body:
-            self.socket.outbox.push(self.head + message.body)
+            self.socket.outbox.push(message.body, head=self.head)
         else:
             self.send({"epoch": message.epoch, "seq": message.seq})
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """See `Follower`."""
 
     def resync(self, message: Resync) -> None:
@@ -145,10 +145,10 @@ class RunsTopic(Subscription):
         """See `Subscription`."""
         self.services.hub.unfollow(self, "runs", self._key)
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """See `Follower`."""
         if body is not None:
-            self.socket.outbox.push(self.head + body)
+            self.socket.outbox.push(body, head=self.head)
 
 
 class RunTopic(Subscription):
@@ -171,9 +171,9 @@ class RunTopic(Subscription):
 
     def followed(self, message: Followed) -> None:
         """Read the run now that nothing of it can be missed."""
-        self.run_task(self._first())
+        self.run_task(self._first)
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """See `Follower`."""
         for run in tick.runs:
             if run.run_id != self._run_id:
@@ -223,7 +223,7 @@ class OutputTopic(Subscription):
 
     def begin(self) -> None:
         """See `Subscription`."""
-        self.run_task(self._follow())
+        self.run_task(self._follow)
 
     async def _follow(self) -> None:
         op = self._op
@@ -272,7 +272,7 @@ class JobsTopic(Subscription):
         """See `Subscription`."""
         self.services.hub.unfollow(self, "jobs")
 
-    def changed(self, tick: Changed, body: bytes | None) -> None:
+    def changed(self, tick: Changed, body: Shared | None) -> None:
         """See `Follower`."""
         for event in tick.jobs:
             names = {"added": event.added, "changed": event.changed, "removed": event.removed}
@@ -312,7 +312,7 @@ class ChecksTopic(Subscription):
     def begin(self) -> None:
         """See `Subscription`."""
         self.services.hub.add_beat(self)
-        self.run_task(self._look())
+        self.run_task(self._look)
 
     def end(self) -> None:
         """See `Subscription`."""
@@ -323,7 +323,7 @@ class ChecksTopic(Subscription):
         """See `Follower`."""
         self._beats += 1
         if self._beats % CHECKS_BEATS == 0 and (self.task is None or self.task.done()):
-            self.run_task(self._look())
+            self.run_task(self._look)
 
     async def _look(self) -> None:
         found = await self.services.read(checks_of)

@@ -173,7 +173,7 @@ def test_changes_of_a_tick_share_a_frame_and_a_record():
     assert web.to(LOOP, Changed) == []
     web.later(0.06)
     [tick] = web.to(LOOP, Changed)
-    message = json.loads(b'{"id":"x"' + tick.bodies["k"])
+    message = json.loads(b'{"id":"x"' + tick.bodies["k"].data)
     states = {run["run_id"]: run["state"] for run in message["runs"]}
     assert (message["seq"], states) == (14, {"r1": "success", "r2": "scheduled"})
 
@@ -201,7 +201,7 @@ def test_a_run_that_only_passed_through_a_state_of_the_query_is_sent():
     web.follows(filter=RunFilter(states=frozenset({State.WAITING})))
     web.frame(10, a_run(1, state=State.SUCCESS))
     [tick] = web.to(LOOP, Changed)
-    assert b'"success"' in tick.bodies["k"]
+    assert b'"success"' in tick.bodies["k"].data
 
 
 def test_nothing_is_encoded_for_who_has_left():
@@ -223,7 +223,7 @@ def test_a_hole_is_asked_for_until_it_is_filled():
     events = [a_move(seq, "r1", State.SUCCESS) for seq in (11, 12, 13)]
     frame = FeedFrame(epoch=1, after_seq=10, events=events, runs=[a_run(1, state=State.SUCCESS)])
     web.tell(Replayed(complete=True, frame=frame), LEDGER)
-    assert b'"r1"' in web.to(LOOP, Changed)[0].bodies["k"]
+    assert b'"r1"' in web.to(LOOP, Changed)[0].bodies["k"].data
     web.later(2)
     assert web.to(LEDGER, Replay) == []
 
@@ -255,7 +255,7 @@ def test_records_missing_in_a_replay_are_read_from_the_store():
     assert (tick.unread, tick.bodies) == (["r1"], {})
     web.tell(RunsRead(runs={"r1": a_run(1, state=State.SUCCESS)}), "local")
     web.later(0.06)
-    assert b'"r1"' in web.to(LOOP, Changed)[0].bodies["k"]
+    assert b'"r1"' in web.to(LOOP, Changed)[0].bodies["k"].data
 
 
 def test_a_new_epoch_is_greeted_and_goes_on_where_the_old_one_ended():
