@@ -146,7 +146,7 @@ def test_j_and_enter_open_a_row_of_the_list(console, server):
     page = console.open("/runs?q=colours")
     expect(page.locator("tr[data-run]").first).to_be_visible()
     page.keyboard.press("j")
-    picked = page.locator("tr.picked")
+    picked = page.locator("tr.at")
     expect(picked).to_have_count(1)
     chosen = picked.get_attribute("data-run")
     page.keyboard.press("Enter")

@@ -24,7 +24,7 @@ export function cycleZone() {
 const makers = new Map();
 function maker(options) {
   const key = JSON.stringify(options) + shownZone();
-  if (!makers.has(key)) makers.set(key, new Intl.DateTimeFormat("en-GB", { ...options, timeZone: shownZone() }));
+  if (!makers.has(key)) makers.set(key, new Intl.DateTimeFormat("en-GB", { timeZone: shownZone(), ...options }));
   return makers.get(key);
 }
 
@@ -83,11 +83,15 @@ export function when(ms, now) {
   return maker({ day: "numeric", month: "short", year: "numeric" }).format(ms);
 }
 
-/** Everything about an instant, for its tooltip. @param {number} ms @param {number} now */
+/** `Tue 24 Nov 2026, 14:25:07`. @param {number} ms @param {string} timeZone */
+export function inZone(ms, timeZone) {
+  return maker({ weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone }).format(ms);
+}
+
+/** An instant in a sentence. @param {number} ms @param {number} now */
 export function whenFull(ms, now) {
-  const local = maker({ weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
   const away = ms > now ? `in ${duration((ms - now) / 1000)}` : `${duration((now - ms) / 1000)} ago`;
-  return `${local} ${shownZone()}\n${new Date(ms).toISOString().replace("T", " ").replace("Z", "")} UTC\n${away}`;
+  return `${inZone(ms, shownZone())} ${shownZone()}, ${away}`;
 }
 
 /** `12 ms`, `0.4 s`, `0:08`, `6:41`, `2:41:08`, `2 d 1:06`. @param {number} seconds */

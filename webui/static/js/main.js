@@ -1,12 +1,16 @@
 // The frame: rail, pages, keys, the connection. The URL says which page.
-import { html, render, useEffect, useLayoutEffect, useState } from "./preact.js";
-import { ask, Dialogs } from "./dialog.js";
+import { html, render, useEffect, useLayoutEffect, useMemo, useState } from "./preact.js";
+import { Dialogs } from "./dialog.js";
+import { showFavicon } from "./favicon.js";
 import { clock, count, counted, cycleZone, dayOf, duration, shownZone } from "./format.js";
+import { applyLook, cycleTheme, globalKeys, showKeys } from "./keys.js";
+import { openPalette, Palette, visited } from "./palette.js";
 import { Icon, Trouble } from "./parts.js";
-import { go, useUrl } from "./router.js";
+import { useUrl } from "./router.js";
 import { useRuns } from "./runlist.js";
 import { LoginView, useMe, whoAmI, Who } from "./session.js";
 import { stream, useNow, useStatus } from "./stream.js";
+import { TimeCard } from "./timecard.js";
 import { done, Toasts } from "./toast.js";
 import { AdHocView } from "./views/adhoc.js";
 import { AgentsView } from "./views/agents.js";
@@ -30,6 +34,8 @@ const PAGES = [
 ];
 // Pages that another page leads to.
 const OTHERS = [["/adhoc", "Ad hoc run"]];
+const LETTERS = new Map(PAGES.filter(([, , key]) => key).map(([path, , key]) => [key, path]));
+const PLACES = [...PAGES, ...OTHERS].map(([path, name]) => [path, name]);
 const TROUBLE_STATES = ["failure", "error", "lost"];
 const TABS = ["/", "/runs", "/jobs", "/agents", "/control"];
 
@@ -72,18 +78,23 @@ function App() {
   const marks = useMarks();
   useLayoutEffect(() => {
     const page = [...PAGES, ...OTHERS].find(([path]) => isAt(url.pathname, path));
-    if (page && !/^\/(runs\/|job\/)/.test(url.pathname)) document.title = `${page[1]} · callsheet`;
+    const isOfOne = /^\/(runs\/|job\/)/.test(url.pathname);
+    if (page && !isOfOne) document.title = `${page[1]} · callsheet`;
+    if (isOfOne) visited(url.pathname, decodeURIComponent(url.pathname.slice(1)));
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [url.pathname]);
   const changeZone = () => {
     cycleZone();
     redraw((n) => n + 1);
   };
-  useLayoutEffect(() => globalKeys(changeZone), []);
+  useLayoutEffect(() => globalKeys(LETTERS, changeZone), []);
+  useEffect(() => showFavicon(status === "stale" || status === "reconnecting" ? "stale" : marks["/"] ? "trouble" : marks["/checks"] ? "late" : ""), [status, Boolean(marks["/"]), Boolean(marks["/checks"])]);
+  const deeds = useMemo(() => [["Change the zone of times", changeZone], ["Change between light and dark", cycleTheme], ["Show all keys", showKeys]], []);
   return html`<a class="skip" href="#main">Skip to content</a>
     <div class=${`app${status === "live" ? "" : " stale-clock"}`}>
       <aside class="rail" aria-label="Site">
         <a class="brand" href="/"><svg viewBox="0 0 18 18" aria-hidden="true"><path d="M1 3.5h8M4 9h9M8 14.5h9" stroke="currentColor" stroke-width="3" /></svg>callsheet</a>
+        <button class="jump" onClick=${() => openPalette()}>Go to or do…<kbd>Ctrl K</kbd></button>
         <nav class="nav" aria-label="Main">
           ${PAGES.map(
             ([path, name]) => html`<a href=${path} aria-current=${isAt(url.pathname, path) ? "page" : undefined}>
@@ -112,7 +123,7 @@ function App() {
         </a>`,
       )}
     </nav>
-    <${Dialogs} /><${Toasts} />`;
+    <${Dialogs} /><${Palette} pages=${PLACES} deeds=${deeds} /><${TimeCard} /><${Toasts} />`;
 }
 
 /** The figure beside each page's name: coloured only when it is trouble, or running. */
@@ -150,7 +161,7 @@ function Mark({ of }) {
 /** What the rail holds besides the pages, where there is no rail. */
 function More({ status, zone }) {
   return html`<nav class="panel sec only-phone more" aria-label="More">
-    <a href="/checks">Checks</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
+    <a href="/checks">Checks</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><button onClick=${() => openPalette()}>Go to or do…</button><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
   </nav>`;
 }
 
@@ -177,67 +188,6 @@ function StaleBanner() {
   return html`<div class="banner" role="alert"><${Icon} state="late" />What you see is as of ${clock(stream.since)}. Trying to reach the server.</div>`;
 }
 
-function cycleTheme() {
-  const order = ["system", "light", "dark"];
-  const next = order[(order.indexOf(localStorage.getItem("theme") ?? "system") + 1) % 3];
-  localStorage.setItem("theme", next);
-  applyTheme();
-  done(`Theme: ${next}`);
-}
-
-function applyTheme() {
-  const theme = new URL(location.href).searchParams.get("theme") ?? localStorage.getItem("theme") ?? "system";
-  if (theme === "system") document.documentElement.removeAttribute("data-theme");
-  else document.documentElement.dataset.theme = theme;
-}
-
-const KEYS = [
-  ["g then s r j a c o", "Sheet, Runs, Jobs, Agents, Checks, Control"],
-  ["/", "query or search"],
-  ["j k", "next, previous row"],
-  ["Enter", "open the row"],
-  ["r s h K", "rerun, stop, hold or release, kill: on the row or the run"],
-  ["n", "run the job now"],
-  ["z t", "zone, theme"],
-  ["Esc", "close, leave the field"],
-];
-
-function showKeys() {
-  ask({
-    title: "Keys",
-    deed: "Close",
-    safe: "Back",
-    text: html`<dl class="kv keys">${KEYS.map(([keys, what]) => html`<dt class="mono">${keys}</dt><dd>${what}</dd>`)}</dl>`,
-  });
-}
-
-function globalKeys(changeZone) {
-  let gone = 0;
-  const onKey = (event) => {
-    const typing = event.target.closest?.("input, textarea, select, .dialog");
-    if (event.key === "Escape" && typing) event.target.blur?.();
-    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (Date.now() - gone < 1500) {
-      gone = 0;
-      const page = PAGES.find(([, , key]) => key === event.key);
-      if (page) {
-        event.stopImmediatePropagation();
-        go(page[0]);
-        return;
-      }
-    }
-    if (event.key === "g") gone = Date.now();
-    else if (event.key === "/") {
-      event.preventDefault();
-      document.getElementById("query")?.focus();
-    } else if (event.key === "t") cycleTheme();
-    else if (event.key === "z") changeZone();
-    else if (event.key === "?") showKeys();
-  };
-  addEventListener("keydown", onKey, true);
-  return () => removeEventListener("keydown", onKey, true);
-}
-
 let wasLost = false;
 stream.watchers.add((status) => {
   if (status === "reconnecting" || status === "stale") wasLost = true;
@@ -247,6 +197,6 @@ stream.watchers.add((status) => {
   }
 });
 
-applyTheme();
+applyLook();
 whoAmI();
 render(html`<${Door} />`, document.getElementById("app"));

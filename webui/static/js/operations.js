@@ -20,6 +20,11 @@ const DEEDS = {
 };
 const ORDER = Object.keys(DEEDS);
 
+/** @param {string} verb */
+export function labelOf(verb) {
+  return DEEDS[verb].label;
+}
+
 /** What the state of a run allows, and one's role. @param {any} run @returns {string[]} */
 export function allowed(run) {
   return may("operator") ? possible(run) : [];

@@ -30,11 +30,12 @@ export function AdHoc({ of }) {
   return of.ad_hoc ? html`<span class="adhoc">ad hoc</span>` : null;
 }
 
-export function Time({ at, full = false }) {
+/** An instant; the card of it says all the rest (timecard.js). `job`: whose zone is the run's own. */
+export function Time({ at, full = false, job, tabindex }) {
   const now = useNow();
   if (!at) return html`<span class="z">–</span>`;
   const ms = Date.parse(at);
-  return html`<time datetime=${at} title=${whenFull(ms, now)}>${full ? clock(ms) : when(ms, now)}</time>`;
+  return html`<time datetime=${at} data-job=${job} tabindex=${tabindex} aria-label=${tabindex === undefined ? undefined : whenFull(ms, now)}>${full ? clock(ms) : when(ms, now)}</time>`;
 }
 
 export function Elapsed({ run }) {

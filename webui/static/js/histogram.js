@@ -1,0 +1,122 @@
+// How many runs of a query there are when: bars by state, the line of now, a brush that narrows the time.
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
+import { get, query as asQuery } from "./api.js";
+import { count, inZone, shownZone, when } from "./format.js";
+import { useNow } from "./stream.js";
+
+const HIGH = 44;
+const BAR = 7;
+const MOST_BINS = 240;
+const AGAIN_MS = 10_000;
+// Worst on top, so that a little of it is seen above much that went well.
+const ORDER = ["scheduled", "success", "skipped", "waiting", "running", "error", "failure", "lost"];
+const SHOWN_AS = { starting: "running", stopping: "running" };
+const TICKS = 10;
+
+/** @param {{terms: Record<string, string>, version: number, set: (since: string, until: string) => void}} of `version`: changes when the list did */
+export function Histogram({ terms, version, set }) {
+  const box = useRef(null);
+  const [wide, setWide] = useState(0);
+  const [bins, setBins] = useState(null);
+  const [drag, setDrag] = useState(null);
+  const readMs = useRef(0);
+  const key = JSON.stringify(terms);
+  useLayoutEffect(() => {
+    const seen = new ResizeObserver(([entry]) => setWide(Math.round(entry.contentRect.width)));
+    seen.observe(box.current);
+    return () => seen.disconnect();
+  }, []);
+  useEffect(() => {
+    if (!wide) return undefined;
+    let live = true;
+    const read = () => {
+      readMs.current = Date.now();
+      get(`/api/v2/runs-per-time${asQuery({ ...terms, bins: Math.max(12, Math.min(MOST_BINS, Math.floor(wide / BAR))) })}`)
+        .then((value) => live && setBins({ ...value, key }))
+        .catch(() => live && setBins(null)); // the list itself says what is wrong
+    };
+    // Not before the rows, and not for every change of them.
+    const wait = bins?.key === key ? Math.max(0, readMs.current + AGAIN_MS - Date.now()) : 60;
+    const timer = setTimeout(read, wait);
+    return () => {
+      live = false;
+      clearTimeout(timer);
+    };
+  }, [key, wide > 0, version]);
+  const frame = (inside) => html`<div class="strip" ref=${box}>${inside}</div>`;
+  if (!bins?.counts || !bins.from || !wide) return frame(html`<svg class="plot" aria-hidden="true"></svg><div class="axis"></div>`);
+  const from = Date.parse(bins.from);
+  const step = bins.step * 1000;
+  const size = Math.round((Date.parse(bins.to) - from) / step);
+  const x = (ms) => ((ms - from) / step / size) * wide;
+  const brush = (event) => {
+    const left = box.current.getBoundingClientRect().left;
+    const at = (e) => from + Math.max(0, Math.min(size, Math.floor(((e.clientX - left) / wide) * size))) * step;
+    const begun = at(event);
+    const move = (e) => setDrag([Math.min(begun, at(e)), Math.max(begun, at(e)) + step]);
+    const end = (e) => {
+      removeEventListener("pointermove", move);
+      removeEventListener("pointerup", end);
+      removeEventListener("pointercancel", end);
+      setDrag(null);
+      if (e.type === "pointerup") set(new Date(Math.min(begun, at(e))).toISOString(), new Date(Math.max(begun, at(e)) + step).toISOString());
+    };
+    if (event.button !== 0) return;
+    event.preventDefault();
+    addEventListener("pointermove", move);
+    addEventListener("pointerup", end);
+    addEventListener("pointercancel", end);
+  };
+  return frame(html`<svg class="plot brush" viewBox=${`0 0 ${wide} ${HIGH}`} preserveAspectRatio="none" role="img" aria-label=${sentence(bins)} onPointerDown=${brush}>
+      ${Object.entries(barsOf(bins, size, wide)).map(([state, d]) => html`<path class=${`f-${state}`} d=${d} />`)}
+      <path class="axis-l" d=${`M0 ${HIGH - 0.5}h${wide}`} />
+      ${drag && html`<rect class="brushed" x=${x(drag[0])} y="0" width=${x(drag[1]) - x(drag[0])} height=${HIGH} />`}
+      <${NowLine} x=${x} wide=${wide} />
+    </svg>
+    <${Axis} from=${from} to=${from + size * step} x=${x} wide=${wide} />`);
+}
+
+function NowLine({ x, wide }) {
+  const at = x(useNow());
+  return at > 0 && at < wide ? html`<path class="now-l" d=${`M${at.toFixed(1)} 0v${HIGH}`} />` : null;
+}
+
+function barsOf(bins, size, wide) {
+  const stacks = {};
+  for (const [state, some] of Object.entries(bins.counts)) {
+    const shown = SHOWN_AS[state] ?? state;
+    stacks[shown] = some.map((n, i) => n + (stacks[shown]?.[i] ?? 0));
+  }
+  const sums = Array.from({ length: size }, (_, i) => Object.values(stacks).reduce((sum, some) => sum + (some[i] ?? 0), 0));
+  const most = Math.max(1, ...sums);
+  const one = wide / size;
+  const gap = one > 4 ? 1 : 0;
+  const base = new Array(size).fill(HIGH - 1);
+  const paths = {};
+  for (const state of ORDER.filter((name) => stacks[name])) {
+    let d = "";
+    stacks[state].forEach((n, i) => {
+      if (!n) return;
+      // A little is seen, too.
+      const h = Math.max(state === "failure" || state === "lost" ? 1.5 : 0.8, (n / most) * (HIGH - 6));
+      base[i] -= h;
+      d += `M${(i * one).toFixed(1)} ${Math.max(0, base[i]).toFixed(1)}h${(one - gap).toFixed(1)}v${h.toFixed(1)}h-${(one - gap).toFixed(1)}z`;
+    });
+    paths[state] = d;
+  }
+  return paths;
+}
+
+function sentence(bins) {
+  const sums = Object.entries(bins.counts).map(([state, some]) => `${count(some.reduce((a, b) => a + b, 0))} ${state}`);
+  return `Runs over time, ${inZone(Date.parse(bins.from), shownZone())} to ${inZone(Date.parse(bins.to), shownZone())}: ${sums.join(", ")}`;
+}
+
+function Axis({ from, to, x, wide }) {
+  const shown = Math.min(TICKS, Math.max(2, Math.floor(wide / 110)));
+  const now = useNow();
+  const places = Array.from({ length: shown }, (_, i) => from + ((to - from) * i) / shown);
+  return html`<svg class="axis" viewBox=${`0 0 ${wide} 16`} aria-hidden="true">
+    ${places.map((ms) => html`<text class="lbl" x=${x(ms).toFixed(1)} y="12">${when(ms, now)}</text>`)}
+  </svg>`;
+}

@@ -1,0 +1,231 @@
+// The table of a long list of runs: a window of rows over the whole of it, one row with the keyboard.
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
+import { clock, count, due } from "./format.js";
+import { useRowKeys } from "./rowkeys.js";
+import { RunRow, usualOf } from "./runrow.js";
+import { AHEAD_SHOWN } from "./longlist.js";
+import { useNow } from "./stream.js";
+
+const SPARE = 24;
+const STEP = 8;
+const MOST_COLUMNS = 4;
+const SHARED = 0.6;
+const LEFT_MS = 2000;
+const ROW_PX = 28;
+// Of a row that is one cell: no more than the narrowest table has; what is in it reaches beyond.
+const FEW_COLUMNS = 4;
+const FAR_PX = 300;
+
+/** Rows as they are drawn: `at` their place in the list, `sub` a run that stands below the newer one of its instance.
+ *  @typedef {{run: any, at: number, sub: boolean, others: number}} Line */
+
+export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, setPicks, turn }) {
+  const now = useNow();
+  const [all, setAll] = useState(false);
+  const [opened, setOpened] = useState(new Set());
+  const [at, setAt] = useState(/** @type {string | null} */ (null));
+  const body = useRef(null);
+  list.settle(now);
+  const skip = rising || all || list.ahead === list.total ? 0 : Math.max(0, list.ahead - AHEAD_SHOWN);
+  const lines = useMemo(() => linesOf(list.rows, skip, groups, opened), [list, list.rows, list.version, skip, groups, opened]);
+  const span = useWindow(lines.length, body);
+  const usual = useMemo(() => usualOf(list.rows), [list, list.loading, Math.floor(list.version / 20)]);
+  const seen = lines.slice(span.first, span.last).map((line) => line.run).filter(Boolean);
+  const columns = useColumns(seen, q);
+  useLayoutEffect(() => {
+    const first = lines[span.first]?.at ?? skip;
+    const last = (lines[Math.min(span.last, lines.length) - 1]?.at ?? first) + 1;
+    list.view = { first, last };
+    list.need(first, last);
+  }, [list, list.version, span.first, span.last, skip, lines.length]);
+  useReading(list, body);
+  const flip = (id) => setOpened((old) => new Set(old.has(id) ? [...old].filter((one) => one !== id) : [...old, id]));
+  useRowKeys({ lines, at, setAt, span, body, picks, setPicks, toggle, group, flip });
+  const nowAt = lines.findIndex(({ run, sub }) => run && !sub && (rising ? due(run) > now : due(run) <= now));
+  const ahead = rising ? 0 : skip;
+  const mark = (line) => (event) => {
+    const next = new Map(picks);
+    if (event.shiftKey && at) pickBetween(next, lines, at, line.run.run_id);
+    else if (!next.delete(line.run.run_id)) next.set(line.run.run_id, line.run);
+    setAt(line.run.run_id);
+    setPicks(next);
+  };
+  const loaded = lines.map((line) => line.run).filter(Boolean);
+  const every = picks.size > 0 && loaded.length > 0 && loaded.every((run) => picks.has(run.run_id));
+  return html`<div class=${`panel list-w${dim ? " dimmed" : ""}`} aria-busy=${dim || list.loading}>
+    <${NewRows} list=${list} />
+    ${ahead > 0 && html`<button class="new-rows" onClick=${() => setAll(true)}>${count(ahead)} more coming, show</button>`}
+    <table class="runs stack" aria-rowcount=${lines.length} aria-label="Runs">
+      <colgroup>
+        <col class="col-pick hide-s" /><col class="col-state" /><col class=${columns.length ? "col-job-s" : "col-job"} />${columns.map(() => html`<col class="col-arg hide-m" />`)}<col class="col-time" /><col class="col-late" /><col
+          class="col-el"
+        /><col class="col-agent hide-m" /><col /><col class="col-labels hide-xl" /><col class="col-run" />
+      </colgroup>
+      <thead>
+        <tr>
+          <th class="hide-s"><input type="checkbox" class="check" aria-label=${`Pick all ${count(loaded.length)} that are here`} checked=${every} onChange=${() => setPicks(every ? new Map() : new Map(loaded.map((run) => [run.run_id, run])))} /></th>
+          <th>State</th>
+          <th>Job</th>
+          ${columns.map((name) => html`<th class="hide-m" title=${name}>${name}</th>`)}
+          <th class="num" aria-sort=${rising ? "ascending" : "descending"}><button class="link" title="the other way round" onClick=${turn}>Scheduled</button></th>
+          <th class="num">Late</th>
+          <th class="num">Elapsed</th>
+          <th class="hide-m">Agent</th>
+          <th>Why, or result</th>
+          <th class="hide-xl">Labels</th>
+          <th class="num">Run</th>
+        </tr>
+      </thead>
+      <tbody ref=${body}>
+        <${Pad} rows=${span.first} height=${span.height} />
+        ${lines.slice(span.first, span.last).map((line, offset) => {
+          const index = span.first + offset;
+          const id = line.run?.run_id;
+          return html`${index === nowAt && nowAt > 0 && html`<${NowRow} key="now" columns=${FEW_COLUMNS} />`}
+            ${line.run
+              ? html`<${RunRow} key=${id} line=${line} index=${index} columns=${columns} usual=${usual} now=${now} q=${q} toggle=${toggle} here=${id === at} picked=${picks.has(id)} pick=${mark(line)} flip=${() => flip(id)} open=${opened.has(id)} />`
+              : html`<tr key=${`none-${line.at}`} class="unread" aria-hidden="true"><td colspan=${FEW_COLUMNS} style=${{ height: `${span.height}px` }}></td></tr>`}`;
+        })}
+        <${Pad} rows=${lines.length - span.last} height=${span.height} />
+      </tbody>
+    </table>
+  </div>`;
+}
+
+/** The lines to draw: of several runs of one instance the active or newest, the others folded below it. */
+function linesOf(rows, skip, groups, opened) {
+  const lines = [];
+  const folded = groups ? foldsOf(rows) : new Map();
+  const heads = new Map([...folded].filter(([, group]) => group.length > 1).map(([, group]) => [group[0].run_id, group]));
+  const under = new Set([...heads.values()].flatMap((group) => group.slice(1).map((run) => run.run_id)));
+  for (let at = skip; at < rows.length; at += 1) {
+    const run = rows[at];
+    if (run && under.has(run.run_id)) continue;
+    const group = run && heads.get(run.run_id);
+    lines.push({ run, at, sub: false, others: group ? group.length : 0 });
+    if (group && opened.has(run.run_id)) for (const other of group.slice(1)) lines.push({ run: other, at, sub: true, others: 0 });
+  }
+  return lines;
+}
+
+const ACTIVE = new Set(["waiting", "starting", "running", "stopping"]);
+
+/** Runs by the first of their chain of reruns, the one to be shown first. An active run is never folded away. */
+function foldsOf(rows) {
+  const have = new Map();
+  let any = false;
+  for (const run of rows) {
+    if (!run) continue;
+    have.set(run.run_id, run);
+    any ||= Boolean(run.rerun_of);
+  }
+  const groups = new Map();
+  if (!any) return groups;
+  for (const run of have.values()) {
+    let root = run;
+    while (root.rerun_of && have.has(root.rerun_of)) root = have.get(root.rerun_of);
+    const key = root.rerun_of ?? root.run_id;
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  for (const group of groups.values()) {
+    group.sort((a, b) => Number(ACTIVE.has(b.state)) - Number(ACTIVE.has(a.state)) || Number(b.run_id.slice(1)) - Number(a.run_id.slice(1)));
+    const idle = group.filter((run, i) => i === 0 || !ACTIVE.has(run.state));
+    group.splice(0, group.length, ...idle);
+  }
+  return groups;
+}
+
+/** Args that most of the page shares, or that one job has, as columns; those that are asked for stay. */
+function useColumns(seen, q) {
+  const kept = useRef({ q, names: [] });
+  const tally = {};
+  for (const run of seen) for (const name of Object.keys(run.args)) tally[name] = (tally[name] ?? 0) + 1;
+  const fresh = Object.keys(tally)
+    .filter((name) => tally[name] >= seen.length * SHARED)
+    .sort((a, b) => tally[b] - tally[a] || (a < b ? -1 : 1))
+    .slice(0, MOST_COLUMNS);
+  // Columns do not come and go under the eye while one scrolls: only with another query, or when there are none.
+  if (kept.current.q !== q || (!kept.current.names.length && fresh.length)) kept.current = { q, names: seen.length ? fresh : [] };
+  return kept.current.names;
+}
+
+function pickBetween(next, lines, from, to) {
+  const ends = [from, to].map((id) => lines.findIndex((line) => line.run?.run_id === id)).sort((a, b) => a - b);
+  for (const line of lines.slice(ends[0], ends[1] + 1)) if (line.run) next.set(line.run.run_id, line.run);
+}
+
+/** How many rows came above what is read; a click leads to them. */
+function NewRows({ list }) {
+  const [far, setFar] = useState(false);
+  useLayoutEffect(() => {
+    const look = () => setFar(scrollY > FAR_PX);
+    addEventListener("scroll", look, { passive: true });
+    return () => removeEventListener("scroll", look);
+  }, []);
+  if (!far) list.fresh = 0;
+  if (!far || !list.fresh) return null;
+  return html`<button class="new-rows afloat" onClick=${() => scrollTo({ top: 0 })}>${count(list.fresh)} new, show</button>`;
+}
+
+function NowRow({ columns }) {
+  const now = useNow();
+  return html`<tr class="nowrow" aria-hidden="true">
+    <td colspan=${columns}><div>${clock(now)} now</div></td>
+  </tr>`;
+}
+
+function Pad({ rows, height }) {
+  return rows > 0 && html`<tr class="pad-row" aria-hidden="true"><td colspan=${FEW_COLUMNS} style=${{ height: `${rows * height}px` }}></td></tr>`;
+}
+
+/** While the pointer is on the list, or was a moment ago, no row goes. */
+function useReading(list, body) {
+  useEffect(() => {
+    let over = false;
+    let timer = 0;
+    const enter = () => {
+      clearTimeout(timer);
+      over = true;
+    };
+    const leave = () => {
+      timer = setTimeout(() => {
+        over = false;
+        list.sweep();
+        list.tell();
+      }, LEFT_MS);
+    };
+    list.reading = () => over;
+    const at = body.current;
+    at?.addEventListener("pointerenter", enter);
+    at?.addEventListener("pointerleave", leave);
+    return () => {
+      clearTimeout(timer);
+      at?.removeEventListener("pointerenter", enter);
+      at?.removeEventListener("pointerleave", leave);
+    };
+  }, [list]);
+}
+
+/** Which rows are near the screen; looked at again on scroll and resize, in steps. */
+function useWindow(length, body) {
+  const [span, setSpan] = useState({ first: 0, last: 64, height: ROW_PX });
+  useLayoutEffect(() => {
+    const look = () => {
+      if (!body.current) return;
+      const height = body.current.querySelector("tr[data-run]")?.offsetHeight || ROW_PX;
+      const top = body.current.getBoundingClientRect().top;
+      const near = Math.floor((Math.floor(-top / height) - SPARE) / STEP) * STEP;
+      const first = Math.max(0, Math.min(length, near));
+      const last = Math.max(0, near) + Math.ceil((innerHeight / height + 2 * SPARE + STEP) / STEP) * STEP;
+      setSpan((old) => (old.first === first && old.last === last && old.height === height ? old : { first, last, height }));
+    };
+    look();
+    addEventListener("scroll", look, { passive: true });
+    addEventListener("resize", look);
+    return () => {
+      removeEventListener("scroll", look);
+      removeEventListener("resize", look);
+    };
+  }, [length]);
+  return { ...span, last: Math.min(span.last, length) };
+}
