@@ -6,6 +6,7 @@ there are. Whatever goes wrong comes back as a sentence in which no secret is le
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 from collections.abc import Mapping
@@ -23,7 +24,9 @@ from ..jobs.actions import (
     WebhookAction,
 )
 from ..jobs.errors import UserError
+from ..jobs.masking import mask
 from ..messages.commands import OutboxItem
+from ..wire.log_lines import about
 from . import clock
 from .addresses import Resolve, resolve
 from .deliver_limits import NotDelivered
@@ -37,8 +40,6 @@ log = logging.getLogger("callsheet.actions")
 RENDER_S = 20.0
 NOTIFY_S = 60.0
 COMMAND_US = 60_000_000
-# A secret shorter than this would blacken half of a sentence.
-MASKED_CHARACTERS = 4
 
 
 class Deliveries:
@@ -80,7 +81,12 @@ class Deliveries:
                 message = self._notify(done)
             case ExtensionAction():
                 message = _extension(done, item)
-        log.info("action %s: %s", item.action_id, message)
+        log.info(
+            "action %s: %s",
+            item.action_id,
+            message,
+            extra=about(run_id=item.run.run_id, job_id=item.run.job_id, cause=item.action_id),
+        )
         return Delivered(action_id=item.action_id, message=message)
 
     def _check_allowed(self, item: OutboxItem) -> None:
@@ -114,7 +120,13 @@ class Deliveries:
 
     def _failed(self, item: OutboxItem, sentence: str, *, final: bool) -> Delivered:
         error = self._masked(sentence)
-        log.warning("action %s of job %s: %s", item.action_id, item.run.job_id, error)
+        log.warning(
+            "action %s of job %s: %s",
+            item.action_id,
+            item.run.job_id,
+            error,
+            extra=about(run_id=item.run.run_id, job_id=item.run.job_id, cause=item.action_id),
+        )
         return Delivered(action_id=item.action_id, error=error, final=final)
 
     def _masked(self, sentence: str) -> str:
@@ -124,13 +136,9 @@ class Deliveries:
         if settings.smtp is not None and settings.smtp.password is not None:
             secrets.append(settings.smtp.password)
         for secret in secrets:
-            try:
-                text = secret.read()
-            except UserError:
-                continue
-            if len(text) >= MASKED_CHARACTERS:
-                sentence = sentence.replace(text, "***")
-        return sentence
+            with contextlib.suppress(UserError):
+                secret.read()  # which has it masked
+        return mask(sentence)
 
 
 def _fill(action: Action, names: Mapping[str, str]) -> Action:

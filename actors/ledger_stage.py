@@ -16,9 +16,10 @@ import msgspec
 import pykka
 
 from ..messages.post import FEED, Post
-from ..messages.transitions import Beat
+from ..messages.transitions import Beat, RunMoved
 from ..store.interface import Changes, Opening, StoreBroken, StoreError, Writer
 from ..wire.feed import BEAT_TOPIC
+from ..wire.log_lines import about, now
 from ..wire.ports import Letter, PublisherPort
 from . import clock
 from .ledger import Ledger
@@ -29,6 +30,8 @@ from .upkeep_seam import UPKEEP, StepDone
 from .upkeep_work import UpkeepWork
 
 log = logging.getLogger("callsheet.ledger")
+# What became of each run, a line for each move; silent unless the settings name `runs`.
+moves = logging.getLogger("callsheet.runs")
 
 BEAT_S = 1.0
 # Waits between tries to commit a batch that the store refused.
@@ -132,7 +135,9 @@ class LedgerStage(Stage):
         needs = core.needs(batch, now_us)
         core.admit(find(needs, self._writer, now_us) if needs else Found())
         for sender, message in batch:
+            now.at = (sender, message)
             core.receive(sender, message, now_us)
+        now.at = None
         posts = core.settle(now_us)
         changes = core.take_changes()
         if not changes:
@@ -160,6 +165,8 @@ class LedgerStage(Stage):
             log.warning("the store can write again")
             self.link.health("")
         self._said_seq = self.core.seq
+        if moves.isEnabledFor(logging.INFO):
+            _log_moves(unsent.changes)
         self._speak(unsent.posts)
 
     def _speak(self, posts: list[Post]) -> None:
@@ -184,3 +191,22 @@ class LedgerStage(Stage):
             except StoreError as error:
                 log.warning("the store could not be tidied: %s", error)
         self._idle = True
+
+
+def _log_moves(changes: Changes) -> None:
+    """Log what has become of runs, now that it is durable."""
+    for event in changes.events:
+        if isinstance(event, RunMoved):
+            before = "new" if event.before is None else event.before.value
+            fields = {"run_id": event.run_id, "seq": event.seq, "cause": event.cause}
+            run = changes.runs.get(event.run_id)
+            if run is not None:
+                fields["job_id"] = run.job_id
+            moves.info(
+                "run %s: %s → %s: %s",
+                event.run_id,
+                before,
+                event.after.value,
+                event.message,
+                extra=about(**fields),
+            )

@@ -21,6 +21,7 @@ import pykka
 from ..jobs.errors import UserError
 from ..messages.post import Post
 from ..wire.gate import GatePort
+from ..wire.log_lines import now
 from ..wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort
 from . import clock
 from .core import Core
@@ -93,7 +94,9 @@ class Stage(MailboxActor):
         posts: list[Post] = []
         for letter in letters:
             for message in letter.messages:
+                now.at = (letter.peer, message)
                 posts += receive(letter.peer, message, now_us)
+        now.at = None
         posts += self.core.settle(now_us)
         self.send(posts)
 

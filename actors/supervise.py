@@ -226,6 +226,7 @@ class _Loop:
         self._fds[role], self._lines[ours], self._heard[role] = ours, role, b""
         self._poll.register(ours, select.POLLIN)
         self._core.spawned(role, pid, clock.monotonic_s())
+        log.info("%s: process %d", role, pid)
 
     def _become(self, role: str, line_fd: int, others: list[int]) -> None:
         """In the child: be the role. Never returns."""

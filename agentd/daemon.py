@@ -30,6 +30,7 @@ from ..messages.codec import TO_AGENT_READER
 from ..messages.hello import Refuse
 from ..messages.post import RUNNER, Post
 from ..wire.curve import ClientSide, public_bytes
+from ..wire.log_files import begin_logs
 from ..wire.ports import DealerPort, Letter
 from .cgroups import NONE, Cgroups
 from .core import AgentCore
@@ -40,7 +41,7 @@ from .joining import EVENTS, Desk, failure_of, read_token, side_of
 from .keepers import KeeperFailed, Keepers
 from .launch import base_environment, spec_of
 from .local import LocalHost
-from .options import USUAL, BadOption, Ways, check, host_name, parse, ways_of
+from .options import USUAL, BadOption, Ways, check, host_name, logs_of, parse, ways_of
 from .spool import Spool
 from .users import NotAllowed
 
@@ -358,10 +359,7 @@ def main(arguments: list[str] | None = None) -> int:
         comm.write("cs-agentd")
     try:
         check(options)
-        logging.basicConfig(
-            level=options.log_level.upper(),
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        )
+        begin_logs(logs_of(options), "agent", options.log_file)
         try:
             spool = Spool(options.spool)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import socket
 from typing import NamedTuple
@@ -10,11 +11,13 @@ from typing import NamedTuple
 from ..jobs.errors import UserError
 from ..jobs.times import parse_duration
 from ..messages.registry import NAME
+from ..wire.log_files import OFF, LogPlan
 from .abandoning import Policy
 from .cgroups import NONE
 from .closing import How
 
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+MOST_LOGGED = 2**40
 SLOTS_AT_MOST = 100_000
 
 
@@ -77,6 +80,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--supervised-fd", type=int, help=argparse.SUPPRESS)
     add("--log-level", default="WARNING", help="DEBUG, INFO, WARNING or ERROR")
+    add("--log-file", metavar="FILE", help="log to this file (default: standard error)")
+    add("--log-format", choices=("text", "json"), default="text", help="what a line is")
+    add("--log-size", type=int, default=64 * 2**20, metavar="BYTES", help="its size at most")
+    add("--log-every", type=_duration, metavar="TIME", help="roll it over each so long")
+    add("--log-keep", type=int, default=10, metavar="N", help="keep so many files before it")
+    add("--log-stderr", metavar="LEVEL", help="from this level to standard error too, or off")
     return parser.parse_args(arguments)
 
 
@@ -84,6 +93,18 @@ def ways_of(options: argparse.Namespace) -> Ways:
     """Return what the options say of how it works."""
     policy = Policy(options.abandon_processes_after, options.abandon_results_after)
     return Ways(options.sudo_allow, options.cgroup, policy, options.on_stop)
+
+
+def logs_of(options: argparse.Namespace) -> LogPlan:
+    """Return how it logs, apart from the name of its file."""
+    return LogPlan(
+        level=options.log_level.lower(),
+        style=options.log_format,
+        size_bytes=options.log_size,
+        every_us=options.log_every or 0,
+        keep=options.log_keep,
+        stderr=(options.log_stderr or "").lower(),
+    )
 
 
 def check(options: argparse.Namespace) -> None:
@@ -112,6 +133,17 @@ def check(options: argparse.Namespace) -> None:
         raise BadOption("--cgroup", options.cgroup, "the path of a cgroup, or none")
     if options.log_level.upper() not in LOG_LEVELS:
         raise BadOption("--log-level", options.log_level, "DEBUG, INFO, WARNING or ERROR")
+    shown = options.log_stderr
+    if shown not in (None, OFF) and shown.upper() not in LOG_LEVELS:
+        raise BadOption("--log-stderr", shown, "DEBUG, INFO, WARNING, ERROR or off")
+    if options.log_file is not None and not os.path.isdir(os.path.dirname(options.log_file) or "."):
+        raise BadOption("--log-file", options.log_file, "a file in a folder that is there")
+    for option, value, least in (
+        ("--log-size", options.log_size, 0),
+        ("--log-keep", options.log_keep, 1),
+    ):
+        if not least <= value <= MOST_LOGGED:
+            raise BadOption(option, value, f"a number of {least} or more")
 
 
 def _duration(text: str) -> int:

@@ -36,11 +36,13 @@ from ..store.interface import StoreUnusable
 from ..store.lock import WriterLock
 from ..store.sqlite import BUSY_MS
 from ..wire import place as places
+from ..wire.log_files import LogPlan, begin_logs
 from ..wire.place import Door, Place, run_directory
 from .entrance import check_access
 
 if TYPE_CHECKING:
     from ..conf.agent_settings import AgentSettings
+    from ..conf.log_settings import LogSettings
     from ..conf.settings import Settings
     from ..webui.services import WebSettings
 
@@ -65,6 +67,7 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     lookback_us: int | None = None
     local_agent: bool = True
     agent_options: tuple[str, ...] = ()
+    logs: LogPlan = LogPlan()
     door: Door | None = None
 
 
@@ -116,13 +119,15 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         login_always=settings.web.loopback == "login",
         storage=settings.outputs,
     )
+    logs = log_plan(settings.log)
     return ServerTerms(
         roles=roles,
         state_dir=str(state_dir),
         web=settings.web,
         lookback_us=settings.runs.lookback_us,
         door=_door(settings.agents, state_dir),
-        agent_options=_agent_options(settings.agents),
+        agent_options=(*_agent_options(settings.agents), *_agent_logs(logs)),
+        logs=logs,
     )
 
 
@@ -137,6 +142,33 @@ def _agent_options(agents: AgentSettings) -> tuple[str, ...]:
     ):
         if after_us is not None:
             words += [option, f"{after_us / 1e6}s"]
+    return tuple(words)
+
+
+def log_plan(log: LogSettings) -> LogPlan:
+    """Return what the settings say of logs, as processes take it."""
+    return LogPlan(
+        folder=None if log.folder is None else str(log.folder),
+        level=log.level,
+        levels=log.levels,
+        style=log.format,
+        size_bytes=log.size_bytes,
+        every_us=log.every_us,
+        keep=log.keep,
+        stderr=log.stderr,
+    )
+
+
+def _agent_logs(logs: LogPlan) -> tuple[str, ...]:
+    """Return the same for the agent of this host, which is a program of its own."""
+    if logs == LogPlan():
+        return ()
+    words = ["--log-level", logs.levels.get(AGENT, logs.level), "--log-format", logs.style]
+    if logs.folder is not None:
+        words += ["--log-file", str(Path(logs.folder) / f"{AGENT}.log")]
+        words += ["--log-size", str(logs.size_bytes), "--log-keep", str(logs.keep)]
+        words += ["--log-every", f"{logs.every_us / 1e6}s"] if logs.every_us else []
+    words += ["--log-stderr", logs.stderr] if logs.stderr else []
     return tuple(words)
 
 
@@ -164,6 +196,7 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
             return _refuse(in_use, IN_USE)
         check_access(terms.web, terms.roles.database)
         state_dir.mkdir(parents=True, exist_ok=True)
+        _begin_logs(terms.logs, "inline" if inline else "supervisor")
         place = Place(run_directory(state_dir / "run"), inside=inline, door=terms.door)
         if inline:
             status, sentence = _run_inline(terms, place), ""
@@ -180,11 +213,30 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
     return _refuse(sentence, status) if sentence else status
 
 
+def _begin_logs(logs: LogPlan, part: str) -> None:
+    """Have this process log as the settings say.
+
+    Raises:
+        UserError: there is no folder for the files.
+    """
+    if logs.folder is not None:
+        try:
+            os.makedirs(logs.folder, mode=0o750, exist_ok=True)
+        except OSError as error:
+            expected = "expected a folder to write into"
+            raise UserError(f"log.folder: {logs.folder}: {error.strerror}: {expected}") from None
+        if not os.access(logs.folder, os.W_OK | os.X_OK):
+            raise UserError(f"log.folder: {logs.folder}: cannot be written by this user")
+    begin_logs(logs, part)
+
+
 def _programs(terms: ServerTerms, hand: Stagehand, place: Place) -> list[Program]:
     """Return how each role's process is run."""
 
     def player(role: str) -> Callable[[int], int]:
         def start(link: Link) -> pykka.ActorRef[Any]:
+            begin_logs(terms.logs, role.partition("/")[0])
+            log.info("%s: begins", role)
             if role == BINDER:
                 limit_memory()
             return hand.start(role, link)
@@ -194,6 +246,9 @@ def _programs(terms: ServerTerms, hand: Stagehand, place: Place) -> list[Program
     def web(fd: int) -> int:
         # Tornado is for this process alone; the others need not carry it.
         from .web_role import play_web
+
+        begin_logs(terms.logs, "web")
+        log.info("%s: begins", WEB)
 
         return play_web(hand, _web_settings(terms, os.getppid()), fd)
 

@@ -45,14 +45,13 @@ def run(
     from msgspec.structs import replace
 
     from ..conf.settings import load_settings
+    from ..wire.log_files import LogPlan, begin_logs
     from .serve import serve
 
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        format="%(asctime)s.%(msecs)03d %(name)s %(levelname).1s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
+    begin_logs(LogPlan(level="debug" if debug else "info"), "supervisor")
     settings = load_settings(config, override)
+    if debug:
+        settings = replace(settings, log=replace(settings.log, level="debug", levels={}))
     for key, near in settings.unknown:
         if near:
             log = logging.getLogger("callsheet.serve")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..jobs.errors import UserError
+from ..jobs.masking import remember
 from ..jobs.reading import At, Fields, filled, is_plain, many, shown
 
 # Commands run as the server's user, so they have to be allowed by whoever runs the server.
@@ -45,12 +46,13 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
         return "Secret(***)" if self.path is None else f"Secret({str(self.path)!r})"
 
     def read(self) -> str:
-        """Return the secret; of a file without the newline at its end.
+        """Return the secret; of a file without the newline at its end. Logs mask it from now on.
 
         Raises:
             UserError: the file cannot be read, or others than its owner can.
         """
         if self.path is None:
+            remember(self.text)
             return self.text
         try:
             with open(self.path, "rb") as file:
@@ -68,6 +70,7 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
             raise UserError(
                 f"secret file {self.path}: expected a text of at most {SECRET_BYTES} bytes"
             )
+        remember(text)
         return text
 
 

@@ -30,6 +30,7 @@ from .agent_settings import AgentSettings, take_agents
 from .apsis_settings import check_apsis_keys, unknown_keys
 from .condition_settings import ConditionSettings, take_conditions
 from .extension_settings import Extension, take_extensions
+from .log_settings import LogSettings, take_logs
 from .storage_settings import StorageSettings, take_storage
 from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
 from .web_settings import WebAccess, take_web
@@ -120,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agents: AgentSettings = AgentSettings()
     extensions: tuple[Extension, ...] = ()
     outputs: StorageSettings = StorageSettings()
+    log: LogSettings = LogSettings()
 
 
 def load_settings(
@@ -229,6 +231,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     agents = take_agents(fields)
     extensions = take_extensions(fields)
     outputs = take_storage(fields)
+    log = take_logs(fields, base)
     _told(fields.at)
     if runs.lookback_us is None:
         runs = RunsSettings(lookback_us=old_lookback_us)
@@ -251,6 +254,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         agents=agents,
         extensions=extensions,
         outputs=outputs,
+        log=log,
     )
 
 

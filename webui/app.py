@@ -25,6 +25,7 @@ from tornado.web import Application
 
 from ..jobs.errors import UserError
 from ..store.interface import Reader
+from ..wire.log_lines import about
 from . import (
     connections,
     output_api,
@@ -60,6 +61,8 @@ from .sockets_v1 import OutputSocket, RunSocket, SummarySocket
 from .stream import StreamSocket
 
 log = logging.getLogger("callsheet.web")
+# A line for each request; silent unless the settings name `requests`.
+requests = logging.getLogger("callsheet.requests")
 
 SOCKET_MESSAGE_BYTES = 64 * 2**10
 PING_S = 30.0
@@ -282,6 +285,15 @@ def run_web(
 
 
 def _log_request(handler: Any) -> None:
-    """Log a request for those who look closely; errors of ours are logged with their id."""
-    request = handler.request
-    log.debug("%d %s %s", handler.get_status(), request.method, request.path)
+    """Log a request for those who want to see each; errors of ours are logged with their id."""
+    if requests.isEnabledFor(logging.INFO):
+        request = handler.request
+        fields = {
+            "status": handler.get_status(),
+            "method": request.method,
+            "path": request.path,
+            "source": request.remote_ip,
+            "seconds": round(request.request_time(), 6),
+        }
+        line = (fields["status"], fields["method"], fields["path"])
+        requests.info("%d %s %s", *line, extra=about(**fields))

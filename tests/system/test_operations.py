@@ -1,0 +1,82 @@
+"""A server as those see it who look after it: its logs, as its settings have them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from live_server import Server, until
+
+SETTINGS = """\
+log:
+  folder: logs
+  format: json
+  levels: {runs: info, requests: info}
+  rotate: {size: 8KiB, keep: 1000}
+"""
+ROLES = ("supervisor", "ledger", "web", "agent")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("operations")
+    jobs = {
+        "hello": "params: []\nprogram: {type: procstar, argv: [echo, hello]}\n",
+        "nothing": "params: []\nprogram: {type: no-op}\n",
+    }
+    server = Server(folder, jobs, SETTINGS).start()
+    yield server
+    server.stop()
+
+
+def lines_of(server, part):
+    """All lines of a part so far, of the files before its file too."""
+    while True:
+        files = sorted(Path(server.folder / "logs").glob(f"{part}.log.*"))
+        files.append(server.folder / "logs" / f"{part}.log")
+        try:
+            texts = [path.read_text() for path in files if path.exists()]
+        except FileNotFoundError:
+            continue  # It was rolled over just now.
+        return [json.loads(line) for text in texts for line in text.splitlines()]
+
+
+def test_each_process_logs_to_a_file_of_its_own_one_object_a_line(server):
+    for role in ROLES:
+        lines = until(lambda role=role: lines_of(server, role), f"a line of {role}")
+        assert {line["part"] for line in lines} == {role}
+
+
+def test_a_run_is_followed_through_its_log_by_its_id(server):
+    run_id = server.schedule("hello")
+    server.finished(run_id)
+
+    def moves():
+        lines = lines_of(server, "ledger")
+        return [line["message"] for line in lines if line.get("run_id") == run_id]
+
+    end = f"run {run_id}: running → success"
+    until(lambda: any(move.startswith(end) for move in moves()), "the line of its end")
+
+
+def test_a_ledger_that_is_killed_while_it_logs_loses_no_line_of_a_run(server):
+    run_ids = [server.schedule("nothing") for _ in range(40)]
+    before = server.kill("ledger/0")
+    run_ids += [server.schedule("nothing") for _ in range(5)]
+    for run_id in run_ids:
+        server.finished(run_id)
+    until(
+        lambda: any(line["pid"] != before and "seq" in line for line in lines_of(server, "ledger")),
+        "a move of the ledger that came after",
+    )
+    lines = lines_of(server, "ledger")
+    seqs = [line["seq"] for line in lines if "seq" in line]
+    assert len(seqs) == len(set(seqs)), "no move is told twice"
+
+
+def test_a_request_is_logged_with_what_became_of_it(server):
+    server.get("/api/v2/no-such")
+
+    def found():
+        return [line for line in lines_of(server, "web") if line.get("path") == "/api/v2/no-such"]
+
+    assert [line["status"] for line in until(found, "the line of the request")] == [404]
