@@ -110,6 +110,10 @@ class Ledger:
             ).wish,
         }
 
+    def figures(self) -> dict[str, float]:
+        """Return how much it has in hand."""
+        return {"active_runs": len(self.book.active), "misfits": self.misfits}
+
     @property
     def epoch(self) -> int:
         """This ledger's epoch, for the feed's heartbeat."""

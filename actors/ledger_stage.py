@@ -26,6 +26,7 @@ from .ledger import Ledger
 from .ledger_needs import Found, find
 from .link import Link
 from .stage import Script, Stage
+from .stage_figures import LedgerFigures
 from .upkeep_seam import UPKEEP, StepDone
 from .upkeep_work import UpkeepWork
 
@@ -64,6 +65,7 @@ class LedgerStage(Stage):
         super().__init__(script, link)
         self._make_ledger = make_ledger
         self._writer = writer
+        self.figures: LedgerFigures = LedgerFigures(gauges={"stalled": 0})
         self._unsent: _Unsent | None = None
         self._beat_s = 0.0
         self._said_seq = 0
@@ -147,6 +149,7 @@ class LedgerStage(Stage):
 
     def _persist(self, unsent: _Unsent) -> None:
         """Commit and then speak; or keep the batch and stop receiving."""
+        began_s = clock.monotonic_s()
         try:
             self._writer.commit(unsent.changes)
         except StoreBroken:
@@ -159,12 +162,15 @@ class LedgerStage(Stage):
             unsent.retry_s = clock.monotonic_s() + unsent.wait_s
             unsent.wait_s = min(unsent.wait_s * 2, RETRY_MOST_S)
             self._unsent, self.mailbox.paused = unsent, True
+            self.figures.gauges["stalled"] = 1
             return
         if self._unsent is not None:
             self._unsent, self.mailbox.paused = None, False
+            self.figures.gauges["stalled"] = 0
             log.warning("the store can write again")
             self.link.health("")
         self._said_seq = self.core.seq
+        self.figures.committed(unsent.changes, clock.monotonic_s() - began_s)
         if moves.isEnabledFor(logging.INFO):
             _log_moves(unsent.changes)
         self._speak(unsent.posts)

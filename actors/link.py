@@ -4,8 +4,8 @@ A stage says through its link that it is ready, alive, unwell, or finished by a 
 through it that it should stop. Lines of text in both directions, so that agentd, which is another
 program, can speak it too (one line each):
 
-    role → supervisor    ready [detail] | beat | health [sentence] | fatal sentence
-    supervisor → role    stop
+    role → supervisor    ready [detail] | beat [figures] | health [sentence] | fatal sentence
+    supervisor → role    stop | figures JSON
 
 The end of the stream tells a role that its supervisor is gone.
 """
@@ -29,6 +29,9 @@ CRASHED = 70
 UNUSABLE = 78
 # How often a stage is asked to prove that it turns.
 PING_S = 5.0
+# What a role says of its figures, and what is handed on of all roles'.
+FIGURES_BYTES = 16 * 2**10
+TOLD_BYTES = 128 * 2**10
 # A role whose supervisor is gone has this long to close its sockets and files.
 ORPHAN_S = 1.5
 
@@ -39,8 +42,8 @@ class Link(Protocol):
     def ready(self, detail: str = "") -> None:
         """The role works; `detail` is for people, such as the address of the console."""
 
-    def beat(self) -> None:
-        """The stage's thread turns."""
+    def beat(self, figures: str = "") -> None:
+        """The stage's thread turns; `figures` are what it counts of itself (`Figures.said`)."""
 
     def health(self, sentence: str) -> None:
         """The role is unwell for this reason; empty: it is well again."""
@@ -60,6 +63,8 @@ class SupervisedLink:
 
     def __init__(self, fd: int) -> None:
         self.detail = ""
+        # Called with what the supervisor hands on of all roles' figures, from `watch`'s thread.
+        self.told: Callable[[str], None] = lambda _: None
         self._fd = fd
         self._closed = threading.Event()
 
@@ -67,9 +72,11 @@ class SupervisedLink:
         """See `Link`; without a detail of the stage, this link's own is said."""
         self._say(f"ready {detail or self.detail}")
 
-    def beat(self) -> None:
-        """See `Link`."""
-        self._say("beat")
+    def beat(self, figures: str = "") -> None:
+        """See `Link`. Figures are left out while nobody reads: they must not fill the line."""
+        if len(figures) > FIGURES_BYTES or not _has_room(self._fd):
+            figures = ""
+        self._say(f"beat {figures}", FIGURES_BYTES + 10)
 
     def health(self, sentence: str) -> None:
         """See `Link`."""
@@ -95,10 +102,10 @@ class SupervisedLink:
         """Wait until the stage has closed everything; False when it takes longer."""
         return self._closed.wait(timeout_s)
 
-    def _say(self, line: str) -> None:
+    def _say(self, line: str, most: int = 4_000) -> None:
         """Write one line; a supervisor that is gone or does not read is found out by `watch`."""
         try:
-            os.write(self._fd, " ".join(line.split()).encode("utf-8", "replace")[:4_000] + b"\n")
+            os.write(self._fd, " ".join(line.split()).encode("utf-8", "replace")[:most] + b"\n")
         except OSError:
             return
 
@@ -120,13 +127,27 @@ class SupervisedLink:
             if not poll.poll(PING_S * 1e3):
                 continue
             try:
-                data = os.read(self._fd, 4096)
+                data = os.read(self._fd, 65_536)
             except OSError:
                 data = b""
-            heard = heard[-64:] + data
-            if not data or b"stop\n" in heard:
-                return bool(data)
+            *lines, heard = (heard + data).split(b"\n")
+            heard = heard[-TOLD_BYTES:]
+            for line in lines:
+                if line.endswith(b"stop"):
+                    return True
+                if line.startswith(b"figures "):
+                    self.told(line[8:].decode("utf-8", "replace"))
+            if not data:
+                return False
         return False
+
+
+def _has_room(fd: int) -> bool:
+    """Whether a line of figures can be written without waiting: a socket is writable while most of
+    its buffer is free."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def log_crash(role: str, error: BaseException) -> None:

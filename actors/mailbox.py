@@ -79,6 +79,10 @@ class Mailbox:
         """Return whether no local envelope waits (frames do not count: peers ask again)."""
         return not self._local
 
+    def waiting(self) -> int:
+        """Return how many local envelopes wait; of frames only ZeroMQ knows."""
+        return len(self._local)
+
     def get(self) -> Envelope[Any]:
         """Wait for the next envelope, batch or tick."""
         while True:

@@ -59,6 +59,10 @@ class Responder:
         self._later: list[tuple[int, str]] = []
         self._settled: dict[str, ActionSettled] = {}
 
+    def figures(self) -> dict[str, float]:
+        """Return how much it has in hand."""
+        return {"open_actions": len(self._items), "actions_tried_again": len(self._later)}
+
     def begin(self, now_us: int) -> list[Post]:
         """Greet the ledger; it sends all that is owed."""
         hello = Hello(role=self.address, incarnation=self._incarnation)

@@ -144,6 +144,14 @@ class Runner:
             Fenced: self._fenced,
         }
 
+    def figures(self) -> dict[str, float]:
+        """Return who is there, and how much they have in hand."""
+        agents = list(self._agents.by_id.values())
+        found = {f"agents {info.state}": 0.0 for info in self._agents.infos()}
+        for info in self._agents.infos():
+            found[f"agents {info.state}"] += 1
+        return found | {"attempts": float(sum(agent.load for agent in agents))}
+
     # --- Core -----------------------------------------------------------------------------------
 
     def begin(self, now_us: int) -> list[Post]:

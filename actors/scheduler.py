@@ -165,6 +165,10 @@ class Scheduler:
 
     # --- what the stage calls -------------------------------------------------------------------
 
+    def figures(self) -> dict[str, float]:
+        """Return how much it has in hand."""
+        return {"docket_runs": len(self._docket), "folder_problems": len(self.problems)}
+
     def begin(self, now_us: int) -> list[Post]:
         """Greet the ledger and have the folder loaded; what the store has need not be sent."""
         known = self._reader.jobs()

@@ -27,6 +27,7 @@ from . import clock
 from .core import Core
 from .link import Link
 from .mailbox import Batch, MailboxActor, Tick
+from .stage_figures import StageFigures
 
 
 class Ping:
@@ -77,6 +78,7 @@ class Stage(MailboxActor):
         self._routes: dict[str, Port] = {}
         self._routers: list[RouterPort] = []
         self._ports: list[Port] = []
+        self.figures = StageFigures()
 
     # --- what subclasses change -----------------------------------------------------------------
 
@@ -158,13 +160,22 @@ class Stage(MailboxActor):
         """Play what the mailbox hands over."""
         match message:
             case Batch():
-                self._guarded(self.turn, message.letters)
+                self._guarded(self._timed, message.letters)
             case Tick():
-                self._guarded(self.turn, [])
+                self._guarded(self._timed, [])
             case Ping():
-                self.link.beat()
+                core = getattr(self, "core", None)
+                self.figures.look(self._ports, self.mailbox.waiting(), core)
+                self.link.beat(self.figures.said())
             case _:
                 self._guarded(self.hear, message)
+
+    def _timed(self, letters: list[Letter]) -> None:
+        """Take a turn, and count it."""
+        self.figures.heard(letters)
+        began_s = clock.monotonic_s()
+        self.turn(letters)
+        self.figures.took(clock.monotonic_s() - began_s)
 
     def on_stop(self) -> None:
         """Close in order, on the actor's thread."""

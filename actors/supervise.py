@@ -7,6 +7,7 @@ calls `supervise` after it has imported what all roles share, so that they share
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
@@ -23,8 +24,9 @@ from typing import Any
 
 import msgspec
 
+from ..messages.figures import RoleStanding, told
 from . import clock
-from .link import CRASHED
+from .link import CRASHED, TOLD_BYTES
 from .supervisor import (
     Act,
     Announce,
@@ -50,9 +52,11 @@ HEALTH = "health.json"
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """How to run a role: `play` in a fork, given the fd of its line, returning the exit status; or
-    `command`, given that fd, returning the arguments of a program to execute."""
+    `command`, given that fd, returning the arguments of a program to execute. With `wants_figures`
+    it is handed what all roles say of their figures, whenever it beats."""
 
     spec: RoleSpec
+    wants_figures: bool = False
     play: Callable[[int], int] | None = None
     command: Callable[[int], list[str]] | None = None
 
@@ -85,6 +89,7 @@ class _Loop:
         self._lines: dict[int, str] = {}
         self._fds: dict[str, int] = {}
         self._heard: dict[str, bytes] = {}
+        self._figures: dict[str, str] = {}
         self._stops = 0
         self._restart = False
         self._written: dict[str, str] = {}
@@ -165,6 +170,10 @@ class _Loop:
         match word:
             case "beat":
                 self._core.heard(role, now_s)
+                if rest:
+                    self._figures[role] = rest
+                if self._programs[role].wants_figures:
+                    self._hand_figures(role)
                 return []
             case "ready":
                 return self._core.ready(role, rest, now_s)
@@ -185,6 +194,7 @@ class _Loop:
             if self._fds[role] in self._lines:
                 self._hear(role)
             self._forget_line(role)
+            self._figures.pop(role, None)
             self._carry_out(self._core.exited(role, _how(status), clock.monotonic_s()))
 
     # --- acts -----------------------------------------------------------------------------------
@@ -254,6 +264,20 @@ class _Loop:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
+
+    def _hand_figures(self, role: str) -> None:
+        """Hand a role what is known of all of them, if its line has room; else it is for later."""
+        standing = {
+            name: RoleStanding(pid=kept.pid or 0, ready=kept.ready, starts=kept.starts)
+            for name, kept in self._core.kept.items()
+        }
+        standing["supervisor"] = RoleStanding(pid=os.getpid(), ready=True, starts=1)
+        line = f"figures {told(standing, self._figures).said()}\n".encode()
+        poll = select.poll()
+        poll.register(self._fds[role], select.POLLOUT)
+        if len(line) <= TOLD_BYTES and poll.poll(0):
+            with contextlib.suppress(OSError):
+                os.write(self._fds[role], line)
 
     def _ask_stop(self, role: str) -> None:
         try:

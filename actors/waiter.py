@@ -84,6 +84,10 @@ class Waiter:
 
     # --- what the stage calls -------------------------------------------------------------------
 
+    def figures(self) -> dict[str, float]:
+        """Return how much it has in hand."""
+        return {"waiting_runs": len(self._waits)}
+
     def begin(self, now_us: int) -> list[Post]:
         """Greet the ledger; its welcome says that the store can be read."""
         hello = Hello(role=self.address, incarnation=self._incarnation)

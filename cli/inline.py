@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import queue
 import signal
 import socket
@@ -21,11 +22,13 @@ from typing import Any
 import pykka
 
 from ..actors.link import CRASHED, log_crash
+from ..actors.play import tell_ping
 from ..actors.roles import AGENT, SPECS, Stagehand
 from ..actors.stage import Stage
 from ..actors.supervise import RESTART, SIGNALS
 from ..actors.supervisor import STOP_WAVE_S
 from ..jobs.errors import CallsheetError, UserError
+from ..messages.figures import RoleStanding, Told, told
 from ..messages.post import LEDGER, WEB
 from ..webui.app import WebServer
 from ..webui.services import WebSettings
@@ -46,6 +49,7 @@ class InlineLink:
     def __init__(self, fell: Callable[[BaseException], None]) -> None:
         self.is_closed = threading.Event()
         self.is_ready = threading.Event()
+        self.figures = ""
         self._fell = fell
 
     def ready(self, detail: str = "") -> None:
@@ -53,8 +57,9 @@ class InlineLink:
         del detail
         self.is_ready.set()
 
-    def beat(self) -> None:
-        """Nobody counts beats here."""
+    def beat(self, figures: str = "") -> None:
+        """Keep what the stage counts; nobody counts beats here."""
+        self.figures = figures
 
     def health(self, sentence: str) -> None:
         """Log it."""
@@ -110,6 +115,7 @@ class InlineServer:
         agent = threading.Thread(target=self._keep_agent, name="agent-keeper")
         try:
             self._web = WebServer(self._web_settings)
+            self._web.figures.ask = self._ask_figures
             self._start(LEDGER)
             for role in self._roles:
                 if role != LEDGER and not self._stopping.is_set():
@@ -157,6 +163,17 @@ class InlineServer:
         ref = Stage.start(self._hand.script(WEB, lambda _: core), link)
         self._refs[WEB] = ref
         return ref.tell
+
+    def _ask_figures(self) -> Told:
+        """Return what the stages said when they were asked before, and ask them again."""
+        for ref in self._refs.values():
+            tell_ping(ref)
+        links = self._links.items()
+        standing = {
+            role: RoleStanding(ready=link.is_ready.is_set(), starts=1) for role, link in links
+        }
+        standing["inline"] = RoleStanding(pid=os.getpid(), ready=True, starts=1)
+        return told(standing, {role: link.figures for role, link in links if link.figures})
 
     def _stop_stages(self) -> None:
         """Stop the stages wave by wave, as the supervisor does its processes."""

@@ -253,7 +253,7 @@ def _programs(terms: ServerTerms, hand: Stagehand, place: Place) -> list[Program
         return play_web(hand, _web_settings(terms, os.getppid()), fd)
 
     programs = [Program(spec=SPECS[role], play=player(role)) for role in ROLES]
-    programs.append(Program(spec=SPECS[WEB], play=web))
+    programs.append(Program(spec=SPECS[WEB], play=web, wants_figures=True))
     if terms.local_agent:
         programs.append(Program(spec=SPECS[AGENT], command=_agent_command(terms, place)))
     return programs

@@ -27,6 +27,7 @@ def play_web(hand: Stagehand, settings: WebSettings, fd: int) -> int:
 
     def started(server: WebServer) -> None:
         servers.append(server)
+        link.told = server.figures.take
         link.detail = console_address(server)
 
     def start_stage(core: Any) -> Any:

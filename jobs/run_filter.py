@@ -64,8 +64,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
             and not any(in_span(run.schedule_us, span) for span in self.without_spans)
             and (self.agents is None or run.agent_id in self.agents)
             and run.agent_id not in self.without_agents
-            and all(not set(group).isdisjoint(run.labels) for group in self.labels)
-            and set(self.without_labels).isdisjoint(run.labels)
+            and self.matches_labels(run.labels)
             and all(has_arg(run.args, *term) for term in self.args)
             and not any(has_arg(run.args, *term) for term in self.without_args)
         )
@@ -80,6 +79,12 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
         return _has_words(have, self.words) and not any(
             _has_words(have, group) for group in self.without_words
         )
+
+    def matches_labels(self, labels: Sequence[str]) -> bool:
+        """Return whether the terms about labels hold for these."""
+        return all(not set(group).isdisjoint(labels) for group in self.labels) and set(
+            self.without_labels
+        ).isdisjoint(labels)
 
     def _matches_state(self, run: Run, states: tuple[State, ...]) -> bool:
         return (

@@ -39,6 +39,7 @@ from . import (
     v2_definitions,
     v2_graph,
     v2_login,
+    v2_metrics,
     v2_pauses,
     v2_planning,
     v2_runs,
@@ -49,6 +50,7 @@ from .bridge import BridgedCore
 from .certificate import LOOK_S, Certificate
 from .connections import LimitedServer, Sparing
 from .core import WebCore
+from .figures import Board
 from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
 from .hub import Hub
 from .listening import Listener, parse_bind
@@ -80,6 +82,7 @@ TABLE = Table(
         *v2_runs.ROUTES,
         *v2_by_time.ROUTES,
         *v2_server.ROUTES,
+        *v2_metrics.ROUTES,
         *v2_agents.ROUTES,
         *v2_pauses.ROUTES,
         *v2_planning.ROUTES,
@@ -117,7 +120,7 @@ def make_app(services: Services, listener: Listener) -> Application:
             (rf"{run}/updates", RunSocket, with_services),
             (rf"{run}/output/([^/]+)/updates", OutputSocket, with_services),
             (r"/api/v2/stream", StreamSocket, with_services),
-            (r"/api/.*|/healthz|/metrics", ApiHandler, {**with_services, "table": TABLE}),
+            (r"/api/.*|/healthz(?:/.*)?|/metrics", ApiHandler, {**with_services, "table": TABLE}),
             (r"/static/(.*)", StaticHandler, {**with_services, "path": str(static)}),
             (PAGES, PageHandler, {**with_services, "page": static / "index.html"}),
         ],
@@ -151,6 +154,7 @@ class WebServer:
             self._certificate = Certificate(settings.certificate, settings.key)
         self.services: Services | None = None
         self._sockets: list[tuple[Listener, list[socket.socket]]] = []
+        self.figures = Board()
         self.addresses: list[str] = []
         self.urls: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -187,6 +191,7 @@ class WebServer:
 
         pool = ReaderPool(self._open_reader)
         services = self.services = Services(self.settings, hub, pool)
+        services.figures = self.figures
         services.outputs = Outputs(services, self.settings.outputs_root)
         told.append(start_stage(BridgedCore(WebCore(secrets.token_hex(8)), deliver)))
         logging.getLogger("tornado.general").addFilter(Sparing())

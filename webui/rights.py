@@ -32,6 +32,8 @@ _RUN = "/api/v1/runs/{run_id}"
 RIGHTS: dict[tuple[str, str], Need] = {
     # No log-in: the server says only that it is there, and takes log-ins.
     ("GET", "/healthz"): ANYONE,
+    ("GET", "/healthz/live"): ANYONE,
+    ("GET", "/healthz/ready"): ANYONE,
     ("POST", "/api/v2/login"): ANYONE,
     # About oneself.
     ("GET", "/api/v2/me"): _LOOK_IN_REACH,

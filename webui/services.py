@@ -20,6 +20,7 @@ from ..jobs.run import Run, run_number
 from ..messages.access import Access, AskLeave, NoteRefusal
 from ..messages.wishes import Done, ToLedgerWish, ToSchedulerWish
 from ..store.interface import Reader
+from .figures import Board
 from .hub import Hub
 from .outbox import Waiting
 from .pool import ReaderPool
@@ -100,6 +101,7 @@ class Services:
         self.pool = pool
         self.now_us = now_us
         self.started_us = now_us()
+        self.figures = Board()
         self.sockets = 0
         self.waiting = Waiting()
         self.open_sockets: set[SocketHandler] = set()

@@ -1,4 +1,4 @@
-"""Endpoints of `/api/v2` about jobs and the server; `/healthz` and `/metrics`."""
+"""Endpoints of `/api/v2` about jobs and the server."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..store.interface import Reader, RunQuery
 from .gate import reaches
 from .markdown import first_line, render
 from .records import elapsed_s, finding_record, instant, run_record
-from .routing import Problem, Reply, Request, Route
+from .routing import Problem, Request, Route
 from .services import definition_of, job_shape
-from .v1_jobs import LIVE, reload_jso
+from .v1_jobs import reload_jso
 from .v2_pauses import in_force, paused_words
 
 # Last runs shown per job in the list, and on its page; next runs on its page.
@@ -186,11 +186,6 @@ def standing_record(standing: FolderStanding | None) -> dict[str, Any] | None:
     }
 
 
-async def healthz(_request: Request) -> Any:
-    """The web answers; no more is said."""
-    return {}
-
-
 async def reload_jobs(request: Request) -> Any:
     """Read the job folder again; body `{"dry_run": true}` only says what would change; with
     `{"plan": id}` only if that plan still holds."""
@@ -206,56 +201,10 @@ async def reload_jobs(request: Request) -> Any:
     return reload_jso(result, dry_run=wish.dry_run) | {"plan": result.get("plan", "")}
 
 
-async def metrics(request: Request) -> Any:
-    """Figures for Prometheus."""
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-    services = request.services
-    counts = await services.read(lambda reader: reader.count_by_state(RunQuery(states=LIVE)))
-    status = services.hub.status
-    runs = GaugeMetricFamily("callsheet_runs", "Runs that are not over.", labels=["state"])
-    for state in LIVE:
-        runs.add_metric([state.value], counts.get(state, 0))
-    gauges = {
-        "seq": ("The last event the web knows of.", status.seq),
-        "epoch": ("The ledger's epoch.", status.epoch),
-        "ready": ("Whether ledger, scheduler and runner have answered.", int(status.ready)),
-        "sockets": ("Open WebSockets.", services.sockets),
-    }
-    counters = {
-        "feed_frames": ("Frames of the feed.", status.frames),
-        "feed_events": ("Events of the feed.", status.events),
-        "feed_holes": ("Holes found in the feed.", status.holes),
-        "feed_resyncs": ("Losses that the ledger could not repeat.", status.resyncs),
-        "wish_timeouts": ("Wishes without an answer in time.", status.timeouts),
-        "http_requests": ("Requests to the API.", services.requests),
-        "http_problems": ("Requests answered with an error.", services.problems),
-    }
-    found: list[Any] = [runs]
-    found += [GaugeMetricFamily(f"callsheet_{n}", text, value=v) for n, (text, v) in gauges.items()]
-    found += [
-        CounterMetricFamily(f"callsheet_{n}", text, value=v) for n, (text, v) in counters.items()
-    ]
-
-    class _Collector:
-        """The figures of this request."""
-
-        def collect(self) -> list[Any]:
-            """See prometheus_client."""
-            return found
-
-    registry = CollectorRegistry()
-    registry.register(_Collector())
-    return Reply(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
-
-
 ROUTES = [
     Route("GET", "/api/v2/jobs", list_jobs),
     Route("GET", "/api/v2/jobs/{job_id*}", get_job),
     Route("GET", "/api/v2/checks", list_checks),
     Route("GET", "/api/v2/health", health),
     Route("POST", "/api/v2/reload", reload_jobs),
-    Route("GET", "/healthz", healthz),
-    Route("GET", "/metrics", metrics),
 ]

@@ -120,6 +120,10 @@ class Port:
         """Return whether the socket's becoming writable is worth being woken for."""
         return False
 
+    def waiting(self) -> int:
+        """Return how many frames wait here to be sent."""
+        return 0
+
     def retry_in_s(self) -> float | None:
         """Return in how many seconds `flush` is worth calling whatever the socket says."""
         return None
@@ -138,6 +142,9 @@ class _Outbox:
 
     def __bool__(self) -> bool:
         return bool(self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
 
     def put(self, frame: bytes, now_s: float) -> bool:
         """Keep a frame; False when there is no room and it is dropped."""
@@ -276,6 +283,10 @@ class RouterPort(Port):
             if not sender.outbox:
                 del self._waiting[peer]
 
+    def waiting(self) -> int:
+        """See `Port`."""
+        return sum(len(sender.outbox) for sender in self._waiting.values())
+
     def retry_in_s(self) -> float | None:
         """See `Port`."""
         return self.RETRY_S if self._waiting else None
@@ -322,6 +333,10 @@ class DealerPort(Port):
     def waits_to_write(self) -> bool:
         """See `Port`."""
         return bool(self._sender.outbox)
+
+    def waiting(self) -> int:
+        """See `Port`."""
+        return len(self._sender.outbox)
 
 
 class PublisherPort(Port):

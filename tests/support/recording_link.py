@@ -19,7 +19,7 @@ class RecordingLink:
     def ready(self, detail: str = "") -> None:
         self.said.put(("ready", detail))
 
-    def beat(self) -> None:
+    def beat(self, figures: str = "") -> None:
         self.said.put(("beat", None))
 
     def health(self, sentence: str) -> None:

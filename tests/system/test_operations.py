@@ -1,10 +1,12 @@
 """A server as those see it who look after it: its logs, as its settings have them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from live_server import Server, until
+from prometheus_client.parser import text_string_to_metric_families
 
 SETTINGS = """\
 log:
@@ -80,3 +82,53 @@ def test_a_request_is_logged_with_what_became_of_it(server):
         return [line for line in lines_of(server, "web") if line.get("path") == "/api/v2/no-such"]
 
     assert [line["status"] for line in until(found, "the line of the request")] == [404]
+
+
+def figures(server):
+    """The samples of `/metrics` by name and labels."""
+    families = text_string_to_metric_families(server.get("/metrics").body.decode())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_each_role_tells_its_figures_and_the_ledger_those_of_runs(server):
+    server.finished(server.schedule("hello"))
+
+    def told():
+        found = figures(server)
+        ended = found.get(("callsheet_runs_ended_total", (("state", "success"),)), 0)
+        counted = found.get(("callsheet_run_start_delay_seconds_count", ()), 0)
+        return found if ended >= 1 and counted >= 1 else None
+
+    found = until(told, "the figures of the ledger")
+    roles = {dict(labels)["role"] for name, labels in found if name == "callsheet_role_up"}
+    assert roles >= {"supervisor", "ledger", "scheduler", "runner", "waiter", "web", "agent"}
+    assert found[("callsheet_agents", (("state", "active"),))] == 1
+    assert found[("callsheet_commit_seconds_count", ())] >= 1
+    for role in ("ledger", "runner", "agent"):
+        assert found[("callsheet_process_resident_memory_bytes", (("role", role),))] > 10**6
+    assert server.get("/healthz/ready").status == 200
+
+
+def test_a_role_that_was_killed_shows_in_its_starts(server):
+    name = ("callsheet_role_starts_total", (("role", "checker"),))
+    before = until(lambda: figures(server).get(name), "the starts of the checker")
+    server.kill("checker/0")
+    until(lambda: figures(server).get(name, 0) > before, "another start of the checker")
+
+
+def test_each_metric_that_an_alert_looks_at_is_told(server):
+    alerts = (Path(__file__).parents[2] / "examples/prometheus/alerts.yaml").read_text()
+    wanted = set(re.findall(r"callsheet_\w+", alerts))
+    server.finished(server.schedule("hello"))
+
+    def missing():
+        body = server.get("/metrics?jobs=hello").body.decode()
+        told = {line.split("{")[0].split()[0] for line in body.splitlines() if line[:1] != "#"}
+        return wanted - told
+
+    until(lambda: not missing(), "all that the alerts look at")
+    assert len(wanted) > 8
