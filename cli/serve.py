@@ -196,8 +196,10 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
             return _refuse(in_use, IN_USE)
         check_access(terms.web, terms.roles.database)
         state_dir.mkdir(parents=True, exist_ok=True)
-        _begin_logs(terms.logs, "inline" if inline else "supervisor")
         place = Place(run_directory(state_dir / "run"), inside=inline, door=terms.door)
+        logs = msgspec.structs.replace(terms.logs, socket=place.path(places.LOG))
+        terms = msgspec.structs.replace(terms, logs=logs)
+        _begin_logs(logs, "inline" if inline else "supervisor")
         if inline:
             status, sentence = _run_inline(terms, place), ""
         else:
@@ -250,7 +252,7 @@ def _programs(terms: ServerTerms, hand: Stagehand, place: Place) -> list[Program
         begin_logs(terms.logs, "web")
         log.info("%s: begins", WEB)
 
-        return play_web(hand, _web_settings(terms, os.getppid()), fd)
+        return play_web(hand, _web_settings(terms, place, os.getppid()), fd)
 
     programs = [Program(spec=SPECS[role], play=player(role)) for role in ROLES]
     programs.append(Program(spec=SPECS[WEB], play=web, wants_figures=True))
@@ -265,7 +267,7 @@ def _run_inline(terms: ServerTerms, place: Place) -> int:
     context = zmq.Context()
     hand = Stagehand(terms.roles, place, lambda: context, alone=False)
     agent = _agent_command(terms, place) if terms.local_agent else None
-    server = InlineServer(hand, ROLES, _web_settings(terms, os.getpid()), agent)
+    server = InlineServer(hand, ROLES, _web_settings(terms, place, os.getpid()), agent)
     try:
         return server.run(_print_ready)
     finally:
@@ -296,7 +298,7 @@ def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str
     return command
 
 
-def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
+def _web_settings(terms: ServerTerms, place: Place, shut_down_pid: int) -> WebSettings:
     from .. import __version__
     from ..webui.services import WebSettings
 
@@ -319,6 +321,7 @@ def _web_settings(terms: ServerTerms, shut_down_pid: int) -> WebSettings:
         version=__version__,
         server_key=str(Path(terms.door.key_file).with_suffix(".pub")) if terms.door else "",
         agents_listen=terms.door.agents if terms.door else "",
+        log_socket=place.path(places.LOG),
     )
 
 

@@ -58,6 +58,7 @@ from .outputs import Outputs
 from .pool import ReaderPool
 from .routing import Table
 from .seam import FromCore, ToCore
+from .server_topics import make_looks
 from .services import Services, WebSettings
 from .sockets_v1 import OutputSocket, RunSocket, SummarySocket
 from .stream import StreamSocket
@@ -192,9 +193,13 @@ class WebServer:
         pool = ReaderPool(self._open_reader)
         services = self.services = Services(self.settings, hub, pool)
         services.figures = self.figures
+        services.looks = make_looks(services)
+        hub.pauses_changed = services.looks["pauses"].again
         services.outputs = Outputs(services, self.settings.outputs_root)
         told.append(start_stage(BridgedCore(WebCore(secrets.token_hex(8)), deliver)))
         logging.getLogger("tornado.general").addFilter(Sparing())
+        if self.settings.log_socket:
+            services.log.open(self.settings.log_socket)
         servers = [self._listen(services, *one) for one in self._sockets]
         log.info("web: listening on %s", ", ".join(self.urls))
         beside = [loop.create_task(services.show_out())]
@@ -214,6 +219,7 @@ class WebServer:
             except TimeoutError:
                 log.warning("web: answers under way were cut off")
             services.close()
+            services.log.close()
             pool.close()
 
     def _listen(

@@ -16,6 +16,7 @@ from ..messages.transitions import (
     ActionNoted,
     AnyEvent,
     JobsChanged,
+    PauseNoted,
     RunMoved,
     RunNoted,
     RunWithdrawn,
@@ -66,6 +67,7 @@ class Changes:
         self._unread: dict[str, _Change] = {}
         self._to_read: list[str] = []
         self._jobs: list[JobsChanged] = []
+        self._pauses = False
         self._recent: dict[str, _Kept] = {}
         # One set for each that occurs: most runs take one of a few ways.
         self._states: dict[frozenset[State], frozenset[State]] = {}
@@ -98,7 +100,7 @@ class Changes:
     @property
     def pending(self) -> bool:
         """Whether there is anything to say."""
-        return bool(self._changed or self._jobs or self._to_read)
+        return bool(self._changed or self._jobs or self._to_read or self._pauses)
 
     def begin(self, seq: int) -> None:
         """Know nothing from before `seq`."""
@@ -116,6 +118,8 @@ class Changes:
                 case JobsChanged():
                     self.jobs_seq = event.seq
                     self._jobs.append(event)
+                case PauseNoted():
+                    self._pauses = True
         for run in runs:
             change = self._changed.get(run.run_id)
             if change is not None:
@@ -189,10 +193,11 @@ class Changes:
                 for run_id in followed
             ],
             jobs=self._jobs,
+            pauses=self._pauses,
             unread=self._to_read,
         )
         self._remember()
-        self._changed, self._jobs, self._to_read = {}, [], []
+        self._changed, self._jobs, self._to_read, self._pauses = {}, [], [], False
         return result
 
     def _summary_frames(self) -> list[Shared]:

@@ -86,6 +86,7 @@ class Hub:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.read_runs: Callable[[list[str]], Awaitable[list[Run]]] | None = None
         self.jobs_changed: Callable[[], None] = lambda: None
+        self.pauses_changed: Callable[[], None] = lambda: None
         self.status = Status()
 
     # --- wishes -----------------------------------------------------------------------------------
@@ -283,6 +284,8 @@ class Hub:
     def _changed(self, tick: Changed) -> None:
         if tick.jobs:
             self.jobs_changed()
+        if tick.pauses:
+            self.pauses_changed()
         if tick.unread:
             task = asyncio.get_running_loop().create_task(self._read_runs(tick.unread))
             self._tasks.add(task)

@@ -122,8 +122,9 @@ class RunTick(msgspec.Struct, frozen=True, kw_only=True):
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """One tick. `bodies`: per followed query the tail of its frame, complete but for the id that
-    goes before it. `summary`: whole frames for the summary sockets. `unread`: runs whose records
-    did not come with their events (a replay); the loop reads them, see `RunsRead`."""
+    goes before it. `summary`: whole frames for the summary sockets. `pauses`: one began or
+    ended. `unread`: runs whose records did not come with their events (a replay); the loop reads
+    them, see `RunsRead`."""
 
     epoch: int
     seq: int
@@ -131,6 +132,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     summary: list[Shared] = []
     runs: list[RunTick] = []
     jobs: list[JobsChanged] = []
+    pauses: bool = False
     unread: list[str] = []
 
 

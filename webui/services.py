@@ -22,9 +22,11 @@ from ..messages.wishes import Done, ToLedgerWish, ToSchedulerWish
 from ..store.interface import Reader
 from .figures import Board
 from .hub import Hub
+from .looks import Look
 from .outbox import Waiting
 from .pool import ReaderPool
 from .routing import Problem, Request
+from .server_log import ServerLog
 from .throttle import Throttle
 
 if TYPE_CHECKING:
@@ -54,7 +56,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
     comes with the package. `pools` are the sizes of the settings' pools. `server_key`: the file
     with the public key that agents of other hosts expect, empty while they cannot come in;
-    `agents_listen`: where they do.
+    `agents_listen`: where they do. `log_socket`: where lines of the server's log come in, empty:
+    nowhere.
     `loopback`: `open` when who comes by an address of this machine needs no log-in, else `login`;
     `session_us`: how long one holds.
     """
@@ -77,6 +80,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     pools: dict[str, int] = {}
     server_key: str = ""
     agents_listen: str = ""
+    log_socket: str = ""
 
     @property
     def static(self) -> Path:
@@ -107,6 +111,8 @@ class Services:
         self.open_sockets: set[SocketHandler] = set()
         # Set while somebody with a token or a log-in may have a socket open.
         self.visited = asyncio.Event()
+        self.log = ServerLog(self.started_us // 1_000_000)
+        self.looks: dict[str, Look] = {}
         self.requests = 0
         self.problems = 0
         self._noted = (0, 0)

@@ -15,9 +15,10 @@ from .outbox import Outbox
 from .query import BadQuery
 from .routing import Problem, encode
 from .seam import Status
+from .server_topics import SCOPED_TOPICS, TOPIC_ROLES, TOPICS
 from .services import Services
 from .sockets import SocketHandler
-from .topics import SCOPED_TOPICS, TOPICS, Op, Subscription
+from .topics import Op, Subscription
 
 MAX_SUBSCRIPTIONS = 100
 MAX_ID = 100
@@ -79,6 +80,9 @@ class StreamSocket(SocketHandler):
             raise Problem(400, f"topic {op.topic[:50]!r}: expected one of {', '.join(TOPICS)}")
         if self.guest is not None and self.guest.access.labels and op.topic not in SCOPED_TOPICS:
             raise Problem(403, out_of_reach(self.guest))
+        role = TOPIC_ROLES.get(op.topic)
+        if role is not None and (self.guest is None or not self.guest.access.role.covers(role)):
+            raise Problem(403, f"topic {op.topic}: expected the role {role}")
         subscription = kind(self, op)
         self._drop(op.id)
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:

@@ -1,6 +1,7 @@
-"""The topics of the event stream: what a subscription follows, and what it sends.
+"""The topics of the event stream about runs: what a subscription follows, and what it sends.
 
-Each is a follower of the hub; what it sends goes into its socket's outbox, under its own id.
+Those about the server are in `server_topics`. Each is a follower of the hub; what it sends goes
+into its socket's outbox, under its own id.
 """
 
 from __future__ import annotations
@@ -20,14 +21,10 @@ from .gate import check_reach, within_reach
 from .guests import Guest
 from .outbox import Outbox
 from .query import parse_filter
-from .records import agents_list, line, log_lines, run_record
+from .records import line, log_lines, run_record
 from .routing import Problem, encode
 from .seam import Changed, Followed, OutputCame, Resync, RunTick, Shared, Status
 from .services import Services, known
-from .v2_server import checks_of
-
-# Polling of what no event tells: the checker's findings, every so many beats.
-CHECKS_BEATS = 2
 
 
 class Op(msgspec.Struct, kw_only=True):
@@ -47,6 +44,7 @@ class Op(msgspec.Struct, kw_only=True):
     q: str | list[str] = []
     since: str | list[str] = []
     until: str | list[str] = []
+    level: str = "info"
 
 
 class Owner(Protocol):
@@ -255,94 +253,6 @@ class OutputTopic(Subscription):
         if span.left_out:
             value["left_out"] = span.left_out
         self.send({**value, "ended": span.ended, "attempt": span.attempt})
-
-
-class JobsTopic(Subscription):
-    """Changes of the set of jobs."""
-
-    def __init__(self, socket: Owner, op: Op) -> None:
-        super().__init__(socket, op)
-        self._resume = parse_resume(op.resume)
-
-    def begin(self) -> None:
-        """See `Subscription`."""
-        self.services.hub.follow(self, "jobs", resume=self._resume)
-
-    def end(self) -> None:
-        """See `Subscription`."""
-        self.services.hub.unfollow(self, "jobs")
-
-    def changed(self, tick: Changed, body: Shared | None) -> None:
-        """See `Follower`."""
-        for event in tick.jobs:
-            names = {"added": event.added, "changed": event.changed, "removed": event.removed}
-            self.send({"epoch": tick.epoch, "seq": event.seq, "jobs_changed": names})
-
-
-class AgentsTopic(Subscription):
-    """The agents, whenever anything but the counters of their traffic changes."""
-
-    _last: bytes = b""
-
-    def begin(self) -> None:
-        """See `Subscription`."""
-        self.services.hub.follow(self, "agents")
-
-    def end(self) -> None:
-        """See `Subscription`."""
-        self.services.hub.unfollow(self, "agents")
-
-    def agents(self, answer: Any) -> None:
-        """See `Follower`."""
-        agents = agents_list(answer, processes=False)
-        passing = ("last_seen", "received", "sent")
-        stays = [{k: v for k, v in one.items() if k not in passing} for one in agents]
-        now = encode(stays)
-        if now != self._last:
-            self._last = now
-            self.send({"agents": agents})
-
-
-class ChecksTopic(Subscription):
-    """The checker's findings, whenever they change."""
-
-    _last: bytes = b""
-    _beats = 0
-
-    def begin(self) -> None:
-        """See `Subscription`."""
-        self.services.hub.add_beat(self)
-        self.run_task(self._look)
-
-    def end(self) -> None:
-        """See `Subscription`."""
-        super().end()
-        self.services.hub.drop_beat(self)
-
-    def status(self, status: Status) -> None:
-        """See `Follower`."""
-        self._beats += 1
-        if self._beats % CHECKS_BEATS == 0 and (self.task is None or self.task.done()):
-            self.run_task(self._look)
-
-    async def _look(self) -> None:
-        found = await self.services.read(checks_of)
-        now = encode(found)
-        if now != self._last:
-            self._last = now
-            self.send({"checks": found})
-
-
-TOPICS: dict[str, type[Subscription]] = {
-    "runs": RunsTopic,
-    "run": RunTopic,
-    "output": OutputTopic,
-    "jobs": JobsTopic,
-    "agents": AgentsTopic,
-    "checks": ChecksTopic,
-}
-# For who reaches only runs with certain labels.
-SCOPED_TOPICS = ("runs", "run", "output")
 
 
 def parse_resume(text: str | None) -> tuple[int, int] | None:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from .log_feed import LogSender
 from .log_lines import formatter
 
 MODE = 0o640
@@ -40,6 +41,7 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     a role or of `QUIET`. `style`: text or json. A file is rolled over at `size_bytes`, 0: never,
     and at each full `every_us` of UTC, 0: never; `keep` older ones stay. `stderr`: the level from
     which lines go to standard error too, or `off`; empty: all without a folder, else warnings.
+    `socket`: where the web server takes lines for those who follow the log, empty: nowhere.
     """
 
     folder: str | None = None
@@ -50,6 +52,7 @@ class LogPlan(msgspec.Struct, frozen=True, kw_only=True):
     every_us: int = 0
     keep: int = 10
     stderr: str = ""
+    socket: str = ""
 
 
 class RollingFile(logging.Handler):
@@ -217,6 +220,8 @@ def begin_logs(plan: LogPlan, part: str, path: str | None = None) -> None:
         handlers.append(
             RollingFile(path, size_bytes=plan.size_bytes, every_us=plan.every_us, keep=plan.keep)
         )
+    if plan.socket:
+        handlers.append(LogSender(plan.socket, part))
     for handler in handlers:
         handler.setFormatter(formatter(plan.style, part))
         root.addHandler(handler)

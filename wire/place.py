@@ -22,7 +22,8 @@ FEED = "feed"
 SCHEDULER = "scheduler"
 AGENTS = "agents"
 OUTPUTS = "outputs"
-NAMES = (LEDGER, FEED, SCHEDULER, AGENTS, OUTPUTS)
+LOG = "log"
+NAMES = (LEDGER, FEED, SCHEDULER, AGENTS, OUTPUTS, LOG)
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,10 @@ class Place:
     def connect(self, name: str) -> str:
         """Return the endpoint at which other roles find it."""
         return f"inproc://callsheet-{name}" if self._inside else self.outside(name)
+
+    def path(self, name: str) -> str:
+        """Return the file of a socket that is not ZeroMQ's."""
+        return str(self.directory / name)
 
     def outside(self, name: str) -> str:
         """Return the endpoint at which other programs of this user find it."""

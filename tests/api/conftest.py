@@ -45,11 +45,16 @@ class Socket:
 
 
 @pytest.fixture
-def open_socket(stand):
+def socket_at():
+    """Open sockets at any server; all are closed in the end."""
     with contextlib.ExitStack() as stack:
 
-        def opened(path, **kwargs):
-            url = f"ws://127.0.0.1:{stand.port}{path}"
-            return Socket(stack.enter_context(connect(url, **kwargs)))
+        def opened(port, path, **kwargs):
+            return Socket(stack.enter_context(connect(f"ws://127.0.0.1:{port}{path}", **kwargs)))
 
         yield opened
+
+
+@pytest.fixture
+def open_socket(stand, socket_at):
+    return lambda path, **kwargs: socket_at(stand.port, path, **kwargs)

@@ -2,15 +2,18 @@
 
 import asyncio
 import base64
+import logging
 
 import pytest
-from web_stand import a_job, now_us
+from live_server import until
+from web_stand import WebStand, a_job, now_us
 from websockets.exceptions import ConnectionClosed
 
 from callsheet.client import Client
 from callsheet.jobs.states import State
 from callsheet.messages.agents import AgentInfo
 from callsheet.messages.instructions import OutputRecord
+from callsheet.wire.log_feed import LogSender
 
 STREAM = "/api/v2/stream"
 WAIT_S = 60.0
@@ -319,3 +322,83 @@ def test_the_client_follows_an_output_to_its_end(stand):
     stand.end_run(run_id, outputs=[OutputRecord(run_id=run_id, length=len(data), data=data)])
     with Client("127.0.0.1", stand.port) as client:
         assert asyncio.run(asyncio.wait_for(follow(), WAIT_S)) == data
+
+
+# --- about the server -----------------------------------------------------------------------------
+
+
+def test_pauses_are_sent_as_they_are_and_when_they_change(stand, open_socket):
+    first, second = open_socket(STREAM), open_socket(STREAM)
+    for socket in (first, second):
+        socket.send(op="subscribe", id="p", topic="pauses")
+        assert socket.about("p") == {"id": "p", "pauses": []}
+    stand.ask("POST", "/api/v2/pause", {"kind": "job", "name": "a", "reason": "repairs"})
+    for socket in (first, second):
+        [pause] = socket.about("p")["pauses"]
+        assert (pause["kind"], pause["name"], pause["reason"]) == ("job", "a", "repairs")
+    stand.ask("POST", "/api/v2/resume", {"kind": "job", "name": "a"})
+    assert first.about("p")["pauses"] == []
+
+
+def test_a_second_follower_of_findings_gets_what_is_known(open_socket):
+    for socket in (open_socket(STREAM), open_socket(STREAM)):
+        socket.send(op="subscribe", id="c", topic="checks")
+        assert socket.about("c")["checks"] == {"checked_at": None, "findings": []}
+
+
+@pytest.fixture
+def logged(tmp_path):
+    """A server that takes lines of the log, and who writes them."""
+    path = str(tmp_path / "log")
+    stand = WebStand(tmp_path, log_socket=path)
+    logger = logging.getLogger("callsheet.test")
+    logger.setLevel(logging.INFO)
+    sender = LogSender(path, "waiter")
+    logger.addHandler(sender)
+    until((tmp_path / "log").exists, "the socket of the log")
+    yield stand, logger
+    logger.removeHandler(sender)
+    sender.close()
+    stand.close()
+
+
+@pytest.fixture
+def follow_log(logged, socket_at):
+    def followed(**terms):
+        socket = socket_at(logged[0].port, STREAM)
+        socket.send(op="subscribe", id="l", topic="log", **terms)
+        return socket
+
+    return followed
+
+
+def test_the_server_log_is_sent_line_by_line_and_resumed(logged, follow_log):
+    _, logger = logged
+    logger.warning("one")
+    socket = follow_log()
+    lines = []
+    while len(lines) < 1:
+        lines += socket.about("l")["log"]
+    logger.error("two")
+    message = socket.about("l")
+    lines += message["log"]
+    assert [(one["level"], one["message"]) for one in lines] == [
+        ("warning", "one"),
+        ("error", "two"),
+    ]
+    socket.socket.close()
+    logger.info("three")
+    logger.error("four")
+    again = follow_log(resume=f"{message['epoch']}:{message['seq']}", level="warning")
+    lines = []
+    while not lines:
+        lines += again.about("l")["log"]
+    assert [one["message"] for one in lines] == ["four"]
+
+
+def test_log_lines_that_are_not_kept_any_more_are_said_to_be_missing(follow_log):
+    socket = follow_log(resume="1:1")
+    assert socket.about("l")["resync"] is True
+    assert socket.about("l")["log"] == []
+    socket.send(op="subscribe", id="m", topic="log", level="loud")
+    assert socket.about("m")["status"] == 400
