@@ -26,6 +26,7 @@ from .gate import within_reach
 from .query import BadQuery, parse_filter, parse_instant
 from .records import elapsed_s
 from .routing import Problem, Request, Route
+from .usual import usual_lengths
 from .v2_planning import jobs_of, nominal_run, runs_written
 
 DAY_US = DAY_S * SECOND_US
@@ -44,9 +45,6 @@ BINS = 288
 MOST_BINS = 2_000
 HISTORY_DAYS = 56
 MOST_HISTORY_DAYS = 732
-# Last runs of a job by which the usual length of one is told.
-USUAL_RUNS = 60
-FEWEST_USUAL = 3
 STATES = tuple(State)
 
 
@@ -184,22 +182,6 @@ async def get_history(request: Request) -> Any:
         "from": format_time_ms(since_us),
         "now": format_time_ms(now_us),
     }
-
-
-def usual_lengths(reader: Reader, job_ids: list[str]) -> dict[str, dict[str, float]]:
-    """Return what runs of jobs that ended well usually take, in seconds: half of them at most
-    `p50`, nine in ten at most `p90`, of `n`; jobs with too few of them are left out."""
-    found = {}
-    for job_id, last in reader.last_runs(job_ids, USUAL_RUNS).items():
-        good = (run for run in last if run.state is State.SUCCESS)
-        took = sorted(s for run in good if (s := elapsed_s(run)) is not None)
-        if len(took) >= FEWEST_USUAL:
-            found[job_id] = {
-                "p50": _rounded(took[len(took) // 2]) or 0.0,
-                "p90": _rounded(took[min(len(took) - 1, len(took) * 9 // 10)]) or 0.0,
-                "n": len(took),
-            }
-    return found
 
 
 # --- inside ---------------------------------------------------------------------------------------

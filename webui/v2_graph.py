@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.actions import ScheduleAction
-from ..jobs.bound_conditions import dependencies
+from ..jobs.bound_conditions import BoundDependency, dependencies
 from ..jobs.conditions import Dependency, leaves
 from ..jobs.job import Job
 from ..jobs.run import Run, args_key, run_number
@@ -92,7 +92,7 @@ async def get_chain(request: Request) -> Any:
         run = known(reader.run(run_id) if run_number(run_id) is not None else None, run_id)
         edges = edges_of(_jobs(reader))
         return {
-            "needs": [_need(reader, cond.job_id, cond.args) for cond in dependencies(run.conds)],
+            "needs": [_need(reader, cond) for cond in dependencies(run.conds)],
             "needed_by": [run_record(one) for one in _dependents(reader, run, edges)],
             "starts": sorted(
                 {edge.after for edge in edges if edge.before == run.job_id}
@@ -160,14 +160,19 @@ def _nodes(reader: Reader, job_ids: list[str], jobs: Mapping[str, Job]) -> list[
     ]
 
 
-def _need(reader: Reader, job_id: str, args: dict[str, str]) -> dict[str, Any]:
-    """Return an instance and its newest run, None where there is none yet."""
-    runs = reader.query(RunQuery(job_id=job_id, args=args, limit=MOST_CHAIN))
-    same = [run for run in runs if args_key(run.args) == args_key(args)]
+def _need(reader: Reader, cond: BoundDependency) -> dict[str, Any]:
+    """Return an instance and the run of it that counts: the newest in a state that is asked for,
+    else the newest that has begun to wait, else the next; None where there is none."""
+    runs = reader.query(RunQuery(job_id=cond.job_id, args=cond.args, limit=MOST_CHAIN))
+    same = [run for run in runs if args_key(run.args) == args_key(cond.args)]
+    begun = [run for run in same if run.state is not State.SCHEDULED]
+    fitting = [run for run in begun if run.state in cond.states]
+    # The newest come first.
+    run = next(iter([*fitting, *begun, *reversed(same)]), None)
     return {
-        "job_id": job_id,
-        "args": args,
-        "run": run_record(same[0]) if same else None,
+        "job_id": cond.job_id,
+        "args": cond.args,
+        "run": None if run is None else run_record(run),
         "runs": len(same),
     }
 

@@ -11,6 +11,7 @@ from ..jobs.calendar_days import calendars_by_name
 from ..jobs.errors import UserError
 from ..jobs.forecast import Nominal, forecast
 from ..jobs.job import Job
+from ..jobs.parse import job_to_data
 from ..jobs.plan import JobChange, Plan, WaitingRun, make_plan, set_digest, waiting_run
 from ..jobs.plan_words import plan_data
 from ..jobs.run import Run, args_key
@@ -125,11 +126,10 @@ async def get_definitions(request: Request) -> Any:
             hashes = reader.jobs()
             waiting = msgspec.to_builtins(_waiting(reader))
             return {"jobs": hashes, "digest": set_digest(hashes), "waiting": waiting}
-        found = {hash_: reader.definition(hash_) for hash_ in wanted}
+        found = {hash_: job for hash_ in wanted if (job := reader.definition(hash_)) is not None}
         return {
-            "definitions": {
-                hash_: msgspec.to_builtins(job) for hash_, job in found.items() if job is not None
-            }
+            "definitions": {hash_: msgspec.to_builtins(job) for hash_, job in found.items()},
+            "files": {hash_: job_to_data(job) for hash_, job in found.items()},
         }
 
     return await request.services.read(read)

@@ -31,6 +31,7 @@ from .records import log_lines, output_record, owed_record, run_page, run_record
 from .routing import Problem, Request, Route
 from .scheduling import schedule_wish
 from .services import known
+from .usual import usual_lengths
 from .v1_runs import MAX_COUNT, one_state, parse_signal, rerun_wish
 from .v2_pauses import in_force
 from .why import StoreFacts, waits_for, why
@@ -101,6 +102,7 @@ async def get_run(request: Request) -> Any:
             "owed": [owed_record(item) for item in reader.outbox(run_id)],
             "why": why(run, log, waited, now_us, in_force(reader, now_us)),
             "waits_for": [msgspec.structs.asdict(one) for one in waited],
+            "usual": usual_lengths(reader, [run.job_id]).get(run.job_id),
             "operations": operations(run),
         }
         return {"run": page, "epoch": epoch, "seq": seq}

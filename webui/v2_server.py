@@ -6,6 +6,7 @@ from typing import Any
 
 from ..jobs.job import Job
 from ..jobs.jso import schedule_jso
+from ..jobs.parse import job_to_data
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
@@ -81,6 +82,7 @@ async def get_job(request: Request) -> Any:
             "schedules": _schedules(shape["schedule"]),
             "next": [run_record(run) for run in scheduled[:NEXT_RUNS]],
             "recent": [run_record(run) for run in recent],
+            "file": job_to_data(job),
             "description_html": render(text) if isinstance(text, str) else "",
             "epoch": epoch,
             "seq": seq,

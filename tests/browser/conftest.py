@@ -67,6 +67,19 @@ metadata: {labels: [night], description: Counts what came in.}
 schedule: {type: daily, tz: Europe/Berlin, daytime: "03:15:00"}
 program: {type: no-op}
 """,
+    "chain/first": """
+params: [gate]
+program:
+  type: shell
+  command: |
+    echo begun
+    while [ ! -e {{ gate }} ]; do sleep 0.05; done
+""",
+    "chain/second": """
+params: [gate]
+condition: {type: dependency, job_id: chain/first}
+program: {type: no-op}
+""",
     "fails": """
 program: {type: shell, command: "echo looking; exit 3"}
 """,

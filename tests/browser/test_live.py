@@ -237,3 +237,47 @@ def test_the_log_shows_what_it_says(console, server):
     said = page.locator(".log .said", has_text="exit code 3")
     expect(said).to_be_visible()
     assert said.evaluate("cell => cell.scrollWidth <= cell.clientWidth && cell.clientWidth > 200")
+
+
+def test_a_run_that_waits_says_for_what_and_the_runs_of_a_chain_name_each_other(
+    console, server, gate
+):
+    first = server.schedule("chain/first", gate=str(gate))
+    until(lambda: server.run(first)["state"] == "running", "the run to run")
+    second = server.schedule("chain/second", gate=str(gate))
+    page = console.open(f"/runs/{second}")
+    waits = page.locator("[data-gate=waiting]")
+    expect(waits).to_contain_text("chain/first")
+    expect(page.locator("#why tr.in")).to_contain_text("running")
+    expect(page.locator(f"#why a[href='/runs/{first}']")).to_be_visible()
+    expect(page.locator(".ways")).to_contain_text("which is running")
+    page.locator(f".chain li[data-run={first}] a").click()
+    page.wait_for_url(f"**/runs/{first}")
+    needed_by = page.locator(f".chain li[data-run={second}]")
+    expect(needed_by).to_contain_text("waiting")
+    gate.touch()
+    expect(state(page)).to_contain_text("success")
+    page.go_back()
+    expect(state(page)).to_contain_text("success")
+
+
+def test_a_run_shows_the_definition_it_was_bound_to_and_what_has_changed_since(console, server):
+    path = server.folder / "jobs" / "changes.yaml"
+    path.write_text("program: {type: shell, command: echo before}\n")
+    server.insist("/api/v2/reload", {})
+    run_id = server.schedule("changes")
+    server.finished(run_id)
+    path.write_text("program: {type: shell, command: echo after}\n")
+    server.insist("/api/v2/reload", {})
+    page = console.open(f"/runs/{run_id}")
+    page.get_by_role("link", name="YAML").click()
+    expect(page.locator("[data-source=definition]")).to_contain_text("command: echo before")
+    page.get_by_role("link", name="Diff to now").click()
+    expect(page.locator(".diff .del")).to_contain_text("command: echo before")
+    expect(page.locator(".diff .add")).to_contain_text("command: echo after")
+    page.get_by_role("link", name="JSON").click()
+    expect(page.locator("[data-source=json]")).to_contain_text(f'"run_id": "{run_id}"')
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("[data-source]")).to_have_count(0)
+    page.goto(f"/runs/{run_id}#json")
+    expect(page.locator("[data-source=json]")).to_be_visible()

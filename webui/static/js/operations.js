@@ -94,6 +94,6 @@ export function Operations({ run }) {
         ${DEEDS[verb].label}${DEEDS[verb].key && html` <kbd>${DEEDS[verb].key}</kbd>`}
       </button>`,
     )}
-    <a class="btn plain" href=${`/api/v1/runs/${run.run_id}`} target="_blank" rel="noopener">JSON</a>
+    <a class="btn plain" href="#json">JSON</a>
   </div>`;
 }

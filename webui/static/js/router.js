@@ -10,7 +10,7 @@ export function go(url, { replace = false } = {}) {
 }
 
 function here() {
-  return location.pathname + location.search;
+  return location.pathname + location.search + location.hash;
 }
 
 addEventListener("popstate", () => {
@@ -24,7 +24,7 @@ document.addEventListener("click", (event) => {
   if (link.pathname.startsWith("/api/") || link.pathname.startsWith("/static/")) return;
   if (link.pathname === location.pathname && link.search === location.search && link.hash) return;
   event.preventDefault();
-  go(link.pathname + link.search);
+  go(link.pathname + link.search + link.hash);
   scrollTo(0, 0);
 });
 

@@ -1,17 +1,25 @@
 // Run: one run's state, life, output and log, live.
 import { html, useEffect, useLayoutEffect } from "../preact.js";
 import { AdHoc, Args, Elapsed, Icon, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
-import { BEGUN, clock, clockMs, due, duration, elapsed, FINISHED } from "../format.js";
-import { jobPath } from "../api.js";
+import { clockMs, duration, elapsed, FINISHED } from "../format.js";
+import { jobPath, query as asQuery } from "../api.js";
+import { Life } from "../life.js";
 import { operate, Operations, verbOf } from "../operations.js";
 import { Artifacts, Output } from "../output.js";
-import { useRuns } from "../runlist.js";
+import { go, useUrl } from "../router.js";
+import { Actions, Attempts, Bound, Chain, LogState, Siblings } from "../run_parts.js";
+import { DiffPanel, Source } from "../source.js";
 import { stream, useNow } from "../stream.js";
-import { useGet } from "../views_common.js";
+import { gates, WaysOut, WhyTree } from "../whytree.js";
+import { useGet, useRefreshed } from "../views_common.js";
+import { toYaml } from "../yaml.js";
 
-const SIBLINGS = 8;
+const CHAIN_MS = 4000;
+// Parts that are shown when the address names them.
+const ASKED_FOR = new Set(["definition", "diff", "json"]);
 
 export function RunView({ runId }) {
+  const url = useUrl();
   const { value, error, again } = useGet(`/api/v2/runs/${encodeURIComponent(runId)}`);
   const run = value?.run;
   useEffect(() => {
@@ -27,100 +35,108 @@ export function RunView({ runId }) {
     document.title = `${run.state} · ${run.job_id} ${run.run_id} · callsheet`;
     const onKey = (event) => {
       if (event.target.closest("input, textarea, select, .dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "l") document.getElementById("log")?.scrollIntoView({ block: "start" });
       const verb = verbOf(run, event.key);
       if (verb) operate(run, verb);
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, [run]);
+  const asked = url.hash.slice(1);
+  const known = run !== undefined;
+  useEffect(() => {
+    if (known && asked && !/^L\d+$/.test(asked)) document.getElementById(asked)?.scrollIntoView({ block: "nearest" });
+  }, [known, asked]);
   if (error && !run) return html`<${Trouble} error=${error} again=${again} />`;
   if (!run) return html`<div class="head"></div>`;
-  const pid = run.meta?.program?.proc_stat?.pid;
+  return html`<${RunPage} run=${run} asked=${asked} />`;
+}
+
+function RunPage({ run, asked }) {
+  const chain = useGet(`/api/v2/runs/${run.run_id}/chain`);
+  useRefreshed(chain.again, CHAIN_MS);
+  const waits = run.state === "scheduled" || run.state === "waiting";
+  const prints = !waits || run.attempt > 0;
+  const close = () => go(`/runs/${run.run_id}`, { replace: true });
   return html`<div>
-    <div class="head">
-      <div>
-        <div class="crumbs"><a href="/runs">Runs</a><a href=${`/job/${jobPath(run.job_id)}`}>${run.job_id}</a></div>
-        <h1><${JobName} id=${run.job_id} /> <${Args} args=${run.args} /> <${AdHoc} of=${run} /></h1>
-        <div class="facts">
-          <${State} run=${run}>${run.state === "running" && html`<${Elapsed} run=${run} />`}<//>
-          ${FINISHED.has(run.state) && elapsed(run, 0) !== null && html`<span><i>took</i>${duration(elapsed(run, 0))}</span>`}
-          <span><i>due</i><${Time} at=${run.schedule_time} /> <${Late} run=${run} /></span>
-          ${run.agent && html`<span class="hide-s"><i>agent</i><a href="/agents">${run.agent}</a>${pid ? ` pid ${pid}` : ""}</span>`}
-          ${run.attempt > 1 && html`<span class="hide-s"><i>attempt</i>${run.attempt}</span>`}
-          <span class="hide-s"><i>run</i>${run.run_id}</span>
-          ${run.labels.map((label) => html`<a class="lab" href=${`/runs?q=label:${encodeURIComponent(label)}`}>${label}</a>`)}
-        </div>
-      </div>
-      <${Operations} run=${run} />
-    </div>
+    <${Head} run=${run} />
     <${Life} run=${run} />
+    ${ASKED_FOR.has(asked) && html`<div class="sec">${asked === "json" ? html`<${Json} run=${run} close=${close} />` : html`<${Definition} run=${run} asked=${asked} close=${close} />`}</div>`}
     <div class="split sec">
       <div>
-        ${run.program && !run.program.type?.includes("noop")
-          ? html`<${Output} run=${run} outputs=${run.outputs} />`
-          : run.outputs?.length > 0 && html`<${Output} run=${run} outputs=${run.outputs} />`}
+        ${waits && html`<${Waiting} run=${run} chain=${chain.value} />`}
+        ${prints && (run.program && !run.program.type?.includes("noop") ? html`<div class=${waits ? "sec" : ""}><${Output} run=${run} outputs=${run.outputs} /></div>` : run.outputs?.length > 0 && html`<${Output} run=${run} outputs=${run.outputs} />`)}
         <${Artifacts} run=${run} outputs=${run.outputs ?? []} />
         <${Log} run=${run} />
       </div>
       <div class="side">
-        <${Panel} title="Why"><div class="why">${run.why.map((sentence) => html`<p>${sentence}</p>`)}<${Conditions} run=${run} /></div><//>
+        ${waits ? html`<${WaysOut} run=${run} chain=${chain.value} />` : html`<${Why} run=${run} />`}
+        <${Chain} run=${run} chain=${chain.value} />
+        <${Attempts} run=${run} />
         <${Siblings} run=${run} />
+        <${Actions} run=${run} />
         <${Bound} run=${run} />
       </div>
     </div>
   </div>`;
 }
 
-const SPAN_WORDS = { waiting: "waited", starting: "starting", running: "ran", stopping: "stopping" };
-
-/** Every state to scale, the now line where it lives. */
-function Life({ run }) {
-  const ticking = useNow();
-  const over = FINISHED.has(run.state);
-  const moves = Object.entries(run.times)
-    .map(([state, at]) => [state, Date.parse(at)])
-    .filter(([state]) => state !== "scheduled" || run.state === "scheduled")
-    .sort((a, b) => a[1] - b[1]);
-  if (run.state === "scheduled" || !moves.length) return null;
-  const begin = Math.min(due(run), moves[0][1]);
-  const now = over ? moves[moves.length - 1][1] : ticking;
-  const end = over ? Math.max(now, begin + 1) : Math.max(now, begin + 1000) + (now - begin) * 0.12;
-  const point = end - begin < 10000 ? clockMs : clock;
-  const x = (ms) => 8 + ((ms - begin) / (end - begin)) * 1150;
-  const colour = { starting: "running", stopping: "late" };
-  const bars = moves.slice(0, over ? -1 : undefined).map(([state, at], index) => {
-    const next = moves[index + 1]?.[1] ?? now;
-    return [colour[state] ?? state, at, Math.max(next, at)];
-  });
-  const last = moves[moves.length - 1];
-  return html`<div class="hide-s">
-    <svg class="life" viewBox="0 0 1168 58" role="img" aria-label=${`${run.state} since ${clock(last[1])}`}>
-      <path class="axis-l" d="M8 32h1150" />
-      ${due(run) < (bars[0]?.[1] ?? 0) - 500 &&
-      html`<rect class="f-late" x=${x(due(run))} y="28" width=${Math.max(1, x(bars[0][1]) - x(due(run)))} height="8" />`}
-      ${bars.map(([state, from, to]) => html`<rect class=${`f-${state}`} x=${x(from)} y="24" width=${Math.max(2, x(to) - x(from))} height="16" />`)}
-      ${over && html`<rect class=${`f-${run.state}`} x=${x(last[1]) - 3} y="18" width="5" height="28" />`}
-      ${bars
-        .map(([, from, to], index) => [from, to, !over && index === bars.length - 1 ? run.state : (SPAN_WORDS[moves[index][0]] ?? moves[index][0])])
-        .filter(([from, to]) => x(to) - x(from) > 130)
-        .map(([from, to, state]) => html`<text class="lbl-2" x=${x(from) + 2} y="18">${state} ${duration((to - from) / 1000)}</text>`)}
-      <text class="lbl" x="8" y="55">${point(begin)}</text>
-      ${over
-        ? html`<text class="lbl lbl-end" x="1158" y="55">${point(last[1])}</text><text class="lbl-2 lbl-end" x="1158" y="12">${run.state}${run.reason ? `: ${String(run.reason).slice(0, 90)}` : ""}</text>`
-        : html`<path class="now-l" d=${`M${x(now)} 14v32`} /><rect class="now-tag" x=${x(now) - 27} y="0" width="54" height="15" rx="3" /><text class="now-txt lbl-mid" x=${x(now)} y="11.5">${clock(now)}</text>`}
-    </svg>
+function Head({ run }) {
+  const pid = run.meta?.program?.proc_stat?.pid;
+  const folders = run.job_id.split("/");
+  return html`<div class="head">
+    <div>
+      <div class="crumbs"><a href="/runs">Runs</a>${folders.map((name, place) => html`<a href=${place === folders.length - 1 ? `/job/${jobPath(run.job_id)}` : `/runs${asQuery({ q: `job:${JSON.stringify(folders.slice(0, place + 1).join("/"))}` })}`}>${name}</a>`)}</div>
+      <h1><${JobName} id=${run.job_id} /> <${Args} args=${run.args} /> <${AdHoc} of=${run} /></h1>
+      <div class="facts">
+        <${State} run=${run}>${run.state === "running" && html`<${Elapsed} run=${run} />`}<//>
+        <${Left} run=${run} />
+        ${FINISHED.has(run.state) && elapsed(run, 0) !== null && html`<span><i>took</i>${duration(elapsed(run, 0))}${run.usual && html` <span class="faint">usually ${duration(run.usual.p50)}</span>`}</span>`}
+        <span><i>due</i><${Time} at=${run.schedule_time} /> <${Late} run=${run} /></span>
+        ${run.agent && html`<span class="hide-s"><i>agent</i><a href="/agents">${run.agent}</a>${pid ? ` pid ${pid}` : ""}</span>`}
+        ${run.attempt > 1 && html`<span class="hide-s"><i>attempt</i>${run.attempt}</span>`}
+        <span class="hide-s"><i>run</i>${run.run_id}</span>
+        ${run.labels.map((label) => html`<a class="lab" href=${`/runs?q=label:${encodeURIComponent(label)}`}>${label}</a>`)}
+      </div>
+    </div>
+    <${Operations} run=${run} />
   </div>`;
 }
 
+/** How long it will still take, as others took. */
+function Left({ run }) {
+  const now = useNow();
+  const took = elapsed(run, now);
+  if (run.state !== "running" || !run.usual || took === null) return null;
+  if (took > run.usual.p90) return html`<span class="s-late c">${duration(took - run.usual.p90)} past its p90</span>`;
+  return html`<span>${took < run.usual.p50 ? `≈ ${duration(run.usual.p50 - took)} left` : "any moment now"}</span>`;
+}
+
+/** Why it waits; which schedule made it is asked apart. */
+function Waiting({ run, chain }) {
+  const { value } = useGet(`/api/v2/why${asQuery({ run: run.run_id })}`);
+  const origin = value && value.lines.length > value.run.why.length ? value.lines[value.lines.length - 1] : "";
+  return html`<${WhyTree} run=${run} chain=${chain} origin=${origin} />`;
+}
+
+function Why({ run }) {
+  const now = useNow();
+  const rows = gates(run, now);
+  return html`<div id="why"><${Panel} title="Why"><div class="why">
+    ${run.why.map((sentence) => html`<p>${sentence}</p>`)}
+    ${rows.length > 0 && html`<ul>${rows.map((row) => html`<li><${Icon} state=${row.state} /><span>${row.cond.str}</span><time>${row.begun ? clockMs(Date.parse(row.begun)) : ""}</time></li>`)}</ul>`}
+  </div><//></div>`;
+}
+
 function Log({ run }) {
-  return html`<section class="sec panel">
+  return html`<section class="sec panel" id="log">
     <header><h2>Log</h2><span class="sub">every move, newest first</span></header>
     <table class="log by-cause">
       <tbody>
         ${[...run.log].reverse().map(
           (line) => html`<tr key=${line.seq}>
             <td class="mono small">${clockMs(Date.parse(line.time))}</td>
-            <td>${line.state ? html`<${State} run=${line.state} />` : html`<span class="dim">${line.kind}</span>`}</td>
+            <td><${LogState} line=${line} /></td>
             <td class="said" title=${line.message}>${line.message === line.state ? "" : line.message}</td>
             <td class="dim hide-s">${line.cause && `by ${line.cause}`}</td>
           </tr>`,
@@ -130,58 +146,19 @@ function Log({ run }) {
   </section>`;
 }
 
-function Conditions({ run }) {
-  if (!run.conds?.length) return null;
-  const state = (place) => {
-    if (run.state === "scheduled") return "scheduled";
-    if (run.state !== "waiting") return "success";
-    return run.waits_for?.[place]?.met ? "success" : "waiting";
-  };
-  return html`<ul>
-    ${run.conds.map(
-      (cond, place) => html`<li>
-        <${Icon} state=${state(place)} /><span>${cond.str}</span><time></time>
-      </li>`,
-    )}
-  </ul>`;
+function Json({ run, close }) {
+  return html`<${Source} id="json" title="JSON" text=${JSON.stringify(run, null, 2)} href=${`/api/v2/runs/${run.run_id}`} close=${close} />`;
 }
 
-function Siblings({ run }) {
-  const words = Object.entries(run.args).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  const list = useRuns({ job: run.job_id, q: words.join(" ") }, { states: BEGUN, limit: SIBLINGS });
-  const same = list.runs
-    .filter((one) => one.job_id === run.job_id)
-    .sort((a, b) => due(b) - due(a))
-    .slice(0, SIBLINGS);
-  if (same.length < 2) return null;
-  return html`<${Panel} title="Runs of this instance" sub=${same.length}>
-    <ul class="lt">
-      ${same.map(
-        (one) => html`<li key=${one.run_id}>
-          <${Icon} state=${one.state} />
-          <span class="grow">${one.run_id === run.run_id ? html`<b>${one.run_id}</b> this one` : html`<a href=${`/runs/${one.run_id}`}>${one.run_id}</a> ${one.reason ?? ""}`}</span>
-          <span class="r"><${Time} at=${one.schedule_time} /> · <${Elapsed} run=${one} /></span>
-        </li>`,
-      )}
-    </ul>
-  <//>`;
-}
-
-function Bound({ run }) {
-  const status = run.meta?.program?.status;
-  const rusage = run.meta?.program?.rusage;
-  return html`<${Panel} title="Bound to">
-    <dl class="kv">
-      ${run.definition && html`<dt>definition</dt><dd class="mono">${run.definition.slice(0, 10)}</dd>`}
-      <dt>program</dt>
-      <dd class="mono" title=${run.program?.str}>${run.program?.str ?? "could not be bound"}</dd>
-      ${run.program?.group_id && html`<dt>group</dt><dd>${run.program.group_id}</dd>`}
-      ${run.program?.timeout && html`<dt>timeout</dt><dd>${duration(run.program.timeout.duration)}</dd>`}
-      ${status && html`<dt>exit</dt><dd>${status.signal ? `killed by ${status.signal}` : (status.exit_code ?? "–")}</dd>`}
-      ${rusage && html`<dt>cpu</dt><dd>${duration((rusage.utime ?? 0) + (rusage.stime ?? 0))}</dd>`}
-      ${rusage?.maxrss && html`<dt>memory</dt><dd>${Math.round(rusage.maxrss / 1024)} MB at most</dd>`}
-      ${run.stop_time && html`<dt>stop at</dt><dd><${Time} at=${run.stop_time} /></dd>`}
-      ${run.rerun_of && html`<dt>rerun of</dt><dd><a href=${`/runs/${run.rerun_of}`}>${run.rerun_of}</a></dd>`}
-    </dl>
-  <//>`;
+/** The definition the run was bound to, or what has changed in it since. */
+function Definition({ run, asked, close }) {
+  const stored = useGet(`/api/v2/definitions${asQuery({ hash: run.definition })}`);
+  const current = useGet(`/api/v2/jobs/${jobPath(run.job_id)}`);
+  if (!stored.value) return stored.error ? html`<${Trouble} error=${stored.error} again=${stored.again} />` : null;
+  const file = stored.value.files[run.definition];
+  if (!file) return html`<p class="panel empty slim">The definition ${run.definition} is not kept any more.</p>`;
+  if (asked === "definition") return html`<${Source} id="definition" title=${`Definition ${run.definition.slice(0, 10)}`} text=${toYaml(file)} close=${close} />`;
+  if (current.error?.status === 404) return html`<p class="panel empty slim">The job is gone.</p>`;
+  if (!current.value) return null;
+  return html`<${DiffPanel} id="diff" title="Since this run was bound" sub=${`${run.definition.slice(0, 10)} → ${current.value.hash.slice(0, 10)}`} before=${toYaml(file)} after=${toYaml(current.value.file)} close=${close} />`;
 }
