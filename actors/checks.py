@@ -63,6 +63,8 @@ class LateStarts:
         query = RunQuery(changed_since_us=since_us, limit=LOOKED_AT)
         for run in reader.query(query):
             late_us = _started_late(run)
+            if run.backfill is not None:
+                continue  # It came when it was its turn.
             if late_us >= LATE_AFTER_US and not _was_held(reader, run):
                 self._found[run.run_id] = (now_us, _late_start(run, late_us))
         self._found = {

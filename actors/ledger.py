@@ -46,6 +46,7 @@ from .ledger_access import AccessBook
 from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
 from .ledger_audit import Audit
+from .ledger_backfills import Backfills, stops_in
 from .ledger_book import Book, Misfit
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs
@@ -77,6 +78,7 @@ class Ledger:
         self._upkeep = Upkeep(opening, self.book, self._attempts)
         self._agents = AgentBook(opening, self.book, self._outgoing)
         self._pauses = Pauses(opening, self.book)
+        self._backfills = Backfills(opening, self.book, self._attempts)
         self._hellos: dict[str, str] = {}
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
@@ -107,6 +109,7 @@ class Ledger:
                 AccessBook(opening, self.book, login_always=login_always),
                 Audit(opening, self.book),
                 self._pauses,
+                self._backfills,
             ).wish,
         }
 
@@ -135,6 +138,7 @@ class Ledger:
         what is due at this time."""
         needs = Needs()
         needs.run_ids.update(self.book.deadlines.ripen(now_us))
+        needs.run_ids.update(self._backfills.needs(stops_in(batch)))
         for _, message in batch:
             match message:
                 case RunsDue() | RunsLate():
@@ -186,6 +190,7 @@ class Ledger:
         """Return all that is to be sent once the batch is durable: the feed, answers, commands."""
         self._judge(now_us)
         self._pauses.settle(now_us)
+        self._backfills.settle(now_us)
         for sender, incarnation in self._hellos.items():
             self._welcome(sender, incarnation, now_us)
         self._hellos = {}
@@ -204,6 +209,7 @@ class Ledger:
             self.book.deadlines.wakes_at(),
             self._agents.wakes_at(),
             self._pauses.wakes_at(),
+            self._backfills.wakes_at(),
             self._upkeep.wakes_at(),
         )
 

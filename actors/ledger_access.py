@@ -30,6 +30,7 @@ from ..messages.access import (
     User,
     named,
 )
+from ..messages.backfills import AddBackfill
 from ..messages.post import WEB
 from ..messages.wishes import AddRuns, LedgerWish
 from ..store.interface import Opening
@@ -104,6 +105,9 @@ class AccessBook:
             for new in instruction.runs:
                 if labels.isdisjoint(new.labels):
                     raise Unwilling("not_found", f"unknown job {new.job_id}")
+        elif isinstance(instruction, AddBackfill):
+            if labels.isdisjoint(instruction.labels):
+                raise Unwilling("not_found", f"unknown job {instruction.backfill.job_id}")
         elif isinstance(instruction, SCOPED):
             run = self._book.get(instruction.run_id)
             if run is None or labels.isdisjoint(run.labels):

@@ -12,6 +12,7 @@ from typing import Any
 from ..jobs.run import Run
 from ..messages.access import AskLeave, NoteRefusal
 from ..messages.audit import AuditEntry, chained
+from ..messages.backfills import AddBackfill, StopBackfill
 from ..messages.wishes import AddRuns, DeclineWish, Done, LedgerWish, Refused
 from ..store.interface import Opening
 from .ledger_book import Book
@@ -88,6 +89,10 @@ def _target(instruction: Any) -> str:
     """Return what a wish is about."""
     if isinstance(instruction, AddRuns):
         return instruction.runs[0].job_id if instruction.runs else ""
+    if isinstance(instruction, AddBackfill):
+        return instruction.backfill.job_id
+    if isinstance(instruction, StopBackfill):
+        return f"b{instruction.number}"
     for name in ("run_id", "agent_id", "token_id", "name"):
         found = getattr(instruction, name, None)
         if found:

@@ -85,8 +85,17 @@ class Book:
 
     # --- changing -------------------------------------------------------------------------------
 
-    def create(self, new: NewRun, now_us: int, cause: str, *, expected: bool) -> Run:
-        """Write a new run: scheduled, in error when its binding failed, or skipped by a policy."""
+    def create(
+        self,
+        new: NewRun,
+        now_us: int,
+        cause: str,
+        *,
+        expected: bool,
+        backfill: int | None = None,
+    ) -> Run:
+        """Write a new run: scheduled, in error when its binding failed, or skipped by a policy.
+        One of a `backfill` is held until its turn has come."""
         failed = new.error is not None
         state = State.ERROR if failed else State.SCHEDULED
         if new.skipped is not None:
@@ -115,12 +124,16 @@ class Book:
             cause=cause or None,
             due=new.due,
             retry=new.retry,
+            held=backfill is not None and state is State.SCHEDULED,
+            backfill=backfill,
         )
         if new.skipped is not None:
             line = f"skipped: {new.skipped}"
         elif failed:
             line = f"error: {new.error}"
             self.changes.outputs.append(_error_output(new.run_id, new.error or ""))
+        elif backfill is not None:
+            line = f"scheduled: {format_time(new.schedule_us)}: held for backfill b{backfill}"
         elif new.schedule_us <= now_us and not expected:
             line = "scheduled: now"
         else:

@@ -19,6 +19,7 @@ from ..messages.access import (
     RevokeApiToken,
     Role,
 )
+from ..messages.backfills import AddBackfill, StopBackfill
 from ..messages.wish_base import Instruction
 from ..messages.wishes import (
     AddRuns,
@@ -49,6 +50,8 @@ NEEDED: dict[type[Instruction], Role] = {
     SignalRun: Role.OPERATOR,
     MarkRun: Role.OPERATOR,
     AddRuns: Role.OPERATOR,
+    AddBackfill: Role.OPERATOR,
+    StopBackfill: Role.OPERATOR,
     # Refuses a wish in better words than these: it does nothing.
     DeclineWish: Role.VIEWER,
     PauseRuns: Role.OPERATOR,

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ..jobs.run import Run
 from ..jobs.states import MARKABLE, State
 from ..messages.access import OfAccess
+from ..messages.backfills import OfBackfills
 from ..messages.commands import RunsDocketed, SignalAttempt
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import StoredDefinition
@@ -39,6 +40,7 @@ from .ledger_access import AccessBook
 from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
 from .ledger_audit import Audit
+from .ledger_backfills import Backfills
 from .ledger_book import Book, Unwilling
 from .ledger_pauses import Pauses
 from .ledger_sending import Outgoing
@@ -59,6 +61,7 @@ class Wishes:
         access: AccessBook,
         audit: Audit,
         pauses: Pauses,
+        backfills: Backfills,
     ) -> None:
         self._book = book
         self._access = access
@@ -66,6 +69,7 @@ class Wishes:
         self._open_schedules = open_schedules
         self._agents = agents
         self._pauses = pauses
+        self._backfills = backfills
         self._outgoing = outgoing
         self._attempts = attempts
 
@@ -107,6 +111,8 @@ class Wishes:
             return self._access.carry_out(instruction, wish, now_us)
         if isinstance(instruction, OfPauses):
             return self._pauses.carry_out(instruction, now_us, who)
+        if isinstance(instruction, OfBackfills):
+            return self._backfills.carry_out(instruction, now_us, who)
         if isinstance(instruction, DeclineWish):
             raise Unwilling(instruction.reason, instruction.sentence)
         if isinstance(instruction, AddRuns):

@@ -18,7 +18,7 @@ from ..jobs.binding import schedule_args
 from ..jobs.calendar_days import CalendarDays, calendars_by_name
 from ..jobs.errors import UserError
 from ..jobs.run import NewRun, Run
-from ..jobs.schedules import Fire, Schedule
+from ..jobs.schedules import Fire
 from ..messages.binding import BindOne
 from ..messages.codec import encode
 from ..messages.commands import RunsExpected
@@ -29,6 +29,7 @@ from .binding_desk import BindingDesk, bind_item
 from .definitions import Definitions
 from .job_set import schedules_of
 from .late_runs import why_left_out
+from .plans import BATCH_BYTES, Batch, Key, Plan, fitting
 from .requests import OpenRequests, earliest
 from .run_numbers import RunNumbers
 from .window import Portion, Window, portion, with_witness
@@ -39,40 +40,9 @@ LOOKS_A_TURN = 500
 RUNS_A_BATCH = 500
 BATCHES_OPEN = 4
 RUNS_BINDING = 1_000
-BATCH_BYTES = 2**20
 # A schedule that cannot be computed is tried again after this time: the code of an extension's type
 # may only have been too slow.
 AGAIN_US = 60_000_000
-
-Key = tuple[str, str]
-
-
-class Plan:
-    """One open schedule. `busy`: a portion of it is being bound or written."""
-
-    __slots__ = ("busy", "definition", "fingerprint", "job_id", "look_us", "schedule", "written_us")
-
-    def __init__(self, row: ScheduleRow) -> None:
-        self.job_id = row.job_id
-        self.fingerprint = row.fingerprint
-        self.definition = row.definition
-        self.written_us = row.written_upto_us
-        self.schedule: Schedule | None = None
-        self.busy = False
-        self.look_us: int | None = None
-
-    @property
-    def key(self) -> Key:
-        """By what the ledger knows it."""
-        return self.job_id, self.fingerprint
-
-
-class _Batch(msgspec.Struct):
-    """Expectations under way, with what the ledger does not need of them."""
-
-    version: int
-    expectations: list[Expectation]
-    plans: list[Plan]
 
 
 class Planner:
@@ -109,7 +79,7 @@ class Planner:
         self._count = 0
         self._binding = 0
         self._collected: list[tuple[Plan, Expectation]] = []
-        self._batches: dict[int, _Batch] = {}
+        self._batches: dict[int, Batch] = {}
         self._requests = OpenRequests()
 
     # --- what is in force -----------------------------------------------------------------------
@@ -228,6 +198,14 @@ class Planner:
             look_us = 0 if self._ready else self._later[0][0] if self._later else None
         return earliest(look_us, self._requests.wakes_at())
 
+    def is_written(self, job_id: str, now_us: int) -> bool:
+        """Whether all schedules of a job are written as of now, or cannot be computed."""
+        return not any(
+            plan.busy or (plan.look_us is not None and plan.look_us <= now_us)
+            for key, plan in self.plans.items()
+            if key[0] == job_id and key not in self.stuck
+        )
+
     def idle(self, now_us: int) -> bool:
         """Whether every window is written as of now, and nothing is under way."""
         busy = self._batches or self._ready or self._collected or self._binding
@@ -344,28 +322,28 @@ class Planner:
     def _flush(self, now_us: int) -> list[Post]:
         """Send what has been bound, in batches of a bounded number of runs and bytes."""
         posts: list[Post] = []
-        batch = _Batch(self.jobs_version, [], [])
+        batch = Batch(self.jobs_version, [], [])
         runs = size = 0
         for plan, expectation in self._collected:
             if self.plans.get(plan.key) is not plan:
                 continue
-            fitting = _fitting(plan, expectation)
-            bytes_ = len(encode(fitting.runs[0])) * len(fitting.runs) if fitting.runs else 0
-            full = runs + len(fitting.runs) > RUNS_A_BATCH or size + bytes_ > BATCH_BYTES
+            some = fitting(plan, expectation)
+            bytes_ = len(encode(some.runs[0])) * len(some.runs) if some.runs else 0
+            full = runs + len(some.runs) > RUNS_A_BATCH or size + bytes_ > BATCH_BYTES
             if batch.plans and full:
                 posts.append(self._send(batch, now_us))
-                batch = _Batch(self.jobs_version, [], [])
+                batch = Batch(self.jobs_version, [], [])
                 runs = size = 0
-            batch.expectations.append(fitting)
+            batch.expectations.append(some)
             batch.plans.append(plan)
-            runs += len(fitting.runs)
+            runs += len(some.runs)
             size += bytes_
         self._collected = []
         if batch.plans:
             posts.append(self._send(batch, now_us))
         return posts
 
-    def _send(self, batch: _Batch, now_us: int) -> Post:
+    def _send(self, batch: Batch, now_us: int) -> Post:
         self._batch += 1
         self._batches[self._batch] = batch
         message = ExpectRuns(
@@ -381,14 +359,3 @@ class Planner:
         self.reread = self.reread or stored_us != expectation.from_us
         plan.written_us = stored_us
         plan.look_us = now_us
-
-
-def _fitting(plan: Plan, expectation: Expectation) -> Expectation:
-    """Cut an expectation whose runs are too large for one message; the rest follows later."""
-    runs = expectation.runs
-    while len(runs) > 1 and len(encode(runs[0])) * len(runs) > BATCH_BYTES:
-        runs = runs[: len(runs) // 2]
-    if len(runs) == len(expectation.runs):
-        return expectation
-    plan.look_us = 0
-    return msgspec.structs.replace(expectation, runs=runs, upto_us=runs[-1].schedule_us + 1)

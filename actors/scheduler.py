@@ -98,6 +98,9 @@ class Scheduler:
             self._desk,
             lambda job, hash_, now_us: rows_of(job, hash_, self._planner.window.calendars, now_us),
             self._planner.put,
+            reader,
+            self._planner.is_written,
+            lambda: self._planner.window.calendars,
         )
         self._reload = Reload(
             folder,

@@ -7,15 +7,17 @@ once; repeats while it is under way add only a reader of its answer.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from ..jobs.binding import propagate_args
-from ..jobs.errors import CallsheetError
+from ..jobs.calendars import Calendar
+from ..jobs.errors import CallsheetError, UserError
 from ..jobs.job import Job
 from ..jobs.parse import definition_hash, job_from_data
 from ..jobs.run import NewRun
+from ..messages.backfills import AddBackfill, StartBackfill
 from ..messages.binding import BindOne
 from ..messages.codec import encode
 from ..messages.hello import ScheduleRow
@@ -30,10 +32,13 @@ from ..messages.wishes import (
     ScheduleRun,
     SchedulerWish,
 )
+from ..store.backfill_listing import listing_of
+from ..store.interface import Reader
 from .binding_desk import BindingDesk, bind_item
 from .definitions import Definitions
 from .requests import OpenRequests
 from .run_numbers import RunNumbers
+from .scheduler_backfills import add_of, items_of
 
 # One wish makes at most so many runs, and they fit one message.
 RUNS_A_WISH = 10_000
@@ -67,7 +72,8 @@ class WishDesk:
     """Takes wishes from web and responder; `answer` is called by whatever settles one.
 
     `schedules_of` gives the rows that open the schedules of a job by its hash from an instant on;
-    `opened` takes them once they are durable.
+    `opened` takes them once they are durable. `written`: whether all schedules of a job are written
+    as of a time; `calendars` gives those in force.
     """
 
     def __init__(
@@ -77,10 +83,16 @@ class WishDesk:
         desk: BindingDesk,
         schedules_of: Callable[[Job, str, int], list[ScheduleRow]],
         opened: Callable[[ScheduleRow], None],
+        reader: Reader,
+        written: Callable[[str, int], bool],
+        calendars: Callable[[], Mapping[str, Calendar]],
     ) -> None:
         self._definitions = definitions
         self._schedules_of = schedules_of
         self._opened = opened
+        self._reader = reader
+        self._written = written
+        self._calendars = calendars
         self._numbers = numbers
         self._desk = desk
         self._open: dict[str, _Wish] = {}
@@ -159,6 +171,8 @@ class WishDesk:
                     self._schedule(wish, instruction, now_us)
                 case RerunRun():
                     self._rerun(wish, instruction, now_us)
+                case StartBackfill():
+                    self._backfill(wish, instruction, now_us)
                 case _:
                     wish.begun = True  # A reload: settled by `answer`.
         except _Refusal as error:
@@ -246,6 +260,38 @@ class WishDesk:
         )
         self._bind(wish, [item], AddRuns(runs=[]))
 
+    def _backfill(self, wish: _Wish, instruction: StartBackfill, now_us: int) -> None:
+        hash_, job = self._job(instruction.job_id)
+        if not instruction.from_us < instruction.to_us <= now_us:
+            raise _Refusal("bad_request", "expected a span of time that is over")
+        if not self._written(job.job_id, now_us):
+            return
+        known = self._reader.last_backfill()
+        try:
+            listing = listing_of(job, instruction, self._reader, self._calendars())
+        except UserError as error:
+            raise _Refusal("bad_request", str(error)) from None
+        if not listing.runs:
+            said = f"job {job.job_id}: there is nothing to be made up for in this time"
+            if listing.left_out:
+                said += f": all {listing.left_out} runs are there (to run them again, say so)"
+            raise _Refusal("bad_request", said)
+        run_ids = self._numbers.take(len(listing.runs))
+        if run_ids is None:
+            return
+        wish.begun = True
+
+        def bound(runs: list[NewRun]) -> None:
+            add = add_of(job, instruction, listing, runs, known)
+            if len(add.packed) > WISH_BYTES:
+                sentence = f"{len(runs)} runs: too large for one backfill: expected fewer"
+                self._decline(wish.wish, _Refusal("bad_request", sentence))
+                return
+            self._bound.append(_brought(wish.wish, add))
+
+        params_of = self._definitions.params_of(job)
+        self._desk.bind(items_of(job, hash_, params_of, listing, run_ids), bound)
+
     def _to_rerun(self, instruction: RerunRun) -> tuple[str, Job] | None:
         """Return the job of a rerun: the one in force, or as it was if that is asked for."""
         hash_ = instruction.definition
@@ -283,7 +329,7 @@ class WishDesk:
         self._bound.append(_brought(wish, decline))
 
 
-def _brought(wish: SchedulerWish, instruction: AddRuns | DeclineWish) -> LedgerWish:
+def _brought(wish: SchedulerWish, instruction: AddRuns | AddBackfill | DeclineWish) -> LedgerWish:
     """Return what the ledger is asked for a wish: it judges who may."""
     return LedgerWish(
         command_id=wish.command_id,

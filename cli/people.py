@@ -11,6 +11,7 @@ TABLE = {
     "completion": ("completion:completion", "Print the completion script of a shell."),
     "adhoc": ("run_commands:adhoc", "Run a command once, without a job file."),
     "apply": ("planning_commands:apply", "Carry out a plan, if it still holds."),
+    "backfill": ("backfill_commands:backfill", "Run a job for times that are over."),
     "agent": ("agent_host_commands:here", "Start an agent on this host, and look after it."),
     "agents": ("look_commands:agents", "List the agents."),
     "check": ("folder_commands:check", "Check a folder of job files."),

@@ -245,6 +245,37 @@ class Client(Caller):
         found: Jso = self.post("/api/v2/resume", body={"kind": kind, "name": name})
         return found
 
+    def backfill(self, job_id: str, begin: str, end: str = "now", **options: Any) -> Jso:
+        """Begin a backfill of a job's times in [begin, end), and return it.
+
+        `options`: `args`, `parallel`, `order` (oldest or newest), `again`.
+        """
+        body = {"job_id": job_id, "from": begin, "to": end, **options}
+        found: Jso = self.post("/api/v2/backfills", body=body)["backfill"]
+        return found
+
+    def backfill_runs(self, job_id: str, begin: str, end: str = "now", **options: Any) -> Jso:
+        """Return the `runs` that such a backfill would have, and how many are `left_out`."""
+        body = {"job_id": job_id, "from": begin, "to": end, "dry_run": True, **options}
+        found: Jso = self.post("/api/v2/backfills", body=body)
+        return found
+
+    def backfills(self) -> list[Jso]:
+        """Return the backfills, newest first."""
+        found: list[Jso] = self.get("/api/v2/backfills")["backfills"]
+        return found
+
+    def get_backfill(self, backfill_id: str) -> Jso:
+        """Return a backfill, with how many of its runs are in which state."""
+        found: Jso = self.get(f"/api/v2/backfills/{quote(backfill_id)}")["backfill"]
+        return found
+
+    def stop_backfill(self, backfill_id: str, reason: str = "") -> Jso:
+        """Withdraw the runs of a backfill that have not begun; return it."""
+        path = f"/api/v2/backfills/{quote(backfill_id)}/stop"
+        found: Jso = self.post(path, body={"reason": reason})["backfill"]
+        return found
+
     def kill(self, run_id: str) -> Jso:
         """Kill the process of a run at once."""
         return self.operate(run_id, "kill")

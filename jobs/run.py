@@ -32,6 +32,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     once. `version` is the seq of the last event that changed the run.
     `due` are its deadlines; those missed are in `meta["deadlines"]`. `attempts` are those that have
     ended, of runs that have a `retry` policy; before the next one such a run waits again.
+    `backfill` is the number of the backfill it is of.
     """
 
     run_id: str
@@ -66,6 +67,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     due: Due | None = None
     retry: Retry | None = None
     attempts: tuple[AttemptRecord, ...] = ()
+    backfill: int | None = None
 
     @property
     def number(self) -> int:

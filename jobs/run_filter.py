@@ -47,6 +47,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     without_agents: frozenset[str] = frozenset()
     run_ids: frozenset[str] | None = None
     without_run_ids: frozenset[str] = frozenset()
+    backfills: frozenset[int] | None = None
+    without_backfills: frozenset[int] = frozenset()
     ad_hoc: bool | None = None
     since_us: int | None = None
     until_us: int | None = None
@@ -59,6 +61,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
             and self.matches_job(run.job_id)
             and (self.run_ids is None or run.run_id in self.run_ids)
             and run.run_id not in self.without_run_ids
+            and (self.backfills is None or run.backfill in self.backfills)
+            and run.backfill not in self.without_backfills
             and (self.ad_hoc is None or run.ad_hoc is self.ad_hoc)
             and in_span(run.schedule_us, (self.since_us, self.until_us))
             and not any(in_span(run.schedule_us, span) for span in self.without_spans)

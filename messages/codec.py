@@ -6,12 +6,14 @@ chosen by who reads it, so a message of another direction is refused, not dispat
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from ..jobs.errors import CallsheetError
+from ..jobs.run import NewRun
 from .agents import AgentsAnswer, AnyFromAgent, AnyToAgent, AskAgents, OutputGrew
 from .binding import FromBinder, ToBinder
 from .commands import AnyFromLedger
@@ -28,6 +30,8 @@ MAX_FRAME_BYTES = 4 * 2**20
 TARGET_FRAME_BYTES = 64 * 2**10
 MAX_MESSAGES = 10_000
 MAX_DEPTH = 32
+# What packed runs may be when they are unpacked.
+UNPACKED_BYTES = 64 * 2**20
 
 
 class BadFrame(CallsheetError):
@@ -38,6 +42,7 @@ class BadFrame(CallsheetError):
 
 
 _encoder = msgspec.msgpack.Encoder()
+_new_runs = msgspec.msgpack.Decoder(list[NewRun])
 
 
 class Reader:
@@ -86,6 +91,26 @@ def pack(messages: Iterable[Any]) -> list[bytes]:
 def encode(record: Any) -> bytes:
     """Encode one record, for a store column or a file."""
     return _encoder.encode(record)
+
+
+def pack_runs(runs: list[NewRun]) -> bytes:
+    """Encode many runs that are much alike, in a small part of the space."""
+    return zlib.compress(_encoder.encode(runs), 1)
+
+
+def unpack_runs(packed: bytes) -> list[NewRun]:
+    """Return packed runs.
+
+    Raises:
+        BadFrame: it is none, or too large.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        data = unpacker.decompress(packed, UNPACKED_BYTES)
+        runs = _new_runs.decode(data)
+    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadFrame(f"{error}: expected packed runs") from None
+    return runs
 
 
 def _frame(parts: list[bytes]) -> bytes:

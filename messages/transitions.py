@@ -105,6 +105,13 @@ class AgentNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="agen
     message: str
 
 
+class BackfillNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="backfill"):
+    """A backfill was begun, stopped or is over; see `Backfill`."""
+
+    number: int
+    message: str
+
+
 class PauseNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="pause"):
     """What schedules make was paused or resumed; see `Pause`."""
 
@@ -123,6 +130,7 @@ AnyEvent = (
     | ActionNoted
     | AgentNoted
     | PauseNoted
+    | BackfillNoted
 )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from ..jobs.run import NewRun, Run
 from ..jobs.states import State
 from .access import Access, OfAccess
+from .backfills import OfBackfills, StartBackfill
 from .hello import ScheduleRow
 from .pauses import PauseKind
 from .wish_base import Instruction
@@ -223,8 +224,8 @@ OfAgents = (
 )
 OfPauses = PauseRuns | ResumeRuns
 OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun
-ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents | OfAccess | OfPauses
-ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs
+ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents | OfAccess | OfPauses | OfBackfills
+ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs | StartBackfill
 
 
 class LedgerWish(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="LedgerWish"):

@@ -272,6 +272,7 @@ def _copy_rows(connection: sqlite3.Connection, listed: str) -> dict[str, int]:
         ("events", "run_history"),
         ("outputs", "output"),
         ("run_agents", ""),
+        ("backfill_runs", ""),
     ):
         connection.execute(f"DELETE FROM main.{table} WHERE {_NUMBERS}", (listed,))
         done = connection.execute(

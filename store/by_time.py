@@ -25,7 +25,8 @@ class SearchByTime(Search):
         """Return the two ways to a stretch, the one to be tried first in front."""
         wanted = self._wanted
         few_jobs = self.job_ids is not None and len(self.job_ids) <= MANY_JOBS
-        if few_jobs or wanted.run_ids is not None or wanted.agents is not None:
+        named = (wanted.run_ids, wanted.agents, wanted.backfills)
+        if few_jobs or any(term is not None for term in named):
             return SORTED, BY_INDEX
         return BY_INDEX, SORTED
 
@@ -36,8 +37,9 @@ class SearchByTime(Search):
             return []
         source, terms, values = self.matching()
         if way == BY_INDEX:
-            # An agent's runs are looked up from the run, not led by the agent's index.
-            source = source.replace("run_agents CROSS JOIN runs", f"{way} CROSS JOIN run_agents")
+            # An agent's or a backfill's are looked up from the run, not led by their index.
+            for table in ("run_agents", "backfill_runs"):
+                source = source.replace(f"{table} CROSS JOIN runs", f"{way} CROSS JOIN {table}")
             source = way if source == "runs" else source
         for term, bound in (
             ("schedule_us >= ?", self._wanted.since_us),

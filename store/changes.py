@@ -12,6 +12,7 @@ from typing import Any
 from ..jobs.states import State
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from .access import write_access
+from .backfills import write_backfills
 from .interface import Changes, StoreBroken
 from .rows import (
     EventRow,
@@ -130,6 +131,7 @@ class ChangeRows:
         self._withdrawn: list[tuple[int]] = []
         self._agents: list[tuple[int, str]] = []
         self._agentless: list[tuple[int]] = []
+        self._backfilled: list[tuple[int, int]] = []
         self.job_labels: set[JobLabels] = set()
         for run_id, run in changes.runs.items():
             if run is None:
@@ -143,6 +145,8 @@ class ChangeRows:
                     self._agents.append((row[0], run.agent_id))
                 elif run.attempts:
                     self._agentless.append((row[0],))
+                if run.backfill is not None:
+                    self._backfilled.append((row[0], run.backfill))
         self._spans = span_rows([*self._scheduled, *self._moved])
 
     def write(self, connection: sqlite3.Connection, epoch: int) -> None:
@@ -155,6 +159,7 @@ class ChangeRows:
         # What goes first makes room: a withdrawn run may be written anew under another number.
         if self._withdrawn:
             put("DELETE FROM runs WHERE n = ?", self._withdrawn)
+            put("DELETE FROM backfill_runs WHERE n = ?", self._withdrawn)
         if self._scheduled:
             put(_PUT_SCHEDULED, self._scheduled)
         if self._moved:
@@ -174,6 +179,7 @@ class ChangeRows:
         self._write_agents(connection)
         write_access(connection, self._changes)
         self._write_pauses(connection)
+        write_backfills(connection, self._changes.backfills, self._backfilled)
         self._write_archived(connection)
         self._write_head(connection, epoch)
 
@@ -307,7 +313,7 @@ class ChangeRows:
     def _write_archived(self, connection: sqlite3.Connection) -> None:
         """Take out the runs that are archived, and the ad hoc jobs that have none left."""
         numbers = [(number,) for number in self._changes.archived]
-        for table in ("runs", "events", "outputs", "run_agents", "deadlines"):
+        for table in ("runs", "events", "outputs", "run_agents", "deadlines", "backfill_runs"):
             _put(connection, f"DELETE FROM {table} WHERE n = ?", numbers)
         _put(connection, _DROP_AD_HOC, ((job_id,) * 3 for job_id in self._changes.archived_jobs))
 

@@ -20,6 +20,7 @@ from ..jobs.states import ACTIVE, State
 from ..jobs.streaks import Streak
 from ..messages.access import ApiToken, Session, User
 from ..messages.audit import BEGINNING, AuditRow
+from ..messages.backfills import Backfill, OpenBackfill
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
@@ -28,6 +29,9 @@ from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import AccessReader
+
+# Of one job: args as a text, and schedule_us.
+Instance = tuple[str, int]
 
 
 class StoreError(CallsheetError):
@@ -51,7 +55,7 @@ class Changes(msgspec.Struct, kw_only=True):
     force from now on, None: no change. `outbox` maps action id to the item owed, None when it is
     settled. `deadlines` maps (run id, kind) to its instant, None when it is met or missed;
     `streaks` maps (job id, args key or empty) to the latest ends, None to forget them. `pauses`
-    maps (kind, name) to the pause, None when it has ended.
+    maps (kind, name) to the pause, None when it has ended; `backfills` are by number.
     `archived` are the numbers of runs that leave with all their rows; of their `archived_jobs` the
     ad hoc ones that have no runs left go too, unless a schedule of theirs is open. `free_pages`: at
     most so many unused pages are given back to the disk afterwards. `next_run_number` None:
@@ -82,6 +86,7 @@ class Changes(msgspec.Struct, kw_only=True):
     sessions: dict[str, Session | None] = {}
     audit: list[AuditRow] = []
     pauses: dict[tuple[PauseKind, str], Pause | None] = {}
+    backfills: dict[int, Backfill] = {}
     archived: list[int] = []
     archived_jobs: list[str] = []
     free_pages: int = 0
@@ -111,6 +116,7 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.sessions
             or self.audit
             or self.pauses
+            or self.backfills
             or self.archived
             or self.free_pages
         )
@@ -141,6 +147,8 @@ class Opening(msgspec.Struct, kw_only=True):
     sessions: list[Session] = []
     audit_head: tuple[int, str] = (0, BEGINNING)
     pauses: list[Pause] = []
+    backfills: list[OpenBackfill] = []
+    last_backfill: int = 0
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,6 +306,26 @@ class Reader(AccessReader, Protocol):
 
     def pauses(self) -> list[Pause]:
         """Return the pauses, those whose time is over among them, by kind and name."""
+
+    def backfills(self, limit: int) -> list[Backfill]:
+        """Return the newest of them, newest first, at most `limit`."""
+
+    def backfill(self, number: int) -> Backfill | None:
+        """Return one of them, None when there is none."""
+
+    def backfill_counts(self, number: int) -> dict[str, int]:
+        """Return how many of its runs are in each state, those that have not begun as `pending`;
+        withdrawn and archived ones are not there."""
+
+    def open_backfills(self) -> list[OpenBackfill]:
+        """Return those that are not over, with their runs that are not."""
+
+    def last_backfill(self) -> int:
+        """Return the number of the newest, 0 when there was none."""
+
+    def instances_of(self, query: RunQuery) -> set[Instance]:
+        """Return (args as a text, schedule_us) of all runs that the query matches, its cursor and
+        limit left aside."""
 
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""

@@ -25,11 +25,12 @@ from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import AccessTables, MemoryAccessReads
+from .backfills import MemoryBackfillReads
 from .by_time import time_and_number
 from .changes import check_seq
 from .finding import wanted_jobs
 from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
-from .memory_tables import NAME, ExpectedKey, Tables, terms_of
+from .memory_tables import NAME, ExpectedKey, Tables, tally, terms_of
 from .rows import ANSWER_AGE_US, PAGE_RUNS, args_text, decode_job
 
 
@@ -53,7 +54,7 @@ class MemoryDisk:
         return self.tables
 
 
-class MemoryReader(MemoryAccessReads):
+class MemoryReader(MemoryAccessReads, MemoryBackfillReads):
     """Implements `Reader` on a disk in memory."""
 
     def __init__(self, disk: MemoryDisk) -> None:
@@ -134,7 +135,7 @@ class MemoryReader(MemoryAccessReads):
 
     def count_found(self, wanted: RunFilter) -> dict[State, int]:
         """Return how many runs that match are in each state (absent: none)."""
-        return _tally(self._found(wanted))
+        return tally(self._found(wanted))
 
     def count(self, query: RunQuery) -> int:
         """Return how many runs the query matches, its cursor and limit left aside."""
@@ -142,7 +143,7 @@ class MemoryReader(MemoryAccessReads):
 
     def count_by_state(self, query: RunQuery) -> dict[State, int]:
         """Return how many runs of the query are in each state (absent: none)."""
-        return _tally(self._matching(query))
+        return tally(self._matching(query))
 
     def active(self, states: Collection[State] = ACTIVE) -> list[Run]:
         """See `Reader`."""
@@ -163,7 +164,7 @@ class MemoryReader(MemoryAccessReads):
         """Return how many runs of exactly this instance are in each state."""
         runs = self._tables.runs
         numbers = self._tables.by_job.get(job_id, ())
-        return _tally(runs[n] for n in numbers if args_text(runs[n].args) == args_key)
+        return tally(runs[n] for n in numbers if args_text(runs[n].args) == args_key)
 
     def log(self, run_id: str) -> list[AnyEvent]:
         """Return the events of a run in order, empty when there are none."""
@@ -330,6 +331,8 @@ class MemoryWriter:
             sessions=self.reader.sessions(),
             audit_head=self.reader.audit_head(),
             pauses=self.reader.pauses(),
+            backfills=self.reader.open_backfills(),
+            last_backfill=self.reader.last_backfill(),
             deadlines=dict(tables.deadlines),
             streaks=dict(tables.streaks),
             calendars=self.reader.calendars(),
@@ -393,7 +396,3 @@ class MemoryWriter:
 
 def _number(run: Run) -> int:
     return run.number
-
-
-def _tally(runs: Iterator[Run]) -> dict[State, int]:
-    return Counter(run.state for run in runs)

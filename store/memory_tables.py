@@ -6,13 +6,15 @@ Runs and events are frozen, so they are shared, not copied. Called by the in-mem
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..jobs.calendar_days import CalendarDays
 from ..jobs.run import Run
 from ..jobs.states import ACTIVE, State
 from ..jobs.streaks import Streak
+from ..messages.backfills import Backfill
 from ..messages.commands import OutboxItem
 from ..messages.hello import ScheduleRow
 from ..messages.instructions import Finding, OutputRecord, StoredDefinition
@@ -65,6 +67,7 @@ class Tables:
         self.agent_tokens: dict[str, AgentToken] = {}
         self.access = AccessTables()
         self.pauses: dict[tuple[PauseKind, str], Pause] = {}
+        self.backfills: dict[int, Backfill] = {}
 
     def copy(self) -> Tables:
         """Return a copy that shares the frozen records."""
@@ -119,6 +122,7 @@ class Tables:
         _merge(self.agent_tokens, changes.agent_tokens)
         self.access.apply(changes)
         _merge(self.pauses, changes.pauses)
+        self.backfills.update(changes.backfills)
         _merge(self.deadlines, changes.deadlines)
         _merge(self.streaks, changes.streaks)
         self.ad_hoc_jobs.update(changes.ad_hoc_jobs)
@@ -234,3 +238,8 @@ def terms_of(query: RunQuery, tables: Tables) -> list[Callable[[Run], bool]]:
         changed = query.changed_since_us
         terms.append(lambda run: tables.changed_us[run.number] >= changed)
     return terms
+
+
+def tally(runs: Iterator[Run]) -> dict[State, int]:
+    """Return how many of the runs are in each state (absent: none)."""
+    return Counter(run.state for run in runs)

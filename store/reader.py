@@ -25,6 +25,7 @@ from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import SqliteAccessReads
+from .backfills import SqliteBackfillReads
 from .by_time import SearchByTime, time_and_number
 from .finding import add_functions, find_numbers, matching
 from .interface import RunPage, RunQuery
@@ -68,7 +69,7 @@ WITH RECURSIVE ids (job_id) AS (
 SELECT job_id FROM ids WHERE job_id IS NOT NULL"""
 
 
-class SqliteReader(Reading, SqliteAccessReads):
+class SqliteReader(Reading, SqliteAccessReads, SqliteBackfillReads):
     """Implements `Reader` on a connection of its own, or on its writer's."""
 
     def __init__(

@@ -31,6 +31,15 @@ QUICK_S = 0.2
 _decode_args = msgspec.json.Decoder(dict[str, str]).decode
 _decode_values = msgspec.json.Decoder(tuple[str, ...]).decode
 
+_WITH_AGENTS = (
+    "EXISTS (SELECT 1 FROM run_agents AS theirs WHERE theirs.n = runs.n"
+    " AND theirs.agent_id IN (SELECT value FROM json_each(?)))"
+)
+_IN_BACKFILLS = (
+    "EXISTS (SELECT 1 FROM backfill_runs AS ours WHERE ours.n = runs.n"
+    " AND ours.backfill IN (SELECT value FROM json_each(?)))"
+)
+
 Terms = tuple[list[str], list[Any]]
 
 
@@ -59,6 +68,7 @@ class Search:
         return (
             self.job_ids == [] or not self._codes or not self._ranges
             or self._wanted.run_ids == frozenset() or self._wanted.agents == frozenset()
+            or self._wanted.backfills == frozenset()
         )  # fmt: skip
 
     def page(self, before: int | None, limit: int) -> tuple[list[int], int | None]:
@@ -110,6 +120,10 @@ class Search:
             source = "run_agents CROSS JOIN runs USING (n)"
             terms.append("agent_id IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(sorted(wanted.agents)))
+        elif wanted.backfills is not None:
+            source = "backfill_runs CROSS JOIN runs USING (n)"
+            terms.append("backfill IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(sorted(wanted.backfills)))
         if wanted.run_ids is not None:
             terms.append("runs.n IN (SELECT value FROM json_each(?))")
             values.append(_numbers(wanted.run_ids))
@@ -127,6 +141,7 @@ class Search:
         """Return the newest runs in these ranges of numbers, at most `limit`."""
         if not ranges:
             return []
+        keys: list[tuple[Any, ...]]
         whole = (ranges[-1][0], ranges[0][1])
         wanted = self._wanted
         few_jobs = self.job_ids is not None and len(self.job_ids) <= MANY_JOBS
@@ -134,6 +149,9 @@ class Search:
             jobs, values = self._all_jobs("+")
             terms = ["n IN (SELECT value FROM json_each(?))", *jobs]
             values.insert(0, _numbers(wanted.run_ids))
+            if wanted.agents is not None:
+                terms.append(_WITH_AGENTS)
+                values.append(json.dumps(sorted(wanted.agents)))
             return self._select("runs", terms, values, whole, limit)
         if wanted.agents is not None:
             jobs, values = self._all_jobs("+")
@@ -141,9 +159,14 @@ class Search:
             terms = ["agent_id = ?", *jobs, *self._states_term("+")]
             agents: list[tuple[Any, ...]] = [(agent_id,) for agent_id in sorted(wanted.agents)]
             return self._by_keys(source, terms, agents, values, whole, limit)
+        if wanted.backfills is not None:
+            jobs, values = self._all_jobs("+")
+            source = "backfill_runs INDEXED BY backfill_runs_backfill CROSS JOIN runs USING (n)"
+            terms = ["backfill = ?", *jobs, *self._states_term("+")]
+            keys = [(number,) for number in sorted(wanted.backfills)]
+            return self._by_keys(source, terms, keys, values, whole, limit)
         if few_jobs:
             assert self.job_ids is not None
-            keys: list[tuple[Any, ...]]
             keys = [(job_id, code) for job_id in self.job_ids for code in self._codes]
             terms = ["job_id = ?", "state = ?"]
             return self._by_keys("runs INDEXED BY runs_job", terms, keys, [], whole, limit)
@@ -267,11 +290,11 @@ def _residue(wanted: RunFilter) -> Terms:
         needle = _needles(name, None)[0]
         add("NOT (instr(args, ?) AND has_arg(args, ?, ?))", needle, name, _json(given))
     if wanted.without_agents:
-        add(
-            "NOT EXISTS (SELECT 1 FROM run_agents AS theirs WHERE theirs.n = runs.n"
-            " AND theirs.agent_id IN (SELECT value FROM json_each(?)))",
-            json.dumps(sorted(wanted.without_agents)),
-        )
+        add(f"NOT {_WITH_AGENTS}", json.dumps(sorted(wanted.without_agents)))
+    if wanted.backfills is not None:
+        add(_IN_BACKFILLS, json.dumps(sorted(wanted.backfills)))
+    if wanted.without_backfills:
+        add(f"NOT {_IN_BACKFILLS}", json.dumps(sorted(wanted.without_backfills)))
     if wanted.without_run_ids:
         add("+n NOT IN (SELECT value FROM json_each(?))", _numbers(wanted.without_run_ids))
     if wanted.ad_hoc is not None:

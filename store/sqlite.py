@@ -215,6 +215,8 @@ class SqliteWriter:
             sessions=self.reader.sessions(),
             audit_head=self.reader.audit_head(),
             pauses=self.reader.pauses(),
+            backfills=self.reader.open_backfills(),
+            last_backfill=self.reader.last_backfill(),
             deadlines={
                 (f"r{n}", kind): at_us
                 for n, kind, at_us in connection.execute("SELECT n, kind, at_us FROM deadlines")

@@ -272,7 +272,8 @@ class _Verifying:
         jobs = self._rows("SELECT DISTINCT job_id FROM schedules ORDER BY job_id").fetchall()
         withdrawn: dict[str, set[int]] = {}
         for event in log.withdrawn.values():
-            withdrawn.setdefault(event.job_id, set()).add(event.schedule_us)
+            if event.fingerprint:
+                withdrawn.setdefault(event.job_id, set()).add(event.schedule_us)
         for (job_id,) in jobs:
             gone = withdrawn.get(job_id, set())
             try:

@@ -13,11 +13,12 @@ from ..jobs.errors import UserError
 from ..jobs.run import run_number
 from ..jobs.run_filter import ArgTerm, RunFilter, Span, words_of
 from ..jobs.states import State
+from ..messages.backfills import backfill_number
 
 # A term's list of values and a query's terms: more is nobody's query.
 MAX_TERMS = 64
 DAY_US = 86_400 * 1_000_000
-KEYS = "state, label, agent, id, job, adhoc, held, time, since, until, or arg=value"
+KEYS = "state, label, agent, id, job, backfill, adhoc, held, time, since, until, or arg=value"
 _RELATIVE = re.compile(r"([+-])(\d+(?:\.\d+)?)\s*([smhd])")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _KEY = re.compile(r"[A-Za-z_]\w*")
@@ -232,6 +233,8 @@ class _Building:
                 self._one_of("agent", values, negated=negated)
             case "id" | "run":
                 self._ids(values, negated=negated)
+            case "backfill":
+                self._backfills(values, negated=negated)
             case "job":
                 self._job(words_of(value.text), negated=negated)
             case "adhoc" | "held":
@@ -281,6 +284,12 @@ class _Building:
                 raise BadQuery(f"query: id: {value!r}: expected a run id like r17")
         self._one_of("id", values, negated=negated)
 
+    def _backfills(self, values: tuple[str, ...], *, negated: bool) -> None:
+        for value in values:
+            if backfill_number(value) is None:
+                raise BadQuery(f"query: backfill: {value!r}: expected an id like b3")
+        self._one_of("backfill", values, negated=negated)
+
     def _one_of(self, key: str, values: tuple[str, ...], *, negated: bool) -> None:
         given = frozenset(values)
         if negated:
@@ -314,8 +323,14 @@ class _Building:
             without_agents=self._without.get("agent", frozenset()),
             run_ids=self._sets.get("id"),
             without_run_ids=self._without.get("id", frozenset()),
+            backfills=_backfill_numbers(self._sets.get("backfill")),
+            without_backfills=_backfill_numbers(self._without.get("backfill")) or frozenset(),
             ad_hoc=ad_hoc,
             since_us=max(since, default=None),
             until_us=min(until, default=None),
             without_spans=tuple(self._without_spans),
         )
+
+
+def _backfill_numbers(ids: frozenset[str] | None) -> frozenset[int] | None:
+    return None if ids is None else frozenset(filter(None, map(backfill_number, ids)))

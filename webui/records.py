@@ -62,6 +62,8 @@ def run_record(run: Run) -> dict[str, Any]:
         record["not_before"] = format_time_ms(run.not_before_us)
     if run.rerun_of is not None:
         record["rerun_of"] = run.rerun_of
+    if run.backfill is not None:
+        record["backfill"] = f"b{run.backfill}"
     if run.ad_hoc:
         record["ad_hoc"] = True
     if run.stop_asked:

@@ -83,6 +83,10 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/v2/pauses"): _LOOK,
     ("POST", "/api/v2/pause"): _ACT,
     ("POST", "/api/v2/resume"): _ACT,
+    ("GET", "/api/v2/backfills"): _LOOK,
+    ("POST", "/api/v2/backfills"): _ACT,
+    ("GET", "/api/v2/backfills/{backfill_id}"): _LOOK,
+    ("POST", "/api/v2/backfills/{backfill_id}/stop"): _ACT,
     ("POST", "/api/v2/reload"): _ACT,
     ("POST", "/api/control/reload_jobs"): _ACT,
     # The server and its agents.

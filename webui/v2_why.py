@@ -112,6 +112,8 @@ def _origin(reader: Reader, run: Run) -> str:
             if period.fingerprint == run.fingerprint:
                 return schedule_line(period)
         return "Its schedule is not known any more."
+    if run.backfill is not None:
+        return f"It is of backfill b{run.backfill}."
     if run.rerun_of is not None:
         return f"It was asked for as a rerun of {run.rerun_of}."
     return f"It was asked for by {run.cause}." if run.cause else ""

@@ -87,7 +87,9 @@ def why(
     said = [_state_sentence(run, now_us)]
     if run.state is State.WAITING:
         said = _waiting(run, log, waited, now_us)
-    if run.held:
+    if run.held and run.backfill is not None:
+        said.append(f"It is held: it starts when it is its turn in backfill b{run.backfill}.")
+    elif run.held:
         said.append("It is held: it does not start until someone releases it.")
     if run.state is State.SCHEDULED and run.fingerprint is not None:
         covering = (one for one in pauses if one.covers(run.job_id, run.labels, run.schedule_us))

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ..messages.agents import AskAgents
+from ..messages.backfills import StartBackfill
 from ..messages.post import LEDGER, RUNNER, SCHEDULER, Post
 from ..messages.wishes import (
     Done,
@@ -105,6 +106,6 @@ def _post_of(ask: AskWish) -> Post:
         "principal": ask.principal,
         "access": ask.access,
     }
-    if isinstance(instruction, ScheduleRun | RerunRun | ReloadJobs):
+    if isinstance(instruction, ScheduleRun | RerunRun | ReloadJobs | StartBackfill):
         return Post(SCHEDULER, SchedulerWish(instruction=instruction, **said))
     return Post(LEDGER, LedgerWish(instruction=instruction, **said))

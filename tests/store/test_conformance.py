@@ -23,6 +23,7 @@ from callsheet.jobs.states import State
 from callsheet.jobs.streaks import End
 from callsheet.messages.access import ApiToken, Role, Session, User
 from callsheet.messages.audit import BEGINNING, AuditEntry, chained
+from callsheet.messages.backfills import Backfill, OpenBackfill
 from callsheet.messages.commands import OutboxItem
 from callsheet.messages.hello import DueRow
 from callsheet.messages.instructions import Finding, OutputRecord
@@ -655,6 +656,44 @@ def test_pauses_are_set_replaced_and_ended(writer, reader):
     later = replace(second, reason="y")
     writer.commit(Changes(pauses={first.key: None, later.key: later}))
     assert reader.pauses() == [later]
+
+
+def test_backfills_are_kept_counted_and_opened_again(store, writer, reader):
+    first = Backfill(number=1, job_id="a", from_us=1, to_us=2, at_us=3, by="ann", total=4)
+    states = (State.SUCCESS, State.WAITING, State.SCHEDULED, State.SCHEDULED)
+    runs = {
+        f"r{n}": a_run(n, state=state, held=state is State.SCHEDULED, backfill=1)
+        for n, state in enumerate(states, 1)
+    }
+    over = Backfill(number=2, job_id="a", from_us=1, to_us=2, at_us=3, by="ann", ended_us=4)
+    other = a_run(5, held=True, backfill=2)
+    writer.commit(Changes(backfills={1: first, 2: over}, runs={**runs, "r5": other}))
+    assert reader.backfills(1) == [over]
+    assert reader.backfills(9) == [over, first]
+    assert (reader.backfill(1), reader.backfill(3), reader.last_backfill()) == (first, None, 2)
+    assert reader.backfill_counts(1) == {"success": 1, "waiting": 1, "pending": 2}
+    [opened] = reader.open_backfills()
+    assert opened == OpenBackfill(backfill=first, pending=["r3", "r4"], begun=["r2"])
+    writer.commit(Changes(runs={"r3": None, "r4": replace(runs["r4"], held=False)}))
+    [opened] = reader.open_backfills()
+    assert (opened.pending, opened.begun) == ([], ["r2", "r4"])
+    writer.close()
+    opening = store.new_writer().open(SINCE_US)
+    assert (opening.backfills, opening.last_backfill) == ([opened], 2)
+
+
+def test_which_times_of_a_job_have_runs_is_told_by_args_and_time(writer, reader):
+    runs = [
+        a_run(1, args={"k": "1"}, schedule_us=10, state=State.SUCCESS),
+        a_run(2, args={"k": "2"}, schedule_us=10, state=State.SKIPPED),
+        a_run(3, args={"k": "1"}, schedule_us=20, state=State.FAILURE),
+        a_run(4, job_id="b", schedule_us=10),
+    ]
+    writer.commit(changes_of(*runs))
+    states = tuple(state for state in State if state is not State.SKIPPED)
+    query = RunQuery(job_id="a", states=states, since_us=10, until_us=20)
+    assert reader.instances_of(query) == {('{"k":"1"}', 10)}
+    assert reader.instances_of(RunQuery(job_id="none")) == set()
 
 
 def test_definition_is_kept_by_its_content(writer, reader):

@@ -26,6 +26,7 @@ def some_run(number, draw):
         labels=tuple(label for label in LABELS if draw.random() < 0.3),
         agent_id=draw.choice([None, "one", "two"]),
         ad_hoc=job_id.startswith("adhoc"),
+        backfill=draw.choice([None, None, 1, 2]),
         schedule_us=T0_US + draw.randrange(20) * HOUR_US,
     )
 
@@ -61,6 +62,8 @@ def some_filter(draw):
         without_agents=maybe(lambda: frozenset({"two"}), frozenset()),
         run_ids=maybe(lambda: frozenset({"r3", "r40", "r999"}), None, 0.05),
         without_run_ids=maybe(lambda: frozenset({"r5", "r40"}), frozenset()),
+        backfills=maybe(lambda: frozenset({draw.choice([1, 2]), 3}), None),
+        without_backfills=maybe(lambda: frozenset({2}), frozenset()),
         ad_hoc=maybe(lambda: draw.random() < 0.5, None),
         since_us=maybe(hour, None),
         until_us=maybe(hour, None),
@@ -145,6 +148,18 @@ def test_any_stretch_of_a_list_by_time_is_found_and_counted_per_bin(
         assert per_bin == per_hour, wanted
         found_something += bool(expected)
     assert found_something > 30
+
+
+def test_ids_an_agent_and_a_backfill_must_all_hold(store, writer):
+    runs = [a_run(n, agent_id=agent, backfill=of) for n, agent, of in ((1, "x", 1), (2, "y", 1))]
+    writer.commit(Changes(runs={run.run_id: run for run in runs}))
+    reader = store.new_reader()
+    both = RunFilter(run_ids=frozenset({"r1", "r2"}), agents=frozenset({"y"}))
+    assert pages(reader, both, 5) == ["r2"]
+    assert pages(reader, RunFilter(backfills=frozenset({1, 9}), agents=frozenset({"x"})), 5) == [
+        "r1"
+    ]
+    assert pages(reader, RunFilter(backfills=frozenset({9})), 5) == []
 
 
 def test_an_agent_is_that_of_the_present_attempt(store, writer):

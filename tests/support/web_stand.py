@@ -16,12 +16,14 @@ from typing import Any
 
 from callsheet.actors.ledger import Ledger
 from callsheet.actors.ledger_needs import Found, find
-from callsheet.jobs.calendar_days import CalendarDays
+from callsheet.actors.scheduler_backfills import add_of
+from callsheet.jobs.calendar_days import CalendarDays, calendars_by_name
 from callsheet.jobs.job import Job
 from callsheet.jobs.programs import BoundNoOp, BoundProcess, NoOp
 from callsheet.jobs.run import NewRun
 from callsheet.jobs.states import State
 from callsheet.messages.agents import AgentInfo, AgentsAnswer, AskAgents, OutputGrew, ProcessInfo
+from callsheet.messages.backfills import StartBackfill
 from callsheet.messages.codec import encode
 from callsheet.messages.commands import IdsLeased, SignalAttempt, StartRun, StopAttempt
 from callsheet.messages.instructions import (
@@ -44,6 +46,7 @@ from callsheet.messages.wishes import (
     ScheduleRun,
     SchedulerWish,
 )
+from callsheet.store.backfill_listing import listing_of
 from callsheet.store.sqlite import SqliteWriter, create_database
 from callsheet.webui.app import WebServer
 from callsheet.webui.services import WebSettings
@@ -296,11 +299,16 @@ class WebStand:
                 self._runner(message)
 
     def _ledger(self, message: Any, sender: str) -> None:
+        self._turn([(sender, message)])
+        while self.ledger.wakes_at() == 0:
+            self._turn([])
+
+    def _turn(self, batch: list[tuple[str, Any]]) -> None:
         ledger = self.ledger
-        batch = [(sender, message)]
         needs = ledger.needs(batch, now_us())
         ledger.admit(find(needs, self.writer, now_us()) if needs else Found())
-        ledger.receive(sender, message, now_us())
+        for sender, message in batch:
+            ledger.receive(sender, message, now_us())
         posts = ledger.settle(now_us())
         changes = ledger.take_changes()
         if changes:
@@ -338,6 +346,16 @@ class WebStand:
             case ReloadJobs():
                 result = self.reload | {"dry_run": wish.dry_run}
                 answer = Done(command_id=command_id, seq=self.ledger.seq, result=result)
+            case StartBackfill():
+                self._asked[command_id] = WEB
+                wished = LedgerWish(
+                    command_id=command_id,
+                    principal=message.principal,
+                    instruction=self._backfill(wish),
+                    access=message.access,
+                )
+                self._ledger(wished, SCHEDULER)
+                return
             case _:
                 self._asked[command_id] = WEB
                 runs = [self._new(wish) for _ in range(getattr(wish, "count", 1))]
@@ -375,6 +393,23 @@ class WebStand:
             program=BoundNoOp(),
             error=f"missing args ({', '.join(missing)}) for job {job_id}" if missing else None,
         )
+
+    def _backfill(self, wish: StartBackfill) -> Any:
+        reader = self.writer.reader
+        job = self.jobs[wish.job_id]
+        listing = listing_of(job, wish, reader, calendars_by_name(reader.calendars()))
+        runs = [
+            NewRun(
+                run_id=self._lease(1),
+                job_id=job.job_id,
+                labels=tuple(job.metadata["labels"]),
+                args=one.args,
+                schedule_us=one.at_us,
+                program=BoundProcess(argv=("x",)),
+            )
+            for one in listing.runs
+        ]
+        return add_of(job, wish, listing, runs, reader.last_backfill())
 
     def _runner(self, message: Any) -> None:
         match message:

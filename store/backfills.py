@@ -1,0 +1,168 @@
+"""Backfills and their runs: how they are read, written and held.
+
+Called by the SQLite store and its in-memory twin, which are the only ones to know the tables.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from ..jobs.run import Run
+from ..jobs.states import ACTIVE, State
+from ..messages.backfills import Backfill, OpenBackfill
+from .finding import matching
+from .interface import Instance, RunQuery
+from .rows import STATES, args_text
+
+_encode = msgspec.msgpack.Encoder().encode
+_backfill = msgspec.msgpack.Decoder(Backfill).decode
+
+# A run of a backfill that has not begun is counted under this word.
+PENDING = "pending"
+
+
+class SqliteBackfillReads:
+    """Implements those reads of `Reader` for one that runs statements by `_one` and `_all`."""
+
+    _connection: sqlite3.Connection
+
+    def _one(self, text: str, *values: Any) -> tuple[Any, ...] | None:
+        raise NotImplementedError
+
+    def _all(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
+
+    def _reading(self, *, several: bool = False) -> Any:
+        raise NotImplementedError
+
+    def backfills(self, limit: int) -> list[Backfill]:
+        """See `Reader`."""
+        rows = self._all("SELECT body FROM backfills ORDER BY n DESC LIMIT ?", limit)
+        return [_backfill(row[0]) for row in rows]
+
+    def backfill(self, number: int) -> Backfill | None:
+        """See `Reader`."""
+        row = self._one("SELECT body FROM backfills WHERE n = ?", number)
+        return None if row is None else _backfill(row[0])
+
+    def backfill_counts(self, number: int) -> dict[str, int]:
+        """See `Reader`."""
+        rows = self._all(
+            "SELECT state, held, count(*) FROM backfill_runs CROSS JOIN runs USING (n)"
+            " WHERE backfill = ? GROUP BY state, held",
+            number,
+        )
+        return _tally((STATES[code], bool(held), count) for code, held, count in rows)
+
+    def open_backfills(self) -> list[OpenBackfill]:
+        """See `Reader`."""
+        found = []
+        for (body,) in self._all("SELECT body FROM backfills WHERE is_open = 1 ORDER BY n"):
+            backfill = _backfill(body)
+            rows = self._all(
+                "SELECT n, state, held FROM backfill_runs CROSS JOIN runs USING (n)"
+                " WHERE backfill = ? AND state < 5 ORDER BY n",
+                backfill.number,
+            )
+            found.append(_open(backfill, ((f"r{n}", STATES[code], held) for n, code, held in rows)))
+        return found
+
+    def last_backfill(self) -> int:
+        """See `Reader`."""
+        row = self._one("SELECT coalesce(max(n), 0) FROM backfills")
+        return 0 if row is None else int(row[0])
+
+    def instances_of(self, query: RunQuery) -> set[Instance]:
+        """See `Reader`."""
+        with self._reading(several=True):
+            found = matching(self._connection, query)
+            if found is None:
+                return set()
+            rows = self._connection.execute(f"SELECT args, schedule_us FROM {found[0]}", found[1])
+            return {(args, at_us) for args, at_us in rows}
+
+
+def write_backfills(
+    connection: sqlite3.Connection,
+    backfills: Mapping[int, Backfill],
+    members: Iterable[tuple[int, int]],
+) -> None:
+    """Write backfills, and of which backfill runs are, inside the transaction that is open."""
+    connection.executemany(
+        "INSERT INTO backfills (n, is_open, body) VALUES (?, ?, ?)"
+        " ON CONFLICT (n) DO UPDATE SET is_open = excluded.is_open, body = excluded.body",
+        [(n, one.ended_us is None, _encode(one)) for n, one in backfills.items()],
+    )
+    connection.executemany(
+        "INSERT INTO backfill_runs (n, backfill) VALUES (?, ?) ON CONFLICT (n) DO NOTHING", members
+    )
+
+
+class MemoryBackfillReads:
+    """Implements those reads of `Reader` on tables in memory."""
+
+    @property
+    def _tables(self) -> Any:
+        raise NotImplementedError
+
+    def _matching(self, query: RunQuery) -> Iterable[Run]:
+        raise NotImplementedError
+
+    def backfills(self, limit: int) -> list[Backfill]:
+        """See `Reader`."""
+        table: dict[int, Backfill] = self._tables.backfills
+        return [table[number] for number in sorted(table, reverse=True)[:limit]]
+
+    def backfill(self, number: int) -> Backfill | None:
+        """See `Reader`."""
+        found: Backfill | None = self._tables.backfills.get(number)
+        return found
+
+    def backfill_counts(self, number: int) -> dict[str, int]:
+        """See `Reader`."""
+        return _tally((run.state, run.held, 1) for run in self._members(number))
+
+    def open_backfills(self) -> list[OpenBackfill]:
+        """See `Reader`."""
+        return [
+            _open(
+                one,
+                ((run.run_id, run.state, run.held) for run in self._members(number)),
+            )
+            for number, one in sorted(self._tables.backfills.items())
+            if one.ended_us is None
+        ]
+
+    def last_backfill(self) -> int:
+        """See `Reader`."""
+        return max(self._tables.backfills, default=0)
+
+    def instances_of(self, query: RunQuery) -> set[Instance]:
+        """See `Reader`."""
+        return {(args_text(run.args), run.schedule_us) for run in self._matching(query)}
+
+    def _members(self, number: int) -> list[Run]:
+        runs: dict[int, Run] = self._tables.runs
+        return [run for _, run in sorted(runs.items()) if run.backfill == number]
+
+
+def _tally(rows: Iterable[tuple[State, bool, int]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for state, held, count in rows:
+        word = PENDING if state is State.SCHEDULED and held else state.value
+        counts[word] = counts.get(word, 0) + count
+    return counts
+
+
+def _open(backfill: Backfill, runs: Iterable[tuple[str, State, bool]]) -> OpenBackfill:
+    pending, begun = [], []
+    for run_id, state, held in runs:
+        if state is State.SCHEDULED and held:
+            pending.append(run_id)
+        elif state is State.SCHEDULED or state in ACTIVE:
+            begun.append(run_id)
+    return OpenBackfill(backfill=backfill, pending=pending, begun=begun)
