@@ -36,7 +36,12 @@ TABLE = {
     table=TABLE,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--host", help="The server, as HOST or HOST:PORT (default: $CALLSHEET_HOST).")
+@click.option(
+    "--host",
+    "--server",
+    "host",
+    help="The server, as HOST, HOST:PORT, https://HOST or unix:PATH (default: $CALLSHEET_HOST).",
+)
 @click.option("--port", type=int, help="The server's port.")
 @click.option(
     "--log-level", "--log", hidden=True, expose_value=False, help="Accepted for Apsis's sake."

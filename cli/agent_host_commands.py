@@ -50,7 +50,7 @@ class ServerOffice:
             raise UserError(sentence)
         host, _, port = listen.removeprefix("tcp://").rpartition(":")
         if host in EVERYWHERE:
-            host = urlsplit(self._client.url).hostname or ""
+            host = urlsplit(self._client.url).hostname or "localhost"
             if host in LOOPBACK and not self._here:
                 host = socket.getfqdn()
             host = f"[{host}]" if ":" in host else host

@@ -316,6 +316,7 @@ def _web_settings(terms: ServerTerms, place: Place, shut_down_pid: int) -> WebSe
         lookback_us=terms.lookback_us,
         allowed_hosts=web.hosts,
         loopback=web.loopback,
+        socket_mode=web.socket_mode,
         session_us=web.session_us,
         shut_down_pid=shut_down_pid,
         version=__version__,

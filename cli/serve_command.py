@@ -11,7 +11,12 @@ import click
 @click.command("serve")
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("-o", "--override", multiple=True, metavar="NAME=VALUE", help="Set one of its keys.")
-@click.option("--bind", multiple=True, metavar="HOST:PORT", help="Where the console listens.")
+@click.option(
+    "--bind",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where it listens: HOST:PORT or unix:PATH; repeatable.",
+)
 @click.option("--host", help="The same in two, as Apsis has it.")
 @click.option("--port", type=int, help="The port that goes with --host.")
 @click.option("--inline", is_flag=True, help="All roles in one process, for tests and tiny hosts.")
@@ -57,5 +62,9 @@ def run(
             log = logging.getLogger("callsheet.serve")
             log.warning("settings: unknown key %s is ignored: did you mean %s?", key, near)
     if bind:
+        bind = tuple(
+            f"unix:{Path(one.removeprefix('unix:')).absolute()}" if one.startswith("unix:") else one
+            for one in bind
+        )
         settings = replace(settings, web=replace(settings.web, bind=bind))
     return serve(settings, inline=inline)

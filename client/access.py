@@ -21,12 +21,13 @@ MAX_TOKEN_BYTES = 4_096
 
 
 class Address:
-    """A server; `tls` says whether it is spoken to encrypted."""
+    """A server; `tls` says whether it is spoken to encrypted. `path` is that of a Unix socket."""
 
-    def __init__(self, host: str, port: int, *, tls: bool) -> None:
+    def __init__(self, host: str, port: int, *, tls: bool, path: str = "") -> None:
         self.host = host
         self.port = port
         self.tls = tls
+        self.path = path
 
 
 class BadAccess(UserError):
@@ -43,11 +44,16 @@ def default_address() -> Address:
 
 
 def parse_address(text: str) -> Address:
-    """Return what `host`, `host:port`, `[::1]:port` or `https://host` means.
+    """Return what `host`, `host:port`, `[::1]:port`, `https://host` or `unix:/path` means.
 
     Raises:
         BadAccess: it is no address.
     """
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path:
+            raise BadAccess(text, "not an address", "a form like unix:/path")
+        return Address("localhost", 0, tls=False, path=os.path.abspath(path))
     scheme, mark, rest = text.rstrip("/").rpartition("://")
     if mark and scheme not in ("http", "https"):
         raise BadAccess(text, "not an address", "a form like host:port or https://host:port")

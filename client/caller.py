@@ -29,8 +29,8 @@ class Caller:
         token: str | None = None,
         ca_file: str | None = None,
     ) -> None:
-        """Take the address, as a host, `host:port`, `https://host:port`, or a pair; None: from the
-        environment.
+        """Take the address, as a host, `host:port`, `https://host:port`, `unix:/path`, or a pair;
+        None: from the environment.
 
         Args:
             token: shown to the server; None: as the environment says (see `access`).
@@ -48,6 +48,7 @@ class Caller:
             found.port,
             timeout_s,
             tls=verification(ca_file) if found.tls else None,
+            path=found.path,
             headers={} if token is None else {"Authorization": f"Bearer {token}"},
         )
 
@@ -64,6 +65,8 @@ class Caller:
     @property
     def url(self) -> str:
         """The server's address as a URL."""
+        if self._connection.path:
+            return self._connection.address
         return f"http{'s' if self._connection.tls else ''}://{self._connection.address}"
 
     # --- requests ---------------------------------------------------------------------------------

@@ -64,7 +64,8 @@ class Answer:
 class Connection:
     """One connection, kept and opened again as needed; for one thread at a time.
 
-    `tls`: how the server is to be verified; None: plain. `headers` go with every request.
+    `tls`: how the server is to be verified; None: plain. `headers` go with every request. `path`:
+    of a Unix socket, by which it is reached instead of host and port.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class Connection:
         *,
         tls: ssl.SSLContext | None = None,
         headers: dict[str, str] | None = None,
+        path: str = "",
     ) -> None:
+        self.path = path
         self.host = host
         self.port = port
         self.timeout_s = timeout_s
@@ -85,7 +88,14 @@ class Connection:
 
     @property
     def address(self) -> str:
-        """Host and port as they stand in a URL."""
+        """Host and port as they stand in a URL, or the path of the Unix socket, for people."""
+        return f"unix:{self.path}" if self.path else self.authority
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in a URL and are said to the server."""
+        if self.path:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def ask(
@@ -103,7 +113,7 @@ class Connection:
             NoServer: nobody listens, or the connection broke.
             TimeoutError: there was no answer in time.
         """
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.address}"]
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.authority}"]
         lines += [f"{name}: {value}" for name, value in (self.headers | (headers or {})).items()]
         if body is not None or method != "GET":
             lines.append(f"Content-Length: {len(body or b'')}")
@@ -151,6 +161,8 @@ class Connection:
         return answer
 
     def _open(self, wait_s: float | None) -> socket.socket:
+        if self.path:
+            return self._open_path(wait_s)
         opened = socket.create_connection((self.host, self.port), wait_s)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls is None:
@@ -165,6 +177,16 @@ class Connection:
         except OSError:
             opened.close()
             raise
+
+    def _open_path(self, wait_s: float | None) -> socket.socket:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened.settimeout(wait_s)
+            opened.connect(self.path)
+        except OSError:
+            opened.close()
+            raise
+        return opened
 
 
 class _Reading:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from socket import AF_UNIX, AF_UNSPEC, AddressFamily
 from typing import Any
 
 from tornado.httpclient import HTTPRequest
+from tornado.netutil import Resolver
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from .http import Connection
@@ -56,6 +58,24 @@ async def output_updates(
 
 async def open_socket(server: Connection, target: str) -> WebSocketClientConnection:
     """Open a socket at the server that a connection speaks to, in the same way."""
-    url = f"ws{'s' if server.tls else ''}://{server.address}{target}"
+    url = f"ws{'s' if server.tls else ''}://{server.authority}{target}"
     request = HTTPRequest(url, headers=server.headers, ssl_options=server.tls)
-    return await websocket_connect(request, max_message_size=MAX_MESSAGE_BYTES)
+    return await websocket_connect(
+        request,
+        max_message_size=MAX_MESSAGE_BYTES,
+        resolver=_ToPath(server.path) if server.path else None,
+    )
+
+
+class _ToPath(Resolver):
+    """Leads every name to one Unix socket."""
+
+    def initialize(self, path: str) -> None:
+        """Take the socket's path."""
+        self._path = path
+
+    async def resolve(
+        self, host: str, port: int, family: AddressFamily = AF_UNSPEC
+    ) -> list[tuple[int, Any]]:
+        """Return the socket, whatever is asked for."""
+        return [(AF_UNIX, self._path)]

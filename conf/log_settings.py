@@ -6,13 +6,13 @@ Called by `settings.py`; what writes them is `wire/log_files.py`.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..jobs.errors import UserError
+from ..jobs.parse_output import read_size
 from ..jobs.reading import At, Fields, Told, filled, shown
 from ..jobs.times import parse_duration
 
@@ -27,8 +27,6 @@ LEAST_BYTES = 4 * 2**10
 KEEP = 10
 MOST_KEPT = 10_000
 SHORTEST_US = 60 * 10**6
-
-_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,23 +98,15 @@ def _format(value: Any, _at: At) -> str:
 
 def _rotate(value: Any, at: At) -> tuple[int, int, int]:
     fields = Fields(value, at)
-    size_bytes = fields.take("size", read_size, SIZE_BYTES)
+    size_bytes = fields.take("size", _file_size, SIZE_BYTES)
     every_us = fields.take("every", _every, 0)
     keep = fields.take("keep", _keep, KEEP)
     fields.finish()
     return size_bytes, every_us, keep
 
 
-def read_size(value: Any, _at: At | None = None) -> int:
-    """Read a size: a number of bytes, or `64MiB`, `100k`; `0` is none.
-
-    Raises:
-        UserError: it is no size, or less than a file is worth.
-    """
-    match = re.fullmatch(r"(\d{1,15})\s*([kmg]?)(i?b)?", str(value).lower())
-    if match is None or isinstance(value, bool):
-        raise UserError(f"{shown(value)}: expected a size like 64MiB")
-    found = int(match[1]) * _UNITS[match[2]]
+def _file_size(value: Any, at: At) -> int:
+    found = read_size(value, at)
     if 0 < found < LEAST_BYTES:
         raise UserError(f"{shown(value)}: expected 0, or {LEAST_BYTES} bytes or more")
     return found

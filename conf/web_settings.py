@@ -7,6 +7,7 @@ listened on (`webui/listening.py`), since the command line may name addresses to
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ class WebAccess(msgspec.Struct, frozen=True, kw_only=True):
     `certificate` and `key` are PEM files, None: nothing is encrypted. `loopback`: whether those who
     come by an address of this machine alone need no log-in. `session_us`: how long a log-in holds.
     `hosts`: further names by which browsers may call the server, besides those of this machine.
+    `socket_mode`: of the files of Unix sockets, by which it is said who may connect.
     """
 
     bind: tuple[str, ...] = DEFAULT_BIND
@@ -35,6 +37,7 @@ class WebAccess(msgspec.Struct, frozen=True, kw_only=True):
     loopback: Literal["open", "login"] = "open"
     session_us: int = SESSION_US
     hosts: tuple[str, ...] = ()
+    socket_mode: int = 0o600
 
 
 def take_web(fields: Fields, base: Path) -> WebAccess:
@@ -57,10 +60,23 @@ def take_web(fields: Fields, base: Path) -> WebAccess:
         loopback = inner.take("loopback", _loopback, "open")
         session_us = inner.take("session", _session, SESSION_US)
         hosts = inner.take("hosts", many(filled), ())
+        socket_mode = inner.take("socket_mode", _mode, 0o600)
         inner.finish()
-        return WebAccess(loopback=loopback, session_us=session_us, hosts=hosts)
+        return WebAccess(
+            loopback=loopback, session_us=session_us, hosts=hosts, socket_mode=socket_mode
+        )
 
-    bind = fields.take("bind", many(_address), DEFAULT_BIND)
+    def address(value: Any, at: At) -> str:
+        found = filled(value, at)
+        if found.startswith("unix:"):
+            return f"unix:{absolute(found.removeprefix('unix:'), at)}"
+        bare = found.removeprefix("https://").removeprefix("http://")
+        host, colon, port = bare.rpartition(":")
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+            raise UserError(f"{shown(found)}: expected a form like 127.0.0.1:5000 or unix:/path")
+        return found
+
+    bind = fields.take("bind", many(address), DEFAULT_BIND)
     # After a problem, which is recorded, a value means nothing.
     certificate, key = fields.take("tls", tls, None) or (None, None)
     found = fields.take("access", access, None) or WebAccess()
@@ -83,10 +99,8 @@ def _session(value: Any, at: At) -> int:
     return found
 
 
-def _address(value: Any, at: At) -> str:
-    address = filled(value, at)
-    bare = address.removeprefix("https://").removeprefix("http://")
-    host, colon, port = bare.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise UserError(f"{shown(address)}: expected a form like 127.0.0.1:5000")
-    return address
+def _mode(value: Any, _at: At) -> int:
+    """Read `0660`, with or without quotes: YAML takes it for a number without its first digit."""
+    if re.fullmatch("0?[0-7]{3}", str(value)) is None or int(str(value), 8) & 0o111:
+        raise UserError(f"{shown(value)}: expected a mode like 0660")
+    return int(str(value), 8)

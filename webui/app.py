@@ -29,6 +29,7 @@ from ..wire.log_lines import about
 from . import (
     connections,
     output_api,
+    unix_sockets,
     v1_jobs,
     v1_runs,
     v2_access,
@@ -215,6 +216,9 @@ class WebServer:
                 task.cancel()
             for server in servers:
                 server.stop()
+            for listener, _ in self._sockets:
+                if listener.path:
+                    unix_sockets.forget(listener.path)
             closed = asyncio.gather(*(server.close_all_connections() for server in servers))
             try:
                 await asyncio.wait_for(closed, DRAIN_S)
@@ -256,6 +260,15 @@ class WebServer:
 
     def _bind(self, bind: str) -> None:
         listener = parse_bind(bind, certificate=self._certificate is not None)
+        if listener.path:
+            try:
+                opened = unix_sockets.listen(listener.path, self.settings.socket_mode)
+            except OSError as error:
+                raise CannotListen(bind, error) from None
+            self._sockets.append((listener, [opened]))
+            self.addresses.append(bind)
+            self.urls.append(bind)
+            return
         host, port = listener.host, listener.port
         # `localhost` is bound as IPv4 only: two families would get two different free ports.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

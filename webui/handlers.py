@@ -19,6 +19,7 @@ from .output_api import Stream
 from .rights import need_of
 from .routing import Problem, Reply, Request, Table, encode
 from .services import Services
+from .unix_sockets import peer_of
 
 log = logging.getLogger("callsheet.web")
 
@@ -46,7 +47,10 @@ class Guarded(RequestHandler):
 
     @property
     def source(self) -> str:
-        """The address it came from."""
+        """The address it came from; by a Unix socket, the user of this machine."""
+        if self.listener.path:
+            connection: Any = self.request.connection
+            return peer_of(connection.stream.socket)
         return self.request.remote_ip or ""
 
     def caller(self) -> Caller:

@@ -13,22 +13,25 @@ from urllib.parse import urlsplit
 
 from ..jobs.errors import UserError
 
+UNIX = "unix:"
+
 
 class Listener(NamedTuple):
-    """One address. `local`: only this machine can reach it."""
+    """One address. `local`: only this machine can reach it. `path`: of a Unix socket, or empty."""
 
     bind: str
     host: str
     port: int
     tls: bool
     local: bool
+    path: str = ""
 
 
 class BadBind(UserError):
     """An address that cannot be understood."""
 
     def __init__(self, bind: str) -> None:
-        super().__init__(f"bind: {bind!r}: not an address: expected host:port")
+        super().__init__(f"bind: {bind!r}: not an address: expected host:port or unix:/path")
 
 
 class Unsafe(UserError):
@@ -47,7 +50,7 @@ class NoCertificate(UserError):
 
 
 def parse_bind(bind: str, *, certificate: bool) -> Listener:
-    """Return what `127.0.0.1:5000`, `[::1]:5000` or `https://0.0.0.0:5443` means.
+    """Return what `127.0.0.1:5000`, `[::1]:5000`, `https://0.0.0.0:5443` or `unix:/path` means.
 
     Args:
         certificate: whether there is one. Without `http://` or `https://` before it an address of
@@ -57,6 +60,11 @@ def parse_bind(bind: str, *, certificate: bool) -> Listener:
         Unsafe: others could reach it, and what they say would not be encrypted.
         NoCertificate: it is to speak TLS, and there is no certificate.
     """
+    if bind.startswith(UNIX):
+        path = bind.removeprefix(UNIX)
+        if not path.startswith("/") or "\0" in path:
+            raise BadBind(bind)
+        return Listener(bind, "", 0, tls=False, local=True, path=path)
     scheme, mark, rest = bind.rpartition("://")
     try:
         parts = urlsplit(f"//{rest}")

@@ -221,7 +221,7 @@ def test_addresses_of_this_machine_are_plain_unless_they_say_https():
     ):
         found = parse_bind(bind, certificate=True)
         assert (found.host, found.port, found.tls, found.local) == (host, port, False, True)
-    assert parse_bind("https://127.0.0.1:1", certificate=True)[3:] == (True, True)
+    assert parse_bind("https://127.0.0.1:1", certificate=True)[3:5] == (True, True)
     with pytest.raises(NoCertificate):
         parse_bind("https://127.0.0.1:1", certificate=False)
 
