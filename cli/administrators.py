@@ -14,6 +14,7 @@ TABLE = {
     "backup": ("database_commands:backup", "Copy the database while a server runs."),
     "check": ("folder_commands:check", "Check a folder of job files."),
     "check-jobs": ("folder_commands:check", "The same, by Apsis's name."),
+    "config": ("config_commands:group", "Show and check the settings of a server."),
     "create": ("folder_commands:create", "Create a database."),
     "doctor": ("doctor:doctor", "Say what this installation is made of, and what is wrong."),
     "import": ("import_commands:group", "Take over crontabs and Apsis installations."),

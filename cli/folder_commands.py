@@ -25,15 +25,22 @@ def create(path: Path, since: str | None) -> None:
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-def migrate(path: Path) -> None:
+@click.option("--dry-run", is_flag=True, help="Only say which steps it would take.")
+def migrate(path: Path, dry_run: bool) -> None:
     """Bring the database at PATH up to date with this version; no server may use it meanwhile.
 
-    Make a copy of it first: there is no way back.
+    Make a copy of it first: there is no way back. One of a newer version is refused.
     """
-    from ..store.migrate import migrate_database
+    from ..store.migrate import migrate_database, steps_to_take
 
-    steps = migrate_database(path)
-    click.echo(f"{path}: {'up to date already' if not steps else f'migrated, {steps} step(s)'}")
+    if dry_run:
+        steps = steps_to_take(path)
+        for step in steps:
+            click.echo(step.removesuffix(".sql"))
+        click.echo(f"{path}: {f'{len(steps)} step(s) to take' if steps else 'up to date already'}")
+        return
+    taken = migrate_database(path)
+    click.echo(f"{path}: {'up to date already' if not taken else f'migrated, {taken} step(s)'}")
 
 
 @click.command()

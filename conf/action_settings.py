@@ -155,7 +155,7 @@ def _smtp(value: Any, at: At, absolute: Absolute) -> SmtpSettings:
     fields = Fields(value, at)
     host = fields.take("host", filled, "localhost")
     port: int | None = fields.take("port", _port, 0)
-    tls: Any = fields.take("ssl", _tls, "off")
+    tls: Any = fields.take("ssl", _tls, False) or "off"
     taken: tuple[str | None, Secret | None] | None = fields.take(
         "auth", lambda data, place: _auth(data, place, absolute), _NOBODY
     )

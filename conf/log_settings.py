@@ -58,7 +58,7 @@ def take_logs(fields: Fields, base: Path) -> LogSettings:
         levels = inner.take("levels", _levels, {})
         style = inner.take("format", _format, "text")
         rotate = inner.take("rotate", _rotate, (SIZE_BYTES, 0, KEEP))
-        stderr = inner.take("stderr", _stderr, "")
+        stderr = inner.take("stderr", _stderr, None) or ""
         inner.finish()
         if any(path[: len(at.path)] == at.path for path, _ in at.problems):
             raise Told
@@ -99,7 +99,7 @@ def _format(value: Any, _at: At) -> str:
 def _rotate(value: Any, at: At) -> tuple[int, int, int]:
     fields = Fields(value, at)
     size_bytes = fields.take("size", _file_size, SIZE_BYTES)
-    every_us = fields.take("every", _every, 0)
+    every_us = fields.take("every", _every, None) or 0
     keep = fields.take("keep", _keep, KEEP)
     fields.finish()
     return size_bytes, every_us, keep

@@ -7,11 +7,12 @@ may serve both. Paths are relative to the file.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -136,6 +137,24 @@ def load_settings(
     Raises:
         SettingsError: the file cannot be read, or something in it is wrong.
     """
+    loaded = read_loaded(path, overrides)
+    settings, read = read_settings_data(loaded.data, loaded.base)
+    assert settings is not None, "the same data were read without a problem"
+    return replace(settings, unknown=unknown_keys(read))
+
+
+class Loaded(NamedTuple):
+    """What the settings are made of: the file, its data with the overrides in them, the key paths
+    of these, and the folder that paths are relative to."""
+
+    document: Document
+    data: dict[str, Any]
+    overridden: list[KeyPath]
+    base: Path
+
+
+def read_loaded(path: str | os.PathLike[str] | None, overrides: Sequence[str]) -> Loaded:
+    """Return what the settings are made of, when they can be used; see `load_settings`."""
     document = _document(path)
     data = {} if document.value is None else document.value
     where = "settings" if path is None else os.fspath(path)
@@ -144,12 +163,8 @@ def load_settings(
     overridden = [_override(data, text) for text in overrides]
     base = Path.cwd() if path is None else Path(path).absolute().parent
     problems: list[tuple[KeyPath, str]] = []
-    read: list[Fields] = []
-    try:
-        settings = _settings(Fields(data, At((), problems, read)), base)
-        return replace(settings, unknown=unknown_keys(read))
-    except Told:
-        pass
+    with contextlib.suppress(Told):
+        _settings(Fields(data, At((), problems)), base)
     lines = []
     for key_path, sentence in problems:
         if any(key_path[: len(key)] == key for key in overridden) or path is None:
@@ -157,7 +172,19 @@ def load_settings(
         else:
             line, column = document.position(key_path)
             lines.append(f"{where}:{line}:{column}: {sentence}")
-    raise SettingsError(lines)
+    if lines:
+        raise SettingsError(lines)
+    return Loaded(document, data, overridden, base)
+
+
+def read_settings_data(data: dict[str, Any], base: Path) -> tuple[Settings | None, list[Fields]]:
+    """Return the settings of data, None when something is wrong, and every mapping of it that was
+    read."""
+    read: list[Fields] = []
+    try:
+        return _settings(Fields(data, At((), [], read)), base), read
+    except Told:
+        return None, read
 
 
 def _document(path: str | os.PathLike[str] | None) -> Document:

@@ -63,6 +63,8 @@ class Fields:
         self.data: Mapping[str, Any] = data
         self.at = at
         self._taken: set[str] = set(known)
+        # The defaults of what was asked for and is not there, where anybody gathers them.
+        self.defaults: dict[str, Any] = {}
         self._before = len(at.problems)
         if at.read is not None:
             at.read.append(self)
@@ -85,6 +87,8 @@ class Fields:
         if value is REQUIRED or (value is None and default is not REQUIRED and not null):
             if default is REQUIRED:
                 self.at.fail(f"missing key: {key}")
+            elif self.at.read is not None:
+                self.defaults[key] = default
             return default
         around = self.at
         at = At((*around.path, key), around.problems, around.read)

@@ -84,6 +84,22 @@ def migrate_database(path: str | os.PathLike[str]) -> int:
         lock.release()
 
 
+def steps_to_take(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the migrations that a database still needs, empty when it needs none;
+    a server may run on it.
+
+    Raises:
+        StoreUnusable: it is missing, not ours, corrupt or newer than this program.
+    """
+    name = os.fspath(path)
+    connection = connect(_existing(name), writable=False)
+    try:
+        version = check_ours(connection, name)
+    finally:
+        connection.close()
+    return [found for found in _names() if int(found[:4]) > version]
+
+
 def migrate_locked(name: str, application_id: int | None = None) -> int:
     """Do the same under a lock that the caller holds; with an id only for a file of that kind."""
     connection = connect(name, writable=True)
@@ -172,7 +188,10 @@ def check_ours(connection: sqlite3.Connection, path: str, wanted: int | None = N
         raise StoreUnusable(f"database {path}: {sentence}")
     if version > newest_version():
         sentence = f"its version is {version}: expected at most {newest_version()}"
-        raise StoreUnusable(f"database {path}: {sentence}; a newer callsheet has written it")
+        raise StoreUnusable(
+            f"database {path}: {sentence}; a newer callsheet has written it: install that one, or "
+            "put back a backup of before by `callsheetctl restore`"
+        )
     return version
 
 
@@ -231,6 +250,11 @@ def _agent_of_record(record: bytes) -> str | None:
     """Return the agent of a run's record: a function of migration 6, fixed as that is."""
     found: str | None = msgspec.msgpack.decode(record).get("agent_id")
     return found
+
+
+def _names() -> list[str]:
+    folder = resources.files(__package__) / "migrations"
+    return sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
 
 
 def _migrations() -> list[tuple[int, str]]:
