@@ -52,6 +52,7 @@ from .bridge import BridgedCore
 from .certificate import LOOK_S, Certificate
 from .connections import LimitedServer, Sparing
 from .core import WebCore
+from .document import Document
 from .figures import Board
 from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
 from .hub import Hub
@@ -126,7 +127,7 @@ def make_app(services: Services, listener: Listener) -> Application:
             (r"/api/v2/stream", StreamSocket, with_services),
             (r"/api/.*|/healthz(?:/.*)?|/metrics", ApiHandler, {**with_services, "table": TABLE}),
             (r"/static/(.*)", StaticHandler, {**with_services, "path": str(static)}),
-            (PAGES, PageHandler, {**with_services, "page": static / "index.html"}),
+            (PAGES, PageHandler, {**with_services, "page": Document(static)}),
         ],
         listener=listener,
         default_handler_class=NotFoundHandler,

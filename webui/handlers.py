@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from pathlib import Path
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection
@@ -12,6 +11,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler, stream_request_body
 
 from . import security
+from .document import Document
 from .gate import let_in
 from .guests import Caller, Guest, cookie_name
 from .listening import Listener
@@ -243,7 +243,7 @@ class PageHandler(Guarded):
 
     SUPPORTED_METHODS = ("GET", "HEAD")
 
-    def initialize(self, services: Services, page: Path) -> None:
+    def initialize(self, services: Services, page: Document) -> None:
         """Take the services and the document."""
         self.services = services
         self._page = page
@@ -252,7 +252,7 @@ class PageHandler(Guarded):
         """Send the document."""
         try:
             self.check_sender()
-            document = self._page.read_bytes()
+            document = self._page.read()
         except FileNotFoundError:
             self.send_problem(Problem(404, "the console is not installed here"))
         except Problem as problem:

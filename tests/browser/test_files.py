@@ -6,6 +6,7 @@ import re
 import pytest
 
 from callsheet.webui import vendor
+from callsheet.webui.document import Document
 
 STATIC = vendor.FOLDER.parent
 OWN = sorted((STATIC / "js").rglob("*.js"))
@@ -85,3 +86,11 @@ def test_every_icon_that_is_used_is_in_the_document():
         if not icon.endswith("-")
     }
     assert used <= drawn
+
+
+def test_the_document_names_every_module_that_the_console_needs():
+    sent = Document(STATIC).read().decode()
+    named = re.findall(r'<link rel="modulepreload" href="/static/([^"]+)">', sent)
+    every = {name_of(path) for path in [*OWN, *vendor.FOLDER.glob("*.js")]}
+    assert sorted(named) == sorted(every)
+    assert sent.index(named[-1]) < sent.index("<script")

@@ -10,9 +10,12 @@ export const LATE_S = 60;
 
 let zone = localStorage.getItem("zone") || undefined;
 
+// Asked for once: the browser makes a whole formatter to answer.
+const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
 /** The zone of all times; undefined: this browser's. */
 export function shownZone() {
-  return zone === "UTC" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return zone === "UTC" ? "UTC" : HERE;
 }
 
 export function cycleZone() {
@@ -22,15 +25,31 @@ export function cycleZone() {
 }
 
 const makers = new Map();
+/** The formatter of these options, made once for each zone: a page shows thousands of times. @param {object} options */
 function maker(options) {
-  const key = JSON.stringify(options) + shownZone();
-  if (!makers.has(key)) makers.set(key, new Intl.DateTimeFormat("en-GB", { timeZone: shownZone(), ...options }));
-  return makers.get(key);
+  const key = options.timeZone ?? shownZone();
+  let made = makers.get(options)?.get(key);
+  if (!made) {
+    made = new Intl.DateTimeFormat("en-GB", { timeZone: key, ...options });
+    if (!makers.has(options)) makers.set(options, new Map());
+    makers.get(options).set(key, made);
+  }
+  return made;
 }
+
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+const SHORT = { hour: "2-digit", minute: "2-digit" };
+const DAY_KEY = { year: "numeric", month: "2-digit", day: "2-digit" };
+const WEEKDAY = { weekday: "short" };
+const DAY = { day: "numeric", month: "short" };
+const DATE = { day: "numeric", month: "short", year: "numeric" };
+const DAY_NAME = { weekday: "long", day: "numeric", month: "long" };
+const DAY_OF_YEAR = { weekday: "long", day: "numeric", month: "long", year: "numeric" };
+const WHOLE = { weekday: "short", ...DATE, ...CLOCK };
 
 /** `14:25:00`. @param {number} ms */
 export function clock(ms) {
-  return maker({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
+  return maker(CLOCK).format(ms);
 }
 
 /** The instant that a field for date and time means, in the shown zone; a text that is none, as it is.
@@ -46,17 +65,17 @@ export function clockMs(ms) {
 }
 
 function dayKey(ms) {
-  return maker({ year: "numeric", month: "2-digit", day: "2-digit" }).format(ms);
+  return maker(DAY_KEY).format(ms);
 }
 
 /** `Tuesday 24 November`. @param {number} ms */
 export function dayName(ms) {
-  return maker({ weekday: "long", day: "numeric", month: "long" }).format(ms);
+  return maker(DAY_NAME).format(ms);
 }
 
 /** `Tuesday 24 November 2026`. @param {number} ms */
 export function dayOfYear(ms) {
-  return maker({ weekday: "long", day: "numeric", month: "long", year: "numeric" }).format(ms);
+  return maker(DAY_OF_YEAR).format(ms);
 }
 
 /** The midnights before and after an instant, in the shown zone. @param {number} ms */
@@ -76,17 +95,19 @@ export function dayOf(ms) {
 /** Today `14:25:07`, within six days `Mon 18:10`, this year `7 Nov 16:20`, else with the year.
  *  @param {number} ms @param {number} now */
 export function when(ms, now) {
-  if (dayKey(ms) === dayKey(now)) return clock(ms);
-  const short = maker({ hour: "2-digit", minute: "2-digit" }).format(ms);
-  if (Math.abs(ms - now) < 6 * 86400e3) return `${maker({ weekday: "short" }).format(ms)} ${short}`;
-  if (Math.abs(ms - now) < 300 * 86400e3) return `${maker({ day: "numeric", month: "short" }).format(ms)} ${short}`;
-  return maker({ day: "numeric", month: "short", year: "numeric" }).format(ms);
+  if (Math.abs(ms - now) < 86400e3 && dayKey(ms) === dayKey(now)) return clock(ms);
+  if (Math.abs(ms - now) >= 300 * 86400e3) return maker(DATE).format(ms);
+  const short = maker(SHORT).format(ms);
+  if (Math.abs(ms - now) < 6 * 86400e3) return `${maker(WEEKDAY).format(ms)} ${short}`;
+  return `${maker(DAY).format(ms)} ${short}`;
 }
 
 /** `Tue 24 Nov 2026, 14:25:07`. @param {number} ms @param {string} timeZone */
 export function inZone(ms, timeZone) {
-  return maker({ weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone }).format(ms);
+  if (!zoned.has(timeZone)) zoned.set(timeZone, { ...WHOLE, timeZone });
+  return maker(zoned.get(timeZone)).format(ms);
 }
+const zoned = new Map();
 
 /** An instant in a sentence. @param {number} ms @param {number} now */
 export function whenFull(ms, now) {

@@ -1,5 +1,5 @@
 // How many runs of a query there are when: bars by state, the line of now, a brush that narrows the time.
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
 import { get, query as asQuery } from "./api.js";
 import { count, inZone, shownZone, when } from "./format.js";
 import { useNow } from "./stream.js";
@@ -43,11 +43,12 @@ export function Histogram({ terms, version, set }) {
       clearTimeout(timer);
     };
   }, [key, wide > 0, version]);
+  const paths = useMemo(() => (bins?.counts && bins.from && wide ? barsOf(bins, sizeOf(bins), wide) : {}), [bins, wide]);
   const frame = (inside) => html`<div class="strip" ref=${box}>${inside}</div>`;
   if (!bins?.counts || !bins.from || !wide) return frame(html`<svg class="plot" aria-hidden="true"></svg><div class="axis"></div>`);
   const from = Date.parse(bins.from);
   const step = bins.step * 1000;
-  const size = Math.round((Date.parse(bins.to) - from) / step);
+  const size = sizeOf(bins);
   const x = (ms) => ((ms - from) / step / size) * wide;
   const brush = (event) => {
     const left = box.current.getBoundingClientRect().left;
@@ -68,12 +69,16 @@ export function Histogram({ terms, version, set }) {
     addEventListener("pointercancel", end);
   };
   return frame(html`<svg class="plot brush" viewBox=${`0 0 ${wide} ${HIGH}`} preserveAspectRatio="none" role="img" aria-label=${sentence(bins)} onPointerDown=${brush}>
-      ${Object.entries(barsOf(bins, size, wide)).map(([state, d]) => html`<path class=${`f-${state}`} d=${d} />`)}
+      ${Object.entries(paths).map(([state, d]) => html`<path class=${`f-${state}`} d=${d} />`)}
       <path class="axis-l" d=${`M0 ${HIGH - 0.5}h${wide}`} />
       ${drag && html`<rect class="brushed" x=${x(drag[0])} y="0" width=${x(drag[1]) - x(drag[0])} height=${HIGH} />`}
       <${NowLine} x=${x} wide=${wide} />
     </svg>
     <${Axis} from=${from} to=${from + size * step} x=${x} wide=${wide} />`);
+}
+
+function sizeOf(bins) {
+  return Math.round((Date.parse(bins.to) - Date.parse(bins.from)) / (bins.step * 1000));
 }
 
 function NowLine({ x, wide }) {

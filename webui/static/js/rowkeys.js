@@ -8,12 +8,11 @@ import { openPalette } from "./palette.js";
 import { go } from "./router.js";
 import { attempt, done } from "./toast.js";
 
-/** @param {{lines: any[], at: string | null, setAt: (id: string) => void, span: any, body: any, picks: Map<string, any>, setPicks: (picks: Map<string, any>) => void, toggle: any, group: () => void, flip: (id: string) => void}} of */
+/** @param {{lines: any, at: string | null, setAt: (id: string) => void, span: any, body: any, picks: Map<string, any>, setPicks: (picks: Map<string, any>) => void, toggle: any, group: () => void, flip: (id: string) => void}} of */
 export function useRowKeys({ lines, at, setAt, span, body, picks, setPicks, toggle, group, flip }) {
-  const place = lines.findIndex((line) => line.run?.run_id === at);
-  const run = lines[place]?.run;
+  const find = () => (at === null ? -1 : lines.findIndex((one) => one.run_id === at));
   const to = (next) => {
-    const line = lines[next];
+    const line = lines.get(next);
     if (!line?.run) return;
     setAt(line.run.run_id);
     const shown = body.current?.querySelector(`tr[data-run="${line.run.run_id}"]`);
@@ -24,6 +23,8 @@ export function useRowKeys({ lines, at, setAt, span, body, picks, setPicks, togg
     const onKey = (event) => {
       if (event.target.closest("input:not([type=checkbox]), textarea, select, .dialog, .pop")) return;
       const { key } = event;
+      const place = find();
+      const run = lines.get(place)?.run;
       const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
       const down = key === "j" || key === "J" || key === "ArrowDown";
       if (plain && (down || key === "k" || key === "ArrowUp")) {
@@ -33,13 +34,13 @@ export function useRowKeys({ lines, at, setAt, span, body, picks, setPicks, togg
       } else if (plain && (key === "Home" || key === "End") && run) to(key === "Home" ? 0 : lines.length - 1);
       else if (key === "a" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
-        setPicks(new Map(lines.filter((line) => line.run).map((line) => [line.run.run_id, line.run])));
+        setPicks(new Map(lines.runs().map((one) => [one.run_id, one])));
       } else if (key === "Escape" && picks.size) setPicks(new Map());
-      else if (plain && key === "e") (lines[place]?.others > 1 ? flip(at) : group());
+      else if (plain && key === "e") (lines.get(place)?.others > 1 ? flip(at) : group());
       else if ((key === "i" || key === "!") && event.target.dataset?.term) toggle(event.target.dataset.term, { not: key === "!" });
-      else if (run) onRow(event, plain);
+      else if (run) onRow(event, plain, run);
     };
-    const onRow = (event, plain) => {
+    const onRow = (event, plain, run) => {
       const { key } = event;
       if (key === "Enter" && event.target.closest("button, a, input")) return;
       if ((key === "Enter" || key === "o") && !event.altKey) {

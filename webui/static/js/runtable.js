@@ -6,7 +6,7 @@ import { RunRow, usualOf } from "./runrow.js";
 import { AHEAD_SHOWN } from "./longlist.js";
 import { useNow } from "./stream.js";
 
-const SPARE = 24;
+const SPARE = 12;
 const STEP = 8;
 const MOST_COLUMNS = 4;
 const SHARED = 0.6;
@@ -27,31 +27,39 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
   const body = useRef(null);
   list.settle(now);
   const skip = rising || all || list.ahead === list.total ? 0 : Math.max(0, list.ahead - AHEAD_SHOWN);
-  const lines = useMemo(() => linesOf(list.rows, skip, groups, opened), [list, list.rows, list.version, skip, groups, opened]);
+  const lines = useMemo(() => new Lines(list.rows, skip, groups, opened), [list, list.rows, list.version, skip, groups, opened]);
   const span = useWindow(lines.length, body);
   const usual = useMemo(() => usualOf(list.rows), [list, list.loading, Math.floor(list.version / 20)]);
   const seen = lines.slice(span.first, span.last).map((line) => line.run).filter(Boolean);
   const columns = useColumns(seen, q);
   useLayoutEffect(() => {
-    const first = lines[span.first]?.at ?? skip;
-    const last = (lines[Math.min(span.last, lines.length) - 1]?.at ?? first) + 1;
+    if (list.loading) return;
+    const first = lines.get(span.first)?.at ?? skip;
+    const last = (lines.get(Math.min(span.last, lines.length) - 1)?.at ?? first) + 1;
     list.view = { first, last };
     list.need(first, last);
   }, [list, list.version, span.first, span.last, skip, lines.length]);
   useReading(list, body);
   const flip = (id) => setOpened((old) => new Set(old.has(id) ? [...old].filter((one) => one !== id) : [...old, id]));
   useRowKeys({ lines, at, setAt, span, body, picks, setPicks, toggle, group, flip });
-  const nowAt = lines.findIndex(({ run, sub }) => run && !sub && (rising ? due(run) > now : due(run) <= now));
+  const nowAt = lines.findIndex((run, line) => !line?.sub && (rising ? due(run) > now : due(run) <= now));
   const ahead = rising ? 0 : skip;
-  const mark = (line) => (event) => {
+  const mark = (run, shift) => {
     const next = new Map(picks);
-    if (event.shiftKey && at) pickBetween(next, lines, at, line.run.run_id);
-    else if (!next.delete(line.run.run_id)) next.set(line.run.run_id, line.run);
-    setAt(line.run.run_id);
+    if (shift && at) pickBetween(next, lines, at, run.run_id);
+    else if (!next.delete(run.run_id)) next.set(run.run_id, run);
+    setAt(run.run_id);
     setPicks(next);
   };
-  const loaded = lines.map((line) => line.run).filter(Boolean);
-  const every = picks.size > 0 && loaded.length > 0 && loaded.every((run) => picks.has(run.run_id));
+  // One flat list of keyed rows: what scrolls stays, only what comes is made.
+  const shown = lines.slice(span.first, span.last).map((line, offset) => {
+    const id = line.run?.run_id;
+    return line.run
+      ? html`<${RunRow} key=${id} line=${line} index=${span.first + offset} columns=${columns} usual=${usual.get(line.run.job_id)} q=${q} toggle=${toggle} here=${id === at} picked=${picks.has(id)} pick=${mark} flip=${flip} open=${opened.has(id)} />`
+      : html`<tr key=${`none-${line.at}`} class="unread" aria-hidden="true"><td colspan=${FEW_COLUMNS} style=${{ height: `${span.height}px` }}></td></tr>`;
+  });
+  if (nowAt > 0 && nowAt >= span.first && nowAt < span.last) shown.splice(nowAt - span.first, 0, html`<${NowRow} key="now" columns=${FEW_COLUMNS} />`);
+  const every = picks.size > 0 && lines.runs().every((run) => picks.has(run.run_id));
   return html`<div class=${`panel list-w${dim ? " dimmed" : ""}`} aria-busy=${dim || list.loading}>
     <${NewRows} list=${list} />
     ${ahead > 0 && html`<button class="new-rows" onClick=${() => setAll(true)}>${count(ahead)} more coming, show</button>`}
@@ -63,7 +71,7 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
       </colgroup>
       <thead>
         <tr>
-          <th class="hide-s"><input type="checkbox" class="check" aria-label=${`Pick all ${count(loaded.length)} that are here`} checked=${every} onChange=${() => setPicks(every ? new Map() : new Map(loaded.map((run) => [run.run_id, run])))} /></th>
+          <th class="hide-s"><input type="checkbox" class="check" aria-label="Pick all rows that have been read" checked=${every} onChange=${() => setPicks(every ? new Map() : new Map(lines.runs().map((run) => [run.run_id, run])))} /></th>
           <th>State</th>
           <th>Job</th>
           ${columns.map((name) => html`<th class="hide-m" title=${name}>${name}</th>`)}
@@ -78,25 +86,55 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
       </thead>
       <tbody ref=${body}>
         <${Pad} rows=${span.first} height=${span.height} />
-        ${lines.slice(span.first, span.last).map((line, offset) => {
-          const index = span.first + offset;
-          const id = line.run?.run_id;
-          return html`${index === nowAt && nowAt > 0 && html`<${NowRow} key="now" columns=${FEW_COLUMNS} />`}
-            ${line.run
-              ? html`<${RunRow} key=${id} line=${line} index=${index} columns=${columns} usual=${usual} now=${now} q=${q} toggle=${toggle} here=${id === at} picked=${picks.has(id)} pick=${mark(line)} flip=${() => flip(id)} open=${opened.has(id)} />`
-              : html`<tr key=${`none-${line.at}`} class="unread" aria-hidden="true"><td colspan=${FEW_COLUMNS} style=${{ height: `${span.height}px` }}></td></tr>`}`;
-        })}
+        ${shown}
         <${Pad} rows=${lines.length - span.last} height=${span.height} />
       </tbody>
     </table>
   </div>`;
 }
 
-/** The lines to draw: of several runs of one instance the active or newest, the others folded below it. */
-function linesOf(rows, skip, groups, opened) {
+/** The lines to draw: of several runs of one instance the active or newest, the others folded below it. Where
+ *  nothing is folded, which is nearly always, a line is made when it is looked at and not before. */
+class Lines {
+  /** @param {any[]} rows @param {number} skip @param {boolean} groups @param {Set<string>} opened */
+  constructor(rows, skip, groups, opened) {
+    this.rows = rows;
+    this.skip = skip;
+    this.length = Math.max(0, rows.length - skip);
+    const heads = new Map(groups ? [...foldsOf(rows)].filter(([, group]) => group.length > 1).map(([, group]) => [group[0].run_id, group]) : []);
+    /** @type {Line[] | null} */
+    this.made = heads.size ? made(rows, skip, heads, opened) : null;
+    if (this.made) this.length = this.made.length;
+  }
+
+  /** @param {number} index @returns {Line | undefined} */
+  get(index) {
+    if (index < 0 || index >= this.length) return undefined;
+    return this.made ? this.made[index] : { run: this.rows[this.skip + index], at: this.skip + index, sub: false, others: 0 };
+  }
+
+  /** @param {number} first @param {number} last @returns {Line[]} */
+  slice(first, last) {
+    return Array.from({ length: Math.max(0, Math.min(last, this.length) - first) }, (_, i) => /** @type {Line} */ (this.get(first + i)));
+  }
+
+  /** @param {(run: any, line: Line) => boolean} fits of rows that are there @returns {number} */
+  findIndex(fits) {
+    for (let index = 0; index < this.length; index += 1) {
+      const run = this.made ? this.made[index].run : this.rows[this.skip + index];
+      if (run && fits(run, /** @type {Line} */ (this.made?.[index]))) return index;
+    }
+    return -1;
+  }
+
+  /** The runs of all rows that are there. */
+  runs() {
+    return (this.made ? this.made.map((line) => line.run) : this.rows.slice(this.skip)).filter(Boolean);
+  }
+}
+
+function made(rows, skip, heads, opened) {
   const lines = [];
-  const folded = groups ? foldsOf(rows) : new Map();
-  const heads = new Map([...folded].filter(([, group]) => group.length > 1).map(([, group]) => [group[0].run_id, group]));
   const under = new Set([...heads.values()].flatMap((group) => group.slice(1).map((run) => run.run_id)));
   for (let at = skip; at < rows.length; at += 1) {
     const run = rows[at];
@@ -150,7 +188,7 @@ function useColumns(seen, q) {
 }
 
 function pickBetween(next, lines, from, to) {
-  const ends = [from, to].map((id) => lines.findIndex((line) => line.run?.run_id === id)).sort((a, b) => a - b);
+  const ends = [from, to].map((id) => lines.findIndex((run) => run.run_id === id)).sort((a, b) => a - b);
   for (const line of lines.slice(ends[0], ends[1] + 1)) if (line.run) next.set(line.run.run_id, line.run);
 }
 
@@ -209,22 +247,27 @@ function useReading(list, body) {
 /** Which rows are near the screen; looked at again on scroll and resize, in steps. */
 function useWindow(length, body) {
   const [span, setSpan] = useState({ first: 0, last: 64, height: ROW_PX });
+  const measured = useRef(0);
   useLayoutEffect(() => {
     const look = () => {
       if (!body.current) return;
-      const height = body.current.querySelector("tr[data-run]")?.offsetHeight || ROW_PX;
+      const height = (measured.current ||= body.current.querySelector("tr[data-run]")?.offsetHeight ?? 0) || ROW_PX;
       const top = body.current.getBoundingClientRect().top;
       const near = Math.floor((Math.floor(-top / height) - SPARE) / STEP) * STEP;
       const first = Math.max(0, Math.min(length, near));
       const last = Math.max(0, near) + Math.ceil((innerHeight / height + 2 * SPARE + STEP) / STEP) * STEP;
       setSpan((old) => (old.first === first && old.last === last && old.height === height ? old : { first, last, height }));
     };
-    look();
+    const again = () => {
+      measured.current = 0;
+      look();
+    };
+    again();
     addEventListener("scroll", look, { passive: true });
-    addEventListener("resize", look);
+    addEventListener("resize", again);
     return () => {
       removeEventListener("scroll", look);
-      removeEventListener("resize", look);
+      removeEventListener("resize", again);
     };
   }, [length]);
   return { ...span, last: Math.min(span.last, length) };

@@ -45,7 +45,7 @@ export function RunsView() {
     setGroups(!groups);
   };
   const found = list.loading ? "" : counted(list.total, "run");
-  const seen = list.rows.filter(Boolean);
+  const seen = useMemo(() => list.rows.filter(Boolean), [list, list.version]);
   return html`<div class="runs-page">
     <div class="top">
       <h1 class="sr">Runs</h1>
