@@ -80,6 +80,13 @@ params: [gate]
 condition: {type: dependency, job_id: chain/first}
 program: {type: no-op}
 """,
+    "typed": """
+params:
+  size: {choices: [small, large], default: large, description: How much to do.}
+  careful: {type: bool, default: "false"}
+  parts: {type: int, min: 1, max: 9}
+program: {type: shell, command: "echo {{ size }} {{ careful }} {{ parts }}"}
+""",
     "fails": """
 program: {type: shell, command: "echo looking; exit 3"}
 """,

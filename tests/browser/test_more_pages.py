@@ -160,3 +160,52 @@ def test_the_sheet_prints_without_what_is_for_the_screen_alone(console, server):
     expect(page.get_by_role("button", name="Print")).to_be_hidden()
     expect(page.locator(".print-only")).to_contain_text("expected: ")
     expect(page.locator(".needs tr").first).to_contain_text("fails")
+
+
+def test_the_form_of_a_job_is_made_from_its_params(console):
+    page = console.open("/job/typed")
+    page.get_by_role("button", name="Run now").click()
+    dialog = page.locator(".dialog")
+    expect(dialog).to_contain_text("How much to do.")
+    expect(dialog.locator("select[name=size] option")).to_have_text(["large", "small"])
+    expect(dialog).to_contain_text("from 1 to 9")
+    dialog.locator("[name=size]").select_option("small")
+    dialog.locator("[name=careful]").select_option("true")
+    dialog.locator("[name=parts]").fill("3")
+    dialog.locator("[type=submit]").click()
+    page.wait_for_url("**/runs/r*")
+    expect(page.locator(".lines li")).to_have_text(["small true 3"])
+    page.go_back()
+    page.keyboard.press("n")
+    # What was run last is likely again.
+    expect(dialog.locator("[name=parts]")).to_have_value("3")
+    dialog.locator("[name='@when']").fill("+2h")
+    dialog.locator("[type=submit]").click()
+    page.wait_for_url("**/runs/r*")
+    expect(page.locator(".head .state")).to_contain_text("scheduled")
+
+
+def test_a_job_shows_how_its_runs_went_and_how_long_they_took(console, server):
+    for name in ("one", "two", "three"):
+        server.finished(server.schedule("greetings/hello", name=name))
+    page = console.open("/job/greetings/hello")
+    history = page.get_by_role("region", name="History")
+    expect(history).to_contain_text("100.0 % success")
+    expect(history).to_contain_text("p50")
+    heat = history.locator("[data-heat]")
+    expect(heat.locator("path.f-success")).to_have_count(1)
+    expect(history.get_by_role("button", name="Load older")).to_have_count(0)
+    assert "success" in heat.get_attribute("aria-label")
+    page.get_by_role("link", name="YAML").click()
+    expect(page.locator("[data-source=yaml]")).to_contain_text("command: 'echo hello {{ name }}'")
+    page.get_by_role("link", name="JSON").click()
+    expect(page.locator("[data-source=json]")).to_contain_text('"job_id": "greetings/hello"')
+
+
+def test_a_job_shows_what_it_needs_and_what_needs_it(console):
+    page = console.open("/job/chain/second")
+    graph = page.locator("svg.graph")
+    expect(graph.locator(".gnode")).to_have_count(2)
+    graph.locator("[data-job='chain/first']").click()
+    page.wait_for_url("**/job/chain/first")
+    expect(page.locator("svg.graph [data-job='chain/second']")).to_be_visible()

@@ -54,7 +54,7 @@ export function useRefreshed(again, everyMs) {
   useEffect(() => {
     let seen = stream.seq;
     const timer = setInterval(() => {
-      if (stream.seq === seen || document.visibilityState !== "visible") return;
+      if (stream.status !== "live" || stream.seq === seen || document.visibilityState !== "visible") return;
       seen = stream.seq;
       again();
     }, everyMs);
