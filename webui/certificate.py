@@ -6,10 +6,12 @@ one that cannot be used leaves the one before it in force, and is said once.
 
 from __future__ import annotations
 
+import calendar
 import logging
 import os
 import ssl
 import stat
+import time
 from typing import NamedTuple
 
 from ..jobs.errors import UserError
@@ -18,6 +20,10 @@ log = logging.getLogger("callsheet.web")
 
 # How often the files are looked at.
 LOOK_S = 5.0
+
+# Tags of DER: the version of a certificate, and the shorter of two forms of a time.
+_VERSION = 0xA0
+_UTC_TIME = 0x17
 
 
 class BadCertificate(UserError):
@@ -123,3 +129,60 @@ def _check_secret(path: str) -> None:
         raise BadCertificate("key", path, wrong, "0600")
     if found.st_uid not in (os.geteuid(), 0):
         raise BadCertificate("key", path, f"it belongs to user {found.st_uid}", "a file of our own")
+
+
+def expires_s(path: str | os.PathLike[str]) -> float:
+    """Return until when the first certificate of a PEM file holds, in seconds since the epoch.
+
+    Raises:
+        BadCertificate: there is none that can be read.
+    """
+    name = os.fspath(path)
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read()
+        start = text.index("-----BEGIN CERTIFICATE-----")
+        end = text.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
+        return _not_after(ssl.PEM_cert_to_DER_cert(text[start:end] + "\n"))
+    except OSError as error:
+        wrong = f"it cannot be read: {error.strerror}"
+        raise BadCertificate("certificate", name, wrong, "a PEM file") from None
+    except (ValueError, IndexError):
+        wrong = "it is no certificate"
+        raise BadCertificate("certificate", name, wrong, "a PEM file") from None
+
+
+def _not_after(der: bytes) -> float:
+    """Return the end of a certificate's validity (X.509: RFC 5280, section 4.1).
+
+    Raises:
+        ValueError, IndexError: the bytes are no certificate.
+    """
+    whole, _ = _part(der, 0)
+    parts = _parts(_part(whole, 0)[0])
+    # The version, in brackets, may be left out; then serial, algorithm, issuer, validity.
+    validity = parts[4] if parts[0][0] == _VERSION else parts[3]
+    tag, value = _parts(validity[1])[1]
+    form = "%y%m%d%H%M%SZ" if tag == _UTC_TIME else "%Y%m%d%H%M%SZ"
+    return calendar.timegm(time.strptime(value.decode("ascii"), form))
+
+
+def _part(data: bytes, at: int) -> tuple[bytes, int]:
+    """Return the content of the DER element at a place, and where the next one is."""
+    length, at = data[at + 1], at + 2
+    if length & 0x80:
+        count = length & 0x7F
+        length, at = int.from_bytes(data[at : at + count], "big"), at + count
+    if at + length > len(data):
+        raise ValueError("an element is cut off")
+    return data[at : at + length], at + length
+
+
+def _parts(data: bytes) -> list[tuple[int, bytes]]:
+    """Return tag and content of each element of a sequence."""
+    found, at = [], 0
+    while at < len(data):
+        tag = data[at]
+        content, at = _part(data, at)
+        found.append((tag, content))
+    return found

@@ -132,3 +132,18 @@ def test_each_metric_that_an_alert_looks_at_is_told(server):
 
     until(lambda: not missing(), "all that the alerts look at")
     assert len(wanted) > 8
+
+
+def test_the_doctor_finds_a_server_that_is_well_and_that_it_is(server):
+    server.finished(server.schedule("hello"))
+
+    def well():
+        found = server.callsheetctl("--server", server.bind, "doctor", "--json", "--config", config)
+        errors = [one for one in json.loads(found.stdout) if one["level"] == "error"]
+        return found if not errors else None
+
+    config = str(server.config)
+    found = until(well, "a doctor who is content")
+    assert found.returncode == 0
+    areas = {one["area"] for one in json.loads(found.stdout)}
+    assert areas >= {"config", "files", "disk", "database", "server", "service", "agents", "clock"}
