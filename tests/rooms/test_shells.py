@@ -19,7 +19,7 @@ NAMED = {
     "cli/agent_shells.py": "texts of ours, all else comes as arguments",
     "agentd/reach.py": "a text of ours, all else comes as arguments",
     "cli/completion.py": "the shells it can complete for",
-    "cli/doctor.py": "looks whether there is one",
+    "cli/doctor_host.py": "looks whether there is one",
     "agentd/users.py": "the login shell of users who have none",
 }
 # Calls that hand a text to a shell by themselves.
