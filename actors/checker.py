@@ -1,45 +1,89 @@
 """The checker's core: looks again at what the other roles did, and reports every difference.
 
-In each round it asks the runner what the agents keep, reads the store after the answer came, and
-sends one report with all open findings. It repairs nothing and decides nothing.
+In each round it asks the runner what the agents keep and the ledger what it holds in memory, reads
+the store after both have answered, and sends one report with all that is wrong. It repairs nothing
+and decides nothing: the ledger says what of it is new.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
-
+from ..jobs.findings import Finding
 from ..messages.agents import AgentsAnswer, AskAgents
+from ..messages.commands import CheckNow, Digest
 from ..messages.hello import Hello, Welcome
-from ..messages.instructions import CheckReport, Finding
+from ..messages.instructions import AskDigest, CheckReport
 from ..messages.post import CHECKER, LEDGER, RUNNER, Post
 from ..messages.transitions import Beat
 from ..store.interface import Reader
-from . import checks
+from . import check_plans, check_processes, check_server, checks
+from .check_plans import Plans
+from .check_server import Clock
+from .check_waiting import Waits
 from .housekeeping import CHECKS, Chore, Timetable
 from .requests import OpenRequests, earliest
+from .surroundings import Surroundings
 
 HELLO = ("hello",)
 # The runner has to ask its agents, so it gets longer before it is asked again.
 ASK_AGAIN_US = 5_000_000
-# Without an answer of the runner the round is closed with the checks that need only the store.
+# Without an answer a round is closed with the checks that need none.
 ANSWER_IN_US = 20_000_000
+
+# What each answer is needed for; the rest needs the store alone.
+OF_AGENTS = (
+    check_processes.ORPHAN,
+    check_processes.STRAY,
+    check_processes.DOUBLE,
+    check_processes.STUCK,
+    check_processes.SILENT,
+    check_server.CLOCK,
+)
+OF_LEDGER = (check_server.DRIFT,)
+OF_STORE = (
+    checks.LATE,
+    checks.STARTED_LATE,
+    check_plans.MISSING,
+    check_plans.UNSCHEDULED,
+    check_plans.SCHEDULE,
+    check_server.DISK,
+    check_server.CALENDAR,
+)
+
+
+class _Round:
+    """A round that is under way, and the answers it has had."""
+
+    def __init__(self, name: str, began_us: int) -> None:
+        self.name = name
+        self.began_us = began_us
+        self.agents: AgentsAnswer | None = None
+        self.digest: Digest | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether everybody has answered."""
+        return self.agents is not None and self.digest is not None
 
 
 class Checker:
-    """Checks in rounds; `every_s` apart, the first soon after the start."""
+    """Checks in rounds; `every_s` apart, the first soon after the start, one at once when somebody
+    asks for it. `around` says what there is besides the store."""
 
     def __init__(
         self,
         reader: Reader,
         *,
+        around: Callable[[], Surroundings] = Surroundings,
         every_s: float = CHECKS.every_s,
         incarnation: str = "",
         address: str = CHECKER,
     ) -> None:
         self.address = address
         self._reader = reader
+        self._around = around
         self._incarnation = incarnation
         self._every_s = every_s
         self._timetable = Timetable((), 0)
@@ -47,11 +91,14 @@ class Checker:
         self._epoch = 0
         self._greetings = OpenRequests()
         self._requests = OpenRequests(ASK_AGAIN_US)
-        self._round: str | None = None
-        self._round_us = 0
+        self._round: _Round | None = None
         self._rounds = 0
-        self._late = checks.LateStarts()
-        self._open: dict[str, Finding] = {}
+        self._is_wanted = False
+        self._late: checks.LateStarts | None = None
+        self._plans: Plans | None = None
+        self._of_agents: list[Finding] = []
+        self._waits = Waits()
+        self._clock = Clock()
 
     def begin(self, now_us: int) -> list[Post]:
         """Greet the ledger; its welcome says that the store can be read."""
@@ -68,8 +115,12 @@ class Checker:
                 self._known = True
                 self._greetings.answered(HELLO)
                 self._epoch = max(self._epoch, message.epoch)
-            case AgentsAnswer() if message.request == self._round:
-                return self._close_round(message, now_us)
+            case AgentsAnswer():
+                return self._answered(message, now_us)
+            case Digest():
+                return self._answered(message, now_us)
+            case CheckNow():
+                self._is_wanted = True
             case Beat() if message.epoch > self._epoch > 0:
                 self._epoch = message.epoch
                 return self._greet(now_us)
@@ -80,21 +131,19 @@ class Checker:
         posts = self._greetings.repeat(now_us)
         if not self._known:
             return posts
-        if self._round is not None and abs(now_us - self._round_us) >= ANSWER_IN_US:
-            posts += self._close_round(None, now_us)
-        if self._timetable.take(now_us) and self._round is None:
-            self._rounds += 1
-            self._round = f"{self._incarnation}{now_us}.{self._rounds}"
-            self._round_us = now_us
-            ask = AskAgents(request=self._round, processes=True)
-            posts.append(self._requests.send(self._round, Post(RUNNER, ask), now_us))
+        if self._round is not None and abs(now_us - self._round.began_us) >= ANSWER_IN_US:
+            posts += self._close_round(self._round, now_us)
+        is_due = bool(self._timetable.take(now_us))
+        if (is_due or self._is_wanted) and self._round is None:
+            self._is_wanted = False
+            posts += self._begin_round(now_us)
         return posts + self._requests.repeat(now_us)
 
     def wakes_at(self) -> int | None:
         """Return when a round begins or ends, or something is to be repeated."""
         if not self._known:
             return self._greetings.wakes_at()
-        end_us = self._round_us + ANSWER_IN_US if self._round is not None else None
+        end_us = self._round.began_us + ANSWER_IN_US if self._round is not None else None
         return earliest(
             self._timetable.wakes_at(),
             end_us,
@@ -108,24 +157,87 @@ class Checker:
         hello = Hello(role=self.address, incarnation=self._incarnation)
         return [self._greetings.send(HELLO, Post(LEDGER, hello), now_us)]
 
-    def _close_round(self, answer: AgentsAnswer | None, now_us: int) -> list[Post]:
-        """Check, and report all that is open. Findings of checks left out this time stay open."""
-        self._requests.answered(self._round)
+    def _begin_round(self, now_us: int) -> list[Post]:
+        self._rounds += 1
+        name = f"{self._incarnation}{now_us}.{self._rounds}"
+        self._round = _Round(name, now_us)
+        asked = (
+            Post(RUNNER, AskAgents(request=name, processes=True)),
+            Post(LEDGER, AskDigest(request=name)),
+        )
+        return [self._requests.send((post.to, name), post, now_us) for post in asked]
+
+    def _answered(self, answer: AgentsAnswer | Digest, now_us: int) -> list[Post]:
+        round_ = self._round
+        if round_ is None or answer.request != round_.name:
+            return []
+        if isinstance(answer, Digest):
+            round_.digest = answer
+            self._requests.answered((LEDGER, round_.name))
+        else:
+            round_.agents = answer
+            self._requests.answered((RUNNER, round_.name))
+        return self._close_round(round_, now_us) if round_.is_answered else []
+
+    def _close_round(self, round_: _Round, now_us: int) -> list[Post]:
+        """Check, and report. Findings of checks left out this time stay as they are."""
+        self._requests.clear()
         self._round = None
-        names = [checks.LATE, checks.STARTED_LATE]
+        names = list(OF_STORE)
+        left_out: list[str] = []
         with self._reader.snapshot():
-            found = checks.late_runs(self._reader, now_us)
-            found += self._late.look(self._reader, now_us)
-            if answer is not None:
-                names += [checks.ORPHAN, checks.STRAY]
-                found += checks.processes(self._reader, answer, now_us)
-        kept = [finding for finding in self._open.values() if finding.check not in names]
-        findings = [self._since(finding, now_us) for finding in found] + kept
-        self._open = {finding.key: finding for finding in findings}
-        report = CheckReport(at_us=now_us, checks=names, findings=list(self._open.values()))
+            findings = self._by_store(now_us)
+            agents = round_.agents
+            if agents is None:
+                left_out += OF_AGENTS
+            else:
+                names += OF_AGENTS
+                findings += self._by_agents(agents, now_us)
+                findings += self._waits.look(self._reader, now_us)
+                findings += self._clock.look(self._around(), now_us)
+            digest = round_.digest
+            drift = None if digest is None else check_server.drift(self._reader, digest)
+            if drift is None:
+                left_out += OF_LEDGER
+            else:
+                names += OF_LEDGER
+                findings += drift
+        if agents is None:
+            # Of a kind that was looked for in part, nothing may be closed.
+            findings = [finding for finding in findings if finding.check in names]
+        report = CheckReport(
+            at_us=now_us,
+            began_us=round_.began_us,
+            checks=names,
+            left_out=left_out,
+            findings=findings,
+        )
         return [Post(LEDGER, report)]
 
-    def _since(self, finding: Finding, now_us: int) -> Finding:
-        """Date a finding by when it was first found."""
-        before = self._open.get(finding.key)
-        return replace(finding, since_us=before.since_us if before is not None else now_us)
+    def _by_store(self, now_us: int) -> list[Finding]:
+        """Return what the store alone tells."""
+        reader = self._reader
+        if self._late is None or self._plans is None:
+            # What an earlier life has found is remembered for as long as by that.
+            known = reader.findings()[1]
+            self._late, self._plans = checks.LateStarts(known), Plans(known)
+        findings = checks.late_runs(reader, now_us)
+        findings += self._late.look(reader, now_us)
+        findings += self._plans.look(reader, now_us)
+        findings += check_server.disks(self._around())
+        return findings + check_server.calendars(reader, now_us)
+
+    def _by_agents(self, answer: AgentsAnswer, now_us: int) -> list[Finding]:
+        """Return what the agents tell; of one that says nothing now, what it told last."""
+        findings = check_processes.processes(self._reader, answer, now_us)
+        told = {agent.agent_id for agent in answer.agents if agent.connected}
+        told &= answer.processes.keys()
+        found = {finding.key for finding in findings}
+        findings += [
+            finding
+            for finding in self._of_agents
+            if finding.key not in found and finding.evidence["agent_id"] not in told
+        ]
+        kinds = (check_processes.ORPHAN, check_processes.STRAY)
+        self._of_agents = [finding for finding in findings if finding.check in kinds]
+        return findings

@@ -27,7 +27,7 @@ class Chore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # The regular work of the roles. Intervals may be changed by the configuration.
-CHECKS = Chore(name="checks", every_s=60.0, soon_s=5.0)
+CHECKS = Chore(name="checks", every_s=30.0, soon_s=5.0)
 CHORES = (CHECKS,)
 
 

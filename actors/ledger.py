@@ -22,6 +22,7 @@ from ..messages.instructions import (
     AgentsTaken,
     ApplyJobs,
     AskClaim,
+    AskDigest,
     AttemptEnded,
     AttemptStarted,
     AttemptUpdated,
@@ -48,6 +49,7 @@ from .ledger_attempts import Attempts
 from .ledger_audit import Audit
 from .ledger_backfills import Backfills, stops_in
 from .ledger_book import Book, Misfit
+from .ledger_findings import Findings
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs
 from .ledger_pauses import Pauses
@@ -79,6 +81,7 @@ class Ledger:
         self._agents = AgentBook(opening, self.book, self._outgoing)
         self._pauses = Pauses(opening, self.book)
         self._backfills = Backfills(opening, self.book, self._attempts)
+        findings = Findings(opening, self.book, self._outgoing.reply_with)
         self._hellos: dict[str, str] = {}
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
@@ -96,7 +99,8 @@ class Ledger:
             AttemptUpdated: self._attempts.updated,
             ActionSettled: self._action_settled,
             ActionTried: self._action_tried,
-            CheckReport: self._check_report,
+            CheckReport: findings.report,
+            AskDigest: findings.digest,
             AgentsTaken: self._agents.taken,
             AskClaim: self._attempts.claim,
             StepDone: self._upkeep.done,
@@ -390,7 +394,3 @@ class Ledger:
         """Put on record which of the deadlines that are due were missed."""
         for at_us, (run_id, kind) in self.book.deadlines.take_ripe():
             self.book.judge(run_id, kind, at_us, now_us)
-
-    def _check_report(self, sender: str, message: CheckReport, now_us: int) -> None:
-        self.book.changes.findings = message.findings
-        self.book.changes.checked_at_us = message.at_us

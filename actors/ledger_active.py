@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..jobs.run import Run, args_key
+from ..jobs.run import Run, args_key, standing_sum
 from ..jobs.states import State
 from ..store.rows import decode_run, encode
 
@@ -61,6 +61,14 @@ class ActiveRuns:
             return None
         # Only those that wait are ever encoded.
         return State.WAITING if isinstance(run, bytes) else run.state
+
+    def standing(self) -> tuple[int, int]:
+        """Return how many runs there are, and the sum of what each is (`standing_sum`)."""
+        total = 0
+        for run_id, run in self._runs.items():
+            state = State.WAITING if isinstance(run, bytes) else run.state
+            total += standing_sum(run_id, state)
+        return len(self._runs), total
 
     def states(self, job_id: str, key: str) -> dict[str, State]:
         """Return the states of an instance's runs by run id; to be looked at only."""

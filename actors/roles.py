@@ -56,6 +56,7 @@ from .scheduler import Scheduler
 from .scheduler_stage import SchedulerStage
 from .stage import Script, Stage
 from .supervisor import RoleSpec
+from .surroundings import look_around
 from .upkeep_work import UpkeepWork
 from .waiter import Waiter
 from .waiter_stage import WaiterStage
@@ -228,8 +229,12 @@ def _waiter(props: Props) -> Core:
 
 
 def _checker(props: Props) -> Core:
+    terms = props.terms
     return Checker(
-        props.reader(), every_s=props.terms.checks_every_s, incarnation=props.incarnation
+        props.reader(),
+        around=partial(look_around, terms.database, terms.outputs),
+        every_s=terms.checks_every_s,
+        incarnation=props.incarnation,
     )
 
 

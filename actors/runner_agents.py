@@ -6,6 +6,8 @@ are flagged, and nothing else follows (rule I8).
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from ..messages.agents import AgentHello, AgentInfo
@@ -16,6 +18,8 @@ SILENCE_US = 10_000_000
 # Between two looks at the clock there is never more time than this, unless the clock was changed
 # or this process stood still; neither is the agents' silence.
 JUMP_US = 5_000_000
+# Beats by which an agent's clock is judged.
+SKEWS = 5
 LOOK_US = 1_000_000
 
 Key = tuple[str, int]
@@ -40,6 +44,7 @@ class Agent:
         "received",
         "sent",
         "silent",
+        "skews_us",
     )
 
     def __init__(self, agent_id: str, now_us: int) -> None:
@@ -61,6 +66,8 @@ class Agent:
         self.has: dict[Key, None] = {}
         self.doubt: tuple[str, frozenset[Key]] | None = None
         self.meta: dict[str, object] = {}
+        # How far its clock seemed to be ahead at its last beats.
+        self.skews_us: deque[int] = deque(maxlen=SKEWS)
 
     @property
     def address(self) -> str:
@@ -81,6 +88,17 @@ class Agent:
     def connected(self) -> bool:
         """Whether it has introduced itself and is heard of."""
         return self.hello is not None and not self.silent
+
+    @property
+    def skew_us(self) -> int:
+        """How far its clock is ahead of ours: what its beats took on their way makes it seem less,
+        so that the one that took least tells. 0 while there are too few."""
+        return max(self.skews_us) if len(self.skews_us) == SKEWS else 0
+
+    def told_the_time(self, at_us: int, now_us: int) -> None:
+        """It has told its time (0: it has not)."""
+        if at_us:
+            self.skews_us.append(at_us - now_us)
 
     def info(self, record: AgentRecord | None) -> AgentInfo:
         """Return it as people see it; `record`: what the registry has of it."""
@@ -114,6 +132,7 @@ class Agent:
             keyed=record is not None and bool(record.public_key),
             version=hello.version,
             draining=record is not None and record.draining,
+            skew_us=self.skew_us,
         )
 
 

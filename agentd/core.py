@@ -200,7 +200,11 @@ class AgentCore:
                 posts += self._hello(now)
             if now.monotonic_us >= self._beat_us:
                 self._beat_us = now.monotonic_us + BEAT_US
-                beat = AgentBeat(agent_id=self._identity.agent_id, live=len(self._ending.live))
+                beat = AgentBeat(
+                    agent_id=self._identity.agent_id,
+                    live=len(self._ending.live),
+                    at_us=now.wall_us,
+                )
                 posts.append(_post(beat))
             posts += _posts(self._handover.settle(now))
         self._ending.settle(now)

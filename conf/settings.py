@@ -92,7 +92,7 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often the checker looks at the server."""
 
-    interval_us: int = 60 * SECOND_US
+    interval_us: int = 30 * SECOND_US
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -337,7 +337,7 @@ def _timeout(value: Any, at: At) -> TimeoutSpec | None:
 
 
 def _checks(value: Any, at: At) -> ChecksSettings:
-    interval_us = Fields(value, at).take("interval", _more_than_none, 60 * SECOND_US)
+    interval_us = Fields(value, at).take("interval", _more_than_none, 30 * SECOND_US)
     _told(at)
     return ChecksSettings(interval_us=interval_us)
 

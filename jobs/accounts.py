@@ -84,15 +84,20 @@ class InForce(Period, frozen=True, kw_only=True):
     calendars: Mapping[str, Calendar] = {}
 
 
+# Of a withdrawal that nobody has looked up.
+NOT_KNOWN = Taken(run_id="", change="a change of its job")
+
+
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is on record of a job. `runs` come by their times. `taken` are by (instance, time).
+    """What is on record of a job. `runs` come by their times. `taken` are by (instance, time);
+    None: that is not known, and what went with its schedule is taken to be withdrawn.
     `unknown`: the fingerprints of schedules that cannot be computed any more."""
 
     job_id: str
     periods: tuple[InForce, ...]
     runs: Iterable[RunLine] = ()
     left_out: tuple[LeftOut, ...] = ()
-    taken: Mapping[tuple[str, int], Taken] = {}
+    taken: Mapping[tuple[str, int], Taken] | None = {}
     unknown: frozenset[str] = frozenset()
 
 
@@ -219,7 +224,8 @@ def _of_none(
 ) -> Iterator[Entry | Fault]:
     """Account for a nominal run that has no row."""
     periods = [name.period for name in names]
-    taken = record.taken.get((instance, at_us))
+    known = record.taken
+    taken = NOT_KNOWN if known is None else known.get((instance, at_us))
     fate, run_id, because = Fate.MISSING, "", ""
     span = _span(record, at_us, periods)
     if span is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -118,6 +119,12 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def args_key(args: dict[str, str]) -> str:
     """Return the canonical JSON of `args`: sorted keys, no blanks (as Apsis stores them)."""
     return _sorted_json.encode(args).decode()
+
+
+def standing_sum(run_id: str, state: State) -> int:
+    """Return a number for a run being in a state; sums of them tell one set of runs from another,
+    as good as always."""
+    return crc32(f"{run_id} {state.value}".encode())
 
 
 def run_number(run_id: str) -> int | None:

@@ -58,10 +58,12 @@ class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
 
 
 class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):
-    """I am here; sent every 2 s. `live` counts processes."""
+    """I am here; sent every 2 s. `live` counts processes; `at_us` is the agent's clock (0: it does
+    not tell)."""
 
     agent_id: str
     live: int
+    at_us: int = 0
 
 
 class ProcessStarted(FromAgent, frozen=True, kw_only=True, tag="ProcessStarted"):
@@ -308,6 +310,7 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `state` is active, draining, away or revoked; `keyed`: it came in from another host by its key;
     `version` is that of the dialogue it speaks; `draining`: it gets no new runs, away or not.
+    `skew_us`: its clock is ahead of ours by so much, or behind where less than 0; 0: not known.
     """
 
     agent_id: str
@@ -332,6 +335,7 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keyed: bool = False
     version: int = 1
     draining: bool = False
+    skew_us: int = 0
 
 
 class AskAgents(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="AskAgents"):

@@ -193,6 +193,23 @@ class ActOn(FromLedger, frozen=True, kw_only=True, tag="ActOn"):
     items: list[OutboxItem]
 
 
+# --- to the checker -----------------------------------------------------------------------------
+
+
+class Digest(FromLedger, frozen=True, kw_only=True, tag="Digest"):
+    """What the ledger holds as of `seq`: how many active runs, and the sum of what each is (see
+    `jobs.run.standing_sum`)."""
+
+    request: str
+    seq: int
+    count: int
+    sum: int
+
+
+class CheckNow(FromLedger, frozen=True, kw_only=True, tag="CheckNow"):
+    """Somebody wants a round of checks now."""
+
+
 AnyFromLedger = (
     Refuse
     | Welcome
@@ -214,6 +231,8 @@ AnyFromLedger = (
     | ShutAgentDown
     | KillOnAgent
     | ActOn
+    | Digest
+    | CheckNow
     | Done
     | Refused
     | Replayed

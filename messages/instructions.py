@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.calendar_days import CalendarDays
+from ..jobs.findings import Finding
 from ..jobs.keeping import Gap
 from ..jobs.run import NewRun
 from ..jobs.states import State
@@ -284,24 +285,21 @@ class ActionTried(ToLedger, frozen=True, kw_only=True, tag="ActionTried"):
     error: str
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing the checker found: `key` names it over time; evidence is plain data."""
-
-    key: str
-    check: str
-    severity: str
-    sentence: str
-    run_id: str | None = None
-    since_us: int = 0
-    evidence: Any = None
-
-
 class CheckReport(ToLedger, frozen=True, kw_only=True, tag="CheckReport"):
-    """The open findings of one round of checks, all of them; what is not named is closed."""
+    """What one round of `checks` found, all of it: what is open, of one of these kinds and not
+    named, is closed. `left_out` are kinds that could not be looked for."""
 
     at_us: int
     checks: list[str]
     findings: list[Finding] = []
+    began_us: int = 0
+    left_out: list[str] = []
+
+
+class AskDigest(ToLedger, frozen=True, kw_only=True, tag="AskDigest"):
+    """What do you hold in memory? Answered by `Digest`."""
+
+    request: str
 
 
 AnyToLedger = (
@@ -322,6 +320,7 @@ AnyToLedger = (
     | ActionSettled
     | ActionTried
     | CheckReport
+    | AskDigest
     | LedgerWish
     | Replay
 )

@@ -6,8 +6,11 @@ epoch sends them to the store (or to `Replay`) again (I10).
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
+from ..jobs.findings import Finding
 from ..jobs.run import Run
 from ..jobs.states import State
 from .pauses import PauseKind
@@ -120,6 +123,15 @@ class PauseNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="paus
     message: str
 
 
+class FindingNoted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="finding"):
+    """A finding of the checker was opened or closed, or something about it was carried out, as
+    `message` says (`outcome` told)."""
+
+    outcome: Literal["opened", "closed", "told"]
+    finding: Finding
+    message: str = ""
+
+
 AnyEvent = (
     RunMoved
     | RunNoted
@@ -131,6 +143,7 @@ AnyEvent = (
     | AgentNoted
     | PauseNoted
     | BackfillNoted
+    | FindingNoted
 )
 
 

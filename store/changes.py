@@ -13,6 +13,7 @@ from ..jobs.states import State
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from .access import write_access
 from .backfills import write_backfills
+from .findings import write_findings
 from .interface import Changes, StoreBroken
 from .rows import (
     EventRow,
@@ -259,10 +260,7 @@ class ChangeRows:
                 for command_id, answer in changes.answers.items()
             ),
         )
-        if changes.findings is not None:
-            connection.execute("DELETE FROM findings")
-            findings = [(encode(finding),) for finding in changes.findings]
-            _put(connection, "INSERT INTO findings (body) VALUES (?)", findings)
+        write_findings(connection, changes)
 
     def _write_watches(self, connection: sqlite3.Connection) -> None:
         """Write deadlines and streaks."""
@@ -327,7 +325,7 @@ class ChangeRows:
                 self.seq,
                 changes.next_run_number,
                 changes.jobs_version,
-                changes.checked_at_us,
+                None if changes.check_round is None else changes.check_round.at_us,
                 epoch,
             ),
         )

@@ -13,6 +13,7 @@ import msgspec
 
 from ..jobs.calendar_days import CalendarDays
 from ..jobs.errors import CallsheetError, UserError
+from ..jobs.findings import CheckRound, Finding
 from ..jobs.job import Job
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
@@ -23,12 +24,13 @@ from ..messages.audit import BEGINNING, AuditRow
 from ..messages.backfills import Backfill, OpenBackfill
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
-from ..messages.instructions import Finding, OutputRecord, StoredDefinition
+from ..messages.instructions import OutputRecord, StoredDefinition
 from ..messages.pauses import Pause, PauseKind
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import AccessReader
+from .findings import FindingReader
 
 # Of one job: args as a text, and schedule_us.
 Instance = tuple[str, int]
@@ -56,6 +58,7 @@ class Changes(msgspec.Struct, kw_only=True):
     settled. `deadlines` maps (run id, kind) to its instant, None when it is met or missed;
     `streaks` maps (job id, args key or empty) to the latest ends, None to forget them. `pauses`
     maps (kind, name) to the pause, None when it has ended; `backfills` are by number.
+    `findings` maps a key to the finding as it is now, closed or not.
     `archived` are the numbers of runs that leave with all their rows; of their `archived_jobs` the
     ad hoc ones that have no runs left go too, unless a schedule of theirs is open. `free_pages`: at
     most so many unused pages are given back to the disk afterwards. `next_run_number` None:
@@ -76,8 +79,8 @@ class Changes(msgspec.Struct, kw_only=True):
     streaks: dict[tuple[str, str], Streak | None] = {}
     answers: dict[str, Done | Refused] = {}
     answers_at_us: int = 0
-    findings: list[Finding] | None = None
-    checked_at_us: int | None = None
+    findings: dict[str, Finding] = {}
+    check_round: CheckRound | None = None
     next_run_number: int | None = None
     agents: dict[str, AgentRecord] = {}
     agent_tokens: dict[str, AgentToken | None] = {}
@@ -107,7 +110,8 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.deadlines
             or self.streaks
             or self.answers
-            or self.findings is not None
+            or self.findings
+            or self.check_round is not None
             or self.next_run_number is not None
             or self.agents
             or self.agent_tokens
@@ -149,6 +153,7 @@ class Opening(msgspec.Struct, kw_only=True):
     pauses: list[Pause] = []
     backfills: list[OpenBackfill] = []
     last_backfill: int = 0
+    findings: list[Finding] = []
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +181,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None = None
 
 
-class Reader(AccessReader, Protocol):
+class Reader(AccessReader, FindingReader, Protocol):
     """Reads for web, waiter and checker, and for the ledger's own look-ups. Short transactions;
     each method is one consistent read unless inside `snapshot()`."""
 
@@ -291,9 +296,6 @@ class Reader(AccessReader, Protocol):
 
     def last_runs(self, job_ids: list[str], per_job: int) -> dict[str, list[Run]]:
         """Return the newest finished or active runs of each job, newest first."""
-
-    def findings(self) -> tuple[int | None, list[Finding]]:
-        """Return when the checker last reported, and its open findings."""
 
     def owed_actions(self) -> int:
         """Return how many actions of the outbox are not carried out yet."""

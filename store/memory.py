@@ -19,16 +19,17 @@ from ..jobs.run_filter import RunFilter
 from ..jobs.states import ACTIVE, State
 from ..messages.commands import ACTION_COMMAND, OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
-from ..messages.instructions import Finding, OutputRecord
+from ..messages.instructions import OutputRecord
 from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
-from .access import AccessTables, MemoryAccessReads
+from .access import MemoryAccessReads
 from .backfills import MemoryBackfillReads
 from .by_time import time_and_number
 from .changes import check_seq
 from .finding import wanted_jobs
+from .findings import MemoryFindingReads
 from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
 from .memory_tables import NAME, ExpectedKey, Tables, tally, terms_of
 from .rows import ANSWER_AGE_US, PAGE_RUNS, args_text, decode_job
@@ -54,7 +55,7 @@ class MemoryDisk:
         return self.tables
 
 
-class MemoryReader(MemoryAccessReads, MemoryBackfillReads):
+class MemoryReader(MemoryAccessReads, MemoryBackfillReads, MemoryFindingReads):
     """Implements `Reader` on a disk in memory."""
 
     def __init__(self, disk: MemoryDisk) -> None:
@@ -65,9 +66,8 @@ class MemoryReader(MemoryAccessReads, MemoryBackfillReads):
     def _tables(self) -> Tables:
         return self._seen or self._disk.tables
 
-    @property
-    def _access(self) -> AccessTables:
-        return self._tables.access
+    _access = property(lambda self: self._tables.access)
+    _findings = property(lambda self: self._tables.findings)
 
     def close(self) -> None:
         """Close it."""
@@ -243,10 +243,6 @@ class MemoryReader(MemoryAccessReads, MemoryBackfillReads):
         owed = self._tables.outbox.items()
         return [item for key, item in owed if key.startswith(f"{run_id}.")]
 
-    def findings(self) -> tuple[int | None, list[Finding]]:
-        """Return when the checker last reported, and its open findings."""
-        return self._tables.checked_at_us, list(self._tables.findings)
-
     def owed_actions(self) -> int:
         """Return how many actions of the outbox are not carried out yet."""
         return len(self._tables.outbox)
@@ -333,6 +329,7 @@ class MemoryWriter:
             pauses=self.reader.pauses(),
             backfills=self.reader.open_backfills(),
             last_backfill=self.reader.last_backfill(),
+            findings=self.reader.findings()[1],
             deadlines=dict(tables.deadlines),
             streaks=dict(tables.streaks),
             calendars=self.reader.calendars(),

@@ -17,13 +17,14 @@ from ..jobs.streaks import Streak
 from ..messages.backfills import Backfill
 from ..messages.commands import OutboxItem
 from ..messages.hello import ScheduleRow
-from ..messages.instructions import Finding, OutputRecord, StoredDefinition
+from ..messages.instructions import OutputRecord, StoredDefinition
 from ..messages.pauses import Pause, PauseKind
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import AccessTables
 from .finding import wanted_jobs
+from .findings import FindingTables
 from .interface import Changes, RunQuery, StoreBroken
 from .rows import args_text, changed_us, group_by_run
 
@@ -42,7 +43,6 @@ class Tables:
         self.seq = 0
         self.next_run_number = 1
         self.jobs_version = 0
-        self.checked_at_us: int | None = None
         self.events: list[AnyEvent] = []
         self.logs: dict[int, list[AnyEvent]] = {}
         self.skips: list[SkipsRecorded] = []
@@ -62,7 +62,7 @@ class Tables:
         self.deadlines: dict[tuple[str, str], int] = {}
         self.streaks: dict[tuple[str, str], Streak] = {}
         self.answers: dict[str, tuple[int, Done | Refused]] = {}
-        self.findings: list[Finding] = []
+        self.findings = FindingTables()
         self.agents: dict[str, AgentRecord] = {}
         self.agent_tokens: dict[str, AgentToken] = {}
         self.access = AccessTables()
@@ -78,6 +78,7 @@ class Tables:
         twin.logs = {number: events.copy() for number, events in self.logs.items()}
         twin.by_job = {job_id: numbers.copy() for job_id, numbers in self.by_job.items()}
         twin.access = self.access.copy()
+        twin.findings = self.findings.copy()
         twin.outputs = {number: outputs.copy() for number, outputs in self.outputs.items()}
         return twin
 
@@ -121,6 +122,7 @@ class Tables:
         self.agents.update(changes.agents)
         _merge(self.agent_tokens, changes.agent_tokens)
         self.access.apply(changes)
+        self.findings.apply(changes)
         _merge(self.pauses, changes.pauses)
         self.backfills.update(changes.backfills)
         _merge(self.deadlines, changes.deadlines)
@@ -143,10 +145,6 @@ class Tables:
         self._set_head(changes)
 
     def _set_head(self, changes: Changes) -> None:
-        if changes.findings is not None:
-            self.findings = list(changes.findings)
-        if changes.checked_at_us is not None:
-            self.checked_at_us = changes.checked_at_us
         if changes.next_run_number is not None:
             self.next_run_number = changes.next_run_number
         if changes.jobs_version is not None:

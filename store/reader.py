@@ -19,7 +19,7 @@ from ..jobs.run_filter import RunFilter
 from ..jobs.states import ACTIVE, State
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
-from ..messages.instructions import Finding, OutputRecord
+from ..messages.instructions import OutputRecord
 from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
@@ -28,6 +28,7 @@ from .access import SqliteAccessReads
 from .backfills import SqliteBackfillReads
 from .by_time import SearchByTime, time_and_number
 from .finding import add_functions, find_numbers, matching
+from .findings import SqliteFindingReads
 from .interface import RunPage, RunQuery
 from .reading import LIMIT_S, Reading, TooSlow
 from .rows import (
@@ -39,7 +40,6 @@ from .rows import (
     decode_answer,
     decode_calendar,
     decode_events,
-    decode_finding,
     decode_job,
     decode_outbox_item,
     decode_output,
@@ -69,7 +69,7 @@ WITH RECURSIVE ids (job_id) AS (
 SELECT job_id FROM ids WHERE job_id IS NOT NULL"""
 
 
-class SqliteReader(Reading, SqliteAccessReads, SqliteBackfillReads):
+class SqliteReader(Reading, SqliteAccessReads, SqliteBackfillReads, SqliteFindingReads):
     """Implements `Reader` on a connection of its own, or on its writer's."""
 
     def __init__(
@@ -336,14 +336,6 @@ class SqliteReader(Reading, SqliteAccessReads, SqliteBackfillReads):
             f"r{number}/",
         )
         return [decode_outbox_item(row[0]) for row in rows]
-
-    def findings(self) -> tuple[int | None, list[Finding]]:
-        """Return when the checker last reported, and its open findings."""
-        with self._reading(several=True):
-            row = self._one("SELECT checked_at_us FROM meta")
-            assert row is not None
-            rows = self._all("SELECT body FROM findings ORDER BY place")
-        return row[0], [decode_finding(row[0]) for row in rows]
 
     def owed_actions(self) -> int:
         """Return how many actions of the outbox are not carried out yet."""

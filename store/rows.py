@@ -18,7 +18,7 @@ from ..jobs.run import Run
 from ..jobs.states import State
 from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
-from ..messages.instructions import Finding, OutputRecord
+from ..messages.instructions import OutputRecord
 from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
@@ -58,7 +58,6 @@ decode_outbox_item = msgspec.msgpack.Decoder(OutboxItem).decode
 decode_streak = msgspec.msgpack.Decoder(Streak).decode
 decode_calendar = msgspec.msgpack.Decoder(CalendarDays).decode
 decode_answer = msgspec.msgpack.Decoder(Done | Refused).decode
-decode_finding = msgspec.msgpack.Decoder(Finding).decode
 decode_agent = msgspec.msgpack.Decoder(AgentRecord).decode
 decode_agent_token = msgspec.msgpack.Decoder(AgentToken).decode
 decode_pause = msgspec.msgpack.Decoder(Pause).decode

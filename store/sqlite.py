@@ -217,6 +217,7 @@ class SqliteWriter:
             pauses=self.reader.pauses(),
             backfills=self.reader.open_backfills(),
             last_backfill=self.reader.last_backfill(),
+            findings=self.reader.findings()[1],
             deadlines={
                 (f"r{n}", kind): at_us
                 for n, kind, at_us in connection.execute("SELECT n, kind, at_us FROM deadlines")

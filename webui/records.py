@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..jobs.deadlines import Due
+from ..jobs.findings import Finding
 from ..jobs.jso import condition_jso, program_jso
 from ..jobs.retry import AttemptRecord
 from ..jobs.run import Run
@@ -17,7 +18,7 @@ from ..jobs.times import format_time_ms
 from ..jobs.words import action_words
 from ..messages.agents import AgentInfo, AgentsAnswer, ProcessInfo
 from ..messages.commands import OutboxItem
-from ..messages.instructions import Finding, OutputRecord
+from ..messages.instructions import OutputRecord
 from ..messages.transitions import ActionNoted, AnyEvent, RunMoved, RunNoted, RunWithdrawn
 
 
@@ -247,7 +248,7 @@ def agents_list(answer: AgentsAnswer, *, processes: bool) -> list[dict[str, Any]
 
 
 def finding_record(finding: Finding) -> dict[str, Any]:
-    """Return one finding of the checker."""
+    """Return one finding of the checker; `closed`: None while it is so."""
     return {
         "key": finding.key,
         "check": finding.check,
@@ -255,5 +256,7 @@ def finding_record(finding: Finding) -> dict[str, Any]:
         "sentence": finding.sentence,
         "run_id": finding.run_id,
         "since": instant(finding.since_us or None),
+        "closed": instant(finding.closed_us),
+        "remedy": finding.remedy,
         "evidence": finding.evidence,
     }

@@ -1,136 +1,171 @@
-"""The checker: what it finds, what it leaves alone, and that a round ends without an answer."""
+"""The checker: each kind of planted fault is found within a minute and announced once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
 from typing import Any
 
-from people import ADMIN
-from planning_world import SECOND, PlanningWorld, a_runner
+import pytest
+from checker_rounds import Rounds, process
+from msgspec.structs import replace
+from planning_world import SECOND
+from scheduler_world import HOUR, SchedulerWorld, a_job, every
 from world import GOOD
 
-from callsheet.actors.checker import ANSWER_IN_US, Checker
+from callsheet.actors.checker import ANSWER_IN_US
+from callsheet.actors.surroundings import Disk, look_around
+from callsheet.jobs.bound_conditions import BoundConst
+from callsheet.jobs.calendar_days import CalendarDays
+from callsheet.jobs.findings import REMEDIES
 from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.states import State
-from callsheet.messages.agents import AgentInfo, AgentsAnswer, AskAgents, ProcessInfo
-from callsheet.messages.hello import Welcome
-from callsheet.messages.instructions import AttemptStarted, CheckReport, Finding
-from callsheet.messages.post import LEDGER, RUNNER
-from callsheet.messages.wishes import HoldRun, LedgerWish
-
-AGENT = AgentInfo(
-    agent_id="host", group_id="default", connected=True, first_seen_us=0, last_seen_us=0
-)
+from callsheet.messages.post import LEDGER, RUNNER, SCHEDULER, WAITER
+from callsheet.messages.wishes import HoldRun, StopRun
 
 
-class Rounds:
-    """A checker beside a ledger; `check` plays one whole round."""
-
-    def __init__(self) -> None:
-        self.world = PlanningWorld(1, GOOD)
-        self.checker = Checker(self.world.reader, every_s=60)
-        self.checker.begin(self.world.now_us)
-        self.tell(LEDGER, Welcome(epoch=1, seq=0))
-
-    def tell(self, sender: str, message: Any) -> list[Any]:
-        return [post.message for post in self.checker.receive(sender, message, self.world.now_us)]
-
-    def a_process(self) -> str:
-        [run] = self.world.add_runs({"program": BoundProcess(argv=("true",))})
-        driver = self.world.ledger.driver
-        driver.tell(
-            AttemptStarted(run_id=run, attempt=1, at_us=self.world.now_us, agent_id="host"),
-            sender=RUNNER,
-        )
-        return run
-
-    def later(self, seconds: float) -> None:
-        self.world.run_until(self.world.now_us + int(seconds * SECOND))
-        self.world.ledger.driver.now_us = self.world.now_us
-
-    def ask(self) -> str:
-        self.later(61)
-        asked = [post for post in self.checker.settle(self.world.now_us) if post.to == RUNNER]
-        assert isinstance(asked[0].message, AskAgents)
-        assert asked[0].message.processes
-        return asked[0].message.request
-
-    def check(
-        self, *processes: ProcessInfo, agent: AgentInfo = AGENT, answered: bool = True
-    ) -> list[Finding]:
-        request = self.ask()
-        answer = AgentsAnswer(
-            request=request, agents=[agent], processes={"host": list(processes)} if answered else {}
-        )
-        [report] = self.tell(RUNNER, answer)
-        assert isinstance(report, CheckReport)
-        return report.findings
+def plan_of(rounds: Rounds) -> Any:
+    return rounds.world.ledger.driver.disk.tables
 
 
-def process(run_id: str, attempt: int = 1, state: str = "running") -> ProcessInfo:
-    return ProcessInfo(run_id=run_id, attempt=attempt, state=state, pid=77, started_us=1)
+def a_planned_world() -> Rounds:
+    """A whole server with an hourly job, all at rest; the runner is the world's own."""
+    world = SchedulerWorld(a_job("a", every(5)), wire=GOOD)
+    world.wait_until(world.settled)
+    rounds = Rounds(world, runner=False)
+    rounds.later(ANSWER_IN_US / SECOND + 60)
+    assert rounds.findings() == []
+    return rounds
 
 
-def test_all_well_is_reported_too() -> None:
-    rounds = Rounds()
-    run = rounds.a_process()
-    assert rounds.check(process(run)) == []
+def late(rounds: Rounds) -> None:
+    [run] = rounds.world.add_runs({"schedule_us": rounds.world.now_us + HOUR})
+    tables = plan_of(rounds)
+    number = int(run[1:])
+    early = replace(tables.runs[number], schedule_us=rounds.world.now_us - 61 * SECOND)
+    tables.runs[number] = tables.scheduled[number] = early
 
 
-def test_a_running_run_without_a_process_is_found() -> None:
-    rounds = Rounds()
-    run = rounds.a_process()
-    [finding] = rounds.check()
-    assert (finding.check, finding.run_id, finding.severity) == ("orphan", run, "error")
-
-
-def test_a_run_whose_process_has_just_ended_is_no_orphan() -> None:
-    rounds = Rounds()
-    run = rounds.a_process()
-    assert rounds.check(process(run, state="done")) == []
-
-
-def test_an_agent_that_is_silent_says_nothing_about_its_runs() -> None:
-    from msgspec.structs import replace
-
-    rounds = Rounds()
+def orphan(rounds: Rounds) -> None:
     rounds.a_process()
-    assert rounds.check(agent=replace(AGENT, connected=False)) == []
-    assert rounds.check(answered=False) == []
 
 
-def test_a_process_of_no_run_and_of_a_finished_one_are_found() -> None:
-    rounds = Rounds()
+def stray(rounds: Rounds) -> None:
+    rounds.keep(process("r999"))
+
+
+def double(rounds: Rounds) -> None:
     run = rounds.a_process()
-    found = rounds.check(process(run), process("r999"), process(run, attempt=2))
-    assert {finding.key for finding in found} == {"stray:r999.1", f"stray:{run}.2"}
+    rounds.keep(process(run), process(run, attempt=2))
 
 
-def test_a_finding_keeps_the_time_it_was_first_found_and_closes_when_it_is_gone() -> None:
-    rounds = Rounds()
+def stuck(rounds: Rounds) -> None:
+    """A run whose only condition is met, and a waiter that is not there."""
+    rounds.world.add_runs({"conds": (BoundConst(value=True),)})
+
+
+def silent(rounds: Rounds) -> None:
+    rounds.a_process()
+    rounds.agent(connected=False, last_seen_us=rounds.world.now_us - 301 * SECOND)
+
+
+def skewed(rounds: Rounds) -> None:
+    rounds.agent(skew_us=-90 * SECOND)
+
+
+def clock_set(rounds: Rounds) -> None:
+    rounds.later(40)
+    rounds.world.jump(600 * SECOND)
+
+
+def disk(rounds: Rounds) -> None:
+    rounds.disks = [Disk(path="/data", free_bytes=2**20, all_bytes=2**40)]
+
+
+def drift(rounds: Rounds) -> None:
+    """The ledger's memory forgets a run that is under way."""
     run = rounds.a_process()
-    [first] = rounds.check()
-    [second] = rounds.check()
-    assert second.since_us == first.since_us > 0
-    assert rounds.check(process(run)) == []
+    rounds.keep(process(run))
+    del rounds.world.ledger.driver.ledger.book.active[run]
 
 
-def test_a_run_past_its_time_is_late_unless_it_is_held() -> None:
+def calendar(rounds: Rounds) -> None:
+    driver = rounds.world.ledger.driver
+    driver.now_us = rounds.world.now_us
+    today = date(2027, 1, 15).toordinal()
+    days = CalendarDays(name="bank", start=today, stop=today + 20, bits=b"\x01")
+    driver.apply(calendars=[days])
+
+
+PLANTED: dict[str, tuple[Callable[[Rounds], None], str]] = {
+    "a run past its time": (late, "late"),
+    "a run without its process": (orphan, "orphan"),
+    "a process without a run": (stray, "stray"),
+    "a run with two processes": (double, "double"),
+    "a run that nothing holds": (stuck, "stuck"),
+    "an agent that is away with runs": (silent, "silent"),
+    "an agent with another clock": (skewed, "clock"),
+    "a clock that was set": (clock_set, "clock"),
+    "a disk that is full": (disk, "disk"),
+    "a memory that is not the store": (drift, "drift"),
+    "a calendar that ends": (calendar, "calendar"),
+}
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_planted_fault_is_found_within_a_minute(what: str) -> None:
     rounds = Rounds()
+    rounds.later(40)
+    assert rounds.findings() == []
+    plant, check = PLANTED[what]
+    plant(rounds)
+    rounds.later(60)
+    assert check in rounds.checks(), rounds.findings()
+    one = next(finding for finding in rounds.findings() if finding.check == check)
+    assert one.remedy == REMEDIES[check]
+    assert one.sentence
+    assert one.since_us > 0
+
+
+def test_a_time_without_its_run_is_found_and_one_without_its_schedule() -> None:
+    rounds = a_planned_world()
+    tables = plan_of(rounds)
+    rounds.later(10 * 60)
+    past = [run for run in tables.runs.values() if run.finished]
+    gone, moved = past[-1], past[-2]
+    tables._withdraw(gone.number)
+    tables.runs[moved.number] = replace(moved, schedule_us=moved.schedule_us + SECOND)
+    rounds.later(60)
+    found = {(one.check, one.evidence["at_us"]) for one in rounds.findings()}
+    assert ("missing", gone.schedule_us) in found
+    assert ("missing", moved.schedule_us) in found
+    assert ("unscheduled", moved.schedule_us + SECOND) in found
+    rounds.world.kill("checker/0", SECOND)
+    rounds.later(3600)
+    assert ("missing", gone.schedule_us) in {
+        (one.check, one.evidence.get("at_us")) for one in rounds.findings()
+    }, "it is remembered over a restart of the checker, when it is long past"
+    tables._put(gone, gone.times["success"])
+    rounds.later(60)
+    at_us = {one.evidence.get("at_us") for one in rounds.findings()}
+    assert gone.schedule_us not in at_us
+    assert len(set(rounds.noted())) == len(rounds.noted()), "each is announced once"
+
+
+def test_a_scheduler_that_writes_nothing_is_found_out() -> None:
+    rounds = a_planned_world()
     world = rounds.world
-    late, held = world.add_runs(
-        {"schedule_us": world.now_us + SECOND}, {"schedule_us": world.now_us + SECOND}
-    )
-    wish = LedgerWish(
-        command_id="h", principal="ann", instruction=HoldRun(run_id=held), access=ADMIN
-    )
-    world.ledger.driver.tell(wish, sender="web/0")
-    rounds.later(65)
-    [finding] = rounds.check()
-    assert (finding.check, finding.run_id) == ("late", late)
-    assert world.states(late) == [State.SCHEDULED]
+    rows = plan_of(rounds).schedules
+    [(key, row)] = rows.items()
+    for run in [r for r in plan_of(rounds).runs.values() if r.state is State.SCHEDULED]:
+        plan_of(rounds)._withdraw(run.number)
+    rows[key] = replace(row, written_upto_us=world.now_us)
+    world.kill(SCHEDULER, 10 * HOUR)
+    rounds.later(5 * 60 + 60 + 60)
+    assert rounds.checks() == {"missing"}
 
 
-def test_a_run_that_started_late_is_remembered() -> None:
+def test_a_run_that_started_late_is_remembered_for_a_day() -> None:
     from callsheet.messages.instructions import RunsDue
 
     rounds = Rounds()
@@ -138,33 +173,181 @@ def test_a_run_that_started_late_is_remembered() -> None:
     [run] = world.add_runs({"schedule_us": world.now_us + SECOND})
     rounds.later(100)
     world.ledger.driver.tell(RunsDue(run_ids=[run]))
-    assert [finding.check for finding in rounds.check()] == ["started-late"]
-    assert [finding.check for finding in rounds.check()] == ["started-late"]
+    rounds.later(60)
+    assert rounds.checks() == {"started-late"}
+    world.kill("checker/0", SECOND)
+    rounds.later(3600)
+    assert rounds.checks() == {"started-late"}
+    assert rounds.noted().count(("opened", f"started-late:{run}")) == 1
+    world.ledger.beat_every_us = 120 * SECOND
+    rounds.later(24 * 3600)
+    assert rounds.checks() == set()
 
 
-def test_a_round_without_an_answer_ends_and_keeps_what_it_could_not_check() -> None:
+def test_a_stop_that_does_not_end_its_process_is_found() -> None:
+    rounds = Rounds()
+    program = BoundProcess(argv=("true",), grace_us=5 * SECOND)
+    run = rounds.a_process(program=program)
+    rounds.keep(process(run))
+    driver = rounds.world.ledger.driver
+    driver.now_us = rounds.world.now_us
+    driver.wish(StopRun(run_id=run))
+    rounds.later(60)
+    assert rounds.checks() == set()
+    rounds.later(40)
+    [finding] = rounds.findings()
+    assert (finding.check, finding.run_id) == ("stuck", run)
+    assert "was to be killed" in finding.sentence
+
+
+def test_a_timeout_that_nobody_keeps_is_found() -> None:
+    rounds = Rounds()
+    program = BoundProcess(argv=("true",), timeout_us=10 * SECOND, grace_us=5 * SECOND)
+    run = rounds.a_process(program=program)
+    rounds.keep(process(run))
+    rounds.later(120)
+    assert [finding.key for finding in rounds.findings()] == [f"stuck:{run}.running"]
+
+
+# --- what is no fault -----------------------------------------------------------------------------
+
+
+def test_a_run_whose_process_has_just_ended_is_no_orphan() -> None:
+    rounds = Rounds()
+    run = rounds.a_process()
+    rounds.keep(process(run, state="done"))
+    rounds.later(90)
+    assert rounds.findings() == []
+
+
+@pytest.mark.parametrize("how", ["away", "mute"])
+def test_an_agent_that_is_silent_says_nothing_new_about_its_runs(how: str) -> None:
+    rounds = Rounds()
+    run = rounds.a_process()
+    rounds.keep(process(run))
+    rounds.later(40)
+    rounds.keep()
+    if how == "away":
+        rounds.agent(connected=False, last_seen_us=rounds.world.now_us)
+    else:
+        rounds.runner.kept = {}
+    rounds.later(120)
+    assert rounds.findings() == []
+
+
+def test_what_an_agent_has_told_stays_while_it_is_away() -> None:
+    rounds = Rounds()
+    run = rounds.a_process()
+    rounds.later(60)
+    assert rounds.checks() == {"orphan"}
+    rounds.agent(connected=False, last_seen_us=rounds.world.now_us)
+    rounds.later(60)
+    rounds.agent()
+    rounds.later(60)
+    rounds.keep(process(run))
+    rounds.later(60)
+    assert rounds.noted() == [("opened", f"orphan:{run}.1"), ("closed", f"orphan:{run}.1")]
+
+
+def test_a_held_run_is_not_late_and_waits_for_somebody() -> None:
+    rounds = Rounds()
+    world = rounds.world
+    later, waiting = world.add_runs(
+        {"schedule_us": world.now_us + SECOND}, {"conds": (BoundConst(value=True),)}
+    )
+    for run in (later, waiting):
+        world.ledger.driver.wish(HoldRun(run_id=run))
+    rounds.later(200)
+    assert rounds.findings() == []
+
+
+def test_a_round_without_an_answer_ends_and_says_what_it_left_out() -> None:
     rounds = Rounds()
     rounds.a_process()
-    [orphan] = rounds.check()
-    rounds.ask()
-    rounds.later(ANSWER_IN_US / SECOND + 1)
-    reports = [
-        post.message
-        for post in rounds.checker.settle(rounds.world.now_us)
-        if isinstance(post.message, CheckReport)
-    ]
-    assert reports[0].findings == [orphan]
-    assert "orphan" not in reports[0].checks
+    rounds.later(60)
+    rounds.runner.mute = True
+    rounds.later(70)
+    assert rounds.checks() == {"orphan"}, "it is not closed by who could not look"
+    last = rounds.world.reader.check_rounds(1)[0]
+    assert "orphan" in last.left_out
+    assert "late" in last.checks
+    assert last.at_us - last.began_us >= ANSWER_IN_US
 
 
-def test_a_late_answer_to_another_round_is_ignored() -> None:
+def test_a_finding_that_changes_is_not_announced_again() -> None:
     rounds = Rounds()
-    rounds.ask()
-    assert rounds.tell(RUNNER, AgentsAnswer(request="older", agents=[])) == []
+    rounds.agent(skew_us=10 * SECOND)
+    rounds.later(60)
+    rounds.agent(skew_us=90 * SECOND)
+    rounds.later(60)
+    [finding] = rounds.findings()
+    assert finding.severity == "error"
+    rounds.agent()
+    rounds.later(60)
+    assert rounds.noted() == [("opened", "clock:host"), ("closed", "clock:host")]
+    [closed] = rounds.world.reader.closed_findings(9)
+    assert closed.closed_us is not None
+    assert closed.closed_us > closed.since_us
 
 
-def test_its_report_reaches_the_store() -> None:
-    world = PlanningWorld(3)
-    a_runner(world)
-    world.core("checker/0", lambda now_us: Checker(world.reader, every_s=30), "feed")
-    world.wait_until(lambda: world.reader.findings()[0] is not None, 300)
+def test_findings_are_open_still_after_the_ledgers_death() -> None:
+    rounds = Rounds()
+    run = rounds.a_process()
+    rounds.later(60)
+    rounds.world.kill(LEDGER, SECOND)
+    rounds.later(90)
+    assert rounds.checks() == {"orphan"}
+    assert rounds.noted() == [("opened", f"orphan:{run}.1")]
+
+
+def test_this_host_is_looked_at(tmp_path: Any) -> None:
+    database = tmp_path / "callsheet.db"
+    database.write_bytes(b"")
+    around = look_around(str(database), str(tmp_path / "absent"))
+    [disk_found] = around.disks
+    assert 0 < disk_found.free_bytes <= disk_found.all_bytes
+    assert around.begun_us > 0
+
+
+# --- normal work ----------------------------------------------------------------------------------
+
+
+def test_a_normal_day_raises_nothing() -> None:
+    """With a reload, a pause, restarts of every role, and clocks of Europe put forward."""
+    from eventful_day import BEGIN_US, JOBS
+
+    from callsheet.messages.wishes import PauseRuns, ReloadJobs, ResumeRuns
+
+    world = SchedulerWorld(*JOBS, wire=GOOD)
+    world.jump(BEGIN_US - world.now_us)
+    world.ledger.beat_every_us = 30 * SECOND
+    world.web.asks_every_us = 10 * SECOND
+    world.wait_until(world.settled)
+    rounds = Rounds(world, runner=False)
+
+    def hour(hours: float) -> None:
+        world.run_until(BEGIN_US + round(hours * HOUR))
+        assert rounds.findings() == [], f"in hour {hours}"
+
+    driver = world.ledger.driver
+
+    def person(wish: Any) -> None:
+        driver.now_us = world.now_us
+        driver.wish(wish)
+        world.send(LEDGER, driver.posts)
+
+    hour(1.5)
+    world.folder["changes"] = a_job("changes", every(45))
+    del world.folder["goes"]
+    world.wish(ReloadJobs(), "reload")
+    hour(3.2)
+    person(PauseRuns(pause_kind="all", reason="moving"))
+    hour(4.2)
+    person(ResumeRuns(pause_kind="all"))
+    for index, address in enumerate((SCHEDULER, LEDGER, WAITER, RUNNER, "checker/0")):
+        hour(5 + index / 3)
+        world.kill(address, 20 * SECOND)
+    hour(24)
+    assert rounds.noted() == []
+    done = world.reader.check_rounds(10**4)
+    assert sum(not one.left_out for one in done) > 1_000

@@ -9,10 +9,11 @@ from web_stand import WebStand, now_us
 
 from callsheet.client import APIError, Client
 from callsheet.jobs.bound_conditions import BoundConst, BoundDependency, BoundMaxRunning
+from callsheet.jobs.findings import Finding
 from callsheet.jobs.retry import Retry
 from callsheet.jobs.states import State
 from callsheet.messages.agents import AgentInfo
-from callsheet.messages.instructions import CheckReport, Finding, NoteRun, OutputRecord
+from callsheet.messages.instructions import CheckReport, NoteRun, OutputRecord
 
 DAY_US = 86_400 * 10**6
 

@@ -18,6 +18,7 @@ from store_records import (
 
 from callsheet.jobs.actions import ScheduleAction
 from callsheet.jobs.calendar_days import pack_days
+from callsheet.jobs.findings import CheckRound, Finding
 from callsheet.jobs.run import args_key
 from callsheet.jobs.states import State
 from callsheet.jobs.streaks import End
@@ -26,7 +27,7 @@ from callsheet.messages.audit import BEGINNING, AuditEntry, chained
 from callsheet.messages.backfills import Backfill, OpenBackfill
 from callsheet.messages.commands import OutboxItem
 from callsheet.messages.hello import DueRow
-from callsheet.messages.instructions import Finding, OutputRecord
+from callsheet.messages.instructions import OutputRecord
 from callsheet.messages.pauses import Pause
 from callsheet.messages.registry import AgentRecord, AgentToken
 from callsheet.messages.transitions import (
@@ -37,6 +38,7 @@ from callsheet.messages.transitions import (
     SkipsRecorded,
 )
 from callsheet.messages.wishes import Done, Refused
+from callsheet.store.findings import CLOSED_KEPT, ROUNDS_KEPT
 from callsheet.store.interface import Changes, RunQuery, StoreBroken, StoreError, StoreUnusable
 
 SINCE_US = 1_700_000_000 * 1_000_000
@@ -402,8 +404,8 @@ def test_failing_commit_changes_nothing_and_the_next_one_works(writer, reader):
         schedules=[a_schedule()],
         outputs=[OutputRecord(run_id="r1")],
         answers={"c": Done(command_id="c", seq=2)},
-        findings=[Finding(key="k", check="c", severity="bad", sentence="s")],
-        checked_at_us=1,
+        findings={"k": Finding(key="k", check="c", severity="error", sentence="s")},
+        check_round=CheckRound(began_us=1, at_us=1, checks=["c"]),
         next_run_number=50,
     )
     with pytest.raises(StoreError):
@@ -783,18 +785,49 @@ def test_streaks_are_kept_by_job_and_instance(store, writer):
     assert store.new_writer().open(0).streaks == {job: two, instance: one}
 
 
-def test_findings_are_replaced_as_a_whole(writer, reader):
+def a_finding(key, **fields):
+    said = {"check": "late", "severity": "warning", "sentence": "s", "evidence": {"n": [1]}}
+    return Finding(key=key, **said | fields)
+
+
+def a_round(at_us):
+    return CheckRound(began_us=at_us - 1, at_us=at_us, checks=["late"], open=2)
+
+
+def test_findings_are_opened_changed_closed_and_kept(store, writer, reader):
     assert reader.findings() == (None, [])
-    found = [
-        Finding(key=key, check="late", severity="warning", sentence="s", evidence={"n": [1]})
-        for key in ("b", "a")
-    ]
-    writer.commit(Changes(findings=found, checked_at_us=5))
-    assert reader.findings() == (5, found)
+    b, a = a_finding("b"), a_finding("a")
+    writer.commit(Changes(findings={"b": b, "a": a}, check_round=a_round(5)))
+    assert reader.findings() == (5, [b, a])
     writer.commit(Changes(runs={"r1": a_run()}))
-    assert reader.findings() == (5, found)
-    writer.commit(Changes(findings=[], checked_at_us=6))
-    assert reader.findings() == (6, [])
+    graver = a_finding("b", severity="error")
+    writer.commit(Changes(findings={"b": graver}))
+    assert reader.findings() == (5, [graver, a])
+    closed = a_finding("b", severity="error", closed_us=6)
+    writer.commit(Changes(findings={"b": closed}, check_round=a_round(6)))
+    assert reader.findings() == (6, [a])
+    writer.commit(Changes(findings={"b": b}))
+    assert reader.findings() == (6, [a, b])
+    at_once = a_finding("c", closed_us=7)
+    writer.commit(Changes(findings={"c": at_once}))
+    assert reader.closed_findings(10) == [at_once, closed]
+    assert reader.closed_findings(1) == [at_once]
+    assert reader.check_rounds(9) == [a_round(6), a_round(5)]
+    writer.close()
+    assert store.new_writer().open(0).findings == [a, b]
+
+
+def test_closed_findings_and_rounds_are_bounded(writer, reader):
+    keys = [f"k{n}" for n in range(CLOSED_KEPT + 5)]
+    writer.commit(Changes(findings={key: a_finding(key) for key in keys}))
+    closed = {key: a_finding(key, closed_us=9 + n) for n, key in enumerate(keys)}
+    writer.commit(Changes(findings=closed))
+    kept = reader.closed_findings(2 * CLOSED_KEPT)
+    assert [one.key for one in kept] == keys[:4:-1]
+    for at_us in range(1, ROUNDS_KEPT + 4):
+        writer.commit(Changes(check_round=a_round(at_us)))
+    rounds = reader.check_rounds(2 * ROUNDS_KEPT)
+    assert [one.at_us for one in rounds] == list(range(ROUNDS_KEPT + 3, 3, -1))
 
 
 def test_answers_are_kept_for_24_hours(writer, reader):

@@ -12,6 +12,7 @@ from world import BAD, SECOND, START_US, Wire, World
 from callsheet.jobs.programs import BoundNoOp
 from callsheet.jobs.run import NewRun, Run
 from callsheet.jobs.states import State
+from callsheet.messages.agents import AgentsAnswer, AskAgents
 from callsheet.messages.commands import StartRun, StopAttempt
 from callsheet.messages.hello import Hello, RunnerWelcome
 from callsheet.messages.instructions import AttemptEnded, AttemptStarted
@@ -103,8 +104,10 @@ class RunnerNode:
     def step(self, batch: list[tuple[str, Any]]) -> list[Post]:
         posts = []
         self.wake_us = self.world.now_us + SECOND // 2
-        for _, message in batch:
-            if isinstance(message, Beat | FeedFrame) and message.epoch > self.epoch:
+        for sender, message in batch:
+            if isinstance(message, AskAgents):
+                posts.append(Post(sender, AgentsAnswer(request=message.request, agents=[])))
+            elif isinstance(message, Beat | FeedFrame) and message.epoch > self.epoch:
                 posts.append(Post(LEDGER, Hello(role=RUNNER)))
             elif isinstance(message, RunnerWelcome):
                 self.epoch = message.epoch

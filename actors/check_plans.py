@@ -1,0 +1,216 @@
+"""Checks of schedules against runs: each time that a schedule in force has named lately has its
+run, or a reason; and each run that a schedule made is named by one.
+
+What the scheduler should have written is computed again, by `jobs.accounts`, some jobs in each
+round; what is wrong is looked at again until it is right, or a day has passed. Owned by the
+checker's core; reads the store only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+import msgspec
+
+from ..jobs.accounts import Fault, InForce, JobRecord, LeftOut, RunLine, account
+from ..jobs.calendar_days import calendars_by_name
+from ..jobs.calendars import Calendar
+from ..jobs.errors import UserError
+from ..jobs.findings import Finding, found
+from ..jobs.run import Run, args_key
+from ..jobs.schedules import Schedule, fingerprint
+from ..jobs.times import SECOND_US
+from ..messages.hello import ScheduleRow
+from ..messages.transitions import RunsArchived
+from ..store.interface import Reader, RunQuery
+
+MISSING = "missing"
+UNSCHEDULED = "unscheduled"
+DOUBLE = "double"
+SCHEDULE = "schedule"
+KINDS = {"missing": MISSING, "unnamed": UNSCHEDULED, "double": DOUBLE}
+
+# Jobs looked at in one round, and how far back: further than it takes to come round to a job.
+JOBS_A_ROUND = 500
+BACK_US = 900 * SECOND_US
+# What is wrong is reported for so long, at most so many of it.
+REPORTED_FOR_US = 24 * 3600 * SECOND_US
+REPORTED = 100
+# Runs of one job looked at in a round, and events.
+RUNS = 10_000
+EVENTS = 20_000
+
+Times = tuple[int, int]
+
+
+class Plans:
+    """See the module. `look` is called once a round."""
+
+    def __init__(self, known: list[Finding]) -> None:
+        """Begin with what an earlier checker has found."""
+        self._found = {
+            one.key: one for one in known if one.check in KINDS.values() and "at_us" in one.evidence
+        }
+        self._broken: dict[str, Finding] = {}
+        self._next = ""
+        self._looked_us: dict[str, int] = {}
+        self._seq: int | None = None
+        # Of each job, of which times runs have gone into an archive lately.
+        self._archived: dict[str, list[Times]] = {}
+
+    def look(self, reader: Reader, now_us: int) -> list[Finding]:
+        """Look at some jobs; return all that is known to be wrong."""
+        self._read_log(reader)
+        calendars = calendars_by_name(reader.calendars())
+        in_force = sorted(reader.jobs())
+        again = {one.evidence["job_id"] for one in self._found.values()}
+        for job_id in {*self._turn(in_force), *again}:
+            self._look_at(reader, job_id, calendars, now_us)
+        for job_id in self._broken.keys() - set(in_force):
+            del self._broken[job_id]
+        kept = list(self._found.values())[-REPORTED:]
+        self._found = {
+            one.key: one for one in kept if now_us - one.evidence["at_us"] < REPORTED_FOR_US
+        }
+        return [*self._found.values(), *islice(self._broken.values(), REPORTED)]
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _turn(self, job_ids: list[str]) -> list[str]:
+        """Return the jobs whose turn it is; all of them come round."""
+        after = [job_id for job_id in job_ids if job_id > self._next]
+        turn = (after + job_ids)[: min(JOBS_A_ROUND, len(job_ids))]
+        self._next = turn[-1] if turn else ""
+        return turn
+
+    def _look_at(
+        self, reader: Reader, job_id: str, calendars: Mapping[str, Calendar], now_us: int
+    ) -> None:
+        known = [one for one in self._found.values() if one.evidence["job_id"] == job_id]
+        for one in known:
+            del self._found[one.key]
+        last_us = self._looked_us.get(job_id, now_us)
+        self._looked_us[job_id] = now_us
+        spans = {(min(last_us, now_us) - BACK_US, now_us)}
+        spans |= {(one.evidence["at_us"], one.evidence["at_us"] + 1) for one in known}
+        periods, unknown = _periods(reader, job_id, calendars)
+        self._broken.pop(job_id, None)
+        if unknown:
+            self._broken[job_id] = _uncomputable(job_id, unknown)
+        for from_us, to_us in sorted(spans):
+            record = _record(reader, job_id, (from_us, to_us), periods, unknown)
+            for fault in account(record, from_us, to_us, now_us):
+                if isinstance(fault, Fault) and fault.kind in KINDS and not self._is_gone(fault):
+                    one = _finding(fault)
+                    self._found[one.key] = one
+
+    def _is_gone(self, fault: Fault) -> bool:
+        """Whether what is missing may have been archived."""
+        at_us = fault.at_us or 0
+        times = self._archived.get(fault.job_id, ())
+        return fault.kind == "missing" and any(least <= at_us <= most for least, most in times)
+
+    def _read_log(self, reader: Reader) -> None:
+        """Learn which runs have gone into an archive since the last look."""
+        head = reader.head()[1]
+        seq = max(0, head - EVENTS) if self._seq is None else self._seq
+        events = reader.events_after(seq, EVENTS)
+        self._seq = events[-1].seq if events else head
+        for event in events:
+            if isinstance(event, RunsArchived):
+                for job_id, (_, least_us, most_us) in event.made.items():
+                    times = self._archived.setdefault(job_id, [])
+                    times.append((least_us, most_us))
+                    del times[:-REPORTED]
+
+
+def _finding(fault: Fault) -> Finding:
+    check = KINDS[fault.kind]
+    name = f"{fault.job_id}:{fault.at_us}"
+    return found(check, name, fault.sentence, job_id=fault.job_id, at_us=fault.at_us)
+
+
+def _uncomputable(job_id: str, unknown: frozenset[str]) -> Finding:
+    sentence = f"job {job_id}: {len(unknown)} of its schedules cannot be computed"
+    return found(SCHEDULE, job_id, sentence, severity="warning", job_id=job_id)
+
+
+def _periods(
+    reader: Reader, job_id: str, calendars: Mapping[str, Calendar]
+) -> tuple[tuple[InForce, ...], frozenset[str]]:
+    """Return when which schedules of a job were in force, and those not to be computed."""
+    found_: list[InForce] = []
+    unknown: set[str] = set()
+    for row in reader.schedule_history(job_id):
+        period = _period(reader, row, calendars)
+        if period is not None:
+            found_.append(period)
+        elif row.valid_to_us is None:
+            unknown.add(row.fingerprint)
+    return tuple(found_), frozenset(unknown)
+
+
+def _period(reader: Reader, row: ScheduleRow, calendars: Mapping[str, Calendar]) -> InForce | None:
+    job = reader.definition(row.definition)
+    if job is None:
+        return None
+    try:
+        schedule = msgspec.convert(row.spec, Schedule)
+        if fingerprint(schedule, calendars) != row.fingerprint:
+            return None
+    except (msgspec.ValidationError, UserError):
+        return None
+    return InForce(
+        job=job,
+        schedule=schedule,
+        fingerprint=row.fingerprint,
+        from_us=row.valid_from_us,
+        to_us=row.valid_to_us,
+        written_us=row.written_upto_us,
+        calendars=calendars,
+    )
+
+
+def _record(
+    reader: Reader,
+    job_id: str,
+    span: Times,
+    periods: tuple[InForce, ...],
+    unknown: frozenset[str],
+) -> JobRecord:
+    query = RunQuery(job_id=job_id, since_us=span[0], until_us=span[1], limit=RUNS)
+    runs = [run for run in reader.query(query) if run.fingerprint is not None]
+    marks = sorted({period.fingerprint for period in periods})
+    return JobRecord(
+        job_id=job_id,
+        periods=periods,
+        runs=list(map(_line, sorted(runs, key=lambda run: run.schedule_us))),
+        left_out=tuple(_left_out(reader, job_id, marks)),
+        taken=None,
+        unknown=unknown,
+    )
+
+
+def _left_out(reader: Reader, job_id: str, marks: list[str]) -> Iterator[LeftOut]:
+    for mark in marks:
+        for skip in reader.skips(job_id, mark):
+            yield LeftOut(
+                fingerprint=mark,
+                from_us=skip.from_us,
+                to_us=skip.to_us,
+                count=skip.count,
+                reason=skip.reason,
+                seq=skip.seq,
+            )
+
+
+def _line(run: Run) -> RunLine:
+    return RunLine(
+        run_id=run.run_id,
+        instance=args_key(run.args),
+        state=run.state,
+        at_us=run.schedule_us,
+        fingerprint=run.fingerprint or "",
+        held=run.held,
+    )
