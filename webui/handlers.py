@@ -11,6 +11,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler, stream_request_body
 
 from . import security
+from .declared import answer
 from .document import Document
 from .gate import let_in
 from .guests import Caller, Guest, cookie_name
@@ -168,7 +169,7 @@ class ApiHandler(Guarded):
                 guest=self._guest,
             )
             request.params = params
-            found = await route.endpoint(request)
+            found = await answer(route, request)
             await self._write(found if isinstance(found, Reply) else Reply(encode(found)))
         except Problem as problem:
             self.send_problem(problem)

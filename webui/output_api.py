@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.keeping import KEEP_AT_LEAST, PROCESS_OUTPUTS, STREAMS, Gap, mark
 from ..messages.instructions import OutputRecord
 from ..store.outputs import LiveOutput, shown_length
+from .declared import Sends
 from .outputs import is_view
 from .routing import Problem, Reply, Request, Route
+from .shapes import Span
 
 # The body is read and sent in pieces of this size.
 PIECE_BYTES = 2**20
@@ -29,21 +34,48 @@ class Stream(Reply):
         self.length = length
 
 
-async def get_output(request: Request) -> Any:
+# An output is sent as what it is only where no browser takes that for a page.
+SAFE_KINDS = ("application/octet-stream", "text/plain", "application/json")
+
+
+class AttemptQuery(msgspec.Struct):
+    """Of which attempt."""
+
+    attempt: Annotated[
+        int, Meta(ge=0, le=2**31, description="The number of an attempt; 0: the newest.")
+    ] = 0
+
+
+class SpanQuery(AttemptQuery, forbid_unknown_fields=True):
+    """Which span of an output."""
+
+    start: Annotated[
+        int, Meta(ge=-(2**53), le=2**53, description="The first byte; negative: from the end.")
+    ] = 0
+    limit: Annotated[int, Meta(ge=1, le=MAX_SPAN_BYTES, description="At most so many bytes.")] = (
+        2**18
+    )
+
+
+async def get_output(
+    request: Request, query: AttemptQuery
+) -> Annotated[Reply, Sends(kinds=SAFE_KINDS)]:
     """The whole of an output, or of a running run's what there is of it now. Parts of it cannot be
     asked for: so it is in Apsis."""
-    return await _output(request, ranges=False)
+    return await _output(request, query.attempt or None, ranges=False)
 
 
-async def get_raw(request: Request) -> Any:
-    """The same, or the range of it that is asked for."""
-    return await _output(request, ranges=True)
+async def get_raw(
+    request: Request, query: AttemptQuery
+) -> Annotated[Reply, Sends(kinds=SAFE_KINDS, statuses=(200, 206))]:
+    """The bytes of an output, as an attachment, or the `Range` of them that is asked for."""
+    return await _output(request, query.attempt or None, ranges=True)
 
 
-async def _output(request: Request, *, ranges: bool) -> Any:
+async def _output(request: Request, attempt: int | None, *, ranges: bool) -> Reply:
     services = request.services
     run_id, output_id = request.params["run_id"], request.params["output_id"]
-    run, record = await services.outputs.record(run_id, output_id, _attempt(request))
+    run, record = await services.outputs.record(run_id, output_id, attempt)
     if record is None:
         if output_id in STREAMS and not run.finished:
             return Stream(
@@ -113,17 +145,14 @@ def _range(header: str, length: int) -> tuple[int, int] | None:
     return None if found[2] and int(found[2]) < start else (start, end)
 
 
-async def get_span(request: Request) -> Any:
-    """A span of an output: `start` (negative: from the end), `limit`, `attempt`; JSON with text or
-    base64."""
+async def get_span(request: Request, query: SpanQuery) -> Span:
+    """A span of an output, as text or base64."""
     import base64
 
-    start = request.number("start", 0, -(2**53), 2**53)
-    limit = request.number("limit", 2**18, 1, MAX_SPAN_BYTES)
     outputs = request.services.outputs
     run_id, output_id = request.params["run_id"], request.params["output_id"]
-    span = await outputs.span(run_id, output_id, start, limit, _attempt(request))
-    value: dict[str, Any] = {
+    span = await outputs.span(run_id, output_id, query.start, query.limit, query.attempt or None)
+    value: Span = {
         "start": span.start,
         "length": span.length,
         "ended": span.ended,
@@ -136,11 +165,6 @@ async def get_span(request: Request) -> Any:
     except UnicodeDecodeError:
         value["b64"] = base64.b64encode(span.data).decode("ascii")
     return value
-
-
-def _attempt(request: Request) -> int | None:
-    """Return the attempt that is asked for by its number, None when it is the newest."""
-    return request.number("attempt", 0, 0, 2**31) or None
 
 
 def accepted(header: str | None) -> set[str]:
@@ -160,7 +184,7 @@ def _plain(headers: dict[str, str], record: OutputRecord | None = None) -> dict[
     if not kind.isascii() or not kind.isprintable():
         kind = "application/octet-stream"
     shown = kind.partition(";")[0].strip().lower()
-    safe = shown in ("application/octet-stream", "text/plain", "application/json")
+    safe = shown in SAFE_KINDS
     return {
         "content_type": kind if safe else "application/octet-stream",
         "headers": {**headers, "Content-Disposition": _attachment(record)},
@@ -218,5 +242,5 @@ OUTPUT = "/runs/{run_id}/output/{output_id}"
 ROUTES = [
     Route("GET", f"/api/v1{OUTPUT}", get_output),
     Route("GET", f"/api/v2{OUTPUT}", get_span),
-    Route("GET", f"/api/v2{OUTPUT}/raw", get_raw),
+    Route("GET", f"/api/v2{OUTPUT}/raw", get_raw, also=(416,)),
 ]

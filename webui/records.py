@@ -6,7 +6,6 @@ The shapes of the Apsis-compatible API are in `jobs.jso`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ..jobs.deadlines import Due
 from ..jobs.findings import Finding
@@ -20,6 +19,17 @@ from ..messages.agents import AgentInfo, AgentsAnswer, ProcessInfo
 from ..messages.commands import OutboxItem
 from ..messages.instructions import OutputRecord
 from ..messages.transitions import ActionNoted, AnyEvent, RunMoved, RunNoted, RunWithdrawn
+from .shapes import (
+    AgentRecord,
+    Attempt,
+    Deadlines,
+    FindingRecord,
+    LogLine,
+    OutputListed,
+    Owed,
+    RunBasics,
+    RunRecord,
+)
 
 
 def instant(at_us: int | None) -> str | None:
@@ -37,9 +47,9 @@ def elapsed_s(run: Run) -> float | None:
     return None if begun is None or end is None else max(0.0, (end - begun) / 1e6)
 
 
-def run_record(run: Run) -> dict[str, Any]:
+def run_record(run: Run) -> RunRecord:
     """Return a run as lists and the stream show it; what is empty is left out."""
-    record: dict[str, Any] = {
+    record: RunRecord = {
         "run_id": run.run_id,
         "job_id": run.job_id,
         "args": run.args,
@@ -76,10 +86,11 @@ def run_record(run: Run) -> dict[str, Any]:
     return record
 
 
-def run_page(run: Run) -> dict[str, Any]:
+def run_page(run: Run) -> RunBasics:
     """Return a run as its own page shows it."""
     program = run.program
-    return run_record(run) | {
+    return {
+        **run_record(run),
         "conds": [condition_jso(cond, run) for cond in run.conds],
         "program": None if program is None else program_jso(program),
         "meta": run.meta,
@@ -91,7 +102,7 @@ def run_page(run: Run) -> dict[str, Any]:
     }
 
 
-def _attempt(record: AttemptRecord) -> dict[str, Any]:
+def _attempt(record: AttemptRecord) -> Attempt:
     return {
         "attempt": record.number,
         "state": record.state.value,
@@ -102,7 +113,7 @@ def _attempt(record: AttemptRecord) -> dict[str, Any]:
     }
 
 
-def _present_attempt(run: Run) -> list[dict[str, Any]]:
+def _present_attempt(run: Run) -> list[Attempt]:
     """Return the attempt that has no record: one under way, or the only one of a run that has no
     retry policy; none before the first."""
     if run.attempt == 0 or any(one.number == run.attempt for one in run.attempts):
@@ -119,7 +130,7 @@ def _present_attempt(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _deadlines(due: Due) -> dict[str, Any]:
+def _deadlines(due: Due) -> Deadlines:
     """Return a run's deadlines: instants, and for the last a number of seconds."""
     length_us = due.max_duration_us
     return {
@@ -129,7 +140,7 @@ def _deadlines(due: Due) -> dict[str, Any]:
     }
 
 
-def owed_record(item: OutboxItem) -> dict[str, Any]:
+def owed_record(item: OutboxItem) -> Owed:
     """Return an action that is not over: how often it was tried, and when it is tried next."""
     return {
         "action_id": item.action_id,
@@ -142,7 +153,7 @@ def owed_record(item: OutboxItem) -> dict[str, Any]:
     }
 
 
-def log_line(event: AnyEvent) -> dict[str, Any] | None:
+def log_line(event: AnyEvent) -> LogLine | None:
     """Return the log line of a run's event, None when it is none of a run's."""
     state: str | None
     match event:
@@ -152,7 +163,7 @@ def log_line(event: AnyEvent) -> dict[str, Any] | None:
             kind, state, message = "noted", None, event.message
         case ActionNoted() if event.message:
             said = line(event.seq, event.at_us, "action", None, event.message, event.cause)
-            return said | {"action_id": event.action_id, "outcome": event.outcome}
+            return {**said, "action_id": event.action_id, "outcome": event.outcome}
         case RunWithdrawn():
             kind, state, message = "withdrawn", None, event.reason
         case _:
@@ -162,9 +173,7 @@ def log_line(event: AnyEvent) -> dict[str, Any] | None:
     return line(event.seq, event.at_us, kind, state, message, event.cause)
 
 
-def line(
-    seq: int, at_us: int, kind: str, state: str | None, message: str, cause: str
-) -> dict[str, Any]:
+def line(seq: int, at_us: int, kind: str, state: str | None, message: str, cause: str) -> LogLine:
     """Return one log line."""
     return {
         "seq": seq,
@@ -176,14 +185,14 @@ def line(
     }
 
 
-def log_lines(events: Iterable[AnyEvent]) -> list[dict[str, Any]]:
+def log_lines(events: Iterable[AnyEvent]) -> list[LogLine]:
     """Return the lines of a run's log."""
     return [found for event in events if (found := log_line(event)) is not None]
 
 
-def output_record(output: OutputRecord) -> dict[str, Any]:
+def output_record(output: OutputRecord) -> OutputListed:
     """Return an output as the run's page lists it."""
-    return {
+    record: OutputListed = {
         "output_id": output.output_id,
         "attempt": output.attempt,
         "name": output.name,
@@ -192,13 +201,15 @@ def output_record(output: OutputRecord) -> dict[str, Any]:
         "compression": output.compression,
         "sha256": output.sha256,
         "truncated": output.truncated,
-        **({"left_out": [output.gap_at, output.gap.end]} if output.truncated else {}),
     }
+    if output.truncated:
+        record["left_out"] = [output.gap_at, output.gap.end]
+    return record
 
 
-def agent_record(agent: AgentInfo, processes: list[ProcessInfo] | None) -> dict[str, Any]:
+def agent_record(agent: AgentInfo, processes: list[ProcessInfo] | None) -> AgentRecord:
     """Return an agent, with its processes when they were asked for."""
-    record: dict[str, Any] = {
+    record: AgentRecord = {
         "agent_id": agent.agent_id,
         "group_id": agent.group_id,
         "connected": agent.connected,
@@ -238,7 +249,7 @@ def agent_record(agent: AgentInfo, processes: list[ProcessInfo] | None) -> dict[
     return record
 
 
-def agents_list(answer: AgentsAnswer, *, processes: bool) -> list[dict[str, Any]]:
+def agents_list(answer: AgentsAnswer, *, processes: bool) -> list[AgentRecord]:
     """Return all agents, by group and id."""
     agents = sorted(answer.agents, key=lambda agent: (agent.group_id, agent.agent_id))
     return [
@@ -247,7 +258,7 @@ def agents_list(answer: AgentsAnswer, *, processes: bool) -> list[dict[str, Any]
     ]
 
 
-def finding_record(finding: Finding) -> dict[str, Any]:
+def finding_record(finding: Finding) -> FindingRecord:
     """Return one finding of the checker; `closed`: None while it is so."""
     return {
         "key": finding.key,

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 # Parameters of one query string.
 MAX_PARAMS = 200
 
+# How a boolean parameter is written, by Apsis's clients and others.
+TRUE = ("True", "true", "T", "t")
+FALSE = ("False", "false", "F", "f")
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _PART = re.compile(r"\{(\w+)(\*?)\}")
@@ -106,15 +110,7 @@ class Request:
             Problem: 400, it is neither true nor false.
         """
         value = self.text(name)
-        if value is None:
-            return False
-        if bare and value == "":
-            return True
-        if value in ("True", "true", "T", "t"):
-            return True
-        if value in ("False", "false", "F", "f"):
-            return False
-        raise Problem(400, f"{name}: {value!r}: expected True or False")
+        return False if value is None else parse_flag(name, value, bare=bare)
 
     def number(self, name: str, default: int, lowest: int, highest: int) -> int:
         """Return a whole number parameter.
@@ -123,13 +119,17 @@ class Request:
             Problem: 400, it is no number in the range.
         """
         value = self.text(name)
-        if value is None:
-            return default
-        # int() alone would also take blanks, underscores and digits of other scripts.
-        if re.fullmatch(r"[+-]?[0-9]{1,18}", value) and lowest <= int(value) <= highest:
-            return int(value)
-        sentence = f"{name}: {value!r}: expected a whole number from {lowest} to {highest}"
-        raise Problem(400, sentence)
+        return default if value is None else parse_number(name, value, lowest, highest)
+
+    def check_json(self) -> None:
+        """Refuse a body that does not say that it is JSON, as no plain form of a page can.
+
+        Raises:
+            Problem: 415.
+        """
+        content = self.headers.get("Content-Type", "")
+        if self.body and content.partition(";")[0].strip().lower() != "application/json":
+            raise Problem(415, f"content type {content[:100]!r}: expected application/json")
 
     def json(self) -> Any:
         """Return the body as JSON, an empty body as an empty object.
@@ -156,15 +156,19 @@ class Request:
         return body
 
 
-Endpoint = Callable[[Request], Awaitable[Any]]
+# An endpoint takes a request and, where its signature names them, `query` and `body`: see
+# `declared.py`.
+Endpoint = Callable[..., Awaitable[Any]]
 
 
 class Route(NamedTuple):
-    """One endpoint. In `path`, `{name}` is one part, `{name*}` may hold slashes."""
+    """One endpoint. In `path`, `{name}` is one part, `{name*}` may hold slashes. `also`: statuses
+    it may answer with that not all do, as 429; see `openapi.py`."""
 
     methods: str
     path: str
     endpoint: Endpoint
+    also: tuple[int, ...] = ()
 
 
 class Table:
@@ -218,6 +222,34 @@ def parse_query(query: str) -> dict[str, list[str]]:
     except ValueError:
         sentence = f"query string: expected at most {MAX_PARAMS} parameters in UTF-8"
         raise Problem(400, sentence) from None
+
+
+def parse_flag(name: str, value: str, *, bare: bool = False) -> bool:
+    """Return the boolean that a parameter says; `bare`: an empty value is True.
+
+    Raises:
+        Problem: 400, it is neither true nor false.
+    """
+    if bare and value == "":
+        return True
+    if value in TRUE:
+        return True
+    if value in FALSE:
+        return False
+    raise Problem(400, f"{name}: {value!r}: expected True or False")
+
+
+def parse_number(name: str, value: str, lowest: int, highest: int) -> int:
+    """Return the whole number that a parameter says.
+
+    Raises:
+        Problem: 400, it is no number in the range.
+    """
+    # int() alone would also take blanks, underscores and digits of other scripts.
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", value) and lowest <= int(value) <= highest:
+        return int(value)
+    sentence = f"{name}: {value[:100]!r}: expected a whole number from {lowest} to {highest}"
+    raise Problem(400, sentence)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

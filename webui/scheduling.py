@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.errors import UserError
 from ..jobs.times import parse_duration, parse_time
@@ -10,85 +15,80 @@ from ..messages.wishes import ScheduleRun
 from .routing import Problem, Request
 from .services import find_job_id
 
-KEYS = {"job_id", "job", "args", "times"}
+# What an arg may be given as; it becomes a text, numbers and booleans as Python writes them.
+Scalar = str | int | float | bool | None
 
 
-async def schedule_wish(request: Request, body: dict[str, Any], count: int) -> ScheduleRun:
-    """Return the wish of a body: `job_id` (or words of one) or `job`, `args`, `times`.
+class RunTimes(msgspec.Struct):
+    """When runs are for, and when they are stopped."""
+
+    schedule: Annotated[str | None, Meta(description="A time, or `now`.")] = "now"
+    stop: Annotated[
+        str | int | float | None, Meta(description="A time, or a duration after the schedule's.")
+    ] = None
+
+
+class RunWanted(msgspec.Struct):
+    """Runs to be made: of a job of the folder, or of one that is given as in a job file."""
+
+    job_id: Annotated[str | None, Meta(description="The id of a job, or words of it.")] = None
+    job: Annotated[dict[str, Any] | None, Meta(description="As in a job file.")] = None
+    args: dict[str, Scalar] | None = None
+    times: RunTimes | None = None
+
+
+async def schedule_wish(request: Request, body: RunWanted, count: int) -> ScheduleRun:
+    """Return the wish of a body.
 
     Raises:
         Problem: 400, something in it is wrong.
     """
-    job, text = body.get("job"), body.get("job_id")
     job_id = None
-    if job is None:
+    if body.job is None:
+        text = body.job_id
         if text is None:
             raise Problem(400, "missing job_id or job")
-        if not isinstance(text, str):
-            raise Problem(400, "job_id: not a text: expected a job id")
         job_id = text
         if request.guest is None or not request.guest.access.labels:
             # Who reaches only some jobs is told nothing of what the others are called.
             job_id = await request.services.read(lambda reader: find_job_id(reader, text))
-    elif not isinstance(job, dict):
-        raise Problem(400, "job: not an object: expected a job definition")
-    times = body.get("times") or {}
-    if not isinstance(times, dict):
-        raise Problem(400, "times: not an object: expected schedule and stop")
-    stop_us, stop_after_us = _stop(times.get("stop"))
+    times = body.times or RunTimes()
+    stop_us, stop_after_us = _stop(times.stop)
     return ScheduleRun(
         job_id=job_id,
-        job=job,
-        args=args_of(body.get("args")),
+        job=body.job,
+        args=args_of(body.args),
         count=count,
-        schedule_us=_schedule(times.get("schedule", "now")),
+        schedule_us=_schedule(times.schedule),
         stop_us=stop_us,
         stop_after_us=stop_after_us,
     )
 
 
-def args_of(args: Any) -> dict[str, str]:
-    """Return run args as texts, numbers and booleans as Python writes them.
-
-    Raises:
-        Problem: 400, they are not an object of scalars.
-    """
-    if args is None:
-        return {}
-    if not isinstance(args, dict):
-        raise Problem(400, "args: not an object: expected names and values")
-    for name, value in args.items():
-        if isinstance(value, dict | list):
-            raise Problem(400, f"args: {name[:100]}: not a scalar: expected a text or a number")
-    return {name: str(value) for name, value in args.items()}
+def args_of(args: Mapping[str, Scalar] | None) -> dict[str, str]:
+    """Return run args as texts, numbers and booleans as Python writes them."""
+    return {name: str(value) for name, value in (args or {}).items()}
 
 
-def _schedule(text: Any) -> int | None:
+def _schedule(text: str | None) -> int | None:
     if text is None or text == "now":
         return None
     try:
-        return parse_time(_text(text))
+        return parse_time(text)
     except UserError as error:
         raise Problem(400, f"times: schedule: {error}") from None
 
 
-def _stop(value: Any) -> tuple[int | None, int | None]:
+def _stop(value: str | float | None) -> tuple[int | None, int | None]:
     """Return the absolute stop time, or the stop time after the schedule time."""
     if value is None:
         return None, None
-    try:
-        return parse_time(_text(value)), None
-    except UserError:
-        pass
+    if isinstance(value, str):
+        with contextlib.suppress(UserError):
+            return parse_time(value), None
     try:
         after_us = parse_duration(value)
     except UserError as error:
         sentence = f"times: stop: {error}"
         raise Problem(400, sentence) from None
     return None, after_us
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise UserError(f"not a time: {value!r}: expected a text such as 2026-01-02T03:04:05Z")
-    return value

@@ -15,7 +15,7 @@ from .seam import Changed, Resync, Shared
 from .server_log import Numbered
 from .services import Services
 from .topics import Op, OutputTopic, Owner, RunsTopic, RunTopic, Subscription, parse_resume
-from .v2_pauses import in_force, pause_data
+from .v2_pauses import PauseRecord, in_force, pause_data
 from .v2_server import checks_of
 
 
@@ -151,7 +151,7 @@ class LogTopic(Subscription):
 def make_looks(services: Services) -> dict[str, Look]:
     """Return what the store is looked up for again and again, by topic."""
 
-    def pauses(reader: Reader) -> list[dict[str, Any]]:
+    def pauses(reader: Reader) -> list[PauseRecord]:
         return [pause_data(pause) for pause in in_force(reader, services.now_us())]
 
     reads: dict[str, Callable[[Reader], Any]] = {"checks": checks_of, "pauses": pauses}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -27,6 +27,7 @@ from .outbox import Waiting
 from .pool import ReaderPool
 from .routing import Problem, Request
 from .server_log import ServerLog
+from .shapes_v1 import JobV1
 from .throttle import Throttle
 
 if TYPE_CHECKING:
@@ -257,14 +258,14 @@ def find_job_id(reader: Reader, text: str, *, missing: int = 400) -> str:
         raise Problem(400, str(error)) from None
 
 
-def job_shape(reader: Reader, job: Job, hashes: dict[str, str]) -> dict[str, Any]:
+def job_shape(reader: Reader, job: Job, hashes: dict[str, str]) -> JobV1:
     """Return a job's JSON; `hashes` are the jobs in force, which its dependencies name."""
 
     def find(job_id: str) -> Job | None:
         hash_ = hashes.get(job_id)
         return None if hash_ is None else reader.definition(hash_)
 
-    return job_jso(job, find)
+    return cast("JobV1", job_jso(job, find))
 
 
 def definition_of(reader: Reader, job_id: str) -> tuple[str, Job]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..jobs.run import run_number
+from ..jobs.run import Run, run_number
 from ..jobs.run_filter import RunFilter
 from ..store.interface import Reader
 from .following import OutputFollower, Span
@@ -25,6 +25,7 @@ from .records import line, log_lines, run_record
 from .routing import Problem, encode
 from .seam import Changed, Followed, OutputCame, Resync, RunTick, Shared, Status
 from .services import Services, known
+from .shapes import LogLine
 
 
 class Op(msgspec.Struct, kw_only=True):
@@ -182,7 +183,7 @@ class RunTopic(Subscription):
                 self._say(run, tick.epoch, tick.seq, 0)
 
     async def _first(self) -> None:
-        def read(reader: Reader) -> tuple[int, int, Any, list[dict[str, Any]]]:
+        def read(reader: Reader) -> tuple[int, int, Run, list[LogLine]]:
             epoch, seq = reader.head()
             found = reader.run(self._run_id) if run_number(self._run_id) is not None else None
             run = check_reach(self.socket.guest, known(found, self._run_id))

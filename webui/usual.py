@@ -5,16 +5,17 @@ from __future__ import annotations
 from ..jobs.states import State
 from ..store.interface import Reader
 from .records import elapsed_s
+from .shapes import Usual
 
 # Last runs of a job by which it is told, and how many good ones it takes.
 USUAL_RUNS = 60
 FEWEST_USUAL = 3
 
 
-def usual_lengths(reader: Reader, job_ids: list[str]) -> dict[str, dict[str, float]]:
-    """Return what runs of jobs that ended well usually take, in seconds: one in ten at most
-    `p10`, half `p50`, nine in ten `p90`, of `n`; jobs with too few of them are left out."""
-    found = {}
+def usual_lengths(reader: Reader, job_ids: list[str]) -> dict[str, Usual]:
+    """Return what runs of jobs that ended well usually take; jobs with too few of them are left
+    out."""
+    found: dict[str, Usual] = {}
     for job_id, last in reader.last_runs(job_ids, USUAL_RUNS).items():
         good = (run for run in last if run.state is State.SUCCESS)
         took = sorted(s for run in good if (s := elapsed_s(run)) is not None)

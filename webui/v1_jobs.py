@@ -6,7 +6,10 @@ import asyncio
 import gc
 import logging
 import resource
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.run import Run
 from ..jobs.states import State
@@ -17,6 +20,7 @@ from ..store.interface import Reader, RunQuery
 from .gate import reaches
 from .routing import Problem, Request, Route
 from .services import definition_of, find_job_id, job_shape
+from .shapes_v1 import ConnectionV1, Empty, JobV1, Reloaded, RunsV1, VersionV1
 from .v1_runs import LIST_LIMIT, runs_jso
 
 log = logging.getLogger("callsheet.web")
@@ -26,12 +30,12 @@ RUNNING_S = 30.0
 LIVE = (State.SCHEDULED, State.WAITING, State.STARTING, State.RUNNING, State.STOPPING)
 
 
-async def alive(_request: Request) -> Any:
+async def alive(_request: Request) -> Empty:
     """HTTP is up."""
     return {}
 
 
-async def running(request: Request) -> Any:
+async def running(request: Request) -> Empty:
     """The service is up; waits for it."""
     if not await request.services.hub.wait_ready(RUNNING_S):
         sentence = f"the server was not ready in {RUNNING_S:.0f} s"
@@ -39,11 +43,30 @@ async def running(request: Request) -> Any:
     return {}
 
 
-async def list_jobs(request: Request) -> Any:
-    """All jobs of the folder, or those with a label."""
-    label = request.text("label")
+class JobsQueryV1(msgspec.Struct):
+    """Which jobs."""
 
-    def read(reader: Reader) -> list[dict[str, Any]]:
+    label: Annotated[str | None, Meta(description="Those with this label.")] = None
+
+
+class ReloadQueryV1(msgspec.Struct):
+    """How to reload."""
+
+    dry_run: Annotated[bool, Meta(description="Only say what would change.")] = False
+    plan: Annotated[str, Meta(description="The id of a plan: only if that still holds.")] = ""
+
+
+class ShutDownQueryV1(msgspec.Struct):
+    """How to stop."""
+
+    restart: Annotated[bool, Meta(description="Given: and start again.")] = False
+
+
+async def list_jobs(request: Request, query: JobsQueryV1) -> list[JobV1]:
+    """All jobs of the folder, or those with a label."""
+    label = query.label
+
+    def read(reader: Reader) -> list[JobV1]:
         found = []
         hashes = reader.jobs()
         for job_id in sorted(hashes):
@@ -56,18 +79,18 @@ async def list_jobs(request: Request) -> Any:
     return await request.services.read(read)
 
 
-async def get_job(request: Request) -> Any:
+async def get_job(request: Request) -> JobV1:
     """A job, by its id or words of it."""
     text = request.params["job_id"]
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> JobV1:
         job_id = find_job_id(reader, text, missing=404)
         return job_shape(reader, definition_of(reader, job_id)[1], reader.jobs())
 
     return await request.services.read(read)
 
 
-async def get_job_runs(request: Request) -> Any:
+async def get_job_runs(request: Request) -> RunsV1:
     """All runs of a job."""
     services = request.services
     text = request.params["job_id"]
@@ -88,7 +111,7 @@ async def get_job_runs(request: Request) -> Any:
     return runs_jso(await services.read(read), services.now_us())
 
 
-async def get_stats(request: Request) -> Any:
+async def get_stats(request: Request) -> dict[str, Any]:
     """Figures about the server; their set may change."""
     services = request.services
     query = RunQuery(states=LIVE)
@@ -131,25 +154,29 @@ def _memory_bytes() -> tuple[int, int]:
     return int(pages[0]) * resource.getpagesize(), int(pages[1]) * resource.getpagesize()
 
 
-async def reload_jobs(request: Request) -> Any:
+async def reload_jobs(request: Request, query: ReloadQueryV1) -> Reloaded:
     """Read the job folder again; all or nothing."""
-    wish = ReloadJobs(dry_run=request.flag("dry_run"), plan=request.text("plan") or "")
+    wish = ReloadJobs(dry_run=query.dry_run, plan=query.plan)
     if not wish.dry_run:
         await request.services.leave(request, "reload_jobs")
     done = await request.services.wish(request, wish)
     return reload_jso(done.result, dry_run=wish.dry_run)
 
 
-def reload_jso(result: Any, *, dry_run: bool) -> dict[str, Any]:
+def reload_jso(result: Any, *, dry_run: bool) -> Reloaded:
     """Return the outcome of a reload."""
     found = result if isinstance(result, dict) else {}
-    lists = {name: sorted(found.get(name, [])) for name in ("removed", "added", "changed")}
-    return {**lists, "dry_run": bool(found.get("dry_run", dry_run))}
+    return {
+        "removed": sorted(found.get("removed", [])),
+        "added": sorted(found.get("added", [])),
+        "changed": sorted(found.get("changed", [])),
+        "dry_run": bool(found.get("dry_run", dry_run)),
+    }
 
 
-async def shut_down(request: Request) -> Any:
+async def shut_down(request: Request, query: ShutDownQueryV1) -> Empty:
     """Stop the whole server in order; `restart`: and start it again."""
-    restart = request.flag("restart", bare=True)
+    restart = query.restart
     try:
         await request.services.leave(request, "restart" if restart else "shut_down")
     except Problem as problem:
@@ -161,21 +188,21 @@ async def shut_down(request: Request) -> Any:
     return {}
 
 
-async def version(request: Request) -> Any:
+async def version(request: Request) -> VersionV1:
     """The version of the server."""
     return {"version": request.services.settings.version}
 
 
-async def connections(request: Request) -> Any:
+async def connections(request: Request) -> dict[str, ConnectionV1]:
     """The agents, by connection id."""
     answer = await request.services.hub.agents()
     return {agent.agent_id: connection_jso(agent) for agent in answer.agents}
 
 
-async def groups(request: Request) -> Any:
+async def groups(request: Request) -> dict[str, list[ConnectionV1]]:
     """The agents, by group."""
     answer = await request.services.hub.agents()
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[ConnectionV1]] = {}
     for agent in answer.agents:
         found.setdefault(agent.group_id, []).append(connection_jso(agent))
     return found
@@ -185,7 +212,7 @@ async def groups(request: Request) -> Any:
 SHUTDOWN_STATES = {"draining": "idling", "revoked": "done"}
 
 
-def connection_jso(agent: AgentInfo) -> dict[str, Any]:
+def connection_jso(agent: AgentInfo) -> ConnectionV1:
     """Return an agent as Apsis shows its connection."""
     return {
         "shutdown_state": SHUTDOWN_STATES.get(agent.state, "active"),

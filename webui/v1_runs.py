@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, cast
 
 import msgspec
+from msgspec import Meta
 
 from ..jobs.bound_conditions import dependencies
 from ..jobs.jso import run_full_jso, run_summary_jso
@@ -25,24 +26,52 @@ from ..store.interface import Reader, RunQuery
 from .query import BadQuery, parse_instant
 from .records import log_lines
 from .routing import Problem, Request, Route, encode
-from .scheduling import schedule_wish
+from .scheduling import RunWanted, schedule_wish
 from .services import find_job_id, known
+from .shapes import LogLine
+from .shapes_v1 import (
+    DependencyV1,
+    Empty,
+    OutputV1,
+    RerunV1,
+    RunLogV1,
+    RunsV1,
+    StateV1,
+)
 
 # A list that would be longer is refused.
 LIST_LIMIT = 10_000
 MAX_COUNT = 10_000
-# Query parameters of GET /runs that are no run args.
-RESERVED = {"run_id", "job_id", "state", "since", "summary"}
 
 
-def runs_jso(runs: Iterable[Run], now_us: int, *, summary: bool = False) -> dict[str, Any]:
+class RunsQueryV1(msgspec.Struct):
+    """Which runs; one of `run_id` and `job_id` is required. All other parameters are run args; a
+    leading `_` is taken off, so that an arg called `state` is given as `_state`."""
+
+    run_id: Annotated[list[str] | None, Meta(description="Run ids.")] = None
+    job_id: Annotated[str | None, Meta(description="The id of a job, or words of it.")] = None
+    state: Annotated[str | None, Meta(description="One state.")] = None
+    since: Annotated[str | None, Meta(description="A time: changed from then on.")] = None
+    summary: Annotated[bool, Meta(description="In short.")] = False
+    args: Annotated[
+        dict[str, str], Meta(description="Any other name: an arg the run has with this value.")
+    ] = {}
+
+
+class CountQuery(msgspec.Struct):
+    """How many."""
+
+    count: Annotated[int, Meta(ge=1, le=MAX_COUNT, description="So many runs alike.")] = 1
+
+
+def runs_jso(runs: Iterable[Run], now_us: int, *, summary: bool = False) -> RunsV1:
     """Return a set of runs: `{"when": …, "runs": {id: …}}`.
 
     Each is JSON already: ten thousand of them as data would take a hundred megabytes for a moment.
     """
     shape = run_summary_jso if summary else run_full_jso
     found = {run.run_id: msgspec.Raw(encode(shape(run))) for run in runs}
-    return {"when": format_time_ms(now_us), "runs": found}
+    return cast("RunsV1", {"when": format_time_ms(now_us), "runs": found})
 
 
 def states_named(name: str) -> tuple[State, ...]:
@@ -59,7 +88,7 @@ def states_named(name: str) -> tuple[State, ...]:
     return found
 
 
-def one_state(name: Any) -> State:
+def one_state(name: str) -> State:
     """Return the state of a name.
 
     Raises:
@@ -68,7 +97,7 @@ def one_state(name: Any) -> State:
     try:
         return State(name)
     except ValueError:
-        raise Problem(400, f"not a state: {str(name)[:100]!r}") from None
+        raise Problem(400, f"not a state: {name[:100]!r}") from None
 
 
 def parse_signal(text: str) -> int:
@@ -85,17 +114,17 @@ def parse_signal(text: str) -> int:
         raise Problem(400, f"invalid signal: {text[:100]}") from None
 
 
-async def get_run(request: Request) -> Any:
+async def get_run(request: Request) -> RunsV1:
     """A run."""
     run = await request.services.run(request.params["run_id"])
     return runs_jso([run], request.services.now_us())
 
 
-async def get_log(request: Request) -> Any:
+async def get_log(request: Request) -> RunLogV1:
     """The log of a run."""
     run_id = request.params["run_id"]
 
-    def read(reader: Reader) -> list[dict[str, Any]]:
+    def read(reader: Reader) -> list[LogLine]:
         run = known(_find(reader, run_id), run_id)
         return log_lines(reader.log(run.run_id))
 
@@ -108,25 +137,25 @@ async def get_log(request: Request) -> Any:
     }
 
 
-async def get_outputs(request: Request) -> Any:
+async def get_outputs(request: Request) -> list[OutputV1]:
     """The outputs of a run; of an unknown one, none."""
     outputs = await request.services.outputs.of(request.params["run_id"])
     return [{"output_id": output.output_id, "output_len": output.length} for output in outputs]
 
 
-async def get_state(request: Request) -> Any:
+async def get_state(request: Request) -> StateV1:
     """The state of a run."""
     run = await request.services.run(request.params["run_id"])
     return {"state": api_state(run.state)}
 
 
-async def get_dependencies(request: Request) -> Any:
+async def get_dependencies(request: Request) -> dict[str, list[DependencyV1]]:
     """For each dependency of a run: the runs of that instance."""
     run_id = request.params["run_id"]
 
-    def read(reader: Reader) -> list[dict[str, Any]]:
+    def read(reader: Reader) -> list[DependencyV1]:
         run = known(_find(reader, run_id), run_id)
-        found = []
+        found: list[DependencyV1] = []
         for cond in dependencies(run.conds):
             query = RunQuery(job_id=cond.job_id, args=cond.args, limit=LIST_LIMIT)
             ids = [one.run_id for one in reader.query(query) if one.args == cond.args]
@@ -136,19 +165,14 @@ async def get_dependencies(request: Request) -> Any:
     return {run_id: await request.services.read(read)}
 
 
-async def list_runs(request: Request) -> Any:
+async def list_runs(request: Request, query: RunsQueryV1) -> RunsV1:
     """Runs by id, job, state, change and args; one of id and job is required."""
     services = request.services
-    summary = request.flag("summary")
-    state, since = request.text("state"), request.text("since")
-    run_ids, job = request.query.get("run_id"), request.text("job_id")
+    state, since = query.state, query.since
+    run_ids, job = query.run_id, query.job_id
     if not run_ids and job is None:
         raise Problem(400, "either run_id or job_id filter is required")
-    args = {
-        name.removeprefix("_"): values[-1]
-        for name, values in request.query.items()
-        if name not in RESERVED
-    }
+    args = {name.removeprefix("_"): value for name, value in query.args.items()}
     try:
         since_us = None if since is None else parse_instant(since, services.now_us())
     except BadQuery as error:
@@ -157,7 +181,7 @@ async def list_runs(request: Request) -> Any:
     lookback = services.settings.lookback_us
 
     def read(reader: Reader) -> list[Run]:
-        query = RunQuery(
+        wanted = RunQuery(
             job_id=None if job is None else find_job_id(reader, job),
             run_ids=tuple(run_ids) if run_ids else None,
             states=states,
@@ -166,43 +190,42 @@ async def list_runs(request: Request) -> Any:
             changed_since_us=since_us,
             limit=LIST_LIMIT + 1,
         )
-        found = reader.query(query)
+        found = reader.query(wanted)
         if len(found) > LIST_LIMIT:
-            count = reader.count(query)
+            count = reader.count(wanted)
             sentence = f"query would return {count} runs (limit {LIST_LIMIT}); narrow it"
             raise Problem(400, sentence)
         return found
 
-    return runs_jso(await services.read(read), services.now_us(), summary=summary)
+    return runs_jso(await services.read(read), services.now_us(), summary=query.summary)
 
 
-async def post_runs(request: Request) -> Any:
+async def post_runs(request: Request, query: CountQuery, body: RunWanted) -> RunsV1:
     """Schedule runs of a job, or of a job given in the request."""
     services = request.services
-    count = request.number("count", 1, 1, MAX_COUNT)
-    wish = await schedule_wish(request, request.json_object(), count)
+    wish = await schedule_wish(request, body, query.count)
     done = await services.wish(request, wish)
     return runs_jso(done.runs, services.now_us())
 
 
-async def skip(request: Request) -> Any:
+async def skip(request: Request) -> Empty:
     """Skip a scheduled or waiting run."""
     await request.services.wish(request, SkipRun(run_id=_id(request)))
     return {}
 
 
-async def start(request: Request) -> Any:
+async def start(request: Request) -> Empty:
     """Start a scheduled or waiting run now."""
     await request.services.wish(request, StartNow(run_id=_id(request)))
     return {}
 
 
-async def rerun(request: Request) -> Any:
+async def rerun(request: Request) -> RerunV1:
     """Run again, now, what an earlier run ran."""
     services = request.services
     done = await services.wish(request, await rerun_wish(request))
     answer = runs_jso(done.runs, services.now_us())
-    return answer | {"show_run_id": next(iter(answer["runs"]), None)}
+    return {**answer, "show_run_id": next(iter(answer["runs"]), None)}
 
 
 async def rerun_wish(request: Request, *, as_it_was: bool = False) -> RerunRun:
@@ -225,20 +248,20 @@ async def rerun_wish(request: Request, *, as_it_was: bool = False) -> RerunRun:
     )
 
 
-async def stop(request: Request) -> Any:
+async def stop(request: Request) -> RunsV1:
     """Stop a running run."""
     done = await request.services.wish(request, StopRun(run_id=_id(request)))
     return runs_jso(done.runs, request.services.now_us())
 
 
-async def send_signal(request: Request) -> Any:
+async def send_signal(request: Request) -> Empty:
     """Send a signal to the process of a run."""
     number = parse_signal(request.params["signal"])
     await request.services.wish(request, SignalRun(run_id=_id(request), signal=number))
     return {}
 
 
-async def mark(request: Request) -> Any:
+async def mark(request: Request) -> Empty:
     """Force a finished run into another finished state."""
     state = one_state(request.params["state"])
     await request.services.wish(request, MarkRun(run_id=_id(request), state=state))

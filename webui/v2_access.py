@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any
+from typing import Annotated, TypedDict
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.errors import UserError
 from ..jobs.times import format_time_ms, parse_duration
 from ..messages.access import (
     NAME,
-    ROLES,
     TOKEN_PREFIX,
     ApiToken,
     MakeApiToken,
@@ -19,11 +21,79 @@ from ..messages.access import (
     secret_hash,
 )
 from .routing import Problem, Request, Route
+from .shapes import Instant
 
 LONGEST_EXPIRY_US = 10 * 366 * 86_400 * 1_000_000
 
+Name = Annotated[str, Meta(description="1 to 64 letters, digits or . _ @ -")]
+Label = Annotated[str, Meta(min_length=1)]
+Labels = Annotated[
+    list[Label], Meta(description="Reaches only what has one of these; none: everything.")
+]
+Duration = Annotated[
+    str | int | float | None, Meta(description="As 90d, or seconds; null: it does not end.")
+]
 
-async def me(request: Request) -> Any:
+
+class Me(TypedDict):
+    """Who asks. `how` is local, token or session; `until`: when that ends; `xsrf` is shown as
+    `X-XSRF-Token` by changes that come with a cookie."""
+
+    name: str
+    role: str
+    labels: list[str]
+    how: str
+    until: Instant | None
+    xsrf: str
+
+
+class TokenRecord(TypedDict):
+    """A token, without its secret; `state` is valid, expired or revoked."""
+
+    token_id: str
+    name: str
+    role: str
+    labels: list[str]
+    state: str
+    made_by: str
+    since: Instant
+    expires: Instant | None
+
+
+class Tokens(TypedDict):
+    """The tokens of programs."""
+
+    tokens: list[TokenRecord]
+
+
+class TokenBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A token to be made."""
+
+    name: Name
+    role: Role
+    labels: Labels = []
+    expires: Duration = "90d"
+
+
+class NewToken(TypedDict):
+    """A token, shown once."""
+
+    token: str
+    token_id: str
+    name: str
+    role: str
+    labels: list[str]
+    expires: Instant | None
+
+
+class TokenState(TypedDict):
+    """What became of a token."""
+
+    token_id: str
+    state: str
+
+
+async def me(request: Request) -> Me:
     """Who asks, and what they may."""
     guest = request.guest
     assert guest is not None, "the table of rights lets nobody else here"
@@ -37,7 +107,7 @@ async def me(request: Request) -> Any:
     }
 
 
-async def list_tokens(request: Request) -> Any:
+async def list_tokens(request: Request) -> Tokens:
     """The tokens of programs, without their secrets."""
     services = request.services
     tokens = await services.read(lambda reader: reader.api_tokens())
@@ -45,19 +115,17 @@ async def list_tokens(request: Request) -> Any:
     return {"tokens": [_token_jso(token, now_us) for token in tokens]}
 
 
-async def make_token(request: Request) -> Any:
-    """A token for programs; body `{"name", "role", "labels", "expires": duration or null}`. It is
-    shown here and never again."""
+async def make_token(request: Request, body: TokenBody) -> NewToken:
+    """Make a token for programs. It is shown here and never again."""
     services = request.services
-    body = request.json_object()
-    expiry_us = _expiry(body.get("expires", "90d"))
+    expiry_us = _expiry(body.expires)
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     wish = MakeApiToken(
         token_id=secrets.token_hex(6),
         secret_hash=secret_hash(secret),
-        name=name_of(body),
-        role=role_of(body.get("role")),
-        labels=labels_of(body.get("labels", [])),
+        name=checked_name(body.name),
+        role=body.role,
+        labels=tuple(dict.fromkeys(body.labels)),
         expires_us=None if expiry_us is None else services.now_us() + expiry_us,
     )
     done = await services.wish(request, wish)
@@ -74,49 +142,25 @@ async def make_token(request: Request) -> Any:
     }
 
 
-async def revoke_token(request: Request) -> Any:
+async def revoke_token(request: Request) -> TokenState:
     """Never let the holder of a token in again."""
     token_id = request.params["token_id"]
     await request.services.wish(request, RevokeApiToken(token_id=token_id))
     return {"token_id": token_id, "state": "revoked"}
 
 
-def name_of(body: dict[str, Any]) -> str:
-    """Return the name in a body.
+def checked_name(name: str) -> str:
+    """Return a name.
 
     Raises:
         Problem: 400, it is none.
     """
-    name = body.get("name")
-    if not isinstance(name, str) or re.fullmatch(NAME, name) is None:
+    if re.fullmatch(NAME, name) is None:
         raise Problem(400, "name: expected 1 to 64 letters, digits or . _ @ -")
     return name
 
 
-def role_of(value: Any) -> Role:
-    """Return a role.
-
-    Raises:
-        Problem: 400, it is none.
-    """
-    try:
-        return Role(value)
-    except ValueError:
-        raise Problem(400, f"role: expected one of {ROLES}") from None
-
-
-def labels_of(value: Any) -> tuple[str, ...]:
-    """Return labels.
-
-    Raises:
-        Problem: 400, they are not a list of texts.
-    """
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise Problem(400, "labels: expected a list of labels")
-    return tuple(dict.fromkeys(value))
-
-
-def _token_jso(token: ApiToken, now_us: int) -> dict[str, Any]:
+def _token_jso(token: ApiToken, now_us: int) -> TokenRecord:
     state = "valid" if token.holds(now_us) else "expired"
     return {
         "token_id": token.token_id,
@@ -130,7 +174,7 @@ def _token_jso(token: ApiToken, now_us: int) -> dict[str, Any]:
     }
 
 
-def _expiry(value: Any) -> int | None:
+def _expiry(value: str | float | None) -> int | None:
     if value is None:
         return None
     try:

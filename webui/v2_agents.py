@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, TypedDict
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.errors import UserError
 from ..jobs.run import run_number
@@ -22,6 +25,7 @@ from ..messages.wishes import (
 )
 from .records import agent_record, agents_list
 from .routing import Problem, Request, Route
+from .shapes import AgentRecord, Instant
 
 DEFAULT_EXPIRY_US = 3600 * 1_000_000
 # What may become of the processes of an agent that ends, and the version of the dialogue it takes.
@@ -29,16 +33,83 @@ SINCE = {"leave": 2, "stop": 3, "kill": 2}
 LONGEST_EXPIRY_US = 30 * 86_400 * 1_000_000
 
 
-async def list_agents(request: Request) -> Any:
-    """The agents and the processes they keep; `listen`: where those of other hosts come in, null
-    where they cannot."""
+class Agents(TypedDict):
+    """The agents; `listen`: where those of other hosts come in, null where they cannot."""
+
+    agents: list[AgentRecord]
+    now: Instant
+    listen: str | None
+
+
+class OneAgent(TypedDict):
+    """An agent."""
+
+    agent: AgentRecord
+    now: Instant
+
+
+class AgentTokenBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A token to be made; without a group the agent says its own."""
+
+    group: Annotated[str, Meta(description="1 to 200 letters, digits or . _ @ : -")] = ""
+    expires: Annotated[
+        str | int | float | None, Meta(description="As 1h, or seconds; up to 30 days.")
+    ] = None
+
+
+class NewAgentToken(TypedDict):
+    """A token for one agent's enrolment, shown once."""
+
+    token: str
+    token_id: str
+    group: str
+    expires: Instant
+
+
+class Draining(TypedDict):
+    """Whether an agent gets new runs."""
+
+    agent_id: str
+    draining: bool
+
+
+class AgentState(TypedDict):
+    """What became of an agent."""
+
+    agent_id: str
+    state: str
+
+
+class AgentEnd(msgspec.Struct, forbid_unknown_fields=True):
+    """What becomes of the processes of an agent that ends. `kill` is the old way to say so."""
+
+    processes: Literal["leave", "stop", "kill"] | None = None
+    kill: bool = False
+
+
+class AgentEnded(TypedDict):
+    """An agent that was told to end."""
+
+    agent_id: str
+    processes: str
+
+
+class ProcessKilled(TypedDict):
+    """The runs whose process it was."""
+
+    agent_id: str
+    runs: list[str]
+
+
+async def list_agents(request: Request) -> Agents:
+    """The agents and the processes they keep."""
     answer = await request.services.hub.agents(processes=True)
     now = format_time_ms(request.services.now_us())
     listen = request.services.settings.agents_listen or None
     return {"agents": agents_list(answer, processes=True), "now": now, "listen": listen}
 
 
-async def get_agent(request: Request) -> Any:
+async def get_agent(request: Request) -> OneAgent:
     """One agent and the processes it keeps."""
     agent = await known_agent(request)
     answer = await request.services.hub.agents(processes=True)
@@ -47,17 +118,15 @@ async def get_agent(request: Request) -> Any:
     return {"agent": record, "now": now}
 
 
-async def make_token(request: Request) -> Any:
-    """A one-time token for a new agent; body `{"group": name, "expires": duration}`. It is shown
-    here and never again."""
+async def make_token(request: Request, body: AgentTokenBody) -> NewAgentToken:
+    """Make a one-time token for a new agent. It is shown here and never again."""
     services = request.services
-    body = request.json_object()
-    group_id = body.get("group", "")
-    if not isinstance(group_id, str) or (group_id and re.fullmatch(NAME, group_id) is None):
+    group_id = body.group
+    if group_id and re.fullmatch(NAME, group_id) is None:
         raise Problem(400, "group: expected 1 to 200 letters, digits or . _ @ : -")
     server_key = _server_key(services.settings.server_key)
     token_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    expires_us = services.now_us() + _expiry(body.get("expires"))
+    expires_us = services.now_us() + _expiry(body.expires)
     wish = MakeAgentToken(
         token_id=token_id,
         secret_hash=secret_hash(secret),
@@ -76,24 +145,24 @@ async def make_token(request: Request) -> Any:
     }
 
 
-async def drain(request: Request) -> Any:
+async def drain(request: Request) -> Draining:
     """Give the agent no new runs; those it has go on."""
     return await _drain(request, draining=True)
 
 
-async def undrain(request: Request) -> Any:
+async def undrain(request: Request) -> Draining:
     """Give the agent runs again."""
     return await _drain(request, draining=False)
 
 
-async def revoke(request: Request) -> Any:
+async def revoke(request: Request) -> AgentState:
     """Never let the agent's key in again, and cut it off; its processes are left as they are."""
     agent_id = request.params["agent_id"]
     await request.services.wish(request, RevokeAgent(agent_id=agent_id))
     return {"agent_id": agent_id, "state": "revoked"}
 
 
-async def forget(request: Request) -> Any:
+async def forget(request: Request) -> AgentState:
     """Take an agent that is away, or revoked, for gone for good: what it had is lost."""
     agent = await known_agent(request)
     if agent.connected:
@@ -103,13 +172,9 @@ async def forget(request: Request) -> Any:
     return {"agent_id": agent.agent_id, "state": "forgotten"}
 
 
-async def shut_down(request: Request) -> Any:
-    """End the agent now; body `{"processes": "leave" | "stop" | "kill"}` says what becomes of its
-    processes, which are left when it does not."""
-    body = request.json_object()
-    how = body.get("processes", "kill" if body.get("kill") is True else "leave")
-    if how not in SINCE or body.get("kill", False) not in (True, False):
-        raise Problem(400, "processes: expected leave, stop or kill")
+async def shut_down(request: Request, body: AgentEnd) -> AgentEnded:
+    """End the agent now; its processes are left where the body does not say otherwise."""
+    how = body.processes or ("kill" if body.kill else "leave")
     agent = _there(await known_agent(request))
     if agent.version < SINCE[how]:
         sentence = f"agent {agent.agent_id} speaks protocol version {agent.version}"
@@ -119,7 +184,7 @@ async def shut_down(request: Request) -> Any:
     return {"agent_id": agent.agent_id, "processes": how}
 
 
-async def kill_process(request: Request) -> Any:
+async def kill_process(request: Request) -> ProcessKilled:
     """Kill a process that an agent keeps, named as run.attempt; a run under way is stopped."""
     agent = _there(await known_agent(request))
     run_id, _, attempt = request.params["claim"].partition(".")
@@ -138,7 +203,7 @@ def _there(agent: AgentInfo) -> AgentInfo:
     return agent
 
 
-async def _drain(request: Request, *, draining: bool) -> Any:
+async def _drain(request: Request, *, draining: bool) -> Draining:
     agent = await known_agent(request)
     wish = DrainAgent(agent_id=agent.agent_id, draining=draining)
     await request.services.wish(request, wish)
@@ -159,7 +224,7 @@ async def known_agent(request: Request) -> AgentInfo:
     raise Problem(404, f"unknown agent {agent_id[:100]}")
 
 
-def _expiry(value: Any) -> int:
+def _expiry(value: str | float | None) -> int:
     if value is None:
         return DEFAULT_EXPIRY_US
     try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.errors import UserError
@@ -19,52 +22,139 @@ from ..store.interface import Reader
 from .query import BadQuery, parse_instant
 from .records import instant
 from .routing import Problem, Request, Route
-from .scheduling import args_of
+from .scheduling import Scalar, args_of
 from .services import definition_of, find_job_id
+from .shapes import Instant
 
-KEYS = {"job_id", "args", "from", "to", "parallel", "order", "again", "dry_run"}
 ORDERS = ("oldest", "newest")
 LISTED = 1_000
 LONGEST_REASON = 500
 
 
-async def list_backfills(request: Request) -> Any:
-    """The newest backfills, each with how many of its runs are in which state."""
-    limit = request.number("limit", 100, 1, LISTED)
+class BackfillsQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """How many."""
 
-    def read(reader: Reader) -> list[dict[str, Any]]:
-        return [backfill_data(one, reader) for one in reader.backfills(limit)]
+    limit: Annotated[int, Meta(ge=1, le=LISTED)] = 100
+
+
+class BackfillBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A backfill to begin: of a job, for the times in [from, to)."""
+
+    job_id: Annotated[str, Meta(description="The id of a job, or words of it.")]
+    from_: Annotated[str, Meta(description="A time, such as 2026-01-02 or -7d.")] = msgspec.field(
+        name="from"
+    )
+    to: Annotated[str, Meta(description="The same.")] = "now"
+    args: Annotated[
+        dict[str, Scalar] | None, Meta(description="Only runs that have these args.")
+    ] = None
+    parallel: Annotated[
+        int, Meta(ge=1, le=PARALLEL_AT_MOST, description="So many runs at once.")
+    ] = 1
+    order: Annotated[Literal["oldest", "newest"], Meta(description="Which come first.")] = "oldest"
+    again: Annotated[bool, Meta(description="Also for times that have a run already.")] = False
+    dry_run: Annotated[bool, Meta(description="Only say which runs it would have.")] = False
+
+
+class StopBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Why it is stopped."""
+
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON)] | None = None
+
+
+# Keys that are words of Python can be given by this form alone.
+BackfillRecord = TypedDict(
+    "BackfillRecord",
+    {
+        "backfill_id": str,
+        "job_id": str,
+        "args": dict[str, str],
+        "from": Instant,
+        "to": Instant,
+        "state": str,
+        "parallel": int,
+        "order": str,
+        "again": bool,
+        "by": str,
+        "begun": Instant,
+        "stopped": Instant | None,
+        "stopped_by": str | None,
+        "reason": str | None,
+        "ended": Instant | None,
+        "total": int,
+        "left_out": int,
+        "withdrawn": int,
+        "counts": dict[str, int],
+    },
+)
+
+
+class Backfills(TypedDict):
+    """The newest backfills."""
+
+    backfills: list[BackfillRecord]
+    now: Instant
+
+
+class OneBackfill(TypedDict):
+    """A backfill."""
+
+    backfill: BackfillRecord
+    now: Instant
+
+
+class BackfillRun(TypedDict):
+    """A run that a backfill would have."""
+
+    job_id: str
+    args: dict[str, str]
+    schedule_time: Instant
+
+
+# What was begun, or with `dry_run` what would be.
+BegunBackfill = TypedDict(
+    "BegunBackfill",
+    {
+        "backfill": NotRequired[BackfillRecord],
+        "job_id": NotRequired[str],
+        "runs": NotRequired[list[BackfillRun]],
+        "left_out": NotRequired[int],
+        "from": NotRequired[Instant],
+        "to": NotRequired[Instant],
+        "now": Instant,
+    },
+)
+
+
+async def list_backfills(request: Request, query: BackfillsQuery) -> Backfills:
+    """The newest backfills, each with how many of its runs are in which state."""
+
+    def read(reader: Reader) -> list[BackfillRecord]:
+        return [backfill_data(one, reader) for one in reader.backfills(query.limit)]
 
     found = await request.services.read(read)
     return {"backfills": found, "now": format_time_ms(request.services.now_us())}
 
 
-async def get_backfill(request: Request) -> Any:
-    """One of them."""
+async def get_backfill(request: Request) -> OneBackfill:
+    """A backfill, with how many of its runs are in which state."""
     return await _one(request, _number(request))
 
 
-async def post_backfill(request: Request) -> Any:
-    """Begin one, or with `dry_run` say which runs it would have."""
-    body = request.json_object()
-    unknown = body.keys() - KEYS
-    if unknown:
-        names = ", ".join(sorted(unknown))[:200]
-        raise Problem(400, f"unknown keys: {names}: expected {', '.join(sorted(KEYS))}")
+async def post_backfill(request: Request, body: BackfillBody) -> BegunBackfill:
+    """Begin a backfill, or with `dry_run` say which runs it would have."""
     wish = await _wish(request, body)
-    if _flag(body, "dry_run"):
+    if body.dry_run:
         return await _listed(request, wish)
     done = await request.services.wish(request, wish)
-    return await _one(request, done.result["backfill"])
+    one = await _one(request, done.result["backfill"])
+    return {"backfill": one["backfill"], "now": one["now"]}
 
 
-async def stop_backfill(request: Request) -> Any:
-    """Withdraw its runs that have not begun; body `{"reason"}`."""
+async def stop_backfill(request: Request, body: StopBody) -> OneBackfill:
+    """Withdraw the runs of a backfill that have not begun."""
     number = _number(request)
-    reason = request.json_object().get("reason") or ""
-    if not isinstance(reason, str) or len(reason) > LONGEST_REASON:
-        raise Problem(400, f"reason: expected a text of at most {LONGEST_REASON} characters")
-    wish = StopBackfill(number=number, reason=" ".join(reason.split()))
+    wish = StopBackfill(number=number, reason=" ".join((body.reason or "").split()))
     await request.services.wish(request, wish)
     return await _one(request, number)
 
@@ -72,67 +162,57 @@ async def stop_backfill(request: Request) -> Any:
 # --- inside ---------------------------------------------------------------------------------------
 
 
-async def _wish(request: Request, body: dict[str, Any]) -> StartBackfill:
-    services, text = request.services, body.get("job_id")
-    if not isinstance(text, str) or not text:
-        raise Problem(400, "job_id: expected a job id")
+async def _wish(request: Request, body: BackfillBody) -> StartBackfill:
+    services = request.services
     now_us = services.now_us()
-    times = {}
-    for name, default in (("from", None), ("to", "now")):
-        given = body.get(name, default)
-        if not isinstance(given, str):
-            raise Problem(400, f"{name}: expected a time, such as 2026-01-02 or -7d")
+    times = []
+    for name, given in (("from", body.from_), ("to", body.to)):
         try:
-            times[name] = parse_instant(given, now_us)
+            times.append(parse_instant(given, now_us))
         except BadQuery as error:
             raise Problem(400, f"{name}: {error}") from None
-    if not times["from"] < times["to"] <= now_us:
-        span = f"from {format_time(times['from'])} to {format_time(times['to'])}"
+    from_us, to_us = times
+    if not from_us < to_us <= now_us:
+        span = f"from {format_time(from_us)} to {format_time(to_us)}"
         raise Problem(400, f"{span}: expected a span of time that is over")
-    parallel = body.get("parallel", 1)
-    if type(parallel) is not int or not 1 <= parallel <= PARALLEL_AT_MOST:
-        raise Problem(400, f"parallel: expected a whole number from 1 to {PARALLEL_AT_MOST}")
-    order = body.get("order", "oldest")
-    if order not in ORDERS:
-        raise Problem(400, f"order: expected {' or '.join(ORDERS)} (first)")
     return StartBackfill(
-        job_id=await services.read(lambda reader: find_job_id(reader, text)),
-        from_us=times["from"],
-        to_us=times["to"],
-        parallel=parallel,
-        newest_first=order == "newest",
-        again=_flag(body, "again"),
-        args=args_of(body.get("args")),
+        job_id=await services.read(lambda reader: find_job_id(reader, body.job_id)),
+        from_us=from_us,
+        to_us=to_us,
+        parallel=body.parallel,
+        newest_first=body.order == "newest",
+        again=body.again,
+        args=args_of(body.args),
     )
 
 
-def _flag(body: dict[str, Any], name: str) -> bool:
-    value = body.get(name, False)
-    if not isinstance(value, bool):
-        raise Problem(400, f"{name}: expected true or false")
-    return value
+async def _listed(request: Request, wish: StartBackfill) -> BegunBackfill:
+    now = format_time_ms(request.services.now_us())
 
-
-async def _listed(request: Request, wish: StartBackfill) -> dict[str, Any]:
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> BegunBackfill:
         _, job = definition_of(reader, wish.job_id)
         found = listing_of(job, wish, reader, calendars_by_name(reader.calendars()))
-        runs = [
+        runs: list[BackfillRun] = [
             {"job_id": job.job_id, "args": one.args, "schedule_time": format_time(one.at_us)}
             for one in found.runs
         ]
-        return {"job_id": job.job_id, "runs": runs, "left_out": found.left_out}
+        return {
+            "job_id": job.job_id,
+            "runs": runs,
+            "left_out": found.left_out,
+            "from": format_time(wish.from_us),
+            "to": format_time(wish.to_us),
+            "now": now,
+        }
 
     try:
-        found = await request.services.read(read)
+        return await request.services.read(read)
     except UserError as error:
         raise Problem(400, str(error)) from None
-    span = {"from": format_time(wish.from_us), "to": format_time(wish.to_us)}
-    return found | span | {"now": format_time_ms(request.services.now_us())}
 
 
-async def _one(request: Request, number: int) -> dict[str, Any]:
-    def read(reader: Reader) -> dict[str, Any]:
+async def _one(request: Request, number: int) -> OneBackfill:
+    def read(reader: Reader) -> BackfillRecord:
         found = reader.backfill(number)
         if found is None:
             raise Problem(404, f"unknown backfill b{number}")
@@ -150,7 +230,7 @@ def _number(request: Request) -> int:
     return number
 
 
-def backfill_data(one: Backfill, reader: Reader) -> dict[str, Any]:
+def backfill_data(one: Backfill, reader: Reader) -> BackfillRecord:
     """Return a backfill as JSON; `counts` are of its runs that are there."""
     return {
         "backfill_id": one.backfill_id,

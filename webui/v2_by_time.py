@@ -7,20 +7,20 @@ a chart of all of it. Queries are those of `/api/v2/runs`.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Literal, TypedDict
 
+from msgspec import Meta
 from msgspec.structs import replace
 
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
 from ..store.interface import Reader, StoreError
-from .gate import within_reach
 from .listing import MAX_PAGE, count_states
-from .query import BadQuery, parse_filter
 from .records import run_record
-from .routing import Problem, Request, Route
-from .v2_runs import DEFAULT_PAGE, PARAMS
+from .routing import Request, Route, parse_number
+from .shapes import Instant, RunRecord
+from .v2_runs import DEFAULT_PAGE, Terms, filter_of
 
 MAX_BINS = 1_000
 DEFAULT_BINS = 120
@@ -36,39 +36,72 @@ WIDTHS_S = (
 DAY_S = 86_400
 
 
-def filter_of(request: Request, more: set[str]) -> RunFilter:
-    """Return the filter of a request's parameters; `more` are the others that it may have.
+class ByTimeQuery(Terms, forbid_unknown_fields=True):
+    """Which runs, and which stretch of them."""
 
-    Raises:
-        Problem: 400, a term or a parameter is not understood.
+    offset: Annotated[
+        str,
+        Meta(
+            description="A place in the list, or `now-5`: from the last five that are to come on."
+        ),
+    ] = "0"
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    order: Annotated[Literal["latest", "earliest"], Meta(description="Which come first.")] = (
+        "latest"
+    )
+    counts: Annotated[str | None, Meta(description="0: without figures.")] = None
+
+
+class ByTime(TypedDict):
+    """A stretch of a list that has `total` runs, `ahead` of which are still to come; figures are
+    null when they were not wanted or take too long."""
+
+    runs: list[RunRecord]
+    total: int | None
+    ahead: int | None
+    offset: int
+    counts: dict[str, int] | None
+    epoch: int
+    seq: int
+    now: Instant
+
+
+class PerTimeQuery(Terms, forbid_unknown_fields=True):
+    """Which runs, and how many spans."""
+
+    bins: Annotated[int, Meta(ge=1, le=MAX_BINS)] = DEFAULT_BINS
+
+
+# How many runs there are in each `step` seconds between two instants, a list for each state; null
+# when there are none, or when counting takes too long.
+PerTime = TypedDict(
+    "PerTime",
+    {
+        "from": Instant | None,
+        "to": Instant | None,
+        "step": int | None,
+        "counts": dict[str, list[int]] | None,
+        "now": Instant,
+    },
+)
+
+
+async def list_by_time(request: Request, query: ByTimeQuery) -> ByTime:
+    """A stretch of the runs of a query in the order of their time.
+
+    With how many there are in all, and how many of them are still to come.
     """
-    unknown = request.query.keys() - PARAMS - more
-    if unknown:
-        names = ", ".join(sorted(unknown))[:200]
-        expected = ", ".join(sorted(PARAMS | more))
-        raise Problem(400, f"unknown parameters: {names}: expected {expected}")
-    try:
-        wanted = parse_filter(request.query, request.services.now_us())
-    except BadQuery as error:
-        raise Problem(400, str(error)) from None
-    return within_reach(request.guest, wanted)
-
-
-async def list_by_time(request: Request) -> Any:
-    """A stretch of the runs of a query, latest schedule time first, with how many there are in all,
-    and how many of them (the first ones) are still to come."""
-    wanted = filter_of(request, {"offset", "limit", "counts", "order"})
-    place = _place(request)
-    rising = _is_rising(request)
-    limit = request.number("limit", DEFAULT_PAGE, 1, MAX_PAGE)
-    counting = request.text("counts") != "0"
+    wanted = filter_of(request)
+    place = _place(query.offset)
+    rising = query.order == "earliest"
+    counting = query.counts != "0"
     now_us = request.services.now_us()
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> ByTime:
         epoch, seq = reader.head()
         ahead = _ahead(reader, wanted, now_us) if counting or place < 0 else None
         offset = place if place >= 0 else max(0, (ahead or 0) + place + 1)
-        runs = reader.find_by_time(wanted, offset=offset, limit=limit, rising=rising)
+        runs = reader.find_by_time(wanted, offset=offset, limit=query.limit, rising=rising)
         counts = count_states(reader, wanted) if counting else None
         return {
             "runs": [run_record(run) for run in runs],
@@ -78,54 +111,44 @@ async def list_by_time(request: Request) -> Any:
             "counts": counts,
             "epoch": epoch,
             "seq": seq,
+            "now": format_time_ms(now_us),
         }
 
-    found = await request.services.read(read)
-    return found | {"now": format_time_ms(now_us)}
+    return await request.services.read(read)
 
 
-def _place(request: Request) -> int:
+def _place(text: str) -> int:
     """Return where the stretch begins: a place, or below zero -1 less the number of runs ahead
     that are to be in it.
 
     Raises:
         Problem: 400, it is neither a number nor `now-N`.
     """
-    text = request.text("offset") or ""
     found = re.fullmatch(r"now-([0-9]{1,4})", text)
     if found:
         return -1 - int(found[1])
-    return request.number("offset", 0, 0, MAX_OFFSET)
+    return parse_number("offset", text, 0, MAX_OFFSET)
 
 
-def _is_rising(request: Request) -> bool:
-    order = request.text("order") or "latest"
-    if order not in ("latest", "earliest"):
-        raise Problem(400, f"order: {order[:100]!r}: expected latest (first) or earliest")
-    return order == "earliest"
-
-
-async def count_per_bin(request: Request) -> Any:
+async def count_per_bin(request: Request, query: PerTimeQuery) -> PerTime:
     """How many runs of a query there are in each of at most `bins` equal spans of schedule time."""
-    wanted = filter_of(request, {"bins"})
-    most = request.number("bins", DEFAULT_BINS, 1, MAX_BINS)
-    now_us = request.services.now_us()
+    wanted = filter_of(request)
+    now = format_time_ms(request.services.now_us())
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> PerTime:
         try:
-            return _per_bin(reader, wanted, most)
+            return _per_bin(reader, wanted, query.bins, now)
         except StoreError:
             # As for the counts of a list: a chart that takes too long is not drawn.
-            return {"from": None, "to": None, "step": None, "counts": None}
+            return {"from": None, "to": None, "step": None, "counts": None, "now": now}
 
-    found = await request.services.read(read)
-    return found | {"now": format_time_ms(now_us)}
+    return await request.services.read(read)
 
 
-def _per_bin(reader: Reader, wanted: RunFilter, most: int) -> dict[str, Any]:
+def _per_bin(reader: Reader, wanted: RunFilter, most: int, now: str) -> PerTime:
     extent = reader.extent(wanted)
     if extent is None:
-        return {"from": None, "to": None, "step": None, "counts": {}}
+        return {"from": None, "to": None, "step": None, "counts": {}, "now": now}
     least_us, most_us = extent
     step_us = bin_width_s(most_us - least_us, most) * SECOND_US
     from_us = least_us // step_us * step_us
@@ -138,6 +161,7 @@ def _per_bin(reader: Reader, wanted: RunFilter, most: int) -> dict[str, Any]:
         "to": format_time_ms(from_us + bins * step_us),
         "step": step_us // SECOND_US,
         "counts": counts,
+        "now": now,
     }
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Literal, TypedDict
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from ..jobs.bound_conditions import dependencies
@@ -26,6 +27,8 @@ from .gate import within_reach
 from .query import BadQuery, parse_filter, parse_instant
 from .records import elapsed_s
 from .routing import Problem, Request, Route
+from .shapes import Instant
+from .shapes_charts import Bar, Day, DayGroup, History, Redefined, Timeline
 from .usual import usual_lengths
 from .v2_planning import jobs_of, nominal_run, runs_written
 
@@ -46,6 +49,36 @@ MOST_BINS = 2_000
 HISTORY_DAYS = 56
 MOST_HISTORY_DAYS = 732
 STATES = tuple(State)
+
+
+When = Annotated[str, Meta(description="A time, a date, `now`, or as -12h.")]
+
+
+class ChartQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which runs, and from when to when."""
+
+    q: Annotated[list[str], Meta(description="A query; see the guide of queries.")] = []
+    job: list[str] = []
+    label: list[str] = []
+    arg: Annotated[list[str], Meta(description="`name=value`.")] = []
+    state: Annotated[list[str], Meta(description="States, with commas between.")] = []
+    agent: list[str] = []
+    from_: When = msgspec.field(default="-12h", name="from")
+    to: When = "+12h"
+
+
+class DayQuery(ChartQuery, forbid_unknown_fields=True):
+    """Which runs, by what they are put together, and in how many bins."""
+
+    by: Literal["folder", "label", "agent"] = "folder"
+    bins: Annotated[int, Meta(ge=1, le=MOST_BINS)] = BINS
+
+
+class HistoryQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Of which job, and how far back."""
+
+    job: Annotated[str, Meta(description="The id of a job.")]
+    days: Annotated[int, Meta(ge=1, le=MOST_HISTORY_DAYS)] = HISTORY_DAYS
 
 
 class Chart(msgspec.Struct, kw_only=True):
@@ -73,15 +106,11 @@ class Group(msgspec.Struct, kw_only=True):
     last_us: int = 0
 
 
-async def get_day(request: Request) -> Any:
+async def get_day(request: Request, query: DayQuery) -> Day:
     """The runs of a span, by folder, label or agent: counts, and marks to draw."""
-    by = request.text("by") or "folder"
-    if by not in ("folder", "label", "agent"):
-        raise Problem(400, f"by: {by[:50]!r}: expected folder, label or agent")
-    chart = _chart(request, {"by", "bins"})
-    bins = request.number("bins", BINS, 1, MOST_BINS)
+    chart, bins = _chart(request, query), query.bins
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> Day:
         epoch, seq = reader.head()
         groups: dict[str, Group] = {}
         whole, complete = Group(), True
@@ -90,7 +119,7 @@ async def get_day(request: Request) -> Any:
             if number >= MOST_RUNS:
                 complete = False
                 break
-            for name in _names(run, by):
+            for name in _names(run, query.by):
                 _add(groups.setdefault(name, Group()), run, chart, bin_us)
             _add(whole, run, chart, bin_us)
         names = sorted(groups, key=lambda name: (-_sum(groups[name]), name))[:MOST_GROUPS]
@@ -101,17 +130,18 @@ async def get_day(request: Request) -> Any:
             "complete": complete and len(names) == len(groups),
             "epoch": epoch,
             "seq": seq,
+            "bins": bins,
+            **_span(chart),
         }
 
-    found = await request.services.read(read)
-    return found | {"bins": bins} | _span(chart)
+    return await request.services.read(read)
 
 
-async def get_timeline(request: Request) -> Any:
+async def get_timeline(request: Request, query: ChartQuery) -> Timeline:
     """The runs of a query by job, with when they began and ended, and what is usual."""
-    chart = _chart(request, set())
+    chart = _chart(request, query)
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> Timeline:
         epoch, seq = reader.head()
         # What was due before and is not over reaches into the span, too.
         begun = replace(chart.wanted, since_us=None, until_us=chart.from_us)
@@ -123,7 +153,7 @@ async def get_timeline(request: Request) -> Any:
                 complete = False
                 break
             runs.append(run)
-        lanes: dict[str, list[dict[str, Any]]] = {}
+        lanes: dict[str, list[Bar]] = {}
         for run in runs:
             lanes.setdefault(run.job_id, []).append(_bar(run))
         usual = usual_lengths(reader, sorted(lanes))
@@ -135,18 +165,15 @@ async def get_timeline(request: Request) -> Any:
             "complete": complete,
             "epoch": epoch,
             "seq": seq,
+            **_span(chart),
         }
 
-    return await request.services.read(read) | _span(chart)
+    return await request.services.read(read)
 
 
-async def get_history(request: Request) -> Any:
+async def get_history(request: Request, query: HistoryQuery) -> History:
     """The runs of a job in columns, the oldest first: for a heat map and a chart of durations."""
-    unknown = request.query.keys() - {"job", "days"}
-    job_id = request.text("job")
-    if unknown or not job_id:
-        raise Problem(400, "expected job and, if wanted, days")
-    days = request.number("days", HISTORY_DAYS, 1, MOST_HISTORY_DAYS)
+    job_id, days = query.job, query.days
     now_us = request.services.now_us()
     since_us = now_us - days * DAY_US
     wanted = within_reach(
@@ -154,7 +181,7 @@ async def get_history(request: Request) -> Any:
         RunFilter(job=job_id, since_us=since_us, until_us=now_us + LATE_US),
     )
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> History:
         found: list[Run] = []
         complete = True
         for run in _written(reader, wanted):
@@ -173,30 +200,23 @@ async def get_history(request: Request) -> Any:
             "took": [_rounded(elapsed_s(run)) for run in found],
             "definitions": _definitions(reader, found),
             "complete": complete,
+            "job_id": job_id,
+            "days": days,
+            "from": format_time_ms(since_us),
+            "now": format_time_ms(now_us),
         }
 
-    found = await request.services.read(read)
-    return found | {
-        "job_id": job_id,
-        "days": days,
-        "from": format_time_ms(since_us),
-        "now": format_time_ms(now_us),
-    }
+    return await request.services.read(read)
 
 
 # --- inside ---------------------------------------------------------------------------------------
 
 
-def _chart(request: Request, more: set[str]) -> Chart:
-    names = {"q", "job", "label", "arg", "state", "agent", "from", "to"} | more
-    unknown = request.query.keys() - names
-    if unknown:
-        said = ", ".join(sorted(unknown))[:200]
-        raise Problem(400, f"unknown parameters: {said}: expected {', '.join(sorted(names))}")
+def _chart(request: Request, query: ChartQuery) -> Chart:
     now_us = request.services.now_us()
     try:
-        from_us = parse_instant(request.text("from") or "-12h", now_us)
-        to_us = parse_instant(request.text("to") or "+12h", now_us)
+        from_us = parse_instant(query.from_ or "-12h", now_us)
+        to_us = parse_instant(query.to or "+12h", now_us)
         wanted = within_reach(request.guest, parse_filter(request.query, now_us))
     except BadQuery as error:
         raise Problem(400, str(error)) from None
@@ -295,7 +315,7 @@ def _sum(group: Group) -> int:
     return sum(n for kind, n in group.counts.items() if kind != "late")
 
 
-def _group(name: str, group: Group) -> dict[str, Any]:
+def _group(name: str, group: Group) -> DayGroup:
     marks: dict[str, list[list[int]]] = {}
     for (kind, place), n in sorted(group.marks.items()):
         marks.setdefault(kind, []).append([place, n])
@@ -311,10 +331,10 @@ def _group(name: str, group: Group) -> dict[str, Any]:
     }
 
 
-def _bar(run: Run) -> dict[str, Any]:
+def _bar(run: Run) -> Bar:
     begun = run.times.get("running") or run.times.get("starting")
     ended = run.times.get(run.state.value) if run.finished else None
-    bar: dict[str, Any] = {
+    bar: Bar = {
         "run_id": run.run_id if run.number else None,
         "state": "held" if run.held and not run.finished else run.state.value,
         "due": run.schedule_us // 1000,
@@ -331,13 +351,13 @@ def _bar(run: Run) -> dict[str, Any]:
     return bar
 
 
-def _by_time(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _by_time(bars: list[Bar]) -> list[Bar]:
     return sorted(bars, key=lambda bar: bar["due"])
 
 
-def _definitions(reader: Reader, runs: list[Run]) -> list[dict[str, Any]]:
+def _definitions(reader: Reader, runs: list[Run]) -> list[Redefined]:
     """Return at which runs the job's definition was another than before; the first is none."""
-    found: list[dict[str, Any]] = []
+    found: list[Redefined] = []
     last = None
     for run in runs:
         if run.definition is None or run.definition == last:
@@ -354,7 +374,11 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _span(chart: Chart) -> dict[str, Any]:
+# Keys that are words of Python can be given by this form alone.
+_Span = TypedDict("_Span", {"from": Instant, "to": Instant, "now": Instant})
+
+
+def _span(chart: Chart) -> _Span:
     return {
         "from": format_time_ms(chart.from_us),
         "to": format_time_ms(chart.to_us),

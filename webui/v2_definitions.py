@@ -1,18 +1,34 @@
-"""Endpoints of `/api/v2` about what job files are: their schema."""
+"""Endpoints of `/api/v2` that describe: job files by their schema, this API by OpenAPI."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Annotated, Any
 
 from ..jobs.job_schema import job_schema
-from .routing import Request, Route
+from .declared import Sends
+from .openapi import document
+from .routing import Reply, Request, Route, encode
 
 
-async def get_schema(_request: Request) -> Any:
+async def get_schema(_request: Request) -> dict[str, Any]:
     """The JSON Schema of job files."""
     return job_schema()
 
 
+async def get_openapi(request: Request) -> Annotated[Reply, Sends(shape=dict[str, Any])]:
+    """This description of the API: OpenAPI 3.1."""
+    return Reply(_document(request.services.settings.version))
+
+
+@functools.lru_cache(maxsize=1)
+def _document(version: str) -> bytes:
+    from .app import TABLE
+
+    return encode(document(TABLE.routes, version))
+
+
 ROUTES = [
     Route("GET", "/api/v2/schema/job", get_schema),
+    Route("GET", "/api/openapi.json", get_openapi),
 ]

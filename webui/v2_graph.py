@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, TypedDict
 
 import msgspec
+from msgspec import Meta
 
 from ..jobs.actions import ScheduleAction
 from ..jobs.bound_conditions import BoundDependency, dependencies
@@ -19,6 +20,7 @@ from .query import BadQuery, parse_filter
 from .records import instant, run_record
 from .routing import Problem, Request, Route
 from .services import known
+from .shapes import Instant, RunRecord
 
 # Jobs of one graph; the page says so when there are more.
 MOST_NODES = 300
@@ -43,28 +45,75 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, order=True):
     kind: str
 
 
-async def get_graph(request: Request) -> Any:
-    """Jobs and what they need of each other: those of a query (`q`) and their neighbours, or those
-    around one job (`focus`, `up`, `down`)."""
-    unknown = request.query.keys() - {"q", "focus", "up", "down"}
-    if unknown:
-        said = ", ".join(sorted(unknown))[:200]
-        raise Problem(400, f"unknown parameters: {said}: expected q, focus, up and down")
-    focus = request.text("focus")
-    up = request.number("up", UP, 0, MOST_STEPS)
-    down = request.number("down", DOWN, 0, MOST_STEPS)
+class GraphQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which jobs: those of a query and their neighbours, or those around one job."""
+
+    q: Annotated[list[str], Meta(description="A query; see the guide of queries.")] = []
+    focus: Annotated[str | None, Meta(description="The id of a job.")] = None
+    up: Annotated[int, Meta(ge=0, le=MOST_STEPS, description="Steps to what it needs.")] = UP
+    down: Annotated[int, Meta(ge=0, le=MOST_STEPS, description="Steps to what needs it.")] = DOWN
+
+
+class GraphNode(TypedDict):
+    """A job, its last run, and when it runs next."""
+
+    job_id: str
+    labels: tuple[str, ...]
+    last: RunRecord | None
+    next: Instant | None
+
+
+class GraphEdge(TypedDict):
+    """`after` hangs on `before`: it waits for it (`needs`), or is made by it (`starts`)."""
+
+    before: str
+    after: str
+    kind: str
+
+
+class Graph(TypedDict):
+    """Jobs and what hangs on what."""
+
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+    complete: bool
+
+
+class Need(TypedDict):
+    """An instance that a run needs, the run of it that counts, and how many it has."""
+
+    job_id: str
+    args: dict[str, str]
+    run: RunRecord | None
+    runs: int
+
+
+class Chain(TypedDict):
+    """What a run needs, the runs that need it, and the jobs of which it makes runs."""
+
+    needs: list[Need]
+    needed_by: list[RunRecord]
+    starts: list[str]
+
+
+async def get_graph(request: Request, query: GraphQuery) -> Graph:
+    """Jobs and what they need of each other.
+
+    Those of a query (`q`) and their neighbours, or those around one job (`focus`, `up`, `down`).
+    """
+    focus = query.focus
     try:
-        wanted = parse_filter({"q": request.query.get("q", [])}, request.services.now_us())
+        wanted = parse_filter({"q": query.q}, request.services.now_us())
     except BadQuery as error:
         raise Problem(400, str(error)) from None
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> Graph:
         jobs = _jobs(reader)
         edges = edges_of(jobs)
         if focus is not None:
             if focus not in jobs:
                 raise Problem(404, f"no job_id {focus[:200]}")
-            chosen = _around({focus}, edges, up, down)
+            chosen = _around({focus}, edges, query.up, query.down)
         else:
             named = {job_id for job_id, job in jobs.items() if _is_meant(wanted, job)}
             joined = {job_id for edge in edges for job_id in (edge.before, edge.after)}
@@ -74,7 +123,7 @@ async def get_graph(request: Request) -> Any:
         return {
             "nodes": _nodes(reader, shown, jobs),
             "edges": [
-                msgspec.to_builtins(edge)
+                {"before": edge.before, "after": edge.after, "kind": edge.kind}
                 for edge in edges
                 if edge.before in shown and edge.after in shown
             ],
@@ -84,11 +133,11 @@ async def get_graph(request: Request) -> Any:
     return await request.services.read(read)
 
 
-async def get_chain(request: Request) -> Any:
+async def get_chain(request: Request) -> Chain:
     """What a run waits or waited for, and the runs that wait for it or will."""
     run_id = request.params["run_id"]
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> Chain:
         run = known(reader.run(run_id) if run_number(run_id) is not None else None, run_id)
         edges = edges_of(_jobs(reader))
         return {
@@ -144,7 +193,7 @@ def _around(jobs: set[str], edges: list[Edge], up: int, down: int) -> set[str]:
     return before | after
 
 
-def _nodes(reader: Reader, job_ids: list[str], jobs: Mapping[str, Job]) -> list[dict[str, Any]]:
+def _nodes(reader: Reader, job_ids: list[str], jobs: Mapping[str, Job]) -> list[GraphNode]:
     last = reader.last_runs(job_ids, 1)
     upcoming: dict[str, int] = {}
     for row in reader.due(FOREVER_US, DUE_ROWS):
@@ -160,7 +209,7 @@ def _nodes(reader: Reader, job_ids: list[str], jobs: Mapping[str, Job]) -> list[
     ]
 
 
-def _need(reader: Reader, cond: BoundDependency) -> dict[str, Any]:
+def _need(reader: Reader, cond: BoundDependency) -> Need:
     """Return an instance and the run of it that counts: the newest in a state that is asked for,
     else the newest that has begun to wait, else the next; None where there is none."""
     runs = reader.query(RunQuery(job_id=cond.job_id, args=cond.args, limit=MOST_CHAIN))

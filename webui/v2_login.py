@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any
+from typing import Annotated, TypedDict
+
+import msgspec
 
 from ..jobs.times import format_time_ms
 from ..messages.access import (
@@ -20,23 +22,80 @@ from ..messages.access import (
     User,
     secret_hash,
 )
+from .declared import Sends
 from .guests import cookie_name, unknown, xsrf_of
 from .passwords import NOBODY, hashed, matches, problem_of
 from .routing import Problem, Reply, Request, Route, encode
 from .security import neighbourhood
-from .v2_access import labels_of, name_of, role_of
+from .shapes import Instant
+from .v2_access import Labels, Me, Name, checked_name
 
 WRONG = "the name or the password is wrong"
 
 
-async def log_in(request: Request) -> Any:
-    """Log in; body `{"name", "password"}`. The cookie is all that the browser needs to keep."""
+class Credentials(msgspec.Struct, forbid_unknown_fields=True):
+    """A person's name and password."""
+
+    name: str
+    password: str
+
+
+class NewUser(msgspec.Struct, forbid_unknown_fields=True):
+    """A person to be let in."""
+
+    name: Name
+    password: str
+    role: Role
+    labels: Labels = []
+
+
+class UserChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to change of a user."""
+
+    password: str | None = None
+    role: Role | None = None
+    labels: Labels | None = None
+
+
+class UserNamed(TypedDict):
+    """A user."""
+
+    name: str
+
+
+class UserAdded(UserNamed):
+    """A user, as added."""
+
+    role: str
+    labels: list[str]
+
+
+class UserRecord(UserAdded):
+    """A user, without the password."""
+
+    since: Instant
+
+
+class Users(TypedDict):
+    """The users."""
+
+    users: list[UserRecord]
+
+
+class UserState(UserNamed):
+    """What became of a user."""
+
+    state: str
+
+
+class Done(TypedDict):
+    """Nothing more is to be said."""
+
+
+async def log_in(request: Request, body: Credentials) -> Annotated[Reply, Sends(shape=Me)]:
+    """Log in. The cookie is all that a browser needs to keep."""
     services = request.services
-    body = request.json_object()
-    name, password = body.get("name"), body.get("password")
-    if not isinstance(name, str) or not isinstance(password, str):
-        raise Problem(400, "expected a name and a password")
-    name = name[:64]
+    name, password = body.name[:64], body.password
     source = neighbourhood(request.caller.source)
     wait_s = services.throttle.try_now(name, source, services.monotonic_s())
     if wait_s > 0:
@@ -60,7 +119,7 @@ async def log_in(request: Request) -> Any:
         session_id=secret_hash(secret), name=name, password=kept, expires_us=until_us
     )
     await services.hub.wish(instruction, principal=f"user:{name}", access=access)
-    said = {
+    said: Me = {
         "name": f"user:{name}",
         "role": user.role,
         "labels": list(user.labels),
@@ -72,62 +131,57 @@ async def log_in(request: Request) -> Any:
     return Reply(encode(said), headers={"Set-Cookie": cookie})
 
 
-async def log_out(request: Request) -> Any:
+async def log_out(request: Request) -> Annotated[Reply, Sends(shape=Done)]:
     """End the log-in by which this is asked."""
     await request.services.wish(request, LogOut())
     return Reply(encode({}), headers={"Set-Cookie": _cookie(request, "", 0)})
 
 
-async def list_users(request: Request) -> Any:
+async def list_users(request: Request) -> Users:
     """The users, without their passwords."""
     users = await request.services.read(lambda reader: reader.users())
     return {"users": [_user_jso(user) for user in users]}
 
 
-async def add_user(request: Request) -> Any:
-    """Let a person log in; body `{"name", "password", "role", "labels"}`."""
-    body = request.json_object()
-    name = name_of(body)
+async def add_user(request: Request, body: NewUser) -> UserAdded:
+    """Let a person log in."""
+    name = checked_name(body.name)
     wish = AddUser(
         name=name,
-        password=await _kept(request, body.get("password"), name),
-        role=role_of(body.get("role")),
-        labels=labels_of(body.get("labels", [])),
+        password=await _kept(request, body.password, name),
+        role=body.role,
+        labels=tuple(dict.fromkeys(body.labels)),
     )
     await request.services.wish(request, wish)
     return {"name": name, "role": wish.role, "labels": list(wish.labels)}
 
 
-async def change_user(request: Request) -> Any:
-    """Change what the body gives of a user, `{"password", "role", "labels"}`, and end all of the
-    user's log-ins."""
-    body, name = request.json_object(), request.params["name"]
-    password = body.get("password")
+async def change_user(request: Request, body: UserChange) -> UserNamed:
+    """Change what the body gives of a user, and end all of the user's log-ins."""
+    name, password = request.params["name"], body.password
     wish = ChangeUser(
         name=name,
         password=None if password is None else await _kept(request, password, name),
-        role=None if body.get("role") is None else role_of(body["role"]),
-        labels=None if body.get("labels") is None else labels_of(body["labels"]),
+        role=body.role,
+        labels=None if body.labels is None else tuple(dict.fromkeys(body.labels)),
     )
     await request.services.wish(request, wish)
     return {"name": name}
 
 
-async def remove_user(request: Request) -> Any:
+async def remove_user(request: Request) -> UserState:
     """Let a person log in no more, and end all log-ins."""
     name = request.params["name"]
     await request.services.wish(request, RemoveUser(name=name))
     return {"name": name, "state": "removed"}
 
 
-async def _kept(request: Request, password: Any, name: str) -> str:
+async def _kept(request: Request, password: str, name: str) -> str:
     """Return what is kept of a password.
 
     Raises:
         Problem: 400, it may not be taken.
     """
-    if not isinstance(password, str):
-        raise Problem(400, "password: expected a text")
     problem = problem_of(password, name)
     if problem:
         raise Problem(400, problem)
@@ -141,7 +195,7 @@ def _cookie(request: Request, secret: str, age_s: int) -> str:
     return f"{cookie_name(listener)}={secret}; {attributes}"
 
 
-def _user_jso(user: User) -> dict[str, Any]:
+def _user_jso(user: User) -> UserRecord:
     return {
         "name": user.name,
         "role": user.role,
@@ -151,7 +205,7 @@ def _user_jso(user: User) -> dict[str, Any]:
 
 
 ROUTES = [
-    Route("POST", "/api/v2/login", log_in),
+    Route("POST", "/api/v2/login", log_in, also=(401, 429)),
     Route("POST", "/api/v2/logout", log_out),
     Route("GET", "/api/v2/users", list_users),
     Route("POST", "/api/v2/users", add_user),

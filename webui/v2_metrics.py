@@ -11,13 +11,18 @@ import platform
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.states import State
 from ..messages.figures import Histogram
 from ..store.interface import Reader, RunQuery, StoreError
+from .declared import Sends
 from .query import BadQuery, parse_filter
 from .routing import Problem, Reply, Request, Route
+from .shapes_v1 import Empty
 from .v1_jobs import LIVE
 from .v2_server import SILENT_S
 
@@ -65,12 +70,20 @@ _HISTOGRAMS = {
 }
 
 
-async def alive(_request: Request) -> Any:
+class MetricsQuery(msgspec.Struct):
+    """Which jobs to tell of."""
+
+    jobs: Annotated[
+        str | None, Meta(description=f"A query: also the jobs that match, {MOST_JOBS} at most.")
+    ] = None
+
+
+async def alive(_request: Request) -> Empty:
     """The web answers; no more is said."""
     return {}
 
 
-async def ready(request: Request) -> Any:
+async def ready(request: Request) -> Annotated[Reply, Sends(shape=Empty, statuses=(200, 503))]:
     """Whether runs are scheduled and started and the store can be read: 200, else 503; no more is
     said."""
     services = request.services
@@ -89,11 +102,13 @@ async def ready(request: Request) -> Any:
     return Reply(b"{}", status=200 if whole else 503)
 
 
-async def metrics(request: Request) -> Any:
+async def metrics(
+    request: Request, query: MetricsQuery
+) -> Annotated[Reply, Sends(kinds=(CONTENT_TYPE,))]:
     """Figures for Prometheus; with `jobs=QUERY` also of the jobs that match, at most 200."""
     from prometheus_client import CollectorRegistry, generate_latest
 
-    services, wanted = request.services, request.text("jobs")
+    services, wanted = request.services, query.jobs
     try:
         jobs = None if wanted is None else parse_filter({"q": [wanted]}, services.now_us())
     except BadQuery as error:

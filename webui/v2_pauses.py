@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+from typing import Annotated, TypedDict
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.job import Job
 from ..jobs.times import format_time, format_time_ms
@@ -12,55 +15,80 @@ from ..store.interface import Reader
 from .query import BadQuery, parse_instant
 from .routing import Problem, Request, Route
 from .services import find_job_id
+from .shapes import Instant
 
-KINDS = get_args(PauseKind)
 LONGEST_REASON = 500
 
 
-async def list_pauses(request: Request) -> Any:
+class PauseRecord(TypedDict):
+    """A pause; `what` is what it covers, in words."""
+
+    kind: PauseKind
+    name: str
+    what: str
+    reason: str
+    by: str
+    since: Instant
+    until: Instant | None
+
+
+class Pauses(TypedDict):
+    """The pauses in force."""
+
+    pauses: list[PauseRecord]
+    now: Instant
+
+
+class Paused(msgspec.Struct, forbid_unknown_fields=True):
+    """What a pause covers; `name` is that of the folder, label or job."""
+
+    kind: PauseKind
+    name: str = ""
+
+
+class NewPause(Paused, forbid_unknown_fields=True):
+    """A pause; without `until` it holds until it is ended."""
+
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
+    until: Annotated[str | None, Meta(description="A time, a date, or as +2h.")] = None
+
+
+async def list_pauses(request: Request) -> Pauses:
     """The pauses in force."""
     now_us = request.services.now_us()
     found = await request.services.read(lambda reader: in_force(reader, now_us))
     return {"pauses": [pause_data(pause) for pause in found], "now": format_time_ms(now_us)}
 
 
-async def pause(request: Request) -> Any:
-    """Skip what schedules make; body `{"kind": "all" | "folder" | "label" | "job", "name",
-    "reason", "until"}`. A pause of the same is replaced."""
-    body = request.json_object()
-    kind, name = await _what(request, body)
-    reason = body.get("reason", "")
-    if not isinstance(reason, str) or len(reason) > LONGEST_REASON:
-        raise Problem(400, f"reason: expected a text of at most {LONGEST_REASON} characters")
-    until = body.get("until")
+async def pause(request: Request, body: NewPause) -> Pauses:
+    """Skip what schedules make. A pause of the same is replaced."""
+    name = await _name(request, body)
     until_us = None
-    if until is not None:
+    if body.until is not None:
         try:
-            until_us = parse_instant(str(until), request.services.now_us())
+            until_us = parse_instant(body.until, request.services.now_us())
         except BadQuery as error:
             raise Problem(400, f"until: {error}") from None
-    wish = PauseRuns(pause_kind=kind, name=name, reason=reason.strip(), until_us=until_us)
+    wish = PauseRuns(pause_kind=body.kind, name=name, reason=body.reason.strip(), until_us=until_us)
     await request.services.wish(request, wish)
     return await list_pauses(request)
 
 
-async def resume(request: Request) -> Any:
-    """End a pause; body `{"kind", "name"}`."""
-    kind, name = await _what(request, request.json_object())
-    await request.services.wish(request, ResumeRuns(pause_kind=kind, name=name))
+async def resume(request: Request, body: Paused) -> Pauses:
+    """End a pause."""
+    name = await _name(request, body)
+    await request.services.wish(request, ResumeRuns(pause_kind=body.kind, name=name))
     return await list_pauses(request)
 
 
-async def _what(request: Request, body: dict[str, Any]) -> tuple[PauseKind, str]:
-    """Return kind and name of the pause that a body means; a job may be named by words."""
-    kind, name = body.get("kind"), body.get("name", "")
-    if kind not in KINDS:
-        raise Problem(400, f"kind: expected one of {', '.join(KINDS)}")
-    if not isinstance(name, str) or (not name) is not (kind == "all"):
+async def _name(request: Request, body: Paused) -> str:
+    """Return the name of what a body means; a job may be named by words."""
+    kind, name = body.kind, body.name
+    if (not name) is not (kind == "all"):
         raise Problem(400, f"name: expected {'none for' if kind == 'all' else 'that of'} {kind}")
     if kind == "job":
-        name = await request.services.read(lambda reader: find_job_id(reader, name))
-    return cast("PauseKind", kind), name.strip("/") if kind == "folder" else name
+        return await request.services.read(lambda reader: find_job_id(reader, name))
+    return name.strip("/") if kind == "folder" else name
 
 
 def in_force(reader: Reader, now_us: int) -> list[Pause]:
@@ -68,7 +96,7 @@ def in_force(reader: Reader, now_us: int) -> list[Pause]:
     return [one for one in reader.pauses() if not one.is_over(now_us)]
 
 
-def pause_data(one: Pause) -> dict[str, Any]:
+def pause_data(one: Pause) -> PauseRecord:
     """Return a pause as JSON."""
     return {
         "kind": one.kind,

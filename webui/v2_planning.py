@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 import msgspec
+from msgspec import Meta
 
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.errors import UserError
@@ -23,6 +24,7 @@ from ..store.interface import Reader, RunQuery
 from ..store.rows import decode_job
 from .query import BadQuery, parse_filter, parse_instant
 from .routing import Problem, Request, Route
+from .shapes import Instant
 
 DAY_US = DAY_S * SECOND_US
 # Of one forecast, at most.
@@ -32,31 +34,121 @@ PLAN_DAYS = 7
 MOST_PLAN_DAYS = 366
 # Waiting runs that a plan looks at.
 WAITING_RUNS = 10_000
-FORECAST_PARAMS = {"q", "query", "job", "label", "arg", "from", "to", "limit"}
+When = Annotated[str, Meta(description="A time, a date, `now`, or as +7d.")]
 
 
-async def get_forecast(request: Request) -> Any:
+class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which runs, and from when to when."""
+
+    q: Annotated[list[str], Meta(description="A query; see the guide of queries.")] = []
+    query: Annotated[list[str], Meta(description="The same.")] = []
+    job: list[str] = []
+    label: list[str] = []
+    arg: Annotated[list[str], Meta(description="`name=value`.")] = []
+    from_: When = msgspec.field(default="now", name="from")
+    to: When = "+1d"
+    limit: Annotated[int, Meta(ge=1, le=FORECAST_RUNS)] = FORECAST_RUNS
+
+
+class ForecastRow(TypedDict):
+    """A run that a schedule names; one that is written already has an id."""
+
+    job_id: str
+    args: dict[str, str]
+    schedule_time: Instant
+    run_id: NotRequired[str]
+    state: NotRequired[str]
+    held: NotRequired[bool]
+
+
+# A key that is a word of Python can be given by this form alone.
+Forecast = TypedDict(
+    "Forecast", {"forecast": list[ForecastRow], "from": Instant, "to": Instant, "now": Instant}
+)
+
+
+class PlanQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """How far to look."""
+
+    days: Annotated[int, Meta(ge=1, le=MOST_PLAN_DAYS)] = PLAN_DAYS
+
+
+class PlannedJob(TypedDict):
+    """A job that changes: `parts` of it; `kept` and `more` runs besides those listed."""
+
+    job_id: str
+    what: str
+    parts: list[str]
+    kept: int
+    more: int
+
+
+class PlannedRun(TypedDict):
+    """A run that comes, goes or moves."""
+
+    what: str
+    job_id: str
+    args: dict[str, str]
+    schedule_time: Instant
+    moves_to: NotRequired[Instant]
+
+
+class PlannedWait(TypedDict):
+    """A run that waits, and whose job, or one it waits for, changes."""
+
+    run_id: str
+    job_id: str
+    args: dict[str, str]
+
+
+# What loading the folder would change; not `complete`: too much to tell run by run.
+PlanAnswer = TypedDict(
+    "PlanAnswer",
+    {
+        "complete": bool,
+        "id": str,
+        "from": Instant,
+        "to": Instant,
+        "jobs": list[PlannedJob],
+        "runs": list[PlannedRun],
+        "waiting": list[PlannedWait],
+    },
+)
+
+
+class DefinitionsQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which definitions."""
+
+    hash: Annotated[list[str], Meta(description="Hashes; none: which are in force.")] = []
+
+
+class Definitions(TypedDict):
+    """The jobs in force by definition hash, their digest, and the runs that wait; or definitions by
+    hash, as data and as `files`: what a job file would hold."""
+
+    jobs: NotRequired[dict[str, str]]
+    digest: NotRequired[str]
+    waiting: NotRequired[list[dict[str, Any]]]
+    definitions: NotRequired[dict[str, dict[str, Any]]]
+    files: NotRequired[dict[str, dict[str, Any]]]
+
+
+async def get_forecast(request: Request, query: ForecastQuery) -> Forecast:
     """The runs that schedules name from one time to another; those written already have ids."""
-    unknown = request.query.keys() - FORECAST_PARAMS
-    if unknown:
-        names = ", ".join(sorted(unknown))[:200]
-        raise Problem(400, f"unknown parameters: {names}: expected {_all(FORECAST_PARAMS)}")
     services = request.services
     now_us = services.now_us()
-    limit = request.number("limit", FORECAST_RUNS, 1, FORECAST_RUNS)
     try:
-        from_us = parse_instant(request.text("from") or "now", now_us)
-        to_us = parse_instant(request.text("to") or "+1d", now_us)
-        params = {name: request.query.get(name, []) for name in ("job", "label", "arg")}
-        texts = request.query.get("q", []) + request.query.get("query", [])
-        wanted = parse_filter(params | {"q": texts}, now_us)
+        from_us = parse_instant(query.from_ or "now", now_us)
+        to_us = parse_instant(query.to or "+1d", now_us)
+        params = {"job": query.job, "label": query.label, "arg": query.arg}
+        wanted = parse_filter(params | {"q": query.q + query.query}, now_us)
     except BadQuery as error:
         raise Problem(400, str(error)) from None
     if not from_us <= to_us <= from_us + FORECAST_DAYS * DAY_US:
         sentence = f"expected a span of at most {FORECAST_DAYS} days that does not end early"
         raise Problem(400, f"from {format_time(from_us)} to {format_time(to_us)}: {sentence}")
 
-    def read(reader: Reader) -> list[dict[str, Any]]:
+    def read(reader: Reader) -> list[ForecastRow]:
         calendars = calendars_by_name(reader.calendars())
         jobs = jobs_of(reader, wanted)
         found = forecast(
@@ -65,7 +157,7 @@ async def get_forecast(request: Request) -> Any:
             to_us,
             calendars,
             keep=lambda job, nominal: wanted.matches(nominal_run(job, nominal)),
-            limit=limit,
+            limit=query.limit,
         )
         written = runs_written(reader, tuple(jobs), from_us, to_us)
         return [_row(nominal, written.get(_key(nominal))) for nominal in found]
@@ -82,10 +174,12 @@ async def get_forecast(request: Request) -> Any:
     }
 
 
-async def get_plan(request: Request) -> Any:
-    """What loading the job folder as it now is would change; changes nothing."""
+async def get_plan(request: Request, query: PlanQuery) -> PlanAnswer:
+    """What loading the job folder as it now is would change; changes nothing.
+
+    Not `complete`: it is too much to be told run by run.
+    """
     services = request.services
-    days = request.number("days", PLAN_DAYS, 1, MOST_PLAN_DAYS)
     done = await services.wish(request, ReloadJobs(dry_run=True, bodies=True))
     result = done.result if isinstance(done.result, dict) else {}
     lists = {name: sorted(result.get(name, [])) for name in ("added", "changed", "removed")}
@@ -99,9 +193,9 @@ async def get_plan(request: Request) -> Any:
             to_us=now_us,
             jobs=tuple(sorted(changes, key=lambda change: change.job_id)),
         )
-        return {"complete": False, **plan_data(plan)}
+        return _plan_answer(plan, complete=False)
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> PlanAnswer:
         hashes = reader.jobs()
         gone = {
             job_id: job
@@ -110,18 +204,23 @@ async def get_plan(request: Request) -> Any:
         }
         come = {job_id: decode_job(body) for job_id, body in bodies.items()}
         calendars = calendars_by_name(reader.calendars())
-        plan = make_plan(result["plan"], gone, come, now_us, days, calendars, _waiting(reader))
-        return {"complete": True, **plan_data(plan)}
+        days, waiting = query.days, _waiting(reader)
+        plan = make_plan(result["plan"], gone, come, now_us, days, calendars, waiting)
+        return _plan_answer(plan, complete=True)
 
     return await services.read(read)
 
 
-async def get_definitions(request: Request) -> Any:
+def _plan_answer(plan: Plan, *, complete: bool) -> PlanAnswer:
+    return cast("PlanAnswer", {"complete": complete, **plan_data(plan)})
+
+
+async def get_definitions(request: Request, query: DefinitionsQuery) -> Definitions:
     """The jobs in force by definition hash, and the runs that wait with the jobs they have to do
     with; with `hash` (repeated) these definitions themselves."""
-    wanted = request.query.get("hash", [])
+    wanted = query.hash
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> Definitions:
         if not wanted:
             hashes = reader.jobs()
             waiting = msgspec.to_builtins(_waiting(reader))
@@ -174,14 +273,15 @@ def _key(nominal: Nominal) -> tuple[str, str, int]:
     return nominal.job_id, args_key(nominal.args), nominal.at_us
 
 
-def _row(nominal: Nominal, run: Run | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(nominal: Nominal, run: Run | None) -> ForecastRow:
+    row: ForecastRow = {
         "job_id": nominal.job_id,
         "args": nominal.args,
         "schedule_time": format_time(nominal.at_us),
     }
     if run is not None:
-        row |= {"run_id": run.run_id, "state": run.state.value}
+        row["run_id"] = run.run_id
+        row["state"] = run.state.value
         if run.held:
             row["held"] = True
     return row
@@ -198,10 +298,6 @@ def nominal_run(job: Job, nominal: Nominal) -> Run:
         labels=job.labels,
         ad_hoc=job.ad_hoc,
     )
-
-
-def _all(names: set[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 ROUTES = [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+from ..jobs.judging import Wanted
 from ..jobs.keeping import ORDER
 from ..jobs.run import Run, run_number
 from ..jobs.run_filter import RunFilter
@@ -29,29 +31,87 @@ from .listing import MAX_PAGE, count_states
 from .query import BadQuery, parse_filter
 from .records import log_lines, output_record, owed_record, run_page, run_record
 from .routing import Problem, Request, Route
-from .scheduling import schedule_wish
+from .scheduling import RunTimes, RunWanted, schedule_wish
 from .services import known
+from .shapes import (
+    NewRuns,
+    Operated,
+    RunAnswer,
+    RunPage,
+    RunsAnswer,
+    WaitsFor,
+)
 from .usual import usual_lengths
 from .v1_runs import MAX_COUNT, one_state, parse_signal, rerun_wish
 from .v2_pauses import in_force
 from .why import StoreFacts, waits_for, why
 
 DEFAULT_PAGE = 100
-PARAMS = {"state", "job", "label", "arg", "q", "since", "until", "agent", "id"}
-# A reason a person gives is a sentence, not a text.
 MAX_REASON = 1_000
+
+
+class Terms(msgspec.Struct, forbid_unknown_fields=True):
+    """Which runs; all that is given must hold."""
+
+    state: Annotated[list[str], Meta(description="States, with commas between.")] = []
+    job: Annotated[
+        list[str], Meta(description="An id, a folder, or beginnings of words of it; once.")
+    ] = []
+    label: list[str] = []
+    arg: Annotated[list[str], Meta(description="`name=value`.")] = []
+    agent: list[str] = []
+    id: Annotated[list[str], Meta(description="Run ids, with commas between.")] = []
+    since: Annotated[
+        list[str], Meta(description="A time, a date, `now`, or as -6h: scheduled from then on.")
+    ] = []
+    until: Annotated[list[str], Meta(description="The same: scheduled before then.")] = []
+    q: Annotated[list[str], Meta(description="A query; see the guide of queries.")] = []
+
+
+class RunsQuery(Terms, forbid_unknown_fields=True):
+    """Which runs, and which page of them."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: Annotated[
+        int, Meta(ge=0, le=2**59, description="`next_cursor` of the page before.")
+    ] = 0
+    counts: Annotated[str | None, Meta(description="0: without counts by state.")] = None
+
+
+class NewRunTimes(RunTimes, forbid_unknown_fields=True):
+    """When runs are for, and when they are stopped."""
+
+
+class NewRunsBody(RunWanted, forbid_unknown_fields=True):
+    """Runs to be made: of a job of the folder, or of one that is given as in a job file."""
+
+    times: NewRunTimes | None = None
+    count: Annotated[int, Meta(ge=1, le=MAX_COUNT)] = 1
+
+
+# A reason a person gives is a sentence, not a text.
+Reason = Annotated[str, Meta(max_length=MAX_REASON)]
+
+
+class OperationBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What an operation needs to know: `mark` the state, `signal` the signal, `rerun` which
+    definition."""
+
+    reason: Annotated[Reason | None, Meta(description="Why; of skip and hold.")] = None
+    state: Annotated[str | None, Meta(description="success, failure, error or skipped.")] = None
+    signal: Annotated[str | None, Meta(description="TERM, SIGTERM or 15.")] = None
+    definition: Annotated[
+        Literal["current", "stored"],
+        Meta(description="The job's as it is now, or the one the run was bound to."),
+    ] = "current"
 
 
 def filter_of(request: Request) -> RunFilter:
     """Return the filter of a request's parameters.
 
     Raises:
-        Problem: 400, a term or a parameter is not understood.
+        Problem: 400, a term is not understood.
     """
-    unknown = request.query.keys() - PARAMS - {"limit", "cursor", "counts"}
-    if unknown:
-        names = ", ".join(sorted(unknown))[:200]
-        raise Problem(400, f"unknown parameters: {names}: expected {', '.join(sorted(PARAMS))}")
     try:
         wanted = parse_filter(request.query, request.services.now_us())
         return within_reach(request.guest, wanted)
@@ -59,14 +119,14 @@ def filter_of(request: Request) -> RunFilter:
         raise Problem(400, str(error)) from None
 
 
-async def list_runs(request: Request) -> Any:
+async def list_runs(request: Request, query: RunsQuery) -> RunsAnswer:
     """A page of runs, newest first, with counts by state of the whole query."""
     wanted = filter_of(request)
-    limit = request.number("limit", DEFAULT_PAGE, 1, MAX_PAGE)
-    before = request.number("cursor", 0, 0, 2**59) or None
-    counting = before is None and request.text("counts") != "0"
+    limit, before = query.limit, query.cursor or None
+    counting = before is None and query.counts != "0"
+    now = _now(request)
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> RunsAnswer:
         epoch, seq = reader.head()
         page = reader.find(wanted, before=before, limit=limit)
         return {
@@ -75,25 +135,26 @@ async def list_runs(request: Request) -> Any:
             "counts": count_states(reader, wanted) if counting else None,
             "epoch": epoch,
             "seq": seq,
+            "now": now,
         }
 
-    found = await request.services.read(read)
-    return found | {"now": _now(request)}
+    return await request.services.read(read)
 
 
-async def get_run(request: Request) -> Any:
+async def get_run(request: Request) -> RunAnswer:
     """A run with its log, outputs and the reason of its state."""
     run_id = request.params["run_id"]
     now_us = request.services.now_us()
     pools = request.services.settings.pools
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> RunAnswer:
         run = known(reader.run(run_id) if run_number(run_id) is not None else None, run_id)
         epoch, seq = reader.head()
         log = log_lines(reader.log(run_id))
         waited = waits_for(run, log, StoreFacts(reader, pools), now_us)
         bound_to = run.definition
-        page = run_page(run) | {
+        page: RunPage = {
+            **run_page(run),
             "commit": None if bound_to is None else reader.definition_commit(bound_to),
             "log": log,
             "outputs": [
@@ -101,14 +162,17 @@ async def get_run(request: Request) -> Any:
             ],
             "owed": [owed_record(item) for item in reader.outbox(run_id)],
             "why": why(run, log, waited, now_us, in_force(reader, now_us)),
-            "waits_for": [msgspec.structs.asdict(one) for one in waited],
+            "waits_for": [_waits_for(one) for one in waited],
             "usual": usual_lengths(reader, [run.job_id]).get(run.job_id),
             "operations": operations(run),
         }
-        return {"run": page, "epoch": epoch, "seq": seq}
+        return {"run": page, "epoch": epoch, "seq": seq, "now": format_time_ms(now_us)}
 
-    found = await request.services.read(read)
-    return found | {"now": _now(request)}
+    return await request.services.read(read)
+
+
+def _waits_for(one: Wanted) -> WaitsFor:
+    return {"condition": one.condition, "met": one.met, "reason": one.reason}
 
 
 def operations(run: Run) -> list[str]:
@@ -127,25 +191,26 @@ def operations(run: Run) -> list[str]:
             return ["rerun", "mark"]
 
 
-async def post_runs(request: Request) -> Any:
-    """Schedule runs: a body as of `/api/v1/runs`, and `count` in it."""
-    body = _body(request)
-    count = body.pop("count", 1)
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_COUNT:
-        raise Problem(400, f"count: {count!r}: expected a whole number from 1 to {MAX_COUNT}")
-    wish = await schedule_wish(request, body, count)
-    return _runs(await request.services.wish(request, wish))
+async def post_runs(request: Request, body: NewRunsBody) -> NewRuns:
+    """Make runs of a job, now or for later, or of a job that is given in the request."""
+    return _runs(
+        await request.services.wish(request, await schedule_wish(request, body, body.count))
+    )
 
 
-async def operate(request: Request) -> Any:
-    """Carry out an operation on a run; the body may hold `reason`, `state` or `signal`."""
+async def operate(request: Request, body: OperationBody) -> Operated:
+    """Carry out an operation on a run.
+
+    The verb is `start`, `skip`, `hold`, `release`, `stop`, `kill`, `signal`, `mark` or `rerun`,
+    which answers with `runs`, the others with `run`.
+    """
     run_id, verb = request.params["run_id"], request.params["verb"]
-    body = _body(request)
     if run_number(run_id) is None:
         known(None, run_id)
     if verb == "rerun":
-        wish = await rerun_wish(request, as_it_was=_as_it_was(body))
-        return _runs(await request.services.wish(request, wish))
+        wish = await rerun_wish(request, as_it_was=body.definition == "stored")
+        made = _runs(await request.services.wish(request, wish))
+        return {"runs": made["runs"], "seq": made["seq"]}
     done = await request.services.wish(request, _wish(run_id, verb, body))
     return {"run": run_record(done.runs[0]) if done.runs else None, "seq": done.seq}
 
@@ -153,7 +218,7 @@ async def operate(request: Request) -> Any:
 VERBS = ("start", "skip", "hold", "release", "stop", "kill", "signal", "mark", "rerun")
 
 
-def _wish(run_id: str, verb: str, body: dict[str, Any]) -> ToLedgerWish | ToSchedulerWish:
+def _wish(run_id: str, verb: str, body: OperationBody) -> ToLedgerWish | ToSchedulerWish:
     match verb:
         case "start":
             return StartNow(run_id=run_id)
@@ -168,38 +233,20 @@ def _wish(run_id: str, verb: str, body: dict[str, Any]) -> ToLedgerWish | ToSche
         case "kill":
             return StopRun(run_id=run_id, kill=True)
         case "signal":
-            return SignalRun(run_id=run_id, signal=parse_signal(str(body.get("signal", ""))))
+            return SignalRun(run_id=run_id, signal=parse_signal(body.signal or ""))
         case "mark":
-            return MarkRun(run_id=run_id, state=one_state(body.get("state")))
+            return MarkRun(run_id=run_id, state=one_state(body.state or ""))
         case _:
             raise Problem(
                 404, f"no such operation: {verb[:100]}: expected one of {', '.join(VERBS)}"
             )
 
 
-def _as_it_was(body: dict[str, Any]) -> bool:
-    which = body.get("definition", "current")
-    if which not in ("current", "stored"):
-        raise Problem(400, "definition: expected current (the job's) or stored (the run's)")
-    return bool(which == "stored")
+def _reason(body: OperationBody) -> str:
+    return " ".join((body.reason or "").split())
 
 
-def _reason(body: dict[str, Any]) -> str:
-    reason = body.get("reason") or ""
-    if not isinstance(reason, str) or len(reason) > MAX_REASON:
-        raise Problem(400, f"reason: expected a text of at most {MAX_REASON} characters")
-    return " ".join(reason.split())
-
-
-def _body(request: Request) -> dict[str, Any]:
-    """Return the body; it must say that it is JSON, which no plain form of a page can."""
-    content = request.headers.get("Content-Type", "")
-    if request.body and content.partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, f"content type {content[:100]!r}: expected application/json")
-    return request.json_object()
-
-
-def _runs(done: Done) -> dict[str, Any]:
+def _runs(done: Done) -> NewRuns:
     return {"runs": [run_record(run) for run in done.runs], "seq": done.seq}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from ..jobs.job import Job
 from ..jobs.jso import schedule_jso
@@ -18,8 +21,10 @@ from ..store.interface import Reader, RunQuery
 from .gate import reaches
 from .markdown import first_line, render
 from .records import elapsed_s, finding_record, instant, run_record
-from .routing import Problem, Request, Route
+from .routing import Request, Route
 from .services import definition_of, job_shape
+from .shapes import Checks
+from .shapes_server import Health, JobPage, JobRow, Jobs, ReloadedV2, RoleStatus, Standing
 from .v1_jobs import reload_jso
 from .v2_pauses import in_force, paused_words
 
@@ -34,11 +39,21 @@ FOREVER_US = 2**60
 SILENT_S = {"ledger": 5.0, "scheduler": 25.0, "runner": 25.0}
 
 
-async def list_jobs(request: Request) -> Any:
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
+    """How to reload."""
+
+    dry_run: Annotated[bool, Meta(description="Only say what would change.")] = False
+    plan: Annotated[str, Meta(description="The id of a plan: only if that still holds.")] = ""
+
+
+async def list_jobs(request: Request) -> Jobs:
     """All jobs: what they are, when they run next, how the last runs went."""
     now_us = request.services.now_us()
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> Jobs:
         hashes = reader.jobs()
         upcoming: dict[str, int] = {}
         for row in reader.due(FOREVER_US, DUE_ROWS):
@@ -52,17 +67,16 @@ async def list_jobs(request: Request) -> Any:
             if job is not None and reaches(request.guest, job.labels):
                 recent = last.get(job_id, [])
                 jobs.append(_job_row(job, upcoming.get(job_id), recent, pauses))
-        return {"jobs": jobs, "epoch": epoch, "seq": seq}
+        return {"jobs": jobs, "epoch": epoch, "seq": seq, "now": format_time_ms(now_us)}
 
-    found = await request.services.read(read)
-    return found | {"now": format_time_ms(now_us)}
+    return await request.services.read(read)
 
 
-async def get_job(request: Request) -> Any:
+async def get_job(request: Request) -> JobPage:
     """A job: definition, schedules in words, next and recent runs, description."""
     job_id, now_us = request.params["job_id"], request.services.now_us()
 
-    def read(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> JobPage:
         hash_, job = definition_of(reader, job_id)
         query = RunQuery(job_id=job_id, states=(State.SCHEDULED,), limit=1_000)
         scheduled = sorted(reader.query(query), key=lambda run: run.schedule_us)
@@ -91,7 +105,7 @@ async def get_job(request: Request) -> Any:
     return await request.services.read(read)
 
 
-def _job_row(job: Job, next_us: int | None, last: list[Run], pauses: list[Pause]) -> dict[str, Any]:
+def _job_row(job: Job, next_us: int | None, last: list[Run], pauses: list[Pause]) -> JobRow:
     description = job.metadata.get("description", "")
     return {
         "job_id": job.job_id,
@@ -119,12 +133,12 @@ def _schedules(schedules: list[dict[str, Any]]) -> list[str]:
     return [one["str"] + ("" if one.get("enabled", True) else " (disabled)") for one in schedules]
 
 
-async def list_checks(request: Request) -> Any:
+async def list_checks(request: Request) -> Checks:
     """The checker's open findings."""
     return await request.services.read(checks_of)
 
 
-def checks_of(reader: Reader) -> dict[str, Any]:
+def checks_of(reader: Reader) -> Checks:
     """Return the checker's open findings."""
     at_us, findings = reader.findings()
     return {
@@ -133,7 +147,7 @@ def checks_of(reader: Reader) -> dict[str, Any]:
     }
 
 
-async def health(request: Request) -> Any:
+async def health(request: Request) -> Health:
     """How the server does: its roles, its place in the log, its versions."""
     services = request.services
     status = services.hub.status
@@ -142,7 +156,7 @@ async def health(request: Request) -> Any:
         "scheduler": status.scheduler_age_s,
         "runner": status.runner_age_s,
     }
-    roles = {
+    roles: dict[str, RoleStatus] = {
         name: {
             "status": "up" if age is not None and age < SILENT_S[name] else "down",
             "heard_s": None if age is None else round(age, 1),
@@ -170,7 +184,7 @@ async def health(request: Request) -> Any:
     }
 
 
-def standing_record(standing: FolderStanding | None) -> dict[str, Any] | None:
+def standing_record(standing: FolderStanding | None) -> Standing | None:
     """Return how the job folder stands against the jobs in force, None while it is not known."""
     if standing is None:
         return None
@@ -188,19 +202,14 @@ def standing_record(standing: FolderStanding | None) -> dict[str, Any] | None:
     }
 
 
-async def reload_jobs(request: Request) -> Any:
-    """Read the job folder again; body `{"dry_run": true}` only says what would change; with
-    `{"plan": id}` only if that plan still holds."""
-    body = request.json_object()
-    plan = body.get("plan", "")
-    if not isinstance(plan, str):
-        raise Problem(400, "plan: expected the id of a plan")
-    wish = ReloadJobs(dry_run=bool(body.get("dry_run", False)), plan=plan)
+async def reload_jobs(request: Request, body: ReloadBody) -> ReloadedV2:
+    """Read the job folder again, all or nothing."""
+    wish = ReloadJobs(dry_run=body.dry_run, plan=body.plan)
     if not wish.dry_run:
         await request.services.leave(request, "reload_jobs")
     done = await request.services.wish(request, wish)
     result = done.result if isinstance(done.result, dict) else {}
-    return reload_jso(result, dry_run=wish.dry_run) | {"plan": result.get("plan", "")}
+    return {**reload_jso(result, dry_run=wish.dry_run), "plan": result.get("plan", "")}
 
 
 ROUTES = [

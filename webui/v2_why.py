@@ -6,9 +6,10 @@ What the store knows is gathered here and weighed in `jobs.explain`.
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import Annotated, NotRequired, TypedDict
 
 import msgspec
+from msgspec import Meta
 
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.explain import (
@@ -30,6 +31,7 @@ from ..messages.transitions import AnyEvent, JobsChanged, RunWithdrawn
 from ..store.interface import Reader, RunQuery
 from .query import BadQuery, parse_instant
 from .routing import Problem, Request, Route
+from .shapes import Instant, RunPage
 from .v2_runs import get_run
 
 # Runs of one instance and time that are named.
@@ -42,17 +44,37 @@ EVENTS_A_READ = 2_000
 NEAR_JOBS = 3
 
 
-async def get_why(request: Request) -> Any:
-    """Explain a run (`run`), or an instance and time (`job`, `at`, `arg=name=value` repeated)."""
-    run_id = request.text("run")
-    if run_id is not None:
-        return await _of_run(request, run_id)
+class WhyQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """A run, or a job and the time for which it should have one."""
+
+    run: Annotated[str | None, Meta(description="The id of a run.")] = None
+    job: Annotated[str | None, Meta(description="The id of a job, or words of it.")] = None
+    at: Annotated[str | None, Meta(description="A time, a date, `now`, or as -6h.")] = None
+    arg: Annotated[list[str], Meta(description="`name=value` for each arg that is known.")] = []
+
+
+class Why(TypedDict):
+    """Why: `lines` are sentences; `run` is there where one run is meant."""
+
+    verdict: str
+    lines: list[str]
+    job_id: str
+    args: dict[str, str]
+    schedule_time: Instant
+    run_id: NotRequired[str]
+    run: NotRequired[RunPage]
+
+
+async def get_why(request: Request, query: WhyQuery) -> Why:
+    """Why a run is as it is (`run`), or why a job has none for a time (`job`, `at`, `arg`)."""
+    if query.run is not None:
+        return await _of_run(request, query.run)
     now_us = request.services.now_us()
-    job, at = request.text("job"), request.text("at")
+    job, at = query.job, query.at
     if not job or not at:
         raise Problem(400, "expected run, or job and at")
     args = {}
-    for text in request.query.get("arg", []):
+    for text in query.arg:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise Problem(400, f"arg: {text!r}: expected name=value")
@@ -62,26 +84,36 @@ async def get_why(request: Request) -> Any:
     except BadQuery as error:
         raise Problem(400, str(error)) from None
 
-    def read(reader: Reader) -> Run | dict[str, Any]:
+    def read(reader: Reader) -> Run | Why:
         sought = Sought(job_id=_job_id(reader, job), args=args, at_us=at_us)
         runs = _runs(reader, sought)
         if len(runs) == 1:
             return runs[0]
-        shown = {"job_id": sought.job_id, "args": args, "schedule_time": format_time(at_us)}
+        time = format_time(at_us)
         if runs:
             lines = ["There are several such runs:"]
             lines += [
                 f"{run.run_id}  {instance_words(run.job_id, run.args)}: {run.state}" for run in runs
             ]
-            return shown | {"verdict": "runs", "lines": lines}
+            return _why("runs", lines, sought, time)
         answer = explain(sought, _known(reader, sought, now_us))
-        return shown | {"verdict": answer.verdict, "lines": answer.lines}
+        return _why(answer.verdict, list(answer.lines), sought, time)
 
     found = await request.services.read(read)
     return await _of_run(request, found.run_id) if isinstance(found, Run) else found
 
 
-async def _of_run(request: Request, run_id: str) -> Any:
+def _why(verdict: str, lines: list[str], sought: Sought, time: str) -> Why:
+    return {
+        "verdict": verdict,
+        "lines": lines,
+        "job_id": sought.job_id,
+        "args": sought.args,
+        "schedule_time": time,
+    }
+
+
+async def _of_run(request: Request, run_id: str) -> Why:
     """Explain a run: its page knows its state and what it waits for; here its schedule is added."""
     request.params["run_id"] = run_id
     page = (await get_run(request))["run"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -17,6 +16,7 @@ from ..jobs.times import format_time
 from ..jobs.words import condition_words
 from ..messages.pauses import Pause
 from ..store.interface import Reader, RunQuery
+from .shapes import LogLine
 
 UNTIL = "waiting until: "
 NOT_YET = "not yet: "
@@ -46,7 +46,7 @@ class StoreFacts:
         return used, self._pools.get(name)
 
 
-def waits_for(run: Run, log: list[dict[str, Any]], facts: StoreFacts, now_us: int) -> list[Wanted]:
+def waits_for(run: Run, log: list[LogLine], facts: StoreFacts, now_us: int) -> list[Wanted]:
     """Return what each condition of a waiting run comes to, in their order; of others, nothing.
 
     What was passed stays passed, whatever became of it since: the run's log says how far it got.
@@ -65,7 +65,7 @@ def waits_for(run: Run, log: list[dict[str, Any]], facts: StoreFacts, now_us: in
     return found
 
 
-def _found_lacking(log: list[dict[str, Any]]) -> str:
+def _found_lacking(log: list[LogLine]) -> str:
     """Return what the last check of the present condition found, empty before the first."""
     for line in reversed(log):
         if line["message"].startswith(NOT_YET):
@@ -77,7 +77,7 @@ def _found_lacking(log: list[dict[str, Any]]) -> str:
 
 def why(
     run: Run,
-    log: list[dict[str, Any]],
+    log: list[LogLine],
     waited: list[Wanted],
     now_us: int,
     pauses: list[Pause],
@@ -145,7 +145,7 @@ def _state_sentence(run: Run, now_us: int) -> str:
             return f"Nobody knows what became of its program{reason}."
 
 
-def _waiting(run: Run, log: list[dict[str, Any]], waited: list[Wanted], now_us: int) -> list[str]:
+def _waiting(run: Run, log: list[LogLine], waited: list[Wanted], now_us: int) -> list[str]:
     if run.not_before_us is not None and run.not_before_us > now_us:
         return [f"It waits until {format_time(run.not_before_us)} before it is tried again."]
     since = {line["message"]: line["time"] for line in log}

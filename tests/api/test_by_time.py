@@ -77,7 +77,7 @@ def test_bins_cover_what_was_found(stand):
     [
         ("runs-by-time?offset=-1", "offset: '-1'"),
         ("runs-by-time?offset=now", "offset: 'now'"),
-        ("runs-by-time?order=up", "order: 'up'"),
+        ("runs-by-time?order=up", "order: expected one of latest, earliest"),
         ("runs-by-time?cursor=3", "unknown parameters: cursor"),
         ("runs-by-time?q=colour:red", "colour: not a term"),
         ("runs-per-time?bins=0", "bins: '0'"),

@@ -43,14 +43,14 @@ def test_a_job_may_be_named_by_words_of_its_id(stand):
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ({}, 400, "kind: expected one of all, folder, label, job"),
+        ({}, 400, "kind: missing: expected one of all, folder, label, job"),
         ({"kind": "run", "name": "r1"}, 400, "kind: expected one of"),
         ({"kind": "job"}, 400, "name: expected that of job"),
         ({"kind": "all", "name": "x"}, 400, "name: expected none for all"),
         ({"kind": "job", "name": "nothing"}, 400, "no job id match"),
         ({"kind": "all", "until": "soon"}, 400, "until: not a time: 'soon'"),
         ({"kind": "all", "until": "-1h"}, 400, "expected a time to come"),
-        ({"kind": "all", "reason": 3}, 400, "reason: expected a text"),
+        ({"kind": "all", "reason": 3}, 400, "reason: is a whole number: expected a text"),
         ({"kind": "all", "reason": "x" * 501}, 400, "reason: expected a text"),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_reload_may_name_its_plan(stand):
     status, answer = stand.ask("POST", "/api/v2/reload", {"plan": "p-q"})
     assert (status, answer["plan"]) == (200, "p-q")
     status, answer = stand.ask("POST", "/api/v2/reload", {"plan": 3})
-    assert (status, answer["error"]) == (400, "plan: expected the id of a plan")
+    assert (status, answer["error"]) == (400, "plan: is a whole number: expected a text")
 
 
 def test_definitions_are_given_by_hash(stand):
