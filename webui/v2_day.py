@@ -40,7 +40,7 @@ MOST_RUNS = 100_000
 MOST_BARS = 4_000
 PAGE = 10_000
 # Runs that schedules name but nobody has written yet.
-MOST_NOMINAL = 10_000
+MOST_NOMINAL = 40_000
 MOST_GROUPS = 300
 LONGEST_US = 400 * DAY_US
 # Bins of a day that takes as many minutes as one has unless asked otherwise.
@@ -82,12 +82,14 @@ class HistoryQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Chart(msgspec.Struct, kw_only=True):
-    """What a request asks to be drawn: a query over a span."""
+    """What a request asks to be drawn: a query over a span. `is_cut`: more would have belonged to
+    it than is looked at."""
 
     wanted: RunFilter
     from_us: int
     to_us: int
     now_us: int
+    is_cut: bool = False
 
 
 class Group(msgspec.Struct, kw_only=True):
@@ -113,11 +115,11 @@ async def get_day(request: Request, query: DayQuery) -> Day:
     def read(reader: Reader) -> Day:
         epoch, seq = reader.head()
         groups: dict[str, Group] = {}
-        whole, complete = Group(), True
+        whole = Group()
         bin_us = max(1, (chart.to_us - chart.from_us) // bins)
         for number, run in enumerate(_runs(reader, chart)):
             if number >= MOST_RUNS:
-                complete = False
+                chart.is_cut = True
                 break
             for name in _names(run, query.by):
                 _add(groups.setdefault(name, Group()), run, chart, bin_us)
@@ -127,7 +129,7 @@ async def get_day(request: Request, query: DayQuery) -> Day:
             "usual": usual_lengths(reader, sorted(whole.running)),
             "all": _group("", whole),
             "groups": [_group(name, groups[name]) for name in sorted(names)],
-            "complete": complete and len(names) == len(groups),
+            "complete": not chart.is_cut and len(names) == len(groups),
             "epoch": epoch,
             "seq": seq,
             "bins": bins,
@@ -147,10 +149,9 @@ async def get_timeline(request: Request, query: ChartQuery) -> Timeline:
         begun = replace(chart.wanted, since_us=None, until_us=chart.from_us)
         early = [run for run in reader.active(ACTIVE) if begun.matches(run)]
         runs = early[:MOST_BARS]
-        complete = True
         for run in _runs(reader, chart):
             if len(runs) >= MOST_BARS:
-                complete = False
+                chart.is_cut = True
                 break
             runs.append(run)
         lanes: dict[str, list[Bar]] = {}
@@ -162,7 +163,7 @@ async def get_timeline(request: Request, query: ChartQuery) -> Timeline:
                 {"job_id": job_id, "usual": usual.get(job_id), "runs": _by_time(lanes[job_id])}
                 for job_id in sorted(lanes)
             ],
-            "complete": complete,
+            "complete": not chart.is_cut,
             "epoch": epoch,
             "seq": seq,
             **_span(chart),
@@ -267,6 +268,7 @@ def _nominal(reader: Reader, chart: Chart) -> Iterator[Run]:
         )
     except UserError:
         # A calendar that ends, or more runs than anybody reads: what is written is shown.
+        chart.is_cut = True
         return
     written = runs_written(reader, tuple(jobs), from_us, to_us)
     for one in named:

@@ -1,6 +1,7 @@
 """The pages of ad hoc runs and of what is to come."""
 
 import pytest
+from live_server import until
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -61,7 +62,7 @@ def test_the_calendar_shows_the_runs_of_a_query_over_a_span(console):
     page.locator("[name=last]").fill("2031-03-31")
     page.wait_for_url("**/calendar?q=label%3Anight&from=2031-03-29&to=2031-03-31")
     expect(rows).to_have_count(3)
-    expect(page.locator("h2").first).to_contain_text("29 March 2031")
+    expect(page.locator("section.panel h2").first).to_contain_text("29 March 2031")
     rows.first.locator("a.job").click()
     page.wait_for_url("**/job/nightly/report")
 
@@ -209,3 +210,54 @@ def test_a_job_shows_what_it_needs_and_what_needs_it(console):
     graph.locator("[data-job='chain/first']").click()
     page.wait_for_url("**/job/chain/first")
     expect(page.locator("svg.graph [data-job='chain/second']")).to_be_visible()
+
+
+def test_the_timeline_has_a_lane_per_job_with_a_now_line_and_opens_a_run(console, server, gate):
+    run_id = server.schedule("gated", gate=str(gate))
+    until(lambda: server.run(run_id)["state"] == "running", "the run to run")
+    page = console.open("/timeline?span=2h&q=gated")
+    expect(page.locator("[data-lane=gated]")).to_be_visible()
+    running = page.locator("svg.gantt path.f-running")
+    expect(running).to_have_count(1)
+    expect(page.locator("svg.gantt path.now-l")).to_have_count(1)
+    # The bar ends at the now-line; close before it the run is pointed at.
+    now_x = float(page.locator("svg.gantt .now-tag").get_attribute("x")) + 27
+    lane_y = float(page.locator("[data-lane=gated]").get_attribute("y")) - 4
+    box = page.locator("svg.gantt").bounding_box()
+    page.mouse.move(box["x"] + now_x - 1, box["y"] + lane_y)
+    expect(page.locator(".over")).to_contain_text(run_id)
+    page.mouse.click(box["x"] + now_x - 1, box["y"] + lane_y)
+    page.wait_for_url(f"**/runs/{run_id}")
+    gate.touch()
+
+
+def test_the_timeline_goes_back_and_forth_and_its_address_says_where_it_is(console):
+    page = console.open("/timeline?q=nightly")
+    expect(page.locator("[data-lane='nightly/report']").or_(page.locator(".empty"))).to_be_visible()
+    page.get_by_role("button", name="week").click()
+    page.wait_for_url("**span=week**")
+    expect(page.locator("[data-lane='nightly/report']")).to_be_visible()
+    assert page.locator("svg.gantt path.fc").get_attribute("d")
+    page.keyboard.press("[")
+    page.wait_for_url("**from=*")
+    page.keyboard.press("n")
+    page.wait_for_url(lambda url: "from=" not in url)
+    expect(page.locator(".ccell[data-n='1']").first).to_be_visible()
+    page.get_by_role("link", name="Calendar").click()
+    page.wait_for_url("**/calendar?q=nightly")
+    page.get_by_role("link", name="Graph").click()
+    expect(page.locator(".empty")).to_contain_text("waits for another")
+
+
+def test_the_graph_shows_what_hangs_on_what_with_states_and_around_one_job(console, server):
+    server.finished(server.schedule("fails"))
+    page = console.open("/graph")
+    second = page.locator(".gnode[data-job='chain/second']")
+    expect(second).to_be_visible()
+    expect(page.locator("svg.graph path.line-x")).to_have_count(1)
+    expect(page.locator(".gnode[data-job=fails]")).to_have_count(0)
+    page.goto("/graph?focus=chain/first&down=1")
+    expect(page.locator(".node.me")).to_have_count(1)
+    second.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/job/chain/second")

@@ -7,7 +7,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PATHS = [
     *("/", "/runs", "/jobs", "/job/greetings/hello", "/agents", "/checks", "/control"),
-    *("/adhoc", "/calendar"),
+    *("/adhoc", "/calendar", "/timeline", "/graph"),
 ]
 
 

@@ -17,23 +17,25 @@ import { AgentsView } from "./views/agents.js";
 import { CalendarView } from "./views/calendar.js";
 import { ChecksView } from "./views/checks.js";
 import { ControlView } from "./views/control.js";
+import { JobGraphView } from "./views/graph.js";
 import { JobView } from "./views/job.js";
 import { JobsView } from "./views/jobs.js";
 import { RunView } from "./views/run.js";
 import { RunsView } from "./views/runs.js";
 import { SheetView } from "./views/sheet.js";
+import { TimelineView } from "./views/timeline.js";
 
 const PAGES = [
   ["/", "Call sheet", "s", "Sheet"],
   ["/runs", "Runs", "r", "Runs"],
   ["/jobs", "Jobs", "j", "Jobs"],
-  ["/calendar", "Calendar", null, "Calendar"],
+  ["/timeline", "Timeline", "t", "Timeline"],
   ["/agents", "Agents", "a", "Agents"],
   ["/checks", "Checks", "c", "Checks"],
   ["/control", "Control", "o", "More"],
 ];
 // Pages that another page leads to.
-const OTHERS = [["/adhoc", "Ad hoc run"]];
+const OTHERS = [["/calendar", "Calendar"], ["/graph", "Graph"], ["/adhoc", "Ad hoc run"]];
 const LETTERS = new Map(PAGES.filter(([, , key]) => key).map(([path, , key]) => [key, path]));
 const PLACES = [...PAGES, ...OTHERS].map(([path, name]) => [path, name]);
 const TROUBLE_STATES = ["failure", "error", "lost"];
@@ -46,7 +48,9 @@ function view(path) {
   if (part[0] === "runs") return html`<${RunView} key=${part[1]} runId=${part[1]} />`;
   if (part[0] === "jobs") return html`<${JobsView} />`;
   if (part[0] === "job" && part.length > 1) return html`<${JobView} key=${path} jobId=${part.slice(1).join("/")} />`;
+  if (part[0] === "timeline") return html`<${TimelineView} />`;
   if (part[0] === "calendar") return html`<${CalendarView} />`;
+  if (part[0] === "graph") return html`<${JobGraphView} />`;
   if (part[0] === "adhoc") return html`<${AdHocView} />`;
   if (part[0] === "agents") return html`<${AgentsView} />`;
   if (part[0] === "checks") return html`<${ChecksView} />`;
@@ -56,7 +60,7 @@ function view(path) {
 
 function isAt(path, page) {
   if (page === "/") return path === "/" || path.startsWith("/day");
-  return path === page || path.startsWith(`${page}/`) || (page === "/jobs" && path.startsWith("/job/"));
+  return path === page || path.startsWith(`${page}/`) || (page === "/jobs" && path.startsWith("/job/")) || (page === "/timeline" && ["/calendar", "/graph"].includes(path));
 }
 
 /** Whoever is not known logs in; what is drawn for one person is never kept for another. */

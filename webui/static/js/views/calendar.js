@@ -3,6 +3,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { Args, Icon, JobName, Trouble } from "../parts.js";
 import { query as asQuery } from "../api.js";
 import { clock, count, counted, dayOf, dayOfYear, instantOf, shownZone } from "../format.js";
+import { Coming, PlanViews } from "../plan_parts.js";
 import { go, useUrl } from "../router.js";
 import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
@@ -42,6 +43,7 @@ export function CalendarView() {
   return html`<div>
     <div class="top">
       <h1 class="sr">Calendar</h1>
+      <${PlanViews} at="/calendar" q=${q} />
       <${QueryBox} q=${q} set=${set} />
       <span class="dim small nowrap">${value && !error ? counted(value.forecast.length, "run") : ""}</span>
     </div>
@@ -50,6 +52,7 @@ export function CalendarView() {
       <label>from <input class="field" type="date" name="first" value=${first} onChange=${(event) => set({ span: "", from: event.target.value })} /></label>
       <label>to <input class="field" type="date" name="last" value=${last} onChange=${(event) => set({ span: "", to: event.target.value })} /></label>
     </div>
+    ${!error && html`<div class="sec-b"><${Coming} q=${q} /></div>`}
     ${error ? html`<${Trouble} error=${error} again=${again} />` : value && html`<${Days} key=${`${q} ${span} ${first} ${last}`} rows=${value.forecast} q=${q} />`}
   </div>`;
 }
