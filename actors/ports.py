@@ -35,10 +35,11 @@ from ..messages.post import (
     WEB,
 )
 from ..wire import place as places
+from ..wire import published
 from ..wire.curve import ServerSide, own_keys
 from ..wire.feed import BEAT_TOPIC, EVENTS_TOPIC
 from ..wire.gate import AGENTS_DOMAIN, ENROL_DOMAIN, Admission, GatePort, KeyedRouterPort
-from ..wire.place import Door, Place
+from ..wire.place import Door, FeedDoor, Place
 from ..wire.ports import Context, DealerPort, Port, PublisherPort, RouterPort, SubscriberPort
 from .clock import monotonic_s
 
@@ -48,6 +49,14 @@ AGENTS_PEERS = r"agent/[A-Za-z0-9._@:-]{1,200}|(checker|web)/[0-9]{1,4}"
 
 ALL_OF_THE_FEED = (EVENTS_TOPIC, BEAT_TOPIC)
 BEATS = (BEAT_TOPIC,)
+
+
+class CannotPublish(UserError):
+    """Programs of other hosts cannot come in where the settings say."""
+
+    def __init__(self, door: FeedDoor, error: zmq.ZMQError) -> None:
+        what = f"{error.strerror} (and the next port, {door.ask}, for what they ask)"
+        super().__init__(f"feed.listen: {door.publish}: {what}: expected two free ports")
 
 
 class CannotListen(UserError):
@@ -214,13 +223,25 @@ def _web(place: Place, context: Context) -> list[Port]:
         reader=OUTPUTS_READER,
         clock=monotonic_s,
     )
-    return [
+    ports = [
         _to_ledger(WEB, place, context),
         _to_scheduler(WEB, place, context),
         _to_runner(WEB, place, context),
         _feed(ALL_OF_THE_FEED, place, context),
         outputs,
+        *published.here(
+            context, place.outside(places.PUBLISHED), place.outside(places.REPLAY), monotonic_s
+        ),
     ]
+    if place.feed_door is None:
+        return ports
+    side = ServerSide(keys=own_keys(Path(place.feed_door.key_file)), domain=published.FEED_DOMAIN)
+    try:
+        return [*ports, *published.far(place.feed_door, side, monotonic_s)]
+    except zmq.ZMQError as error:
+        for port in ports:
+            port.close()
+        raise CannotPublish(place.feed_door, error) from None
 
 
 PORTS: dict[str, Open] = {

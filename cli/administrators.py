@@ -17,6 +17,7 @@ TABLE = {
     "config": ("config_commands:group", "Show and check the settings of a server."),
     "create": ("folder_commands:create", "Create a database."),
     "doctor": ("doctor:doctor", "Say what this installation is made of, and what is wrong."),
+    "feed": ("feed_commands:group", "Let other programs follow the server over ZeroMQ."),
     "import": ("import_commands:group", "Take over crontabs and Apsis installations."),
     "migrate": ("folder_commands:migrate", "Bring a database up to date with this version."),
     "reload-jobs": ("folder_commands:reload_jobs", "Read the job folder again."),

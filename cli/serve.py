@@ -37,11 +37,12 @@ from ..store.lock import WriterLock
 from ..store.sqlite import BUSY_MS
 from ..wire import place as places
 from ..wire.log_files import LogPlan, begin_logs
-from ..wire.place import Door, Place, run_directory
+from ..wire.place import Door, FeedDoor, Place, run_directory
 from .entrance import check_access
 
 if TYPE_CHECKING:
     from ..conf.agent_settings import AgentSettings
+    from ..conf.feed_settings import FeedSettings
     from ..conf.log_settings import LogSettings
     from ..conf.settings import Settings
     from ..webui.services import WebSettings
@@ -69,6 +70,7 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     agent_options: tuple[str, ...] = ()
     logs: LogPlan = LogPlan()
     door: Door | None = None
+    feed_door: FeedDoor | None = None
 
 
 AS_ROOT = (
@@ -126,6 +128,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         web=settings.web,
         lookback_us=settings.runs.lookback_us,
         door=_door(settings.agents, state_dir),
+        feed_door=_feed_door(settings.feed, state_dir),
         agent_options=(*_agent_options(settings.agents), *_agent_logs(logs)),
         logs=logs,
     )
@@ -178,6 +181,14 @@ def _door(agents: AgentSettings, state_dir: Path) -> Door | None:
     return Door(agents=agents.listen, enrol=agents.enrol, key_file=str(server_key(state_dir)))
 
 
+def _feed_door(feed: FeedSettings, state_dir: Path) -> FeedDoor | None:
+    if feed.listen is None or feed.ask is None:
+        return None
+    return FeedDoor(
+        publish=feed.listen, ask=feed.ask, key_file=str(server_key(state_dir)), allow=feed.allow
+    )
+
+
 def server_key(state_dir: Path) -> Path:
     """Return the file of the server's secret key; its public key is beside it."""
     return state_dir / "keys" / "server.key"
@@ -196,7 +207,12 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
             return _refuse(in_use, IN_USE)
         check_access(terms.web, terms.roles.database)
         state_dir.mkdir(parents=True, exist_ok=True)
-        place = Place(run_directory(state_dir / "run"), inside=inline, door=terms.door)
+        place = Place(
+            run_directory(state_dir / "run"),
+            inside=inline,
+            door=terms.door,
+            feed_door=terms.feed_door,
+        )
         logs = msgspec.structs.replace(terms.logs, socket=place.path(places.LOG))
         terms = msgspec.structs.replace(terms, logs=logs)
         _begin_logs(logs, "inline" if inline else "supervisor")

@@ -52,7 +52,7 @@ def take_agents(fields: Fields) -> AgentSettings:
 
     def agents(value: Any, at: At) -> AgentSettings:
         inner = Fields(value, at)
-        listen = inner.take("listen", _endpoint, None)
+        listen = inner.take("listen", _agents_endpoint, None)
         choices = inner.take("groups", _groups, {})
         aliases = inner.take("aliases", _aliases, {})
         timeout_us = inner.take("start_timeout", _duration, start_timeout_us)
@@ -63,7 +63,7 @@ def take_agents(fields: Fields) -> AgentSettings:
         inner.finish()
         return AgentSettings(
             listen=listen,
-            enrol=None if listen is None else _next(listen),
+            enrol=None if listen is None else next_endpoint(listen),
             choices=choices,
             aliases=aliases,
             start_timeout_us=timeout_us,
@@ -112,16 +112,22 @@ def _absolute(value: Any, at: At) -> str:
     return path
 
 
-def _endpoint(value: Any, at: At) -> str:
+def _agents_endpoint(value: Any, at: At) -> str:
+    return read_endpoint(value, at, "new agents come in at the next port")
+
+
+def read_endpoint(value: Any, at: At, then: str = "the next port is needed, too") -> str:
+    """Read an address to listen on that leaves room for the next port."""
     endpoint = filled(value, at)
     match = re.fullmatch(r"tcp://([^/\s]+):([0-9]{1,5})", endpoint)
     if match is None or not 1 <= int(match[2]) <= MOST_PORT:
-        sentence = "expected a form like tcp://0.0.0.0:5901; new agents come in at the next port"
+        sentence = f"expected a form like tcp://0.0.0.0:5901; {then}"
         raise UserError(f"{shown(endpoint)}: {sentence}")
     return endpoint
 
 
-def _next(endpoint: str) -> str:
+def next_endpoint(endpoint: str) -> str:
+    """Return the same address with the next port."""
     head, _, port = endpoint.rpartition(":")
     return f"{head}:{int(port) + 1}"
 

@@ -31,6 +31,7 @@ from .agent_settings import AgentSettings, take_agents
 from .apsis_settings import check_apsis_keys, unknown_keys
 from .condition_settings import ConditionSettings, take_conditions
 from .extension_settings import Extension, take_extensions
+from .feed_settings import FeedSettings, take_feed
 from .log_settings import LogSettings, take_logs
 from .storage_settings import StorageSettings, take_storage
 from .template_settings import NO_TEMPLATES, TemplateSettings, take_templates
@@ -122,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agents: AgentSettings = AgentSettings()
     extensions: tuple[Extension, ...] = ()
     outputs: StorageSettings = StorageSettings()
+    feed: FeedSettings = FeedSettings()
     log: LogSettings = LogSettings()
 
 
@@ -258,6 +260,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     agents = take_agents(fields)
     extensions = take_extensions(fields)
     outputs = take_storage(fields)
+    feed = take_feed(fields)
     log = take_logs(fields, base)
     _told(fields.at)
     if runs.lookback_us is None:
@@ -281,6 +284,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         agents=agents,
         extensions=extensions,
         outputs=outputs,
+        feed=feed,
         log=log,
     )
 

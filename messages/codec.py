@@ -19,6 +19,7 @@ from .binding import FromBinder, ToBinder
 from .commands import AnyFromLedger
 from .hello import Refuse
 from .instructions import AnyToLedger
+from .published import Answer, Asked, Published
 from .registry import Enrol, EnrolDone
 from .standing import AskStanding, FolderStanding
 from .transitions import FromFeed
@@ -139,3 +140,7 @@ ENROL_READER = Reader(Enrol)
 FROM_ENROL_READER = Reader(EnrolDone | Refuse)
 FEED_READER = Reader(FromFeed)
 OUTPUTS_READER = Reader(OutputGrew)
+# Programs of others: what they may ask, and what they hear.
+ASKED_READER = Reader(Asked)
+ANSWER_READER = Reader(Answer)
+PUBLISHED_READER = Reader(Published)

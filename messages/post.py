@@ -15,6 +15,9 @@ CHECKER = "checker/0"
 WEB = "web/0"
 # The runner's own gate, in its process: who is let in by key.
 GATE = "gate"
+# What the web server publishes for other programs: on this host, and over TCP.
+PUBLISHED = "published"
+PUBLISHED_FAR = "published far"
 
 
 class Post(NamedTuple):

@@ -13,11 +13,13 @@ from typing import Any
 from ..messages.agents import AgentsAnswer, AskAgents, OutputGrew
 from ..messages.hello import Hello, Refuse, Welcome
 from ..messages.post import LEDGER, RUNNER, SCHEDULER, WEB, Post
+from ..messages.published import AskEvents, AskRuns, Wanted
 from ..messages.standing import AskStanding, FolderStanding
 from ..messages.transitions import Beat, FeedFrame, Replay, Replayed
 from ..messages.wishes import Done, Refused
 from ..wire.feed import FeedFollower, Then
 from .changes import Changes
+from .publishing import Publishing
 from .seam import (
     LOOP,
     AskWho,
@@ -25,6 +27,8 @@ from .seam import (
     Follow,
     Followed,
     OutputCame,
+    ProgramAnswer,
+    ProgramAsks,
     Resync,
     RunsRead,
     Status,
@@ -57,6 +61,7 @@ class WebCore:
         self._follower = FeedFollower()
         self._changes = Changes()
         self._wishes = Wishes()
+        self._publishing = Publishing()
         self._followed: set[tuple[str, str]] = set()
         self._wall_us: int | None = None
         self._time = 0
@@ -108,6 +113,12 @@ class WebCore:
                 self._changes.read(message)
             case AgentsAnswer():
                 return self._who_came(message)
+            case Wanted():
+                self._publishing.want(sender, message.topic, on=message.on)
+            case AskEvents() | AskRuns():
+                return [Post(LOOP, ProgramAsks(peer=sender, asked=message))]
+            case ProgramAnswer():
+                return [Post(message.to, message.answer)]
             case OutputGrew():
                 self._heard[RUNNER] = self._time
                 if ("output", message.run_id) in self._followed:
@@ -207,6 +218,9 @@ class WebCore:
                 self._counts["frames"] += 1
                 self._counts["events"] += len(step.events)
                 self._changes.take(step.events, step.runs)
+                return self._publishing.events(
+                    step.epoch, step.events[0].seq - 1, step.events, step.runs
+                )
             case Then.HOLE:
                 if not self._hole:
                     self._counts["holes"] += 1
@@ -296,7 +310,10 @@ class WebCore:
             standing=self._standing,
             **self._counts,
         )
-        return [Post(LOOP, status)]
+        posts = [Post(LOOP, status)]
+        if beat and self._wall_us is not None:
+            posts += self._publishing.beat(follower.epoch, follower.seq, self._wall_us)
+        return posts
 
     def _age_s(self, role: str) -> float | None:
         heard = self._heard.get(role)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
 from ..messages.access import Access
 from ..messages.agents import AgentsAnswer
+from ..messages.published import Answer, Asked, Busy
 from ..messages.wishes import Done, Refused, ReloadJobs, ToLedgerWish, ToSchedulerWish
 from .routing import Problem
 from .seam import (
@@ -27,6 +28,8 @@ from .seam import (
     Followed,
     FromCore,
     OutputCame,
+    ProgramAnswer,
+    ProgramAsks,
     Resync,
     RunsRead,
     Shared,
@@ -85,6 +88,7 @@ class Hub:
         self._ready = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.read_runs: Callable[[list[str]], Awaitable[list[Run]]] | None = None
+        self.answer_program: Callable[[Asked], Awaitable[Answer]] | None = None
         self.jobs_changed: Callable[[], None] = lambda: None
         self.pauses_changed: Callable[[], None] = lambda: None
         self.status = Status()
@@ -254,6 +258,8 @@ class Hub:
             case OutputCame():
                 for follower in list(self._followers.get(("output", message.grew.run_id), ())):
                     follower.output(message)
+            case ProgramAsks():
+                self._run(self._answer(message))
             case Resync():
                 self.jobs_changed()
                 for follower in {one: None for some in self._followers.values() for one in some}:
@@ -287,9 +293,7 @@ class Hub:
         if tick.pauses:
             self.pauses_changed()
         if tick.unread:
-            task = asyncio.get_running_loop().create_task(self._read_runs(tick.unread))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._run(self._read_runs(tick.unread))
         for key, body in tick.bodies.items():
             self._give(("runs", key), tick, body)
         if tick.summary or tick.jobs:
@@ -302,6 +306,20 @@ class Hub:
     def _give(self, place: tuple[str, str], tick: Changed, body: Shared | None) -> None:
         for follower in list(self._followers.get(place, ())):
             follower.changed(tick, body)
+
+    def _run(self, act: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(act)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, message: ProgramAsks) -> None:
+        """Read what a program asks for, and tell the core, which sends it."""
+        assert self.answer_program is not None
+        try:
+            answer = await self.answer_program(message.asked)
+        except Problem:
+            answer = Busy(id=message.asked.id)
+        self._tell(ProgramAnswer(to=message.peer, answer=answer))
 
     async def _read_runs(self, run_ids: list[str]) -> None:
         """Read the records that a replay came without, and tell the core."""

@@ -13,6 +13,7 @@ from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
 from ..messages.access import Access
 from ..messages.agents import AgentsAnswer, OutputGrew
+from ..messages.published import Answer, Asked
 from ..messages.standing import FolderStanding
 from ..messages.transitions import JobsChanged
 from ..messages.wishes import Done, Refused, ToLedgerWish, ToSchedulerWish
@@ -61,6 +62,13 @@ class Unfollow(msgspec.Struct, frozen=True, kw_only=True):
 
     topic: str
     key: str = ""
+
+
+class ProgramAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a program that asked is told."""
+
+    to: str
+    answer: Answer
 
 
 class RunsRead(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +157,13 @@ class OutputCame(msgspec.Struct, frozen=True, kw_only=True):
     grew: OutputGrew
 
 
+class ProgramAsks(msgspec.Struct, frozen=True, kw_only=True):
+    """A program asks for what only the store has; the loop reads it, see `ProgramAnswer`."""
+
+    peer: str
+    asked: Asked
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Where the core stands; sent once a second (then `beat`) and when something in it changes.
     Ages are seconds since the role was last heard of, None: never. `standing`: of the job folder,
@@ -170,5 +185,5 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     standing: FolderStanding | None = None
 
 
-FromCore = Answered | WhoCame | Followed | Changed | Resync | OutputCame | Status
-ToCore = AskWish | AskWho | Follow | Unfollow | RunsRead
+FromCore = Answered | WhoCame | Followed | Changed | Resync | OutputCame | ProgramAsks | Status
+ToCore = AskWish | AskWho | Follow | Unfollow | RunsRead | ProgramAnswer

@@ -18,6 +18,7 @@ from ..jobs.jso import job_jso
 from ..jobs.names import AmbiguousJob, NoSuchJob, match_job_id
 from ..jobs.run import Run, run_number
 from ..messages.access import Access, AskLeave, NoteRefusal
+from ..messages.published import Answer, Asked, AskEvents
 from ..messages.wishes import Done, ToLedgerWish, ToSchedulerWish
 from ..store.interface import Reader
 from .figures import Board
@@ -25,6 +26,7 @@ from .hub import Hub
 from .looks import Look
 from .outbox import Waiting
 from .pool import ReaderPool
+from .publishing import answer_events, answer_runs
 from .routing import Problem, Request
 from .server_log import ServerLog
 from .shapes_v1 import JobV1
@@ -123,6 +125,7 @@ class Services:
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="callsheet-hash")
         self._hashes = 0
         hub.read_runs = self._read_runs
+        hub.answer_program = self._answer_program
 
     async def read(self, act: Callable[[Reader], T]) -> T:
         """Return what `act` reads of the store."""
@@ -225,6 +228,16 @@ class Services:
             os.kill(pid, signal.SIGHUP if restart else signal.SIGTERM)
         except OSError:
             raise Problem(503, "there is no supervisor that could stop the server") from None
+
+    async def _answer_program(self, asked: Asked) -> Answer:
+        """Return what a program asked for (`wire/published.py`).
+
+        Raises:
+            Problem: the store does not answer.
+        """
+        if isinstance(asked, AskEvents):
+            return await self.read(lambda reader: answer_events(reader, asked))
+        return await self.read(lambda reader: answer_runs(reader, asked))
 
     async def _read_runs(self, run_ids: list[str]) -> list[Run]:
         return await self.read(lambda reader: reader.runs(run_ids))

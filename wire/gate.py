@@ -64,8 +64,17 @@ class GatePort(Port):
     itself. While nobody has said yet who is let in, handshakes wait.
     """
 
-    def __init__(self, context: Context, admission: Admission, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        context: Context,
+        admission: Admission,
+        *,
+        clock: Clock,
+        domain: str = AGENTS_DOMAIN,
+    ) -> None:
+        """`domain`: of the sockets for those who are known."""
         super().__init__(GATE, None, clock)
+        self._domain = domain
         self.refused = 0
         self._admission = admission
         self._waiting: list[list[bytes]] = []
@@ -113,9 +122,9 @@ class GatePort(Port):
             return ""
         key = raw_text(parts[8])
         domain = parts[4].decode("ascii", "replace")
-        if domain == AGENTS_DOMAIN:
+        if domain == self._domain:
             return self._admission.agent_of(key) or ""
-        return key if domain == ENROL_DOMAIN else ""
+        return key if domain == ENROL_DOMAIN and self._domain == AGENTS_DOMAIN else ""
 
 
 class KeyedRouterPort(RouterPort):

@@ -23,7 +23,9 @@ SCHEDULER = "scheduler"
 AGENTS = "agents"
 OUTPUTS = "outputs"
 LOG = "log"
-NAMES = (LEDGER, FEED, SCHEDULER, AGENTS, OUTPUTS, LOG)
+PUBLISHED = "published"
+REPLAY = "replay"
+NAMES = (LEDGER, FEED, SCHEDULER, AGENTS, OUTPUTS, LOG, PUBLISHED, REPLAY)
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,17 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     agents: str
     enrol: str
     key_file: str
+
+
+class FeedDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """Where programs of other hosts follow the server: `publish`, and `ask` at the next port.
+    `allow` are the public keys that are let in, by the names they go by; `key_file` holds the
+    server's secret key."""
+
+    publish: str
+    ask: str
+    key_file: str
+    allow: dict[str, str]
 
 
 class UnsafeDirectory(UserError):
@@ -45,11 +58,19 @@ class UnsafeDirectory(UserError):
 class Place:
     """Endpoints by name; `directory` holds the socket files."""
 
-    def __init__(self, directory: Path, *, inside: bool = False, door: Door | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        inside: bool = False,
+        door: Door | None = None,
+        feed_door: FeedDoor | None = None,
+    ) -> None:
         """`inside`: all roles share this process, and only agents come in from outside it. Without
-        a `door` nobody comes in from other hosts."""
+        a `door` no agent comes in from other hosts, without a `feed_door` no other program."""
         self.directory = directory
         self.door = door
+        self.feed_door = feed_door
         self._inside = inside
 
     def bind(self, name: str) -> list[str]:

@@ -80,6 +80,20 @@ def publisher(context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str]) -> 
     return _bind(_open(context, zmq.PUB), endpoints)
 
 
+def republisher(
+    context: zmq.Context[zmq.Socket[bytes]],
+    endpoint: str,
+    high_water_frames: int,
+    side: ServerSide | None = None,
+) -> zmq.Socket[bytes]:
+    """Bind a PUB that also tells what is subscribed to; `high_water_frames` may wait for each."""
+    socket = _open(context, zmq.XPUB)
+    socket.setsockopt(zmq.SNDHWM, high_water_frames)
+    if side is not None:
+        guard(socket, side)
+    return _bind(socket, [endpoint])
+
+
 def subscriber(
     context: zmq.Context[zmq.Socket[bytes]], endpoint: str, topics: tuple[bytes, ...]
 ) -> zmq.Socket[bytes]:
