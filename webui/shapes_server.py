@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+from .processes import ProcessRow
 from .shapes import Instant, RunRecord
 from .shapes_v1 import JobV1, Reloaded
 
@@ -86,6 +87,8 @@ class Versions(TypedDict):
 
     callsheet: str
     protocol: int
+    python: str
+    sqlite: str
 
 
 class Health(TypedDict):
@@ -101,6 +104,7 @@ class Health(TypedDict):
     checked_at: Instant | None
     job_folder: str
     jobs: Standing | None
+    processes: list[ProcessRow]
     versions: Versions
     started: Instant
     now: Instant

@@ -20,6 +20,7 @@ from ..jobs.states import State
 from ..messages.figures import Histogram
 from ..store.interface import Reader, RunQuery, StoreError
 from .declared import Sends
+from .processes import facts_of
 from .query import BadQuery, parse_filter
 from .routing import Problem, Reply, Request, Route
 from .shapes_v1 import Empty
@@ -32,9 +33,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Labels and value of each sample.
 Values = Sequence[tuple[dict[str, str], float]]
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 # What roles count and hold: their name for it, ours, whether its values have a label, and what
 # that is for.
@@ -248,7 +246,7 @@ def _of_roles(request: Request) -> Iterator[Any]:
         "How often a role's process was started.",
         [({"role": role}, one.standing.starts) for role, one in processes.items()],
     )
-    facts = {role: _facts(one.standing.pid) for role, one in processes.items()}
+    facts = {role: facts_of(one.standing.pid) for role, one in processes.items()}
     for index, (name, text) in enumerate(
         (
             ("process_resident_memory_bytes", "Memory of a role's process."),
@@ -336,20 +334,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _facts(pid: int) -> tuple[float, float, float, float] | None:
-    """Return CPU seconds, resident bytes, open files and threads of a process, None without it."""
-    if not pid:
-        return None
-    folder = Path(f"/proc/{pid}")
-    try:
-        parts = (folder / "stat").read_text().rpartition(")")[2].split()
-        files = len(os.listdir(folder / "fd"))
-    except (OSError, ValueError):
-        return None
-    cpu_s = (int(parts[11]) + int(parts[12])) / _TICKS
-    return cpu_s, int(parts[21]) * _PAGE_BYTES, files, int(parts[17])
 
 
 ROUTES = [

@@ -14,7 +14,7 @@ from ..jobs.forecast import Nominal, forecast
 from ..jobs.job import Job
 from ..jobs.parse import job_to_data
 from ..jobs.plan import JobChange, Plan, WaitingRun, make_plan, set_digest, waiting_run
-from ..jobs.plan_words import plan_data
+from ..jobs.plan_words import plan_data, plan_markdown
 from ..jobs.run import Run, args_key
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
@@ -32,6 +32,8 @@ FORECAST_RUNS = 10_000
 FORECAST_DAYS = 3_660
 PLAN_DAYS = 7
 MOST_PLAN_DAYS = 366
+# Jobs of a plan whose files are shown.
+PLAN_FILES = 100
 # Waiting runs that a plan looks at.
 WAITING_RUNS = 10_000
 When = Annotated[str, Meta(description="A time, a date, `now`, or as +7d.")]
@@ -101,7 +103,8 @@ class PlannedWait(TypedDict):
     args: dict[str, str]
 
 
-# What loading the folder would change; not `complete`: too much to tell run by run.
+# What loading the folder would change; not `complete`: too much to tell run by run. `files` are by
+# job what its file would hold before and after, None where there is none.
 PlanAnswer = TypedDict(
     "PlanAnswer",
     {
@@ -112,6 +115,8 @@ PlanAnswer = TypedDict(
         "jobs": list[PlannedJob],
         "runs": list[PlannedRun],
         "waiting": list[PlannedWait],
+        "files": dict[str, list[dict[str, Any] | None]],
+        "markdown": str,
     },
 )
 
@@ -193,7 +198,7 @@ async def get_plan(request: Request, query: PlanQuery) -> PlanAnswer:
             to_us=now_us,
             jobs=tuple(sorted(changes, key=lambda change: change.job_id)),
         )
-        return _plan_answer(plan, complete=False)
+        return _plan_answer(plan, {}, complete=False)
 
     def read(reader: Reader) -> PlanAnswer:
         hashes = reader.jobs()
@@ -206,13 +211,29 @@ async def get_plan(request: Request, query: PlanQuery) -> PlanAnswer:
         calendars = calendars_by_name(reader.calendars())
         days, waiting = query.days, _waiting(reader)
         plan = make_plan(result["plan"], gone, come, now_us, days, calendars, waiting)
-        return _plan_answer(plan, complete=True)
+        return _plan_answer(plan, _files(gone, come), complete=True)
 
     return await services.read(read)
 
 
-def _plan_answer(plan: Plan, *, complete: bool) -> PlanAnswer:
-    return cast("PlanAnswer", {"complete": complete, **plan_data(plan)})
+def _plan_answer(
+    plan: Plan, files: dict[str, list[dict[str, Any] | None]], *, complete: bool
+) -> PlanAnswer:
+    said = {"complete": complete, "files": files, "markdown": plan_markdown(plan)}
+    return cast("PlanAnswer", said | plan_data(plan))
+
+
+def _files(
+    gone: Mapping[str, Job], come: Mapping[str, Job]
+) -> dict[str, list[dict[str, Any] | None]]:
+    """Return of each job that changes what its file would hold before and after; of the first."""
+    return {
+        job_id: [
+            None if job is None else job_to_data(job)
+            for job in (gone.get(job_id), come.get(job_id))
+        ]
+        for job_id in sorted({*gone, *come})[:PLAN_FILES]
+    }
 
 
 async def get_definitions(request: Request, query: DefinitionsQuery) -> Definitions:

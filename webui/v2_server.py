@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sqlite3
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +22,7 @@ from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
 from .gate import reaches
 from .markdown import first_line, render
+from .processes import process_rows
 from .records import elapsed_s, finding_record, instant, run_record
 from .routing import Request, Route
 from .services import definition_of, job_shape
@@ -178,7 +181,13 @@ async def health(request: Request) -> Health:
         "checked_at": instant(findings[0]),
         "job_folder": services.settings.job_folder,
         "jobs": standing_record(status.standing),
-        "versions": {"callsheet": services.settings.version, "protocol": PROTOCOL_VERSION},
+        "processes": process_rows(services.figures),
+        "versions": {
+            "callsheet": services.settings.version,
+            "protocol": PROTOCOL_VERSION,
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+        },
         "started": format_time_ms(services.started_us),
         "now": format_time_ms(services.now_us()),
     }

@@ -109,6 +109,7 @@ def test_a_changed_folder_is_looked_at_and_loaded(console, server):
     panel = page.locator(".panel", has_text="Job folder")
     expect(panel).to_contain_text("added")
     expect(panel).to_contain_text("brand new")
+    expect(panel.locator(".diff .add").first).to_contain_text("program:")
     panel.get_by_role("button", name="Load 1").click()
     page.locator(".dialog [type=submit]").click()
     expect(panel).not_to_contain_text("added")

@@ -45,3 +45,22 @@ def test_output_goes_on_where_it_was_when_the_web_comes_back(console, server, ga
     expect(page.locator(".lines li", has_text="ended")).to_be_visible()
     expect(page.locator(".head .state")).to_contain_text("success")
     assert [li.inner_text() for li in page.locator(".lines li").all()] == ["begun", "ended"]
+
+
+def test_the_server_s_log_is_cleared_and_read_anew_after_a_loss_and_says_so(console, server):
+    console.expected += ["net::ERR", "WebSocket connection", "503"]
+    page = console.open("/control")
+    log = page.get_by_role("region", name="Server log")
+    expect(log.locator("li[data-level]").first).to_be_visible()
+    expect(page.locator("tr[data-role=web]")).to_contain_text("up")
+    first_pid = page.locator("tr[data-role=web] td").nth(2).inner_text()
+    server.kill("web/0")
+    expect(log.locator("li.divider", has_text="reconnected")).to_be_visible()
+    expect(page.locator(".toast", has_text="The server's log is here again")).to_be_visible()
+    expect(log.locator("li[data-level]").first).to_be_visible()
+    expect(log.get_by_label("follow the end")).to_be_checked()
+    expect(page.locator("tr[data-role=web] td").nth(2)).not_to_have_text(first_pid)
+    log.get_by_role("button", name="error").click()
+    expect(log.locator("li[data-level=info]")).to_have_count(0)
+    log.get_by_role("button", name="Clear").click()
+    expect(log.locator("li[data-level]")).to_have_count(0)
