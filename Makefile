@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .PHONY: help demo test lint format venv browser tools bench sim sweep chaos survive partition docs clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
-# sweep, how many runs under kills, how many kills under how many live jobs and which instants, for
+# sweep; for how long which chaos; how many kills under how many live jobs and which instants; for
 # how long the network is away.
 BIND ?= 127.0.0.1:5000
 DIR ?= callsheet-demo
@@ -14,7 +14,11 @@ ONLY ?=
 RUNS ?=
 SEEDS ?= 1000
 PART ?= 1
-KILL_RUNS ?= 5000
+SECONDS ?= 120
+BLOWS ?=
+RELOADS ?=
+LATE ?=
+KINDS ?=
 KILLS ?= 100
 JOBS ?= 200
 SEED ?= 1
@@ -56,8 +60,10 @@ sim: $(READY)  ## run the whole system on virtual time under faults: SEEDS=1000
 sweep: $(READY)  ## sweep schedules against every minute near each change of the clocks: PART=1
 	@$(PYTHON_IN) tests/sweep/sweep.py --part $(PART)
 
-chaos: $(READY)  ## kill every process of a real server under many more runs: KILL_RUNS=5000
-	@CALLSHEET_KILL_RUNS=$(KILL_RUNS) $(PYTHON_IN) -m pytest tests/system/test_kill.py
+chaos: $(READY)  ## kill, stop and lie to every process of a real server: SECONDS=120 RUNS=1000 SEED=1
+	@$(PYTHON_IN) tests/chaos/run.py --seconds $(SECONDS) --runs $(or $(RUNS),1000) --seed $(SEED) \
+	    $(if $(BLOWS),--blows $(BLOWS)) $(if $(RELOADS),--reloads $(RELOADS)) $(if $(LATE),--late $(LATE)) \
+	    $(if $(KINDS),--kinds $(KINDS))
 
 survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs: KILLS=100 JOBS=200 SEED=1
 	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(JOBS) CALLSHEET_SURVIVE_SEED=$(SEED) \

@@ -8,11 +8,11 @@ import pytest
 
 # Those that wait for real processes, longest first: handed out last they would leave all workers
 # but one with nothing to do.
-LONG = ("simulation", "system", "browser", "cli")
+LONG = ("simulation", "chaos", "system", "browser", "cli")
 # Those that have real processes, sockets and browsers in them. A machine of CI that stands still
 # in the midst of one may fail it, so there it is tried once more, and the summary names it: a test
 # that is named there is a defect, of itself or of callsheet. All others say the same each time.
-REAL = {"system", "browser", "cli", "agentd", "api", "wire"}
+REAL = {"chaos", "system", "browser", "cli", "agentd", "api", "wire"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from agent_stand import AgentStand, a_process, a_shell, children_of, lives, until
+from agent_stand import AgentStand, a_process, a_shell, lives, until
+from keepers import children_of
 
 from callsheet.agentd import first, options
 from callsheet.agentd.daemon import UNUSABLE

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from keepers import children_of, keepers_of
 
 from callsheet.jobs.programs import BoundProcess
 from callsheet.messages.agents import (
@@ -112,19 +113,8 @@ class AgentStand:
         self.drain()
 
     def keepers(self) -> list[int]:
-        """Return the pids of the keepers; a job that is not executed yet looks like its keeper."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except (OSError, NotADirectoryError):
-                continue
-            if any(word.endswith(b"keeper.py") for word in words) and (
-                str(self.spool).encode() + b"/runs" in words
-            ):
-                found.append(int(entry.name))
-        jobs = {child for pid in found for child in children_of(pid)}
-        return sorted(set(found) - jobs)
+        """Return the pids of its keepers."""
+        return keepers_of(self.spool)
 
     def close(self) -> None:
         """End everything that was started here."""
@@ -201,14 +191,6 @@ class AgentStand:
 
     def forget(self, run_id: str) -> None:
         self.send(ForgetProcess(epoch=self.epoch, run_id=run_id, attempt=1))
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the children of a process."""
-    try:
-        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def lives(pid: int) -> bool:

@@ -141,7 +141,8 @@ class Server:
         """Send a request; any status is an answer, a broken connection raises OSError."""
         data = None if body is None else json.dumps(body).encode()
         url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+        headers = {"Content-Type": "application/json"} | (headers or {})
+        request = urllib.request.Request(url, data=data, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:
                 return Answer(reply.status, reply.headers, reply.read())

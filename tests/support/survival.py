@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent_stand import PATIENCE_S, AgentStand, a_shell, lives, until
+from keepers import kill_keeper
 
-from callsheet.agentd.keeper_record import EXIT, STARTED
 from callsheet.messages.agents import (
     AgentHello,
     AgentWelcome,
@@ -217,27 +217,12 @@ class Survival:
         if not keepers:
             return
         victim = self.random.choice(keepers)
-        try:
-            os.kill(victim, signal.SIGSTOP)
-            until(lambda: stands(victim), "the keeper to stand still")
-            self.hit |= self._begun_by(victim)
-            os.kill(victim, signal.SIGKILL)
-        except ProcessLookupError:
-            return  # it had retired
+        hit = kill_keeper(victim, self.stand.spool, until)
+        if hit is None:
+            return
+        self.hit |= {claim.partition(".")[0] for claim in hit}
         until(lambda: not lives(victim), "the keeper to die")
         self.killed = self.killed._replace(keepers=self.killed.keepers + 1)
-
-    def _begun_by(self, keeper: int) -> set[str]:
-        found = set()
-        for folder in (self.stand.spool / "runs").iterdir():
-            try:
-                data = (folder / "record").read_bytes()
-            except OSError:
-                continue  # forgotten meanwhile, or not complete
-            started, ended = (data[at : at + n].strip(b"\0") for at, n in (STARTED, EXIT))
-            if started.split(b".")[1:2] == [b"%d" % keeper] and not ended:
-                found.add(folder.name.partition(".")[0])
-        return found
 
     # --- the verdict ----------------------------------------------------------------------------
 
@@ -296,11 +281,6 @@ class Survival:
             f"agentd was back after {median:.2f} s (median), {max(times, default=0):.2f} s"
             f" (longest of {len(times)})"
         )
-
-
-def stands(pid: int) -> bool:
-    """Whether a process has been stopped by a signal."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def finish(survival: Survival) -> None:

@@ -1,0 +1,401 @@
+"""A real server under trouble: its jobs write evidence, its processes are killed, stopped, lied to.
+
+What happens is written down as a `History`; nothing is judged here. The targets of scheduled jobs
+are computed here from their intervals alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import history as h
+import zmq
+from keepers import keepers_of, kill_keeper
+from live_server import Server, until
+from replica import Replica
+
+from callsheet.wire.place import run_directory
+
+ROLES = ("ledger", "scheduler", "binder", "waiter", "runner", "responder", "checker", "web")
+VICTIMS = (*(f"{role}/0" for role in ROLES), "agent")
+PATIENCE_S = 600.0
+ALL_KINDS = [
+    *(("kill", victim) for victim in VICTIMS),
+    ("server", ""),
+    ("keeper", ""),
+    *(("pause", victim) for victim in ("ledger/0", "runner/0", "scheduler/0", "agent")),
+    ("garbage", ""),
+]
+KINDS = ("kill", "server", "keeper", "pause", "garbage")
+# The interval in seconds, the exit code, and how long each of them runs.
+TICKS = {"tick1": (1, 0, 0.2), "tick2": (2, 3, 1.5), "tick5": (5, 0, 0.4)}
+MOST, TRIES = 2, 3
+
+PROGRAM = """\
+program:
+  type: shell
+  env: {{CHAOS: "{folder}"}}
+  command: |
+    say() {{ echo "$@" >> {folder}/evidence; }}
+    say start $CALLSHEET_RUN_ID $CALLSHEET_ATTEMPT $(date +%s.%N) {job} "{key}" $$
+    {body}
+    say end $CALLSHEET_RUN_ID $CALLSHEET_ATTEMPT $(date +%s.%N) $code
+    exit $code
+"""
+BROKEN = ("program: [", "program: {type: no-op}\nprogam: 1\n", "params: 7\n", "\t- x\n", "null\n")
+
+
+def job(folder: Path, name: str, body: str, head: str, key: str = "{{ key }}") -> str:
+    """Return a job file whose runs write evidence; `body` is to set `code`."""
+    return head + PROGRAM.format(folder=folder, job=name, key=key, body=body)
+
+
+def tick(folder: Path, name: str, *, scheduled: bool) -> str:
+    """Return a job that runs at each multiple of its interval, or does so no more."""
+    interval, code, nap = TICKS[name]
+    schedule = f"schedule: {{type: interval, interval: {interval}, catch_up: all}}\n"
+    head = "params: [schedule_time]\n" + (schedule if scheduled else "")
+    return job(folder, name, f"sleep {nap}; code={code}", head, "{{ schedule_time }}")
+
+
+def jobs(folder: Path) -> dict[str, str]:
+    """Return the job files by name."""
+    again = f"retry: {{attempts: {TRIES}, backoff: 0.2s}}\n"
+    fail = f"code=0; [ $CALLSHEET_ATTEMPT = {TRIES} ] || code=7"
+    return {
+        **{name: tick(folder, name, scheduled=True) for name in TICKS},
+        "work": job(
+            folder, "work", "sleep {{ nap }}; code={{ code }}", "params: [key, code, nap]\n"
+        ),
+        "few": job(
+            folder, "few", "sleep {{ nap }}; code=0",
+            f"params: [key, nap]\ncondition: {{type: max_running, count: {MOST}}}\n",
+        ),
+        "again": job(folder, "again", fail, "params: [key]\n" + again),
+        "long": job(folder, "long", "sleep 6000; code=0", "params: [key]\n"),
+    }  # fmt: skip
+
+
+class Trouble:
+    """`runs` are asked for while `seconds` pass, in which there are `blows` and `reloads`; `seed`
+    decides all that is by chance except the times; of blows there are only those `kinds`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        seconds: float,
+        runs: int,
+        blows: int,
+        reloads: int,
+        kinds: tuple[str, ...] = KINDS,
+    ) -> None:
+        self.folder = folder
+        (folder / "evidence").touch()
+        self.random = random.Random(seed)
+        self.seconds, self.asked, self.blows, self.reloads = seconds, runs, blows, reloads
+        self.kinds = [one for one in ALL_KINDS if one[0] in kinds]
+        self.server = Server(folder, jobs(folder))
+        self.spool = self.server.state / "spool"
+        plan = h.Plan(
+            cut_s=0.0, most={"few": MOST}, retries={"again": TRIES}, runs=runs,
+            blows=least_of_each(self.kinds, blows), late_s=None,
+        )  # fmt: skip
+        self.history = h.History(plan)
+        self.over = threading.Event()
+        self.faults: list[BaseException] = []
+        self.replica = Replica(self.server)
+
+    # --- the spell ------------------------------------------------------------------------------
+
+    def run(self) -> h.History:
+        """Make the trouble, let all come to rest, and return what is known of it."""
+        created_s = time.time()
+        self.server.start()
+        up_s = time.time()
+        self.replica.start()
+        parts = [self._ask, self._reload]
+        threads = [threading.Thread(target=self._guarded, args=(part,)) for part in parts]
+        for thread in threads:
+            thread.start()
+        try:
+            self._strike()
+        finally:
+            self.over.set()
+            for thread in threads:
+                thread.join()
+        if self.faults:
+            raise self.faults[0]
+        before_s, after_s = self._end_schedules()
+        self.history.plan.cut_s = before_s
+        self._targets(created_s, up_s, before_s, after_s)
+        self._rest()
+        self._read()
+        return self.history
+
+    def close(self) -> None:
+        """End the server and all that it has started."""
+        self.over.set()
+        self.replica.stop()
+        if self.server.process is not None:
+            self.server.process.kill()
+            self.server.process.wait()
+        for keeper in keepers_of(self.spool):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(keeper, signal.SIGKILL)
+        for one in live(self.folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one.pid, signal.SIGKILL)
+
+    def _guarded(self, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except BaseException as error:
+            self.faults.append(error)
+
+    # --- asking for runs ------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        pause_s = self.seconds / max(1, self.asked)
+        long: list[str] = []
+        for n in range(self.asked):
+            name = ("work", "work", "few", "again", "work", "work", "work", "long")[n % 8]
+            args = {"key": f"k{n}"}
+            if name == "work":
+                args |= {"code": str(n % 4), "nap": f"{n % 5 * 0.4:g}"}
+            if name == "few":
+                args["nap"] = "0.3"
+            due_s = time.time()
+            run_id = self.server.schedule(name, **args)
+            self.history.targets.append(h.Target(name, args["key"], due_s, run_id=run_id))
+            if name == "long":
+                long.append(run_id)
+            if len(long) > 4:
+                self._stop(long.pop(0))
+            self.over.wait(max(0.0, pause_s - (time.time() - due_s)))
+        for run_id in long:
+            self._stop(run_id)
+
+    def _stop(self, run_id: str) -> None:
+        """Stop a run as soon as it runs; one that has ended otherwise is left."""
+        begun = {"running", "stopping", "success", "failure", "error", "lost"}
+        until(lambda: self._state(run_id) in begun, f"{run_id} to begin", PATIENCE_S)
+        self.history.plan.stopped.append(run_id)
+        answer = self.server.insist(f"/api/v2/runs/{run_id}/stop", {})
+        assert answer.status in {200, 400, 409}, answer.body
+
+    def _state(self, run_id: str) -> str | None:
+        found = self._get(f"/api/v2/runs/{run_id}")
+        return None if found is None else str(found["run"]["state"])
+
+    def _get(self, path: str) -> Any:
+        """Return what a path says, None while nobody answers."""
+        with contextlib.suppress(OSError):
+            answer = self.server.get(path)
+            if answer.status == 200:
+                return answer.json
+        return None
+
+    def _insisted(self, path: str) -> Any:
+        return until(lambda: self._get(path), f"an answer to GET {path}", PATIENCE_S)
+
+    # --- reloads --------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        folder = self.folder / "jobs"
+        extra, bad = folder / "extra.yaml", folder / "bad.yaml"
+        for n in range(self.reloads):
+            began_s = time.time()
+            broken = self.random.random() < 0.3
+            if broken:
+                bad.write_text(BROKEN[n % len(BROKEN)])
+            before = self._jobs()
+            if not broken:
+                extra.write_text(f"metadata: {{labels: [n{n}]}}\nprogram: {{type: no-op}}\n")
+            answer = self.server.insist("/api/control/reload_jobs?dry_run=False", {})
+            assert answer.status in {200, 400}, answer.body
+            self.history.reloads.append(
+                h.Reload(began_s, broken, answer.status == 200, before, self._jobs())
+            )
+            bad.unlink(missing_ok=True)
+            self.over.wait(max(0.0, self.seconds / self.reloads - (time.time() - began_s)))
+
+    def _jobs(self) -> list[str]:
+        found = self._insisted("/api/v2/definitions")
+        return sorted(f"{name} {digest}" for name, digest in found["jobs"].items())
+
+    def _end_schedules(self) -> tuple[float, float]:
+        """Let nothing be scheduled any more; return before and after when that came to hold."""
+        for name in TICKS:
+            text = tick(self.folder, name, scheduled=False)
+            (self.folder / "jobs" / f"{name}.yaml").write_text(text)
+        before_s = time.time()
+        answer = self.server.insist("/api/control/reload_jobs?dry_run=False", {})
+        assert answer.status == 200, answer.body
+        return before_s, time.time()
+
+    def _targets(self, created_s: float, up_s: float, before_s: float, after_s: float) -> None:
+        """Note what was due by the intervals. A schedule counts from when it was loaded first: what
+        was due before the server was up is no needed target, nor is what was on its way when the
+        schedules went."""
+        for name, (interval, _, _) in TICKS.items():
+            due_s = int(created_s) // interval * interval
+            while due_s <= after_s + 1:
+                key = datetime.fromtimestamp(due_s, UTC).isoformat()
+                self.history.targets.append(h.Target(name, key, due_s, up_s < due_s < before_s - 1))
+                due_s += interval
+
+    # --- blows ----------------------------------------------------------------------------------
+
+    def _strike(self) -> None:
+        pause_s = self.seconds / max(1, self.blows)
+        for kind, victim in shuffled(self.random, self.kinds, self.blows):
+            began_s = time.time()
+            blow = h.Blow(kind, victim, began_s, began_s)
+            getattr(self, f"_{kind}")(blow)
+            blow.until_s = time.time()
+            self.history.blows.append(blow)
+            time.sleep(max(0.0, pause_s * self.random.uniform(0.6, 1.4) - (time.time() - began_s)))
+
+    def _kill(self, blow: h.Blow) -> None:
+        pid = self.server.kill(blow.victim)
+        until(lambda: self._pid(blow.victim) not in {0, pid}, f"another {blow.victim}", PATIENCE_S)
+
+    def _server(self, blow: h.Blow) -> None:
+        """The supervisor dies, and all its roles with it; somebody starts it again."""
+        assert self.server.process is not None
+        self.server.process.kill()
+        self.server.process.wait()
+        self.server.start()
+
+    def _keeper(self, blow: h.Blow) -> None:
+        keeper = until(lambda: keepers_of(self.spool), "a keeper", PATIENCE_S)
+        hit = kill_keeper(self.random.choice(keeper), self.spool, until)
+        blow.hit = sorted(hit or ())
+
+    def _pause(self, blow: h.Blow) -> None:
+        """It stands still, and goes on with what it had."""
+        pid = until(lambda: self._pid(blow.victim), f"a process of {blow.victim}", PATIENCE_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(self.random.uniform(0.2, min(30.0, self.seconds / 8)))
+            os.kill(pid, signal.SIGCONT)
+
+    def _garbage(self, blow: h.Blow) -> None:
+        """Noise on every socket."""
+        with zmq.Context() as context:
+            for path in run_directory(self.server.state / "run").iterdir():
+                if path.is_socket():
+                    with context.socket(zmq.DEALER) as dealer:
+                        dealer.linger, dealer.sndtimeo = 500, 500
+                        dealer.connect(f"ipc://{path}")
+                        with contextlib.suppress(zmq.Again):
+                            for _ in range(50):
+                                dealer.send(self.random.randbytes(self.random.randrange(1, 300)))
+
+    def _pid(self, role: str) -> int:
+        try:
+            pid = self.server.processes().get(role, 0)
+        except (OSError, ValueError):
+            return 0
+        return pid if pid > 0 and Path(f"/proc/{pid}").exists() else 0
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        """Wait until no run is under way, or give up and leave it to the checker."""
+
+        def at_rest() -> bool:
+            found = self._get("/api/v2/runs?limit=1")
+            states = () if found is None else ("scheduled", "waiting", "starting", "running")
+            return bool(states) and not any(
+                found["counts"].get(state) for state in (*states, "stopping")
+            )
+
+        with contextlib.suppress(AssertionError):
+            until(at_rest, "all to be over", PATIENCE_S)
+
+    def _read(self) -> None:
+        history = self.history
+        ids, cursor = [], ""
+        while cursor is not None:
+            path = f"/api/v2/runs?limit=1000&counts=0{f'&cursor={cursor}' if cursor else ''}"
+            page = self._insisted(path)
+            ids += [run["run_id"] for run in page["runs"]]
+            cursor = page["next_cursor"]
+        history.runs = [record_of(self._insisted(f"/api/v2/runs/{one}")["run"]) for one in ids]
+        # What is over has written its last word; the stream says so in a moment.
+        history.words = h.read_words(self.folder / "evidence")
+        with contextlib.suppress(AssertionError):
+            until(lambda: self.replica.same_as(history.runs), "the replica")
+        history.replica, history.heard = dict(self.replica.runs), list(self.replica.heard)
+        history.live = live(self.folder)
+
+
+def least_of_each(kinds: list[tuple[str, str]], blows: int) -> dict[str, int]:
+    """Return how often each kind of blow comes at least."""
+    rounds = blows // len(kinds)
+    return {f"{kind} {victim}".strip(): rounds for kind, victim in kinds}
+
+
+def shuffled(
+    chance: random.Random, kinds: list[tuple[str, str]], count: int
+) -> Iterator[tuple[str, str]]:
+    """Yield so many blows: all kinds in some order, and again in another."""
+    given = 0
+    while True:
+        for blow in chance.sample(kinds, len(kinds)):
+            if given == count:
+                return
+            given += 1
+            yield blow
+
+
+def record_of(run: dict[str, Any]) -> h.Run:
+    """Return a run as the server tells of it."""
+    status = run["meta"].get("program", {}).get("status") or {}
+    attempts = [(one["attempt"], one["state"], code_of(one)) for one in run["attempts"]]
+    log = [
+        h.Said(one["seq"], seconds(one["time"]), one["state"], one["kind"], one["message"])
+        for one in run["log"]
+    ]
+    args = run["args"]
+    return h.Run(
+        run["run_id"], run["job_id"], args.get("schedule_time") or args.get("key", ""),
+        seconds(run["schedule_time"]), run["state"], run["version"], status.get("exit_code"),
+        status.get("signal"), run["reason"] or "", attempts, log,
+    )  # fmt: skip
+
+
+def code_of(attempt: dict[str, Any]) -> int | None:
+    """Return the exit code that is told of an attempt, None where none is."""
+    found = re.match(r"exit code (\d+)", attempt["reason"] or "")
+    return int(found[1]) if found else None
+
+
+def seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def live(folder: Path) -> list[h.Live]:
+    """Return the processes that this chaos has started and that are there."""
+    mark = f"CHAOS={folder}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, NotADirectoryError):
+            environ = (entry / "environ").read_bytes().split(b"\0")
+            if mark in environ:
+                [run] = [one for one in environ if one.startswith(b"CALLSHEET_RUN_ID=")]
+                found.append(h.Live(int(entry.name), run.partition(b"=")[2].decode()))
+    return found
