@@ -21,8 +21,9 @@ from .security import neighbourhood
 HEAD_S = 10.0
 BODY_S = 10.0
 MAX_HEADER_BYTES = 32 * 2**10
-# Bodies have a limit of their own in `handlers`; this is what one write may hold.
-MAX_SENT_BYTES = 64 * 2**20
+# What comes after a head, whatever it is for: beyond it the connection is cut. The API's own limit,
+# in `handlers`, is less and said in a sentence.
+MAX_SENT_BYTES = 2 * 2**20
 # At an address that others reach, from one address; and at any, from all. Each costs a descriptor.
 FROM_ONE = 500
 FROM_ALL = 4_000

@@ -40,6 +40,10 @@ class Guarded(RequestHandler):
             self.set_header(name, value)
         self.clear_header("Server")
 
+    def data_received(self, chunk: bytes) -> None:
+        """Drop a piece of the body, where it comes in pieces: nobody fills the memory by what is
+        sent where nothing is taken."""
+
     @property
     def listener(self) -> Listener:
         """The address by which the request came in."""
@@ -219,6 +223,7 @@ class ApiHandler(Guarded):
         return None
 
 
+@stream_request_body
 class StaticHandler(StaticFileHandler, Guarded):
     """The console's files."""
 
@@ -239,6 +244,7 @@ class StaticHandler(StaticFileHandler, Guarded):
         self.set_header("Cache-Control", "no-cache")
 
 
+@stream_request_body
 class PageHandler(Guarded):
     """The pages of the console: all of them are the one document, which reads the address."""
 
@@ -268,6 +274,7 @@ class PageHandler(Guarded):
         self.get(*args)
 
 
+@stream_request_body
 class NotFoundHandler(Guarded):
     """Whatever else is asked for."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import resource
 import socket
 import time
 
@@ -211,3 +212,76 @@ def _answers(stand):
         return is_well(stand)
     except OSError:
         return False
+
+
+SLOW = 2_000
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """A server that waits for whoever is slow as long as a test takes."""
+    monkeypatch.setattr(connections, "HEAD_S", 600.0)
+
+
+def test_beside_two_thousand_who_speak_slowly_others_are_answered(patient, stand):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = 2 * SLOW + 1_000
+    if hard != resource.RLIM_INFINITY and hard < files:
+        pytest.skip(f"this process may open {hard} files: expected {files}")
+    if soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    before = resident_bytes()
+    held = []
+    try:
+        for _ in range(SLOW):
+            opened = socket.create_connection(("127.0.0.1", stand.port), WAIT_S)
+            opened.sendall(b"GET / HTTP/1.1\r\nX-Slow: ")
+            held.append(opened)
+        for opened in held[:: SLOW // 10]:
+            opened.sendall(b"a")
+            assert is_well(stand)
+            assert stand.ask("GET", "/api/v2/runs")[0] == 200
+        assert not any(_is_closed_now(opened) for opened in held), "nobody has cut them off yet"
+        # For both ends of each, since they are in this process.
+        assert resident_bytes() - before < 200 * 2**20
+    finally:
+        for opened in held:
+            opened.close()
+    until(lambda: _answers(stand), "an answer when they have gone")
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/static/app.js", "/runs", "/api/v2/stream", "/metrics"]
+)
+def test_a_body_for_which_there_is_no_use_fills_no_memory(stand, path):
+    before = resident_bytes()
+    held = []
+    try:
+        for _ in range(8):
+            opened = socket.create_connection(("127.0.0.1", stand.port), WAIT_S)
+            held.append(opened)
+            with contextlib.suppress(OSError):
+                length = f"Content-Length: {60 * 2**20}"
+                opened.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n".encode())
+                for _ in range(30 * 16):
+                    opened.sendall(b"x" * 65_536)
+        assert is_well(stand)
+        assert resident_bytes() - before < 100 * 2**20
+    finally:
+        for opened in held:
+            opened.close()
+
+
+def resident_bytes():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def _is_closed_now(opened):
+    opened.setblocking(False)
+    try:
+        return opened.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
