@@ -16,10 +16,10 @@ from ..jobs.run import Run
 from ..jobs.states import MARKABLE, State
 from ..messages.access import OfAccess
 from ..messages.backfills import OfBackfills
-from ..messages.commands import RunsDocketed, SignalAttempt
+from ..messages.commands import CheckNow, RunsDocketed, SignalAttempt
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import StoredDefinition
-from ..messages.post import RUNNER, SCHEDULER, Post
+from ..messages.post import CHECKER, RUNNER, SCHEDULER, Post
 from ..messages.wishes import (
     AddRuns,
     DeclineWish,
@@ -31,6 +31,7 @@ from ..messages.wishes import (
     OfPauses,
     Refused,
     ReleaseRun,
+    RunChecks,
     SignalRun,
     SkipRun,
     StartNow,
@@ -113,6 +114,9 @@ class Wishes:
             return self._pauses.carry_out(instruction, now_us, who)
         if isinstance(instruction, OfBackfills):
             return self._backfills.carry_out(instruction, now_us, who)
+        if isinstance(instruction, RunChecks):
+            self._outgoing.reply(CHECKER, CheckNow())
+            return {"asked_us": now_us}
         if isinstance(instruction, DeclineWish):
             raise Unwilling(instruction.reason, instruction.sentence)
         if isinstance(instruction, AddRuns):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -19,7 +18,6 @@ from .shown import (
     print_as,
     print_table,
     state_word,
-    warn,
 )
 from .sources import ARCHIVE, source
 
@@ -149,26 +147,3 @@ def agents(ctx: click.Context, form: str) -> None:
         for agent in found["agents"]
     ]
     print_table(["agent", "group", "state", "host", "live", "labels"], rows)
-
-
-@click.command()
-@FORMAT
-@click.pass_context
-def checks(ctx: click.Context, form: str) -> None:
-    """Show what the sanity checker has found; exit 1 when there is anything."""
-    server = client(ctx)
-    found = server.get("/api/v2/checks")
-    folder = server.health().get("jobs") or {}
-    for problem in folder.get("problems", []):
-        warn(f"job folder: {problem}")
-    if folder.get("different"):
-        warn(f"job folder: {folder['different']} jobs differ from those in force: see the plan")
-    if print_as(form, found):
-        pass
-    elif not found["findings"]:
-        click.echo(f"nothing found, checked {local(found['checked_at']) or 'not yet'}")
-    else:
-        rows = [[f["severity"], f["check"], f["sentence"]] for f in found["findings"]]
-        print_table(["severity", "check", "finding"], rows)
-    if found["findings"]:
-        sys.exit(1)

@@ -15,7 +15,7 @@ TABLE = {
     "agent": ("agent_host_commands:here", "Start an agent on this host, and look after it."),
     "agents": ("look_commands:agents", "List the agents."),
     "check": ("folder_commands:check", "Check a folder of job files."),
-    "checks": ("look_commands:checks", "Show what the sanity checker has found."),
+    "checks": ("check_command:checks", "Show what the sanity checker has found; check now."),
     "create": ("folder_commands:create", "Create a database."),
     "demo": ("demo:demo", "Run a server with a folder of demonstration jobs."),
     "forecast": ("planning_commands:forecast", "Say which runs the schedules name."),

@@ -276,6 +276,17 @@ class Client(Caller):
         found: Jso = self.post(path, body={"reason": reason})["backfill"]
         return found
 
+    def get_checks(self, *, limit: int | None = None) -> Jso:
+        """Return what the sanity checker has found: `findings`, those `closed` last, `rounds`."""
+        query = {} if limit is None else {"limit": str(limit)}
+        found: Jso = self.get("/api/v2/checks", query=query)
+        return found
+
+    def check_now(self) -> Jso:
+        """Have a round of checks made; return since when one counts that begins, as `asked`."""
+        found: Jso = self.post("/api/v2/checks")
+        return found
+
     def kill(self, run_id: str) -> Jso:
         """Kill the process of a run at once."""
         return self.operate(run_id, "kill")

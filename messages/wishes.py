@@ -164,6 +164,10 @@ class ResumeRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag
     name: str = ""
 
 
+class RunChecks(Instruction, frozen=True, kw_only=True, tag="RunChecks"):
+    """Have the sanity checker make a round now; done as soon as it is told."""
+
+
 # --- to the scheduler ---------------------------------------------------------------------------
 
 
@@ -224,7 +228,9 @@ OfAgents = (
 )
 OfPauses = PauseRuns | ResumeRuns
 OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun
-ToLedgerWish = OfRuns | AddRuns | DeclineWish | OfAgents | OfAccess | OfPauses | OfBackfills
+ToLedgerWish = (
+    OfRuns | AddRuns | DeclineWish | OfAgents | OfAccess | OfPauses | OfBackfills | RunChecks
+)
 ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs | StartBackfill
 
 

@@ -97,6 +97,7 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/control/version"): _LOOK_IN_REACH,
     ("GET", "/api/v2/health"): _LOOK,
     ("GET", "/api/v2/checks"): _LOOK,
+    ("POST", "/api/v2/checks"): _ACT,
     ("GET", "/metrics"): _LOOK,
     ("POST", "/api/control/shut_down"): _RULE,
     ("GET", "/api/procstar/connections"): _LOOK,

@@ -15,8 +15,8 @@ from .seam import Changed, Resync, Shared
 from .server_log import Numbered
 from .services import Services
 from .topics import Op, OutputTopic, Owner, RunsTopic, RunTopic, Subscription, parse_resume
+from .v2_checks import checks_of
 from .v2_pauses import PauseRecord, in_force, pause_data
-from .v2_server import checks_of
 
 
 class JobsTopic(Subscription):

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from ..jobs.findings import SEVERITIES, Finding
 from ..jobs.states import State
 from ..messages.figures import Histogram
 from ..store.interface import Reader, RunQuery, StoreError
@@ -118,7 +119,7 @@ async def metrics(
         found: dict[str, Any] = {
             "runs": {state.value: counts.get(state, 0) for state in LIVE},
             "checked_us": checked_us,
-            "findings": len(findings),
+            "findings": _by_severity(findings),
             "owed": reader.owed_actions(),
             "jobs_in_force": 0,
             "jobs": {},
@@ -147,6 +148,13 @@ async def metrics(
     registry = CollectorRegistry()
     registry.register(_Collector())
     return Reply(generate_latest(registry), content_type=CONTENT_TYPE)
+
+
+def _by_severity(findings: list[Finding]) -> dict[str, int]:
+    found = dict.fromkeys(SEVERITIES, 0)
+    for finding in findings:
+        found[finding.severity] += 1
+    return {str(name): count for name, count in found.items()}
 
 
 def _ends_of(reader: Reader, job_id: str) -> dict[str, float]:
@@ -208,7 +216,8 @@ def _of_store(request: Request, stored: dict[str, Any]) -> Iterator[Any]:
     runs = [({"state": state}, count) for state, count in stored["runs"].items()]
     yield _gauge("runs", "Runs that are not over.", runs)
     yield _gauge("jobs", "Jobs in force.", [({}, stored["jobs_in_force"])])
-    yield _gauge("findings", "Open findings of the checker.", [({}, stored["findings"])])
+    graves = [({"severity": name}, count) for name, count in stored["findings"].items()]
+    yield _gauge("findings", "Open findings of the checker.", graves)
     if stored["checked_us"] is not None:
         at_s = stored["checked_us"] / 1e6
         yield _gauge("checked_timestamp_seconds", "When the checker last looked.", [({}, at_s)])

@@ -23,10 +23,9 @@ from ..store.interface import Reader, RunQuery
 from .gate import reaches
 from .markdown import first_line, render
 from .processes import process_rows
-from .records import elapsed_s, finding_record, instant, run_record
+from .records import elapsed_s, instant, run_record
 from .routing import Request, Route
 from .services import definition_of, job_shape
-from .shapes import Checks
 from .shapes_server import Health, JobPage, JobRow, Jobs, ReloadedV2, RoleStatus, Standing
 from .v1_jobs import reload_jso
 from .v2_pauses import in_force, paused_words
@@ -136,20 +135,6 @@ def _schedules(schedules: list[dict[str, Any]]) -> list[str]:
     return [one["str"] + ("" if one.get("enabled", True) else " (disabled)") for one in schedules]
 
 
-async def list_checks(request: Request) -> Checks:
-    """The checker's open findings."""
-    return await request.services.read(checks_of)
-
-
-def checks_of(reader: Reader) -> Checks:
-    """Return the checker's open findings."""
-    at_us, findings = reader.findings()
-    return {
-        "checked_at": instant(at_us),
-        "findings": [finding_record(finding) for finding in findings],
-    }
-
-
 async def health(request: Request) -> Health:
     """How the server does: its roles, its place in the log, its versions."""
     services = request.services
@@ -224,7 +209,6 @@ async def reload_jobs(request: Request, body: ReloadBody) -> ReloadedV2:
 ROUTES = [
     Route("GET", "/api/v2/jobs", list_jobs),
     Route("GET", "/api/v2/jobs/{job_id*}", get_job),
-    Route("GET", "/api/v2/checks", list_checks),
     Route("GET", "/api/v2/health", health),
     Route("POST", "/api/v2/reload", reload_jobs),
 ]

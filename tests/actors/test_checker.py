@@ -21,7 +21,7 @@ from callsheet.jobs.findings import REMEDIES
 from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.states import State
 from callsheet.messages.post import LEDGER, RUNNER, SCHEDULER, WAITER
-from callsheet.messages.wishes import HoldRun, StopRun
+from callsheet.messages.wishes import HoldRun, RunChecks, StopRun
 
 
 def plan_of(rounds: Rounds) -> Any:
@@ -272,6 +272,22 @@ def test_a_round_without_an_answer_ends_and_says_what_it_left_out() -> None:
     assert "orphan" in last.left_out
     assert "late" in last.checks
     assert last.at_us - last.began_us >= ANSWER_IN_US
+
+
+def test_a_round_is_made_when_somebody_asks_for_it() -> None:
+    rounds = Rounds()
+    rounds.later(6)
+    rounds.a_process()
+    rounds.later(21)
+    [before] = rounds.world.reader.check_rounds(9)
+    driver = rounds.world.ledger.driver
+    driver.now_us = rounds.world.now_us
+    done = driver.wish(RunChecks())
+    rounds.world.send(LEDGER, driver.posts)
+    rounds.later(1)
+    last = rounds.world.reader.check_rounds(9)[0]
+    assert last.began_us >= done.result["asked_us"] > before.at_us
+    assert rounds.checks() == {"orphan"}
 
 
 def test_a_finding_that_changes_is_not_announced_again() -> None:

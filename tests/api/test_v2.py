@@ -267,6 +267,20 @@ def test_findings_are_shown(stand):
     _, body = stand.ask("GET", "/api/v2/checks")
     assert body["checked_at"].startswith("2001-")
     assert [one["sentence"] for one in body["findings"]] == ["Odd."]
+    stand.tell(lambda: CheckReport(at_us=2 * 10**15, checks=["c"]), sender="checker/0")
+    _, body = stand.ask("GET", "/api/v2/checks")
+    assert body["findings"] == []
+    assert [(one["key"], one["closed"][:5]) for one in body["closed"]] == [("k", "2033-")]
+    assert [(one["opened"], one["closed"]) for one in body["rounds"]] == [(0, 1), (1, 0)]
+    _, body = stand.ask("GET", "/api/v2/checks?limit=1")
+    assert len(body["rounds"]) == 1
+    assert stand.ask("GET", "/api/v2/checks?limit=-1")[0] == 400
+
+
+def test_a_round_of_checks_is_asked_for(stand):
+    status, body = stand.ask("POST", "/api/v2/checks")
+    assert status == 200
+    assert body["asked"].endswith("+00:00")
 
 
 def test_health_metrics_and_stats(stand):

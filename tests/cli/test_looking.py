@@ -143,6 +143,29 @@ def test_checks_without_findings_succeed(callsheet):
     assert found.out.startswith("nothing found")
 
 
+def test_findings_are_shown_with_what_to_do_until_they_are_closed(callsheet, stand):
+    from callsheet.jobs.findings import found as finding
+    from callsheet.messages.instructions import CheckReport
+
+    def report(*findings):
+        round_ = CheckReport(at_us=10**15, checks=["disk"], findings=list(findings))
+        stand.tell(lambda: round_, sender="checker/0")
+
+    report(finding("disk", "/x", "the disk of /x is full", all_bytes=7))
+    found = callsheet("checks")
+    assert found.status == 1
+    assert "the disk of /x is full" in found.out
+    found = callsheet("checks", "--verbose")
+    assert "Make room" in found.out
+    assert "all_bytes=7" in found.out
+    report(finding("disk", "/y", "not much left on /y", severity="info"))
+    assert callsheet("checks").status == 0
+    report()
+    found = callsheet("checks", "--closed")
+    assert found.status == 0
+    assert "the disk of /x is full" in found.out
+
+
 def test_agents_are_listed(callsheet, stand):
     from callsheet.messages.agents import AgentInfo
 
