@@ -65,7 +65,8 @@ def make_message(action: EmailAction, item: OutboxItem, smtp: SmtpSettings) -> E
         message["Date"] = email.utils.formatdate(item.at_us / 1e6)
         message["Auto-Submitted"] = "auto-generated"
         message["X-Callsheet-Action"] = item.action_id
-        message["X-Callsheet-Run"] = item.run.run_id
+        if item.run is not None:
+            message["X-Callsheet-Run"] = item.run.run_id
     except (ValueError, IndexError, email.errors.MessageError) as error:
         raise NotDelivered(f"email: {_what(error)}", final=True) from None
     message.set_content(action.body or "")

@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..conf.action_settings import ActionSettings
-from ..jobs.action_texts import document
 from ..jobs.actions import WebhookAction
 from ..jobs.signing import signature
 from ..messages.commands import OutboxItem
 from .addresses import AddressRefused, NotResolved, Resolve, choose, resolve
 from .deliver_limits import NotDelivered, TimeLimit
+from .delivery_texts import event_of
 
 TIMEOUT_S = 30.0
 # Of the answer; the rest is left unread.
@@ -97,7 +97,7 @@ def _body(action: WebhookAction, item: OutboxItem) -> bytes:
     if isinstance(action.body, str):
         body = action.body.encode()
     else:
-        event = document(item.run, item.action_id, item.at_us, item.deadline)
+        event = event_of(item)
         body = json.dumps(event if action.body is None else action.body).encode()
     if len(body) > BODY_BYTES:
         raise NotDelivered(f"body: {len(body)} bytes: expected at most {BODY_BYTES}", final=True)

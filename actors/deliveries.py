@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from ..conf.action_settings import ActionSettings
 from ..jobs import registry
-from ..jobs.action_texts import document, environment, facts, fill_plain, filled, texts_of
+from ..jobs.action_texts import fill_plain, filled, texts_of
 from ..jobs.actions import (
     Action,
     CommandAction,
@@ -34,6 +34,7 @@ from .deliver_mail import send_mail
 from .deliver_process import ask_child, run_command
 from .deliver_webhook import send_webhook
 from .delivery_seam import ArgsFilled, Delivered
+from .delivery_texts import environment_of, event_of, log_terms_of, names_of
 
 log = logging.getLogger("callsheet.actions")
 
@@ -63,12 +64,11 @@ class Deliveries:
     def _carry_out(self, item: OutboxItem) -> Delivered | ArgsFilled:
         action = item.action
         if isinstance(action, ScheduleAction):
-            done = _fill(action, item.run.args)
+            done = _fill(action, item.of_run.args)
             assert isinstance(done, ScheduleAction), "an action keeps its kind"
             return ArgsFilled(action_id=item.action_id, args=done.args)
         self._check_allowed(item)
-        names = facts(item.run, item.action_id, item.at_us, item.deadline) | item.run.args
-        done = _fill(action, names)
+        done = _fill(action, names_of(item))
         match done:
             case EmailAction():
                 message = send_mail(done, item, self._settings)
@@ -85,7 +85,7 @@ class Deliveries:
             "action %s: %s",
             item.action_id,
             message,
-            extra=about(run_id=item.run.run_id, job_id=item.run.job_id, cause=item.action_id),
+            extra=about(**log_terms_of(item)),
         )
         return Delivered(action_id=item.action_id, message=message)
 
@@ -96,7 +96,7 @@ class Deliveries:
         if kind not in self._settings.allow:
             sentence = f"{kind} actions are not allowed: expected {kind} in actions.allow"
             raise NotDelivered(f"{sentence} of the settings", final=True)
-        if item.run.ad_hoc and kind == "command":
+        if item.run is not None and item.run.ad_hoc and kind == "command":
             # Whoever may post a job must not become the server's user by it.
             raise NotDelivered("command actions of ad hoc jobs are not allowed", final=True)
 
@@ -123,9 +123,9 @@ class Deliveries:
         log.warning(
             "action %s of job %s: %s",
             item.action_id,
-            item.run.job_id,
+            item.whose,
             error,
-            extra=about(run_id=item.run.run_id, job_id=item.run.job_id, cause=item.action_id),
+            extra=about(**log_terms_of(item)),
         )
         return Delivered(action_id=item.action_id, error=error, final=final)
 
@@ -166,7 +166,7 @@ def _fill(action: Action, names: Mapping[str, str]) -> Action:
 
 def _command(action: CommandAction, item: OutboxItem) -> str:
     argv = list(action.argv) or ["/bin/sh", "-c", action.command or ""]
-    env = environment(item.run, item.action_id, item.at_us, item.deadline)
+    env = environment_of(item)
     timeout_us = COMMAND_US if action.timeout_us is None else action.timeout_us
     run_command(argv, env, timeout_us / 1e6)
     return f"ran {action.command or argv[0]}"
@@ -175,7 +175,7 @@ def _command(action: CommandAction, item: OutboxItem) -> str:
 def _extension(action: ExtensionAction, item: OutboxItem) -> str:
     """Have a type of the settings' extensions do its work, in a process of its own."""
     kind = registry.kind_of("action", action.name)
-    event = document(item.run, item.action_id, item.at_us, item.deadline)
+    event = event_of(item)
     question = {"target": kind.target, "data": action.data, "event": event}
     timeout_us = COMMAND_US if action.timeout_us is None else action.timeout_us
     answer = ask_child("extension_child", question, timeout_us / 1e6)

@@ -40,16 +40,17 @@ from ..messages.instructions import (
     RunsLate,
 )
 from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
-from ..messages.transitions import ActionNoted, FeedFrame, Replay, Replayed
+from ..messages.transitions import FeedFrame, Replay, Replayed
 from ..messages.wishes import AddRuns, KillProcess, LedgerWish, OfRuns
 from ..store.interface import Changes, Opening
 from .ledger_access import AccessBook
+from .ledger_acts import noted
 from .ledger_agents import AgentBook
 from .ledger_attempts import Attempts
 from .ledger_audit import Audit
 from .ledger_backfills import Backfills, stops_in
 from .ledger_book import Book, Misfit
-from .ledger_findings import Findings
+from .ledger_findings import NO_ALERTS, Alerts, Findings
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs
 from .ledger_pauses import Pauses
@@ -69,7 +70,12 @@ class Ledger:
     """Decides; see `Book` for what it keeps, `Horizon` for planning, `Attempts` for execution."""
 
     def __init__(
-        self, opening: Opening, address: str = "ledger/0", *, login_always: bool = False
+        self,
+        opening: Opening,
+        address: str = "ledger/0",
+        *,
+        login_always: bool = False,
+        alerts: Alerts = NO_ALERTS,
     ) -> None:
         self.address = address
         self.misfits = 0
@@ -81,7 +87,7 @@ class Ledger:
         self._agents = AgentBook(opening, self.book, self._outgoing)
         self._pauses = Pauses(opening, self.book)
         self._backfills = Backfills(opening, self.book, self._attempts)
-        findings = Findings(opening, self.book, self._outgoing.reply_with)
+        findings = Findings(opening, self.book, self._outgoing.reply_with, alerts)
         self._hellos: dict[str, str] = {}
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
@@ -376,17 +382,7 @@ class Ledger:
     def _note_action(
         self, item: OutboxItem, line: str, outcome: str, sender: str, now_us: int
     ) -> None:
-        self.book.log(
-            ActionNoted(
-                seq=0,
-                at_us=now_us,
-                cause=sender,
-                run_id=item.run.run_id,
-                action_id=item.action_id,
-                message=line,
-                outcome=outcome,
-            )
-        )
+        self.book.log(noted(item, line, outcome, sender, now_us))
 
     # --- deadlines ------------------------------------------------------------------------------
 

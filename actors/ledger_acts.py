@@ -9,11 +9,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ..jobs.actions import Action, trigger_of
+from ..jobs.findings import Finding
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..jobs.streaks import COUNTED, Streak, after, fires, is_idle, seen, watches
 from ..messages.commands import OutboxItem
 from ..messages.instructions import ActionTried
+from ..messages.transitions import ActionNoted, FindingNoted
 from ..store.interface import Changes, Opening
 
 
@@ -59,7 +61,16 @@ class Acts:
 
     def owing(self) -> set[int]:
         """Return the numbers of the runs that owe an action."""
-        return {int(action_id.partition(".")[0][1:]) for action_id in self.outbox}
+        return {item.run.number for item in self.outbox.values() if item.run is not None}
+
+    def alert(
+        self, finding: Finding, seq: int, actions: tuple[Action, ...], now_us: int, changes: Changes
+    ) -> None:
+        """A finding has opened or closed with that event: owe the alerts of it."""
+        for index, action in enumerate(actions):
+            action_id = f"c{seq}.{index}"
+            item = OutboxItem(action_id=action_id, action=action, at_us=now_us, finding=finding)
+            self.outbox[action_id] = changes.outbox[action_id] = item
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -96,6 +107,25 @@ class Acts:
             if is_new:
                 found[per] = streak
         return found
+
+
+def noted(
+    item: OutboxItem, line: str, outcome: str, cause: str, now_us: int
+) -> ActionNoted | FindingNoted:
+    """Return the event that tells what became of an action."""
+    if item.finding is not None:
+        return FindingNoted(
+            seq=0, at_us=now_us, cause=cause, outcome="told", finding=item.finding, message=line
+        )
+    return ActionNoted(
+        seq=0,
+        at_us=now_us,
+        cause=cause,
+        run_id=item.of_run.run_id,
+        action_id=item.action_id,
+        message=line,
+        outcome=outcome,
+    )
 
 
 def _waits_for(action: Action, run: Run, before: State | None, streaks: dict[str, Streak]) -> bool:

@@ -9,15 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec.structs import replace
 
-from ..jobs.findings import CheckRound, Finding
+from ..jobs.actions import Action
+from ..jobs.findings import CheckRound, Finding, Severity, at_least
 from ..messages.commands import Digest
 from ..messages.instructions import AskDigest, CheckReport
 from ..messages.post import CHECKER, Post
 from ..messages.transitions import FindingNoted
 from ..store.interface import Opening
 from .ledger_book import Book
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done, once when a finding of this severity or a graver one opens, and once when it
+    closes."""
+
+    actions: tuple[Action, ...] = ()
+    severity: Severity = "warning"
+
+
+NO_ALERTS = Alerts()
 
 # More at once say no more; the next round has the rest.
 OPEN_AT_MOST = 1_000
@@ -27,10 +40,15 @@ class Findings:
     """See the module. Open findings by key."""
 
     def __init__(
-        self, opening: Opening, book: Book, reply_with: Callable[[Callable[[], Post]], None]
+        self,
+        opening: Opening,
+        book: Book,
+        reply_with: Callable[[Callable[[], Post]], None],
+        alerts: Alerts,
     ) -> None:
         self._book = book
         self._reply_with = reply_with
+        self._alerts = alerts
         self._open = {finding.key: finding for finding in opening.findings}
 
     def report(self, sender: str, message: CheckReport, now_us: int) -> None:
@@ -45,7 +63,7 @@ class Findings:
         ]
         for finding in gone:
             del self._open[finding.key]
-            self._announce(replace(finding, closed_us=message.at_us), now_us)
+            self._announce(replace(finding, closed_us=message.at_us), finding, now_us)
         self._book.changes.check_round = CheckRound(
             began_us=message.began_us or message.at_us,
             at_us=message.at_us,
@@ -78,12 +96,13 @@ class Findings:
         if finding != known:
             self._open[finding.key] = finding
             if known is None:
-                self._announce(finding, now_us)
+                self._announce(finding, None, now_us)
             else:
                 self._book.changes.findings[finding.key] = finding
+                self._alert(finding, known, now_us)
         return known is None
 
-    def _announce(self, finding: Finding, now_us: int) -> None:
+    def _announce(self, finding: Finding, known: Finding | None, now_us: int) -> None:
         """Put on record that a finding has opened, or closed."""
         self._book.changes.findings[finding.key] = finding
         self._book.log(
@@ -95,3 +114,15 @@ class Findings:
                 finding=finding,
             )
         )
+        self._alert(finding, known, now_us)
+
+    def _alert(self, finding: Finding, known: Finding | None, now_us: int) -> None:
+        """Owe the alerts of a finding that is grave now and was not, or the other way."""
+        limit = self._alerts.severity
+        was = known is not None and at_least(known, limit)
+        is_so = finding.closed_us is None and at_least(finding, limit)
+        if was is not is_so:
+            book = self._book
+            if was and finding.closed_us is None:
+                finding = replace(finding, closed_us=now_us)
+            book.acts.alert(finding, book.seq, self._alerts.actions, now_us, book.changes)

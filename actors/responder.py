@@ -128,7 +128,7 @@ class Responder:
     def _begin_schedule(self, item: OutboxItem, action: ScheduleAction, now_us: int) -> list[Post]:
         """Ask for a follow-up run; where its args are more than names, have them filled first."""
         try:
-            texts = {name: fill_plain(text, item.run.args) for name, text in action.args.items()}
+            texts = {name: fill_plain(text, item.of_run.args) for name, text in action.args.items()}
         except UserError as error:
             return [self._settle_action(item.action_id, error=str(error))]
         args = {name: text for name, text in texts.items() if text is not None}
@@ -142,12 +142,12 @@ class Responder:
     ) -> Post:
         wish = SchedulerWish(
             command_id=ACTION_COMMAND + item.action_id,
-            principal=f"action:{item.run.run_id}",
+            principal=f"action:{item.of_run.run_id}",
             instruction=ScheduleRun(
                 job_id=action.job_id,
                 args=args,
-                source_run=item.run.run_id,
-                source_args=item.run.args,
+                source_run=item.of_run.run_id,
+                source_args=item.of_run.args,
             ),
         )
         return self._requests.send(wish.command_id, Post(SCHEDULER, wish), now_us)

@@ -34,13 +34,13 @@ def target_of(item: OutboxItem) -> Target:
         case WebhookAction():
             return "webhook", action.url
         case CommandAction():
-            return "command", item.run.job_id
+            return "command", item.whose
         case NotifyAction():
             return "notify", action.service
         case ExtensionAction():
             return "extension", action.name
         case ScheduleAction():
-            return "schedule", item.run.job_id
+            return "schedule", item.whose
 
 
 class Lines:

@@ -41,6 +41,7 @@ from .core import Core
 from .deliveries import Deliveries
 from .housekeeping import CHECKS
 from .ledger import Ledger
+from .ledger_findings import NO_ALERTS, Alerts
 from .ledger_stage import LedgerStage
 from .link import Link
 from .outputs_seam import Placed
@@ -91,7 +92,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     `outputs` is the folder of the output store, `cache` the file in which the binder remembers what
     it read of the job folder. `since_us`: never schedule for before this, whatever the database
     says. `calendars` is the folder of calendars, if there is one. `actions` are those of every run,
-    after its job's own; `acting` is what actions may do, `rules` are those of conditions.
+    after its job's own, `alerts` those of findings; `acting` is what actions may do, `rules` are
+    those of conditions.
     `job_watch`: whether the scheduler looks at the job folder by itself, and whether it then loads
     what it finds. `login_always`: nobody may change anything without a log-in or a token.
     """
@@ -106,6 +108,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int | None = None
     waiting_max_us: int | None = None
     checks_every_s: float = CHECKS.every_s
+    alerts: Alerts = NO_ALERTS
     default_timeout: TimeoutSpec | None = None
     actions: tuple[Action, ...] = ()
     rules: ConditionRules = ConditionRules()
@@ -207,7 +210,7 @@ class Stagehand:
         since_us = self._terms.since_us
         if since_us is not None and since_us > opening.since_us:
             opening.since_us = since_us
-        return Ledger(opening, login_always=self._terms.login_always)
+        return Ledger(opening, login_always=self._terms.login_always, alerts=self._terms.alerts)
 
 
 def _runner(props: Props) -> Core:

@@ -21,6 +21,7 @@ import zmq
 
 from ..actors import clock
 from ..actors.extensions import load_extensions
+from ..actors.ledger_findings import Alerts
 from ..actors.limits import limit_memory
 from ..actors.link import Link
 from ..actors.play import play
@@ -108,6 +109,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         since_us=now_us if schedule.since == "now" else schedule.since,
         waiting_max_us=settings.waiting.max_time_us,
         checks_every_s=settings.checks.interval_us / 1e6,
+        alerts=Alerts(actions=settings.checks.alerts, severity=settings.checks.severity),
         default_timeout=settings.program.timeout,
         actions=settings.actions,
         rules=settings.conditions.rules,

@@ -29,6 +29,7 @@ from ..jobs.times import SECOND_US, parse_duration
 from .action_settings import ActionSettings, read_action_settings
 from .agent_settings import AgentSettings, take_agents
 from .apsis_settings import check_apsis_keys, unknown_keys
+from .check_settings import ChecksSettings, take_checks
 from .condition_settings import ConditionSettings, take_conditions
 from .extension_settings import Extension, take_extensions
 from .feed_settings import FeedSettings, take_feed
@@ -88,12 +89,6 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The timeout of programs that name none."""
 
     timeout: TimeoutSpec | None = None
-
-
-class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How often the checker looks at the server."""
-
-    interval_us: int = 30 * SECOND_US
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,7 +246,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     acting = read_action_settings(fields, absolute)
     program = fields.take("program", _program, ProgramSettings())
     web = take_web(fields, base)
-    checks = fields.take("checks", _checks, ChecksSettings())
+    checks = take_checks(fields, _more_than_none)
     check_apsis_keys(fields)
     conditions = take_conditions(fields)
     calendars = fields.take("calendars", absolute, None)
@@ -338,12 +333,6 @@ def _timeout(value: Any, at: At) -> TimeoutSpec | None:
     if isinstance(value, Mapping):
         value = {key: value[key] for key in ("duration", "signal") if value.get(key) is not None}
     return read_timeout(value, at)
-
-
-def _checks(value: Any, at: At) -> ChecksSettings:
-    interval_us = Fields(value, at).take("interval", _more_than_none, 30 * SECOND_US)
-    _told(at)
-    return ChecksSettings(interval_us=interval_us)
 
 
 def _watch(value: Any, _at: At) -> Literal["off", "notify", "auto"]:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from ..jobs.actions import Action
+from ..jobs.findings import Finding
 from ..jobs.run import Run
 from ..jobs.states import State
 from .hello import DueRow, Refuse, RunnerWelcome, SchedulerWelcome, Welcome
@@ -171,20 +172,33 @@ ACTION_COMMAND = "act-"
 
 
 class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An action owed: `action_id` is `<run>.<seq>.<index>`, its key everywhere.
+    """An action owed: `action_id` is `<run>.<seq>.<index>`, its key everywhere; of an alert
+    `c<seq>.<index>`, which is about `finding` and no run.
 
     `run` is the run as it then was. `deadline`: the kind that was missed, empty when the run moved.
     `attempts` have failed, the last one by `error`; the next is due at `next_us`.
     """
 
     action_id: str
-    run: Run
+    run: Run | None = None
     action: Action
     at_us: int
     deadline: str = ""
     attempts: int = 0
     next_us: int = 0
     error: str = ""
+    finding: Finding | None = None
+
+    @property
+    def of_run(self) -> Run:
+        """The run of an action that is no alert."""
+        assert self.run is not None, f"action {self.action_id}: is an alert, of no run"
+        return self.run
+
+    @property
+    def whose(self) -> str:
+        """The job that owes it; `checks` for an alert."""
+        return "checks" if self.run is None else self.run.job_id
 
 
 class ActOn(FromLedger, frozen=True, kw_only=True, tag="ActOn"):

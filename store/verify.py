@@ -17,7 +17,6 @@ import msgspec
 
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.parse import definition_hash
-from ..jobs.run import run_number
 from ..messages.transitions import (
     AnyEvent,
     RunMoved,
@@ -352,9 +351,11 @@ class _Verifying:
             item = self._read(decode_outbox_item, body, f"action {action_id}")
             if item is None:
                 continue
-            number = run_number(item.run.run_id)
-            found = self._rows("SELECT 1 FROM runs WHERE n = ?", (number,)).fetchone()
-            if item.action_id != action_id or found is None:
+            is_known = item.run is None
+            if item.run is not None:
+                found = self._rows("SELECT 1 FROM runs WHERE n = ?", (item.run.number,))
+                is_known = found.fetchone() is not None
+            if item.action_id != action_id or not is_known:
                 self._tell(f"action {action_id}: is not of a run that is there")
 
 

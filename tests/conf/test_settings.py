@@ -27,7 +27,7 @@ def test_without_a_file_defaults_are_relative_to_the_working_folder(tmp_path, mo
     assert found.web.bind == ("127.0.0.1:5000",)
     assert found.schedule.horizon_us == 86_400 * S
     assert found.schedule.ahead == 24
-    assert found.checks.interval_us == 60 * S
+    assert found.checks.interval_us == 30 * S
     assert found.program.timeout is None
 
 

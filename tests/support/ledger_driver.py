@@ -7,6 +7,7 @@ from typing import Any
 from people import ADMIN
 
 from callsheet.actors.ledger import Ledger
+from callsheet.actors.ledger_findings import NO_ALERTS, Alerts
 from callsheet.actors.ledger_needs import find
 from callsheet.jobs.programs import BoundNoOp
 from callsheet.jobs.run import NewRun, Run
@@ -24,12 +25,18 @@ START_US = 1_800_000_000 * SECOND
 class LedgerDriver:
     """A ledger with its store; `tell` gives it a batch and returns the posts."""
 
-    def __init__(self, disk: MemoryDisk | None = None, now_us: int = START_US) -> None:
+    def __init__(
+        self,
+        disk: MemoryDisk | None = None,
+        now_us: int = START_US,
+        alerts: Alerts = NO_ALERTS,
+    ) -> None:
         self.disk = disk or MemoryDisk()
         self.now_us = now_us
         self.posts: list[Post] = []
         self.commands = 0
         self.writer: Any = None
+        self.alerts = alerts
         self.restart()
 
     def restart(self) -> None:
@@ -37,7 +44,7 @@ class LedgerDriver:
         if self.writer is not None:
             self.writer.close()
         self.writer = MemoryWriter(self.disk)
-        self.ledger = Ledger(self.writer.open(self.now_us))
+        self.ledger = Ledger(self.writer.open(self.now_us), alerts=self.alerts)
 
     def tell(self, *messages: Any, sender: str = SCHEDULER) -> list[Any]:
         """Give one batch to the ledger; return the messages it sent, the feed's left out."""
