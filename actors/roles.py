@@ -44,6 +44,7 @@ from .ledger import Ledger
 from .ledger_findings import NO_ALERTS, Alerts
 from .ledger_stage import LedgerStage
 from .link import Link
+from .look_around import look_around
 from .outputs_seam import Placed
 from .ports import PORTS
 from .rescans import Watch
@@ -57,7 +58,6 @@ from .scheduler import Scheduler
 from .scheduler_stage import SchedulerStage
 from .stage import Script, Stage
 from .supervisor import RoleSpec
-from .surroundings import look_around
 from .upkeep_work import UpkeepWork
 from .waiter import Waiter
 from .waiter_stage import WaiterStage

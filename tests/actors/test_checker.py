@@ -14,7 +14,8 @@ from scheduler_world import HOUR, SchedulerWorld, a_job, every
 from world import GOOD
 
 from callsheet.actors.checker import ANSWER_IN_US
-from callsheet.actors.surroundings import Disk, look_around
+from callsheet.actors.look_around import look_around
+from callsheet.actors.surroundings import Disk
 from callsheet.jobs.bound_conditions import BoundConst
 from callsheet.jobs.calendar_days import CalendarDays
 from callsheet.jobs.findings import REMEDIES
