@@ -47,8 +47,11 @@ def output_files(database: Path | None, config: Path | None) -> OutputFiles:
 @click.argument("target", type=click.Path(path_type=Path))
 @DATABASE
 @CONFIG
-def backup(target: Path, database: Path | None, config: Path | None) -> None:
+@click.option("--with-passwords", is_flag=True, help="With the hashes of passwords, too.")
+def backup(target: Path, database: Path | None, config: Path | None, with_passwords: bool) -> None:
     """Write a copy of the database to TARGET, in place of an older backup there.
+
+    It holds no log-ins, no one-time tokens and no passwords, and only its owner can read it.
 
     A server may run meanwhile: the copy is of one instant, and nobody waits for it. Output files
     are not in it: they never change once their run is over, so any copy of their folder will do.
@@ -56,7 +59,7 @@ def backup(target: Path, database: Path | None, config: Path | None) -> None:
     from ..store.backup import backup_database
 
     source = database_of(database, config)
-    made = backup_database(str(source), str(target))
+    made = backup_database(str(source), str(target), passwords=with_passwords)
     click.echo(f"{target}: backup as of event {made.seq}, {made.size_bytes:,} bytes")
 
 
@@ -67,7 +70,18 @@ def backup(target: Path, database: Path | None, config: Path | None) -> None:
 @click.option(
     "--other-server", is_flag=True, help="Also in the place of another installation's database."
 )
-def restore(source: Path, database: Path | None, config: Path | None, other_server: bool) -> None:
+@click.option(
+    "--access-of-backup",
+    is_flag=True,
+    help="Tokens, users and agents as in the backup, not as in the database that is there.",
+)
+def restore(
+    source: Path,
+    database: Path | None,
+    config: Path | None,
+    other_server: bool,
+    access_of_backup: bool,
+) -> None:
     """Put BACKUP in the place of the database, which is moved aside; no server may run on it.
 
     What has happened since the backup is forgotten: nothing of it is done again under the same run
@@ -76,13 +90,22 @@ def restore(source: Path, database: Path | None, config: Path | None, other_serv
     from ..store.backup import restore_database
 
     target = database_of(database, config)
-    done = restore_database(str(source), str(target), other_server=other_server)
+    done = restore_database(
+        str(source), str(target), other_server=other_server, backups_access=access_of_backup
+    )
     number = done.next_run_number
     click.echo(f"{target}: restored as of event {done.seq}; runs go on from r{number}")
     if done.migrated:
         click.echo(f"brought up to date, {done.migrated} step(s)")
     if done.moved_to is not None:
         click.echo(f"what was there is now {done.moved_to}")
+    if done.access_kept:
+        click.echo("tokens, users and agents are as they were there; all log-ins have ended")
+    else:
+        click.echo(
+            "tokens, users and agents are as in the backup: what was revoked since may hold again, "
+            "and users without a password need one: callsheetctl user change NAME --password"
+        )
 
 
 @click.command()

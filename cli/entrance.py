@@ -61,6 +61,7 @@ def _somebody(database: str) -> bool:
 
 def _has_admin(reader: Reader) -> bool:
     now_us = time.time_ns() // 1000
-    records: list[ApiToken | User] = [*reader.users()]
+    # A user of a backup has no password until one is set.
+    records: list[ApiToken | User] = [user for user in reader.users() if user.password]
     records += [token for token in reader.api_tokens() if token.holds(now_us)]
     return any(one.role is Role.ADMIN and not one.labels for one in records)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from .backup_access import keep_access, leave_out_secrets
 from .faults import sentence_of
 from .interface import StoreError, StoreUnusable
 from .lock import WriterLock
@@ -38,17 +39,20 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """What was put back: the head, the epoch and run number it goes on from, and where the files
-    are that were in its place (None: none were)."""
+    are that were in its place (None: none were). `access_kept`: who may come in is as it was there,
+    not as the backup has it."""
 
     seq: int
     epoch: int
     next_run_number: int
     moved_to: str | None
     migrated: int
+    access_kept: bool = False
 
 
-def backup_database(database: str, target: str) -> BackedUp:
-    """Write a copy of the database to `target`, in place of an older backup there.
+def backup_database(database: str, target: str, *, passwords: bool = False) -> BackedUp:
+    """Write a copy of the database to `target`, in place of an older backup there; readable by its
+    owner alone, and without log-ins, one-time tokens, and hashes of passwords unless `passwords`.
 
     Raises:
         StoreError: it cannot be written; what was at `target` is as it was.
@@ -63,6 +67,7 @@ def backup_database(database: str, target: str) -> BackedUp:
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         head = _copy(source, part)
+        leave_out_secrets(part, passwords=passwords)
         _sync(part)
         os.rename(part, target)
         _sync(os.path.dirname(os.path.abspath(target)))
@@ -79,14 +84,20 @@ def backup_database(database: str, target: str) -> BackedUp:
     return BackedUp(seq=seq, epoch=epoch, size_bytes=os.path.getsize(target))
 
 
-def restore_database(backup: str, database: str, *, other_server: bool = False) -> Restored:
+def restore_database(
+    backup: str, database: str, *, other_server: bool = False, backups_access: bool = False
+) -> Restored:
     """Put a backup in the place of the database, whose files are moved aside.
+
+    Tokens, users and agents stay as they are in the database that is there, if it is of the same
+    installation and can be read: a token that was revoked since does not hold again.
 
     Epoch and run numbers go on above all that were given out, so that agents believe the server
     that opens it, and no run gets the number of one that is forgotten.
 
     Args:
         other_server: what is there may be another installation's.
+        backups_access: who may come in is as the backup has it, in any case.
     Raises:
         StoreUnusable: a server has the database open, or the backup is not one, is damaged, newer,
             or another installation's. Nothing has changed then.
@@ -107,6 +118,7 @@ def restore_database(backup: str, database: str, *, other_server: bool = False) 
             shutil.copyfile(backup, part)
             os.chmod(part, 0o600)
             migrated = migrate_locked(part, APPLICATION_ID)
+            kept = known and not backups_access and keep_access(part, database)
             _set_head(part, epoch, number)
             _sync(part)
             moved_to = _move_aside(database)
@@ -120,7 +132,12 @@ def restore_database(backup: str, database: str, *, other_server: bool = False) 
     finally:
         lock.release()
     return Restored(
-        seq=seq, epoch=epoch, next_run_number=number, moved_to=moved_to, migrated=migrated
+        seq=seq,
+        epoch=epoch,
+        next_run_number=number,
+        moved_to=moved_to,
+        migrated=migrated,
+        access_kept=kept,
     )
 
 
