@@ -61,6 +61,7 @@ def bind_one(
             stop_us=item.stop_us,
             rerun_of=item.rerun_of,
             note=item.note,
+            source_results=item.source_results,
         )
         return replace(run, actions=(*run.actions, *actions)) if actions else run
     except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -88,4 +89,5 @@ def failed_run(item: BindOne, sentence: str, actions: tuple[Action, ...] = ()) -
         priority=item.job.priority,
         error=sentence,
         note=item.note,
+        source_results=item.source_results,
     )

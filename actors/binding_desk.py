@@ -197,6 +197,7 @@ def bind_item(
     stop_us: int | None = None,
     rerun_of: str | None = None,
     note: str | None = None,
+    source_results: Mapping[str, str] | None = None,
 ) -> BindOne:
     """Return the request to bind one run of a job."""
     return BindOne(
@@ -209,5 +210,6 @@ def bind_item(
         stop_us=stop_us,
         rerun_of=rerun_of,
         note=note,
+        source_results=dict(source_results or {}),
         params_of=dict(params_of),
     )

@@ -64,11 +64,12 @@ class Deliveries:
     def _carry_out(self, item: OutboxItem) -> Delivered | ArgsFilled:
         action = item.action
         if isinstance(action, ScheduleAction):
-            done = _fill(action, item.of_run.args)
+            done = _fill(action, item.of_run.args, item.of_run.results)
             assert isinstance(done, ScheduleAction), "an action keeps its kind"
             return ArgsFilled(action_id=item.action_id, args=done.args)
         self._check_allowed(item)
-        done = _fill(action, names_of(item))
+        results = {} if item.run is None else item.run.results
+        done = _fill(action, names_of(item), results)
         match done:
             case EmailAction():
                 message = send_mail(done, item, self._settings)
@@ -141,7 +142,7 @@ class Deliveries:
         return mask(sentence)
 
 
-def _fill(action: Action, names: Mapping[str, str]) -> Action:
+def _fill(action: Action, names: Mapping[str, str], results: Mapping[str, str]) -> Action:
     """Fill in the texts of an action: names here, anything more in a process under limits.
 
     Raises:
@@ -157,7 +158,8 @@ def _fill(action: Action, names: Mapping[str, str]) -> Action:
         else:
             found[text] = plain
     if harder:
-        answer = ask_child("render_child", {"texts": harder, "names": dict(names)}, RENDER_S)
+        question = {"texts": harder, "names": dict(names), "results": dict(results)}
+        answer = ask_child("render_child", question, RENDER_S)
         if "error" in answer:
             raise NotDelivered(answer["error"], final=True)
         found |= dict(zip(harder, answer["texts"], strict=True))

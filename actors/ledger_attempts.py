@@ -12,6 +12,7 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from ..jobs.internal_programs import BoundInternal
+from ..jobs.results import judged
 from ..jobs.retry import AttemptRecord, backoff_us, tries_again
 from ..jobs.run import Run
 from ..jobs.states import ACTIVE, SETTLES, State
@@ -68,6 +69,7 @@ class Attempts:
             message=None,
             stop_asked=False,
             kill_asked=False,
+            results={},
         )
 
     def started(self, sender: str, message: AttemptStarted, now_us: int) -> None:
@@ -152,6 +154,7 @@ class Attempts:
         )
 
     def _end(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
+        message, results = _with_results(run, message)
         started_us = message.started_us
         if started_us is None and message.state in (State.SUCCESS, State.FAILURE):
             started_us = message.at_us
@@ -165,6 +168,7 @@ class Attempts:
             "message": message.message or None,
             "agent_id": message.agent_id or run.agent_id,
             "meta": {**run.meta, **message.meta} if message.meta else run.meta,
+            "results": results,
         }
         line = _outcome(message)
         if run.retry is not None:
@@ -210,6 +214,18 @@ class Attempts:
         state = State.ERROR if run is None else run.state if known is None else known.state
         recorded = Recorded(run_id=run_id, attempt=attempt, state=state, ended=not live)
         self._outgoing.reply(sender, recorded)
+
+
+def _with_results(run: Run, message: AttemptEnded) -> tuple[AttemptEnded, dict[str, str]]:
+    """Return the end of an attempt and its results: one that has not given back what its job says
+    is no success."""
+    results, wrong = judged(run.result_specs, message.results)
+    if message.state is not State.SUCCESS:
+        return message, dict(message.results or {})
+    if wrong:
+        said = "; ".join(filter(None, (wrong, message.message)))
+        message = replace(message, state=State.FAILURE, message=said)
+    return message, results
 
 
 def _is_anothers(run: Run, agent_id: str | None) -> bool:

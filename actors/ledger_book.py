@@ -126,6 +126,8 @@ class Book:
             retry=new.retry,
             held=backfill is not None and state is State.SCHEDULED,
             backfill=backfill,
+            result_specs=new.result_specs,
+            source_results=new.source_results,
         )
         if new.skipped is not None:
             line = f"skipped: {new.skipped}"

@@ -1,8 +1,8 @@
 """A program that fills in templates, under limits: other people's templates may be bombs.
 
-Started by the responder for each action whose texts are more than names. Reads `{texts, names}`
-from its standard input, answers `{texts}` or `{error}`, and ends. The kernel ends it when it takes
-more processor time or memory than it may.
+Started by the responder for each action whose texts are more than names. Reads `{texts, names,
+results}` from its standard input, answers `{texts}` or `{error}`, and ends. The kernel ends it
+when it takes more processor time or memory than it may.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from ..jobs.errors import UserError
+from ..jobs.results import GivenResults
 from ..jobs.templates import expand
 
 CPU_S = 2
@@ -29,7 +30,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answer: dict[str, Any]
     try:
-        texts = [expand(text, question["names"], {}, {}) for text in question["texts"]]
+        more = {"results": GivenResults(question.get("results", {}))}
+        texts = [expand(text, question["names"], more, {}) for text in question["texts"]]
         answer = {"texts": texts}
     except UserError as error:
         answer = {"error": str(error)}

@@ -148,6 +148,7 @@ class Responder:
                 args=args,
                 source_run=item.of_run.run_id,
                 source_args=item.of_run.args,
+                source_results=item.of_run.results,
             ),
         )
         return self._requests.send(wish.command_id, Post(SCHEDULER, wish), now_us)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.keeping import ORDER, OUTPUT, OUTPUTS_AT_MOST, STREAMS, WHOLE, Gap, is_output_id
+from ..jobs.results import are_results
 from ..jobs.states import State
 from ..messages.agents import (
     OutputChunk,
@@ -204,12 +205,14 @@ class Ends:
         attempt.phase = Phase.REPORTED
         started_us = ended.started_us or attempt.started_us
         meta: dict[str, Any] = {}
-        exit_code = None
+        exit_code = results = None
         if isinstance(ended, ProcessLost):
             state, message = State.LOST, ended.sentence
         else:
             state, message = outcome(ended)
             meta = ended_meta(ended, self._book.agents.by_id[attempt.agent_id].meta)
+            if ended.results is not None and are_results(ended.results):
+                results = ended.results
             if ended.error:
                 started_us = None
             elif ended.status >= 0:
@@ -225,6 +228,7 @@ class Ends:
             meta=meta,
             outputs=outputs,
             exit_code=exit_code,
+            results=results,
         )
         return [self._book.report(report, now_us)]
 

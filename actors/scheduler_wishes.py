@@ -221,6 +221,7 @@ class WishDesk:
                 schedule_us=at_us,
                 stop_us=stop_us,
                 note=note,
+                source_results=instruction.source_results,
             )
             for run_id in run_ids
         ]
@@ -257,6 +258,7 @@ class WishDesk:
             stop_us=instruction.stop_us,
             rerun_of=instruction.run_id,
             note=note,
+            source_results=instruction.source_results,
         )
         self._bind(wish, [item], AddRuns(runs=[]))
 

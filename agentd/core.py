@@ -315,6 +315,8 @@ class AgentCore:
 
     def _is_over(self, held: Held, now: Now) -> list[Post]:
         self._ending.is_over(held)
+        if held.phase is Phase.DONE:
+            held.results = self._host.results_of(held.key, held.spec)
         return _posts(self._handover.is_over(held, now))
 
     def _abandon(self, now: Now) -> None:

@@ -127,6 +127,7 @@ class Daemon:
                 cgroup=group,
                 remarks=(remark,) if remark else (),
                 keep_bytes=message.keep_bytes,
+                result=self._host.results.path_for(key, message.program),
             )
         except NotAllowed as error:
             return str(error)

@@ -19,7 +19,7 @@ from ..messages.agents import (
     ProcessRefused,
     ProcessStarted,
 )
-from .host import OUTPUT, Collected, Exit, Extent, Found, Key, Spec
+from .host import OUTPUT, Collected, Exit, Extent, Found, Key, Results, Spec
 from .streams import Stream
 
 
@@ -51,6 +51,7 @@ class Held:
         "notes",
         "phase",
         "pid",
+        "results",
         "sentence",
         "spec",
         "started_monotonic_us",
@@ -73,6 +74,7 @@ class Held:
         self.collecting = False
         self.artifacts: dict[str, str] = {}
         self.notes: list[str] = []
+        self.results = Results({})
 
     @classmethod
     def of(cls, found: Found, now_us: int) -> Held:
@@ -213,7 +215,9 @@ class Held:
                 *exit_.remarks,
                 *self._left_behind(exit_),
                 *self.notes,
+                *self.results.notes,
             ],
+            results=self.results.values,
             **self._outputs(),
         )
 

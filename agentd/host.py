@@ -132,6 +132,13 @@ class Collected(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Results(NamedTuple):
+    """What a process has given back, and what people should know of what it has not."""
+
+    values: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
 Fact = Started | Ended | Refused | Gone | Noted | Collected
 
 
@@ -187,6 +194,9 @@ class Host(Protocol):
     def collect(self, key: Key, spec: Spec) -> bool:
         """Gather the artifacts of a process that is over; `Collected` follows. False when its
         program names none."""
+
+    def results_of(self, key: Key, spec: Spec) -> Results:
+        """Return what a process that is over has given back."""
 
     def remember_epoch(self, epoch: int) -> None:
         """Keep the highest epoch seen, so that it is known after a restart."""

@@ -29,6 +29,7 @@ from ..jobs.keeping import KEEP_BYTES
 from ..jobs.programs import BoundProcess, Launch, output_of
 from .host import Key, Spec
 from .own_programs import is_own, own_program
+from .results import VARIABLE as RESULT
 from .users import COOKIE, PACKED, SUDO, becoming, is_personal, own_user, user_of
 
 FAILED = "failed"
@@ -135,6 +136,7 @@ def spec_of(
     cgroup: str = "",
     remarks: tuple[str, ...] = (),
     keep_bytes: int = KEEP_BYTES,
+    result: str = "",
 ) -> Spec:
     """Return the spec of a claim.
 
@@ -146,6 +148,7 @@ def spec_of(
         cgroup: path of the group it is to be in, empty: none of its own.
         remarks: what people should know of how it is started.
         keep_bytes: how much is kept of an output.
+        result: where it is to write its results, empty for nowhere.
     Raises:
         NotAllowed: it may not run as the user it asks for.
     """
@@ -161,6 +164,8 @@ def spec_of(
         "CALLSHEET_ATTEMPT": str(key.attempt),
         COOKIE: cookie,
     }
+    if result:
+        env[RESULT] = result
     become = () if user is None else becoming(user, sudo or SUDO)
     argv = program.argv
     if is_own(argv):

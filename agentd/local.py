@@ -19,11 +19,12 @@ from .cgroups import Cgroups
 from .collecting import Collecting
 from .exits import BadRecord, parse_exit
 from .grouped import Grouped
-from .host import Ended, Exit, Extent, Fact, Found, Gone, Key, Now, Refused, Spec, Started
+from .host import Ended, Exit, Extent, Fact, Found, Gone, Key, Now, Refused, Results, Spec, Started
 from .keeper import PASSING
 from .keepers import Keepers, Kept
 from .launch import FAILED, STDIN, failed_file, failure_of, stdin_of
 from .outputs import ClaimOutputs
+from .results import ResultFiles
 from .signals import Signals
 from .spool import Claimed, Spool
 
@@ -45,6 +46,7 @@ class LocalHost:
         self._runs = spool.runs
         self._outputs = ClaimOutputs(spool.runs, take_whole=take_whole)
         self._collecting = Collecting(spool.runs)
+        self.results = ResultFiles(spool.runs, spool.cookie_prefix)
         self._facts: list[Fact] = []
         self._ends: list[tuple[Key, str]] = []
         self._notes: dict[Key, list[str]] = {}
@@ -69,6 +71,7 @@ class LocalHost:
             claim = self._settled(key, now_us)
             if claim is not None:
                 found.append(claim)
+        self.results.sweep([(claim.key, claim.spec) for claim in found])
         ended = [claim.key for claim in found if claim.exit]
         self._spool.exits.make_durable((key, self._spool.read(key).exit) for key in ended)
         self._unforgotten.update(ended)
@@ -96,6 +99,7 @@ class LocalHost:
         text = stdin_of(spec.program)
         try:
             self._outputs.begin(key, spec)
+            self.results.begin(key, spec)
             if text:
                 _put(f"{self._runs}/{key}/{STDIN}", text)
         except OSError as error:
@@ -130,6 +134,7 @@ class LocalHost:
         self._notes.pop(key, None)
         self._signals.forget(key)
         self._outputs.forget(key)
+        self.results.forget(key)
         self._doomed.append(key)
 
     def extents(self, key: Key, spec: Spec, *, final: bool = False) -> tuple[Extent, ...]:
@@ -148,6 +153,10 @@ class LocalHost:
         """See `Host`."""
         self._fds_changed = True
         return self._collecting.start(key, spec)
+
+    def results_of(self, key: Key, spec: Spec) -> Results:
+        """See `Host`."""
+        return self.results.read(key, spec)
 
     def remember_epoch(self, epoch: int) -> None:
         """See `Host`."""

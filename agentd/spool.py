@@ -32,6 +32,7 @@ from .keeper_record import ACTS, BOOT, EXIT, PID, SPEC_OFFSET, STARTED, WRITING
 from .kept_number import KeptNumber
 from .launch import ERR, FAILED, STDIN
 from .outputs import GAP
+from .results import FILE as RESULT
 from .reuse import may_be_reused
 from .splitting import ORDER
 from .users import COOKIE
@@ -165,7 +166,7 @@ class Spool:
             os.unlink(f"{folder}/out")
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{folder}/{GAP}")
-        for name in () if plain else (FAILED, STDIN, ERR, ORDER, GAP):
+        for name in (RESULT,) if plain else (RESULT, FAILED, STDIN, ERR, ORDER, GAP):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{folder}/{name}")
         if not plain and os.path.isdir(f"{folder}/{FOLDER}"):

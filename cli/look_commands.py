@@ -125,6 +125,8 @@ def print_run(found: dict[str, Any]) -> None:
         click.echo(f"  program: {found['program']['str']}")
     for cond in found.get("conds", []):
         click.echo(f"  condition: {cond['str']}")
+    for name, value in found.get("results", {}).items():
+        click.echo(f"  result: {name}={value}")
 
 
 @click.command()

@@ -42,6 +42,7 @@ from .programs import (
     StopSpec,
     TimeoutSpec,
 )
+from .results import GivenResults
 from .run import NewRun
 from .schedules import Fire
 from .templates import builtins, expand, is_template
@@ -134,6 +135,7 @@ def bind(
     schedule_us: int,
     default_timeout: TimeoutSpec | None = None,
     rules: ConditionRules | None = None,
+    results: Mapping[str, str] | None = None,
 ) -> Bound:
     """Bind a job to args. `run_id` may be "None" when a job is only checked.
 
@@ -142,11 +144,12 @@ def bind(
         schedule_us: the run's schedule time, by which conditions find their day.
         default_timeout: for programs that name no timeout.
         rules: what the settings say of conditions; None: that is not known.
+        results: those of the run that this one follows, None when it follows none.
     Raises:
         BindingError: args do not fit, or something in the job cannot be bound.
     """
     check_args(job, args)
-    binder = _Binder(job, args, run_id, calendars)
+    binder = _Binder(job, args, run_id, calendars, results or {})
     conditions = ConditionBinder(job, args, schedule_us, binder.expand, find_job, calendars, rules)
     try:
         return Bound(
@@ -171,6 +174,7 @@ def new_run(
     *,
     default_timeout: TimeoutSpec | None = None,
     rules: ConditionRules | None = None,
+    source_results: Mapping[str, str] | None = None,
     **extra: Any,
 ) -> NewRun:
     """Return a run of the job, bound; or with the error that binding met. Never raises for it.
@@ -193,6 +197,8 @@ def new_run(
         "waiting_max_us": job.waiting_max_us,
         "due": due_of(job.deadline, schedule_us),
         "retry": job.retry,
+        "result_specs": job.results,
+        "source_results": dict(source_results or {}),
     } | extra
     try:
         bound = bind(
@@ -204,6 +210,7 @@ def new_run(
             schedule_us=schedule_us,
             default_timeout=default_timeout,
             rules=rules,
+            results=source_results,
         )
     except BindingError as error:
         # Somebody may wait to hear of just this.
@@ -235,8 +242,10 @@ class _Binder:
         args: Mapping[str, str],
         run_id: str,
         calendars: Mapping[str, Calendar],
+        results: Mapping[str, str],
     ) -> None:
         self._job = job
+        self._results = GivenResults(results)
         self._args = args
         self._run_id = run_id
         self._calendars = calendars
@@ -248,7 +257,8 @@ class _Binder:
             return text
         if self._builtins is None:
             self._builtins = builtins(self._calendars)
-        extra = {"run_id": self._run_id, "job_id": self._job.job_id}
+        job_id = self._job.job_id
+        extra = {"run_id": self._run_id, "job_id": job_id, "results": self._results}
         return expand(text, self._args, extra, self._builtins)
 
     # --- programs -------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from .job import Job
 from .params import why_not
 from .programs import Process, Shell
 from .reading import KeyPath, dotted
+from .results import GivenResults
 from .schedules import next_fire
 from .template_places import wrong_syntax, wrong_template
 from .templates import builtins, check_syntax, is_template
@@ -93,7 +94,7 @@ class _Checker:
         self._broken = broken
         self._rules = rules
         self._limits = limits
-        self._builtins = frozenset(builtins(calendars)) | {"run_id", "job_id", "range"}
+        self._builtins = frozenset(builtins(calendars)) | {"run_id", "job_id", "results", "range"}
 
     def job(self, job: Job) -> list[Problem]:
         """Return the problems of a job."""
@@ -138,6 +139,7 @@ class _Checker:
     def _placed(self, job: Job, index: int, args: Mapping[str, str], error: UserError) -> Problem:
         """Return what went wrong with a schedule's run, at the template or else at the schedule."""
         names = {**builtins(self._calendars), "run_id": NO_RUN, "job_id": job.job_id}
+        names["results"] = GivenResults({})
         where = wrong_template(job, str(error), args, names)
         if where is not None:
             sentence = f"{dotted(where)}: {error}"

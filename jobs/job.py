@@ -20,7 +20,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `param_specs` has what some params take, by name; the others take any text.
     Of runs that wait for the same place those of a higher `priority` go first. `waiting_max_us`:
-    how long its runs may wait, None: as the settings say.
+    how long its runs may wait, None: as the settings say. `results` are those its runs have to give
+    back, by name, sorted.
     """
 
     job_id: str
@@ -36,6 +37,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waiting_max_us: int | None = None
     deadline: Deadline | None = None
     retry: Retry | None = None
+    results: dict[str, ParamSpec] = {}
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -105,13 +105,18 @@ def run_summary_jso(run: Run) -> dict[str, Any]:
 
 
 def run_full_jso(run: Run) -> dict[str, Any]:
-    """Return all of a run that Apsis shows."""
-    return run_summary_jso(run) | {
-        "conds": [condition_jso(cond, run) for cond in run.conds],
-        "actions": [action_jso(action) for action in run.actions],
-        "meta": {"job": {"labels": list(run.labels)}} | run.meta,
-        "program": None if run.program is None else program_jso(run.program),
-    }
+    """Return all of a run that Apsis shows, and its results if there are any."""
+    more = {"results": run.results} if run.results else {}
+    return (
+        run_summary_jso(run)
+        | more
+        | {
+            "conds": [condition_jso(cond, run) for cond in run.conds],
+            "actions": [action_jso(action) for action in run.actions],
+            "meta": {"job": {"labels": list(run.labels)}} | run.meta,
+            "program": None if run.program is None else program_jso(run.program),
+        }
+    )
 
 
 def _times(run: Run) -> dict[str, str]:
@@ -141,6 +146,8 @@ def job_jso(job: Job, find_job: Callable[[str], Job | None] | None = None) -> di
     if job.deadline is not None:
         words = {"str": deadline_words(job.deadline)}
         own["deadline"] = deadline_data(job.deadline) | words
+    if job.results:
+        own["results"] = {name: spec_data(spec) for name, spec in job.results.items()}
     if job.retry is not None:
         own["retry"] = retry_data(job.retry) | {"str": retry_words(job.retry)}
     return own | {

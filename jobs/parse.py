@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from .errors import UserError
+from .internal_programs import InternalProgram
 from .job import Job
 from .params import Params, ParamSpec, check_given, params_data, read_params
 from .parse_actions import read_action, read_successor
@@ -23,7 +24,9 @@ from .parse_deadlines import read_deadline
 from .parse_programs import read_program
 from .parse_retry import read_retry
 from .parse_schedules import read_schedule
+from .programs import NoOp, Ssh
 from .reading import At, Fields, KeyPath, Told, filled, flag, many, shown, text, word
+from .results import read_results, results_data
 from .schedules import Schedule
 from .times import SECOND_US
 from .unparse import (
@@ -92,9 +95,12 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
     successors = fields.take("successors", many(read_successor), ())
     deadline = fields.take("deadline", read_deadline, None)
     retry = fields.take("retry", read_retry, None)
+    results = fields.take("results", read_results, {})
     metadata = fields.take("metadata", read_metadata, {})
     ad_hoc = fields.take("ad_hoc", flag, False)
     _check_args(schedules or (), specs, at, data.get("schedule"))
+    if results and isinstance(program, NoOp | Ssh | InternalProgram):
+        at.fail("a program of this type gives no results: expected a process", key="results")
     fields.finish()
     return Job(
         job_id=job_id,
@@ -110,6 +116,7 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
         waiting_max_us=waiting_max_us,
         deadline=deadline,
         retry=retry,
+        results=results or {},
     )
 
 
@@ -183,6 +190,8 @@ def job_to_data(job: Job) -> dict[str, Any]:
         found["deadline"] = deadline_data(job.deadline)
     if job.retry is not None:
         found["retry"] = retry_data(job.retry)
+    if job.results:
+        found["results"] = results_data(job.results)
     if job.metadata:
         found["metadata"] = job.metadata
     if job.ad_hoc:

@@ -10,6 +10,7 @@ import msgspec
 from .actions import Action
 from .bound_conditions import BoundCondition
 from .deadlines import Due
+from .params import ParamSpec
 from .programs import BoundProgram
 from .retry import AttemptRecord, Retry
 from .states import FINISHED, State
@@ -33,7 +34,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     once. `version` is the seq of the last event that changed the run.
     `due` are its deadlines; those missed are in `meta["deadlines"]`. `attempts` are those that have
     ended, of runs that have a `retry` policy; before the next one such a run waits again.
-    `backfill` is the number of the backfill it is of.
+    `backfill` is the number of the backfill it is of. `result_specs` say which `results` it is to
+    give back; `source_results` are those of the run that it follows.
     """
 
     run_id: str
@@ -69,6 +71,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: Retry | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     backfill: int | None = None
+    result_specs: dict[str, ParamSpec] = {}
+    results: dict[str, str] = {}
+    source_results: dict[str, str] = {}
 
     @property
     def number(self) -> int:
@@ -114,6 +119,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     due: Due | None = None
     skipped: str | None = None
     retry: Retry | None = None
+    result_specs: dict[str, ParamSpec] = {}
+    source_results: dict[str, str] = {}
 
 
 def args_key(args: dict[str, str]) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from .result_terms import ResultTerm
+from .result_terms import matches as has_result
 from .run import Run
 from .states import State
 
@@ -47,6 +49,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     without_agents: frozenset[str] = frozenset()
     run_ids: frozenset[str] | None = None
     without_run_ids: frozenset[str] = frozenset()
+    results: tuple[ResultTerm, ...] = ()
+    without_results: tuple[ResultTerm, ...] = ()
     backfills: frozenset[int] | None = None
     without_backfills: frozenset[int] = frozenset()
     ad_hoc: bool | None = None
@@ -69,6 +73,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
             and (self.agents is None or run.agent_id in self.agents)
             and run.agent_id not in self.without_agents
             and self.matches_labels(run.labels)
+            and all(has_result(run.results, term) for term in self.results)
+            and not any(has_result(run.results, term) for term in self.without_results)
             and all(has_arg(run.args, *term) for term in self.args)
             and not any(has_arg(run.args, *term) for term in self.without_args)
         )

@@ -165,6 +165,10 @@ JOB: dict[str, Shape] = {
         ),
         "How often a run is tried, after which ends, and how long after them.",
     ),
+    "results": said(
+        any_of(many(FILLED), {"type": "object", "additionalProperties": ref("param")}),
+        "What a run has to give back by key=value lines in $CALLSHEET_RESULT.",
+    ),
     "priority": said(WHOLE, "The higher, the sooner among runs that may start."),
 }
 

@@ -165,7 +165,9 @@ def _bounded(name: str, act: Any) -> Any:
 
 
 # Names that settings cannot give: those of job files written for Apsis keep their meaning.
-RESERVED = frozenset(names({})) | {"run_id", "job_id"} | frozenset(_environment().globals)
+RESERVED = (
+    frozenset(names({})) | {"run_id", "job_id", "results"} | frozenset(_environment().globals)
+)
 FILTER_NAMES = frozenset(_environment().filters)
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}

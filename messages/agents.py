@@ -95,7 +95,8 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
     `output_bytes` is the whole length of each output by name, `gaps` what of it was left out
     (start, end), `spool_path` where the server finds `output` itself on this host, `spool_paths`
     where others; `stream_bytes` counts those of stdout and stderr where they are told apart;
-    `artifacts` are the names people know them by. `stop_signals` names what stop and timeout sent.
+    `artifacts` are the names people know them by; `results` what the process gave back, None from
+    an agent that does not ask for it. `stop_signals` names what stop and timeout sent.
     `rusage` holds utime, stime (seconds), maxrss and so on; of a run with limits also what its
     whole cgroup used, such as `memory_peak` (bytes). `remarks`: what people should know.
     """
@@ -119,6 +120,7 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
     spool_paths: dict[str, str] = {}
     artifacts: dict[str, str] = {}
     stream_bytes: dict[str, int] = {}
+    results: dict[str, str] | None = None
 
 
 class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):

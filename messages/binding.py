@@ -16,7 +16,8 @@ class BindOne(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run to be bound. `job` is its definition.
 
     `params_of` has the params of the jobs that its dependencies name, by job id; `defaults_of` what
-    those of them have as defaults, by job id and name.
+    those of them have as defaults, by job id and name. `source_results` are those of the run that
+    it follows.
     """
 
     run_id: str
@@ -28,6 +29,7 @@ class BindOne(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stop_us: int | None = None
     rerun_of: str | None = None
     note: str | None = None
+    source_results: dict[str, str] = {}
     params_of: dict[str, tuple[str, ...]] = {}
     defaults_of: dict[str, dict[str, str]] = {}
 

@@ -224,7 +224,8 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
     """The program of (run, attempt) is over: `state` success, failure, error or lost.
 
     `started_us` is given when the start may not have been reported; `exit_code` when the process
-    had one. Acknowledged by `Recorded`.
+    had one. `results`: what its process gave back, None where that is not asked for.
+    Acknowledged by `Recorded`.
     """
 
     run_id: str
@@ -237,6 +238,7 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
     meta: dict[str, Any] = {}
     outputs: list[OutputRecord] = []
     exit_code: int | None = None
+    results: dict[str, str] | None = None
 
 
 class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):

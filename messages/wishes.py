@@ -175,8 +175,8 @@ class ScheduleRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, ta
     """Make `count` runs of a job, or of the ad hoc job given as plain data.
 
     `schedule_us` None: now. `stop_us` is absolute; `stop_after_us` counts from the schedule time.
-    `source_run` and `source_args` are given by an action: same-named args of the source fill
-    what `args` leaves open.
+    `source_run` and what is of it are given by an action: same-named args of the source fill what
+    `args` leaves open, and templates may name its results.
     """
 
     job_id: str | None = None
@@ -188,6 +188,7 @@ class ScheduleRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, ta
     stop_after_us: int | None = None
     source_run: str | None = None
     source_args: dict[str, str] = {}
+    source_results: dict[str, str] = {}
 
 
 class RerunRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="RerunRun"):
@@ -202,6 +203,7 @@ class RerunRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="
     args: dict[str, str]
     stop_us: int | None = None
     definition: str | None = None
+    source_results: dict[str, str] = {}
 
 
 class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ReloadJobs"):

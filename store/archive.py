@@ -273,6 +273,7 @@ def _copy_rows(connection: sqlite3.Connection, listed: str) -> dict[str, int]:
         ("outputs", "output"),
         ("run_agents", ""),
         ("backfill_runs", ""),
+        ("results", ""),
     ):
         connection.execute(f"DELETE FROM main.{table} WHERE {_NUMBERS}", (listed,))
         done = connection.execute(

@@ -26,7 +26,7 @@ class SearchByTime(Search):
         wanted = self._wanted
         few_jobs = self.job_ids is not None and len(self.job_ids) <= MANY_JOBS
         named = (wanted.run_ids, wanted.agents, wanted.backfills)
-        if few_jobs or any(term is not None for term in named):
+        if few_jobs or any(term is not None for term in named) or wanted.results:
             return SORTED, BY_INDEX
         return BY_INDEX, SORTED
 
@@ -38,7 +38,7 @@ class SearchByTime(Search):
         source, terms, values = self.matching()
         if way == BY_INDEX:
             # An agent's or a backfill's are looked up from the run, not led by their index.
-            for table in ("run_agents", "backfill_runs"):
+            for table in ("run_agents", "backfill_runs", "results"):
                 source = source.replace(f"{table} CROSS JOIN runs", f"{way} CROSS JOIN {table}")
             source = way if source == "runs" else source
         for term, bound in (

@@ -15,6 +15,7 @@ from .access import write_access
 from .backfills import write_backfills
 from .findings import write_findings
 from .interface import Changes, StoreBroken
+from .results import Row, rows_of, write_results
 from .rows import (
     EventRow,
     RunRow,
@@ -133,6 +134,8 @@ class ChangeRows:
         self._agents: list[tuple[int, str]] = []
         self._agentless: list[tuple[int]] = []
         self._backfilled: list[tuple[int, int]] = []
+        self._results: list[Row] = []
+        self._resultless: list[tuple[int]] = []
         self.job_labels: set[JobLabels] = set()
         for run_id, run in changes.runs.items():
             if run is None:
@@ -146,6 +149,10 @@ class ChangeRows:
                     self._agents.append((row[0], run.agent_id))
                 elif run.attempts:
                     self._agentless.append((row[0],))
+                if run.results:
+                    self._results += rows_of(run)
+                elif run.attempt > 1:
+                    self._resultless.append((row[0],))
                 if run.backfill is not None:
                     self._backfilled.append((row[0], run.backfill))
         self._spans = span_rows([*self._scheduled, *self._moved])
@@ -180,6 +187,7 @@ class ChangeRows:
         self._write_agents(connection)
         write_access(connection, self._changes)
         self._write_pauses(connection)
+        write_results(connection, self._results, self._resultless)
         write_backfills(connection, self._changes.backfills, self._backfilled)
         self._write_archived(connection)
         self._write_head(connection, epoch)
@@ -311,7 +319,15 @@ class ChangeRows:
     def _write_archived(self, connection: sqlite3.Connection) -> None:
         """Take out the runs that are archived, and the ad hoc jobs that have none left."""
         numbers = [(number,) for number in self._changes.archived]
-        for table in ("runs", "events", "outputs", "run_agents", "deadlines", "backfill_runs"):
+        for table in (
+            "runs",
+            "events",
+            "outputs",
+            "run_agents",
+            "deadlines",
+            "backfill_runs",
+            "results",
+        ):
             _put(connection, f"DELETE FROM {table} WHERE n = ?", numbers)
         _put(connection, _DROP_AD_HOC, ((job_id,) * 3 for job_id in self._changes.archived_jobs))
 

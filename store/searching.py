@@ -22,6 +22,7 @@ from ..jobs.run_filter import RunFilter, Span, has_arg
 from ..jobs.states import State
 from .finding import MANY_JOBS, TOP, Range, cut, time_ranges
 from .interface import RunQuery
+from .results import condition, has_result
 from .rows import STATE_CODES, args_text, label_text
 
 # Numbers of the first window; the next is twice as wide when that took less than half of QUICK_S.
@@ -124,6 +125,11 @@ class Search:
             source = "backfill_runs CROSS JOIN runs USING (n)"
             terms.append("backfill IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(sorted(wanted.backfills)))
+        elif wanted.results:
+            source = "results CROSS JOIN runs USING (n)"
+            where, bound = condition(wanted.results[0])
+            terms.append(where)
+            values += bound
         if wanted.run_ids is not None:
             terms.append("runs.n IN (SELECT value FROM json_each(?))")
             values.append(_numbers(wanted.run_ids))
@@ -165,6 +171,13 @@ class Search:
             terms = ["backfill = ?", *jobs, *self._states_term("+")]
             keys = [(number,) for number in sorted(wanted.backfills)]
             return self._by_keys(source, terms, keys, values, whole, limit)
+        if wanted.results and not few_jobs:
+            # The rows of a key are in the order of run numbers.
+            jobs, values = self._all_jobs("+")
+            where, bound = condition(wanted.results[0])
+            terms = [where, *jobs, *self._states_term("+")]
+            source = "results CROSS JOIN runs USING (n)"
+            return self._by_keys(source, terms, [tuple(bound)], values, whole, limit)
         if few_jobs:
             assert self.job_ids is not None
             keys = [(job_id, code) for job_id in self.job_ids for code in self._codes]
@@ -291,6 +304,12 @@ def _residue(wanted: RunFilter) -> Terms:
         add("NOT (instr(args, ?) AND has_arg(args, ?, ?))", needle, name, _json(given))
     if wanted.without_agents:
         add(f"NOT {_WITH_AGENTS}", json.dumps(sorted(wanted.without_agents)))
+    for term in wanted.results:
+        text, bound = has_result(term)
+        add(text, *bound)
+    for term in wanted.without_results:
+        text, bound = has_result(term)
+        add(f"NOT {text}", *bound)
     if wanted.backfills is not None:
         add(_IN_BACKFILLS, json.dumps(sorted(wanted.backfills)))
     if wanted.without_backfills:

@@ -31,6 +31,8 @@ from ..messages.transitions import (
     ActionNoted,
     AgentNoted,
     AnyEvent,
+    BackfillNoted,
+    FindingNoted,
     JobsChanged,
     PauseNoted,
     RunMoved,
@@ -155,6 +157,16 @@ def event_record(event: AnyEvent) -> dict[str, Any]:
         case PauseNoted():
             kind = "pause"
             fields = {"pause": event.pause_kind, "name": event.name, "message": event.message}
+        case FindingNoted():
+            kind = "finding"
+            fields = {
+                "finding": event.finding.key,
+                "outcome": event.outcome,
+                "message": event.message or event.finding.sentence,
+            }
+        case BackfillNoted():
+            kind = "backfill"
+            fields = {"backfill": f"b{event.number}", "message": event.message}
     said = {name: value for name, value in fields.items() if value not in ("", None, [])}
     cause = {"cause": event.cause} if event.cause else {}
     return {"seq": event.seq, "time": format_time_ms(event.at_us), "kind": kind, **said, **cause}

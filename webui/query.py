@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from ..jobs.errors import UserError
+from ..jobs.result_terms import ResultTerm, split_term
 from ..jobs.run import run_number
 from ..jobs.run_filter import ArgTerm, RunFilter, Span, words_of
 from ..jobs.states import State
@@ -18,7 +19,9 @@ from ..messages.backfills import backfill_number
 # A term's list of values and a query's terms: more is nobody's query.
 MAX_TERMS = 64
 DAY_US = 86_400 * 1_000_000
-KEYS = "state, label, agent, id, job, backfill, adhoc, held, time, since, until, or arg=value"
+KEYS = (
+    "state, label, agent, id, job, result, backfill, adhoc, held, time, since, until, or arg=value"
+)
 _RELATIVE = re.compile(r"([+-])(\d+(?:\.\d+)?)\s*([smhd])")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _KEY = re.compile(r"[A-Za-z_]\w*")
@@ -202,6 +205,7 @@ class _Building:
         self._labels: list[tuple[str, ...]] = []
         self._without_labels: list[str] = []
         self._args: tuple[list[ArgTerm], list[ArgTerm]] = ([], [])
+        self._results: tuple[list[ResultTerm], list[ResultTerm]] = ([], [])
         self._sets: dict[str, frozenset[str]] = {}
         self._without: dict[str, frozenset[str]] = {}
         self._spans: list[Span] = []
@@ -233,6 +237,8 @@ class _Building:
                 self._one_of("agent", values, negated=negated)
             case "id" | "run":
                 self._ids(values, negated=negated)
+            case "result":
+                self._result(value, negated=negated)
             case "backfill":
                 self._backfills(values, negated=negated)
             case "job":
@@ -284,6 +290,15 @@ class _Building:
                 raise BadQuery(f"query: id: {value!r}: expected a run id like r17")
         self._one_of("id", values, negated=negated)
 
+    def _result(self, value: Term, *, negated: bool) -> None:
+        try:
+            key, sign = split_term(value.text)
+        except UserError as error:
+            raise BadQuery(f"query: result: {error}") from None
+        rest = value.cut("=") if sign == "=" else None
+        values = (rest[1].values() or ("",)) if rest else (value.text[len(key + sign) :],)
+        self._results[negated].append((key, sign, values if sign else ()))
+
     def _backfills(self, values: tuple[str, ...], *, negated: bool) -> None:
         for value in values:
             if backfill_number(value) is None:
@@ -323,6 +338,8 @@ class _Building:
             without_agents=self._without.get("agent", frozenset()),
             run_ids=self._sets.get("id"),
             without_run_ids=self._without.get("id", frozenset()),
+            results=tuple(self._results[False]),
+            without_results=tuple(self._results[True]),
             backfills=_backfill_numbers(self._sets.get("backfill")),
             without_backfills=_backfill_numbers(self._without.get("backfill")) or frozenset(),
             ad_hoc=ad_hoc,

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from ..jobs.deadlines import Due
 from ..jobs.findings import Finding
 from ..jobs.jso import condition_jso, program_jso
+from ..jobs.params import spec_data
 from ..jobs.retry import AttemptRecord
 from ..jobs.run import Run
 from ..jobs.states import State
@@ -94,6 +95,9 @@ def run_page(run: Run) -> RunBasics:
         "conds": [condition_jso(cond, run) for cond in run.conds],
         "program": None if program is None else program_jso(program),
         "meta": run.meta,
+        "results": run.results,
+        "result_specs": {name: spec_data(spec) for name, spec in run.result_specs.items()},
+        "source_results": run.source_results,
         "definition": run.definition,
         "cause": run.cause,
         "stop_time": instant(run.stop_us),

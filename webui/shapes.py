@@ -128,11 +128,15 @@ class WaitsFor(TypedDict):
 
 
 class RunBasics(RunRecord):
-    """A run with what it was bound to."""
+    """A run with what it was bound to. `results`: what it gave back, `result_specs`: what it has
+    to; `source_results`: what the run gave back that it follows."""
 
     conds: list[Part]
     program: Part | None
     meta: dict[str, Any]
+    results: dict[str, str]
+    result_specs: dict[str, Any]
+    source_results: dict[str, str]
     definition: str | None
     cause: str | None
     deadlines: Deadlines | None

@@ -245,6 +245,7 @@ async def rerun_wish(request: Request, *, as_it_was: bool = False) -> RerunRun:
         args=run.args,
         stop_us=run.stop_us,
         definition=run.definition if as_it_was else None,
+        source_results=run.source_results,
     )
 
 

@@ -84,6 +84,7 @@ def test_a_clean_environment_has_nothing_of_the_agents(stand):
     found = dict(line.split("=", 1) for line in output_of(ended).splitlines())
     me = pwd.getpwuid(os.geteuid())
     assert found.pop("CALLSHEET_CLAIM")
+    assert found.pop("CALLSHEET_RESULT") == str(stand.spool / "runs" / "r1.1" / "result")
     assert found.pop("PWD", "")
     assert found == {
         "HOME": me.pw_dir,
@@ -203,7 +204,8 @@ def test_nothing_of_agentds_own_leaks_into_a_program(stand, way):
     assert {words[2] for words in opened[1:3]} == {str(stand.spool / "runs" / "r1.1" / "out")}
     found = dict(line.split("=", 1) for line in text.splitlines())
     ours = {name for name in found if name.startswith("CALLSHEET_")}
-    assert ours == {"CALLSHEET_RUN_ID", "CALLSHEET_ATTEMPT", "CALLSHEET_CLAIM"}
+    names = ("RUN_ID", "ATTEMPT", "CLAIM", "RESULT")
+    assert ours == {f"CALLSHEET_{name}" for name in names}
     is_clean = "launch" in fields
     assert ("OF_THE_AGENT" in found) is not is_clean
 

@@ -171,6 +171,7 @@ def test_a_users_environment_is_the_same_whoever_the_agent_is_and_by_whatever_me
             found = dict(line.split("=", 1) for line in output_of(ended).split("\0") if line)
             assert found.pop("CALLSHEET_CLAIM").endswith(f".{run_id}.1")
             assert found.pop("CALLSHEET_RUN_ID") == found.pop("APSIS_RUN_ID") == run_id
+            assert found.pop("CALLSHEET_RESULT")
             found.pop("PWD", None)
             seen[name, mode] = found
     expected = {
@@ -344,3 +345,16 @@ def test_a_stop_that_sudo_does_not_let_happen_is_said_once_and_happens_when_it_d
     host.allow()
     rootless.send(StopProcess(epoch=1, run_id="r1", attempt=1, kill=True))
     assert rootless.ended("r1").status == -9
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_another_user_gives_results_back(request, host, kind):
+    stand = request.getfixturevalue(kind)
+    stand.start()
+    command = 'echo "user=$(id -un)" >> "$CALLSHEET_RESULT"; dirname "$CALLSHEET_RESULT"'
+    ended = stand.result("r1", a_shell(command, sudo_user=host.job))
+    assert (ended.status, ended.results) == (0, {"user": host.job})
+    # Whoever is not told the name cannot find it: the folder can be entered, not listed.
+    folder = output_of(ended).strip()
+    listed = stand.result("r2", a_shell(f"ls {folder}", sudo_user=host.job))
+    assert listed.status != 0

@@ -11,6 +11,7 @@ from callsheet.messages.published import EVENTS, FURTHEST_BACK, AskEvents, AskRu
 from callsheet.messages.transitions import (
     ActionNoted,
     AgentNoted,
+    BackfillNoted,
     JobsChanged,
     PauseNoted,
     RunMoved,
@@ -101,6 +102,10 @@ def records(events, **fields):
         (
             PauseNoted(**AT, pause_kind="job", name="a", message="paused"),
             {"kind": "pause", "pause": "job", "name": "a", "message": "paused"},
+        ),
+        (
+            BackfillNoted(**AT, number=3, message="backfill b3: done"),
+            {"kind": "backfill", "backfill": "b3", "message": "backfill b3: done"},
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -97,7 +97,10 @@ def test_an_example_of_the_docs_is_whole(name, text, tmp_path):
         job = job_from_data(data, job_id)
         jsonschema.Draft202012Validator(job_schema()).validate(data)
         for args in all_args(job):
-            assert bind(job, args, "r1", find_job, calendars(), schedule_us=NOW_US).program
+            before = {"rows": "3"}
+            assert bind(
+                job, args, "r1", find_job, calendars(), schedule_us=NOW_US, results=before
+            ).program
 
 
 def test_the_reference_of_job_files_names_every_key():

@@ -24,6 +24,7 @@ from callsheet.agentd.host import (
     Key,
     Now,
     Refused,
+    Results,
     Spec,
     Started,
 )
@@ -273,6 +274,9 @@ class SimulatedHost:
 
     def collect(self, key: Key, spec: Spec) -> bool:
         return False
+
+    def results_of(self, key: Key, spec: Spec) -> Results:
+        return Results({})
 
     def remember_epoch(self, epoch: int) -> None:
         self.epoch = epoch

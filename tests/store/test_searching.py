@@ -12,6 +12,7 @@ from callsheet.store.interface import Changes
 
 JOBS = ("a", "a/b", "reports/daily sales", "reports/daily stock", "adhoc-7")
 LABELS = ("x", "y", "with, comma", 'quote"d')
+RESULTS = ("5", "40", "-1e1", "0x5", "2026-01-05", "café", "", "x" * 300, "x" * 256)
 VALUES = ("1", "2", 'say "1"', "a\\b")
 
 
@@ -27,6 +28,7 @@ def some_run(number, draw):
         agent_id=draw.choice([None, "one", "two"]),
         ad_hoc=job_id.startswith("adhoc"),
         backfill=draw.choice([None, None, 1, 2]),
+        results={key: draw.choice(RESULTS) for key in ("rows", "day") if draw.random() < 0.5},
         schedule_us=T0_US + draw.randrange(20) * HOUR_US,
     )
 
@@ -40,6 +42,11 @@ def some_filter(draw):
     def arg():
         values = draw.sample(VALUES, draw.randrange(1, 3))
         return draw.choice(["k", "l", "m"]), draw.choice([None, tuple(values)])
+
+    def result():
+        sign = draw.choice(["", "=", "<", "<=", ">", ">="])
+        values = tuple(draw.sample(RESULTS, 2 if sign == "=" else 1)) if sign else ()
+        return draw.choice(["rows", "day", "none"]), sign, values
 
     def hour():
         return T0_US + draw.randrange(20) * HOUR_US
@@ -62,6 +69,8 @@ def some_filter(draw):
         without_agents=maybe(lambda: frozenset({"two"}), frozenset()),
         run_ids=maybe(lambda: frozenset({"r3", "r40", "r999"}), None, 0.05),
         without_run_ids=maybe(lambda: frozenset({"r5", "r40"}), frozenset()),
+        results=maybe(lambda: (result(),), (), 0.25),
+        without_results=maybe(lambda: (result(),), ()),
         backfills=maybe(lambda: frozenset({draw.choice([1, 2]), 3}), None),
         without_backfills=maybe(lambda: frozenset({2}), frozenset()),
         ad_hoc=maybe(lambda: draw.random() < 0.5, None),

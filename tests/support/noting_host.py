@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from callsheet.agentd.host import Extent, Found, Key, Now, Spec
+from callsheet.agentd.host import Extent, Found, Key, Now, Results, Spec
 from callsheet.jobs.programs import BoundProcess
 from callsheet.messages.agents import StartProcess
 
@@ -56,6 +56,9 @@ class NotingHost:
 
     def usages(self, pids: list[int]) -> dict[int, tuple[int, int]]:
         return {}
+
+    def results_of(self, key: Key, spec: Spec) -> Results:
+        return Results({})
 
     def remember_epoch(self, epoch: int) -> None:
         pass
