@@ -12,13 +12,19 @@ from .paths import quote
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Self
+    from typing import Any, Self, TypeVar
+
+    from .endpoint import Ask
+
+    T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 30.0
+# Between two looks whether a server is there.
+AGAIN_S = 0.05
 
 
-class Caller:
-    """A connection to one server; for one thread at a time."""
+class Server:
+    """Where a server is, and what is shown to it."""
 
     def __init__(
         self,
@@ -52,6 +58,17 @@ class Caller:
             headers={} if token is None else {"Authorization": f"Bearer {token}"},
         )
 
+    @property
+    def url(self) -> str:
+        """The server's address as a URL."""
+        if self._connection.path:
+            return self._connection.address
+        return f"http{'s' if self._connection.tls else ''}://{self._connection.address}"
+
+
+class Caller(Server):
+    """A connection to one server; for one thread at a time."""
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -61,13 +78,6 @@ class Caller:
 
     def __exit__(self, *args: object) -> None:
         self.close()
-
-    @property
-    def url(self) -> str:
-        """The server's address as a URL."""
-        if self._connection.path:
-            return self._connection.address
-        return f"http{'s' if self._connection.tls else ''}://{self._connection.address}"
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -79,23 +89,30 @@ class Caller:
         timeout_s: float | None = None,
     ) -> Any:
         """Return the JSON of a GET; a parameter with a list is given once for each item."""
-        return _json(self._ask("GET", path, query=query, timeout_s=timeout_s).body)
+        return json_of(self._ask("GET", path, query=query, timeout_s=timeout_s).body)
 
     def post(
         self,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         body: Any = None,
         timeout_s: float | None = None,
     ) -> Any:
         """Return the JSON of a POST."""
         answer = self._ask("POST", path, query=query, body=body, timeout_s=timeout_s)
-        return _json(answer.body)
+        return json_of(answer.body)
 
     def put(self, path: str) -> Any:
         """Return the JSON of a PUT."""
-        return _json(self._ask("PUT", path).body)
+        return json_of(self._ask("PUT", path).body)
+
+    def carry_out(self, ask: Ask[T]) -> T:
+        """Return what a method of the surface asks for."""
+        answer = self._ask(
+            ask.method, ask.path, query=ask.query, body=ask.body, timeout_s=ask.timeout_s
+        )
+        return ask.made_of(answer.body)
 
     def _ask(
         self,
@@ -106,41 +123,51 @@ class Caller:
         body: Any = None,
         timeout_s: float | None = None,
     ) -> Answer:
-        headers = {"Accept": "*/*"}
-        data = None
-        if body is not None:
-            import json
-
-            data = json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
-        if method != "GET":
-            # Sent again over a new connection, the wish is still the same.
-            headers["Idempotency-Key"] = os.urandom(16).hex()
-        target = path
-        if query:
-            pairs = [
-                f"{quote(name)}={quote(value)}" if value else quote(name)
-                for name, given in query.items()
-                for value in ([given] if isinstance(given, str) else given)
-            ]
-            target = f"{path}?{'&'.join(pairs)}"
+        target, headers, data = request_of(method, path, query, body)
         answer = self._connection.ask(
             method, target, body=data, headers=headers, timeout_s=timeout_s
         )
         if not 200 <= answer.status < 300:
-            raise _error(answer)
+            raise error_of(answer)
         return answer
 
 
-def _json(body: bytes) -> Any:
+def request_of(
+    method: str, path: str, query: Mapping[str, str | list[str]] | None, body: Any
+) -> tuple[str, dict[str, str], bytes | None]:
+    """Return target, headers and body of a request; `body` is sent as JSON, None: not at all."""
+    headers = {"Accept": "*/*"}
+    data = None
+    if body is not None:
+        import json
+
+        data = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    if method != "GET":
+        # Sent again over a new connection, the wish is still the same.
+        headers["Idempotency-Key"] = os.urandom(16).hex()
+    target = path
+    if query:
+        pairs = [
+            f"{quote(name)}={quote(value)}" if value else quote(name)
+            for name, given in query.items()
+            for value in ([given] if isinstance(given, str) else given)
+        ]
+        target = f"{path}?{'&'.join(pairs)}"
+    return target, headers, data
+
+
+def json_of(body: bytes) -> Any:
+    """Return the JSON of an answer."""
     import json
 
     return json.loads(body)
 
 
-def _error(answer: Answer) -> APIError:
+def error_of(answer: Answer) -> APIError:
+    """Return the error that an answer is."""
     try:
-        found = _json(answer.body)
+        found = json_of(answer.body)
     except ValueError:
         found = None
     if not isinstance(found, dict):

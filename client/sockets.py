@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from socket import AF_UNIX, AF_UNSPEC, AddressFamily
 from typing import Any
 
@@ -22,7 +22,7 @@ _RANGE = re.compile(rb"bytes[= ](\d+)-(\d+)/(\d+)")
 
 async def run_updates(
     server: Connection, run_id: str, *, init: bool
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the updates of a run until the server closes the socket."""
     target = f"/api/v1/runs/{run_id}/updates{'?init' if init else ''}"
     socket = await open_socket(server, target)
@@ -35,7 +35,7 @@ async def run_updates(
 
 async def output_updates(
     server: Connection, run_id: str, output_id: str, *, start: int | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the bytes of an output, contiguous, until the run is finished."""
     query = "" if start is None else f"?start={start}"
     target = f"/api/v1/runs/{run_id}/output/{output_id}/updates{query}"
@@ -63,11 +63,11 @@ async def open_socket(server: Connection, target: str) -> WebSocketClientConnect
     return await websocket_connect(
         request,
         max_message_size=MAX_MESSAGE_BYTES,
-        resolver=_ToPath(server.path) if server.path else None,
+        resolver=ToPath(server.path) if server.path else None,
     )
 
 
-class _ToPath(Resolver):
+class ToPath(Resolver):
     """Leads every name to one Unix socket."""
 
     def initialize(self, path: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from tornado.httpclient import HTTPClientError
@@ -29,7 +29,7 @@ async def follow_topic(
     terms: Mapping[str, Any] | None = None,
     *,
     resume: str | None = None,
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """Yield what the server says about a topic (docs/api.md lists them), without end.
 
     After a lost connection it connects again and resumes where it was, an output at the byte that
