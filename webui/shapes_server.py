@@ -25,6 +25,7 @@ class JobRow(TypedDict):
     params: tuple[str, ...]
     labels: tuple[str, ...]
     description: str
+    owner: str | None
     schedules: list[str]
     next: Instant | None
     last: list[LastRun]

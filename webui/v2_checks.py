@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict
 import msgspec
 from msgspec import Meta
 
-from ..jobs.findings import CheckRound
+from ..jobs.findings import REMEDIES, CheckRound
 from ..jobs.times import format_time_ms
 from ..messages.wishes import RunChecks
 from ..store.interface import Reader
@@ -34,10 +34,12 @@ class RoundRecord(TypedDict):
 
 
 class AllChecks(Checks):
-    """The checker's open findings, those closed last, and its last rounds, the newest first."""
+    """The checker's open findings, those closed last, its last rounds, the newest first, and all
+    kinds of findings there are."""
 
     closed: list[FindingRecord]
     rounds: list[RoundRecord]
+    kinds: list[str]
 
 
 class Asked(TypedDict):
@@ -62,6 +64,7 @@ async def list_checks(request: Request, query: ChecksQuery) -> AllChecks:
             "findings": so["findings"],
             "closed": [finding_record(one) for one in reader.closed_findings(query.limit)],
             "rounds": [_round_record(one) for one in reader.check_rounds(query.limit)],
+            "kinds": list(REMEDIES),
         }
 
     return await request.services.read(read)

@@ -108,12 +108,13 @@ async def get_job(request: Request) -> JobPage:
 
 
 def _job_row(job: Job, next_us: int | None, last: list[Run], pauses: list[Pause]) -> JobRow:
-    description = job.metadata.get("description", "")
+    description, owner = job.metadata.get("description", ""), job.metadata.get("owner")
     return {
         "job_id": job.job_id,
         "params": job.params,
         "labels": job.labels,
         "description": first_line(description) if isinstance(description, str) else "",
+        "owner": owner if isinstance(owner, str) else None,
         "schedules": _schedules([schedule_jso(schedule) for schedule in job.schedules]),
         "next": instant(next_us),
         "last": [

@@ -40,8 +40,28 @@ def test_jobs_are_a_tree_that_is_searched_as_one_types(console, server):
     page.keyboard.type("repo")
     expect(jobs).to_have_count(1)
     expect(jobs).to_have_attribute("data-job", "nightly/report")
+    expect(jobs.locator("mark")).to_have_text("repo")
+    page.wait_for_url("**/jobs?q=repo")
     page.keyboard.press("Escape")
     expect(jobs).to_have_count(every)
+
+
+def test_jobs_are_narrowed_to_those_in_trouble(console, server):
+    server.finished(server.schedule("fails"))
+    page = console.open("/jobs")
+    page.locator("[data-only='last run failed']").click()
+    page.wait_for_url("**/jobs?only=*")
+    expect(page.locator("tr[data-job=fails]")).to_be_visible()
+    expect(page.locator("tr[data-job='nightly/report']")).to_have_count(0)
+
+
+def test_the_checks_say_what_they_look_for_and_that_it_holds(console):
+    page = console.open("/checks")
+    double = page.locator("tr[data-check=double]")
+    expect(double).to_contain_text("two runs of one instance")
+    page.get_by_role("button", name="Check now").click()
+    expect(double).to_contain_text("holds")
+    expect(page.locator("main")).to_contain_text("Everything checked holds.")
 
 
 def test_a_folder_closes_and_stays_closed_over_a_visit_elsewhere(console):

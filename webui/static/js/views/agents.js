@@ -27,10 +27,15 @@ export function AgentsView() {
   const agents = [...value.agents].sort((a, b) => Number(a.connected) - Number(b.connected) || a.agent_id.localeCompare(b.agent_id));
   const heard = agents.filter((agent) => agent.connected).length;
   const runs = new Map(live.runs.map((run) => [run.run_id, run]));
+  const limited = agents.filter((agent) => agent.slots);
+  const slots = limited.reduce((sum, agent) => sum + agent.slots, 0);
+  const taken = limited.reduce((sum, agent) => sum + agent.live, 0);
+  const newest = newestOf(agents);
+  const behind = agents.filter((agent) => agent.software && agent.software !== newest).length;
   const busy = agents.filter((agent) => agent.processes?.length);
   return html`<div>
-    <div class="top"><h1>Agents</h1><span class="dim">${count(heard)} of ${count(agents.length)} connected</span></div>
-    ${agents.length === 0 ? html`<div class="panel empty">No agent has connected. The server starts one on this host; see its log.</div>` : html`<div class="panel"><${Agents} agents=${agents} again=${again} /></div>`}
+    <div class="top"><h1>Agents</h1><span class="dim">${count(heard)} of ${count(agents.length)} connected${slots > 0 ? ` · ${count(taken)} of ${counted(slots, "slot")} busy` : ""}${behind > 0 ? ` · ${counted(behind, "version")} behind` : ""}</span></div>
+    ${agents.length === 0 ? html`<div class="panel empty">No agent has connected. The server starts one on this host; see its log.</div>` : html`<div class="panel"><${Agents} agents=${agents} newest=${newest} again=${again} /></div>`}
     ${agents.length > 0 && !busy.length && html`<p class="empty">No process runs at this moment.</p>`}
     ${busy.map(
       (agent) => html`<${Panel} key=${agent.agent_id} className="sec" title=${agent.agent_id} sub=${counted(agent.processes.length, "process", "processes")}>
@@ -40,11 +45,30 @@ export function AgentsView() {
   </div>`;
 }
 
-function Agents({ agents, again }) {
+/** The newest software that any of them has. */
+function newestOf(agents) {
+  const parts = (text) => (text ?? "").replace(/^\D*/, "").split(/[.+-]/).map((part) => Number.parseInt(part, 10) || 0);
+  return agents
+    .map((agent) => agent.software)
+    .filter(Boolean)
+    .sort((a, b) => parts(b).map((n, place) => n - (parts(a)[place] ?? 0)).find((n) => n !== 0) ?? 0)[0];
+}
+
+/** Slots that are taken, of those there are. */
+function Slots({ agent }) {
+  if (!agent.slots) return null;
+  const shown = Math.min(agent.slots, 32);
+  const wide = 96 / shown;
+  const path = (from, upto) => Array.from({ length: Math.max(0, upto - from) }, (_, place) => `M${((from + place) * wide).toFixed(1)} 0h${(wide - 1).toFixed(1)}v8h-${(wide - 1).toFixed(1)}z`).join("");
+  const taken = Math.min(shown, Math.round((agent.live / agent.slots) * shown));
+  return html`<svg class="slots" viewBox="0 0 96 8" role="img" aria-label=${`${agent.live} of ${agent.slots} slots`}><path class="track" d=${path(taken, shown)} /><path class="f-running" d=${path(0, taken)} /></svg>`;
+}
+
+function Agents({ agents, newest, again }) {
   const now = useNow();
   return html`<table class="runs stack">
     <colgroup><col class="col-state" /><col /><col class="col-arg" /><col class="hide-m" /><col class="col-late" /><col class="col-time" /><col class="col-late hide-m" /><col class="col-acts" /></colgroup>
-    <thead><tr><th>State</th><th>Agent</th><th>Group</th><th class="hide-m">Host</th><th class="num">Busy</th><th class="num">Heard</th><th class="hide-m">Version</th><th></th></tr></thead>
+    <thead><tr><th>State</th><th>Agent</th><th>Group</th><th class="hide-m">Slots or host</th><th class="num">Busy</th><th class="num">Heard</th><th class="hide-m">Version</th><th></th></tr></thead>
     <tbody>
       ${agents.map((agent) => {
         const sign = SIGNS[agent.state] ?? "lost";
@@ -53,10 +77,10 @@ function Agents({ agents, again }) {
           <td class="m-st"><span class=${`state s-${sign}`}><${Icon} state=${sign} /><span>${agent.state}</span></span></td>
           <td class="m-a strong">${agent.agent_id}${agent.labels.map((label) => html` <span class="lab" key=${label}>${label}</span>`)}</td>
           <td><span class="lab">${agent.group_id}</span></td>
-          <td class="dim cut hide-m" title=${host}>${host}</td>
+          <td class="dim cut hide-m" title=${host}>${agent.slots ? html`<${Slots} agent=${agent} />` : host}</td>
           <td class="m-d num">${count(agent.live)}${agent.slots ? html`<span class="dim"> of ${count(agent.slots)}</span>` : null}<span class="only-s"> busy</span></td>
           <td class="m-b num">${agent.connected ? ago((now - Date.parse(agent.last_seen)) / 1000) : html`<${Time} at=${agent.last_seen} />`}</td>
-          <td class="dim hide-m">${agent.software?.replace(/^callsheet /, "") || html`<span class="z">–</span>`}</td>
+          <td class=${`hide-m ${agent.software && agent.software !== newest ? "late" : "dim"}`}>${agent.software?.replace(/^callsheet /, "") || html`<span class="z">–</span>`}</td>
           <td class="m-c num"><${AgentOperations} agent=${agent} again=${again} /></td>
         </tr>`;
       })}

@@ -1,16 +1,47 @@
 // Jobs: the folder tree with what is not well rolled up, searched as one types.
 import { html, useEffect, useMemo, useState } from "../preact.js";
-import { Icon, JobName, Ticks, Time, Trouble } from "../parts.js";
+import { Icon, Ticks, Time, Trouble } from "../parts.js";
 import { count, duration, spoken, TROUBLE } from "../format.js";
+import { go, useUrl } from "../router.js";
 import { stream } from "../stream.js";
 import { useGet } from "../views_common.js";
 import { may } from "../session.js";
 
 const REREAD_MS = 5000;
+const TYPING_MS = 400;
+// What may be asked for besides words: [name, sign, does a job have it].
+const KINDS = [
+  ["last run failed", "failure", (job) => TROUBLE.has(job.last[0]?.state)],
+  ["running", "running", (job) => ["running", "starting", "stopping"].includes(job.last[0]?.state)],
+  ["waiting", "waiting", (job) => job.last[0]?.state === "waiting"],
+  ["paused", "late", (job) => Boolean(job.paused)],
+  ["disabled", "skipped", (job) => job.schedules.length > 0 && job.schedules.every((words) => words.endsWith("(disabled)"))],
+  ["never ran", "scheduled", (job) => job.last.length === 0],
+  ["no owner", null, (job) => !job.owner],
+];
 
 export function JobsView() {
   const { value, error, again } = useGet("/api/v2/jobs");
-  const [text, setText] = useState("");
+  const url = useUrl();
+  const [text, setText] = useState(url.searchParams.get("q") ?? "");
+  const only = url.searchParams.get("only") ?? "";
+  const kind = KINDS.find(([name]) => name === only);
+  useEffect(() => setText((old) => (new URLSearchParams(location.search).get("q") ?? "") || old), [url.search]);
+  // The address has the words shortly after they are typed.
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      if ((new URLSearchParams(location.search).get("q") ?? "") !== text.trim() && location.pathname === "/jobs") set({ q: text.trim() });
+    }, TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  const set = (changes) => {
+    const next = new URL(location.href);
+    for (const [name, value] of Object.entries(changes)) {
+      if (value) next.searchParams.set(name, value);
+      else next.searchParams.delete(name);
+    }
+    go(next.pathname + next.search, { replace: true });
+  };
   const [open, setOpen] = useState(() => new Set(JSON.parse(sessionStorage.getItem("open") ?? "null") ?? []));
   const [flat, setFlat] = useState(false);
   useEffect(() => stream.follow({ topic: "jobs" }, again, again), []);
@@ -18,7 +49,9 @@ export function JobsView() {
     const timer = setInterval(() => document.visibilityState === "visible" && again(), REREAD_MS);
     return () => clearInterval(timer);
   }, []);
-  const rows = useMemo(() => (value ? tree(value.jobs, text, open, flat) : []), [value, text, open, flat]);
+  const jobs = useMemo(() => (value ? (kind ? value.jobs.filter(kind[2]) : value.jobs) : []), [value, only]);
+  const rows = useMemo(() => tree(jobs, text, open, flat, Boolean(kind)), [jobs, text, open, flat]);
+  const words = wordsOf(text);
   if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
   const toggle = (path) => {
     const next = new Set(open);
@@ -31,13 +64,18 @@ export function JobsView() {
     <div class="top">
       <h1 class="sr">Jobs</h1>
       <div class="query">
-        <input id="query" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${(event) => event.key === "Escape" && setText("")} placeholder="Find a job: words of its path, label:" aria-label="Find a job" spellcheck="false" /><kbd>/</kbd>
+        <input id="query" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${(event) => event.key === "Escape" && (setText(""), set({ q: "" }))} placeholder="Find a job: words of its path, label:, owner:" aria-label="Find a job" spellcheck="false" /><kbd>/</kbd>
       </div>
       ${may("admin") && html`<a class="btn hide-s" href="/adhoc">Ad hoc run…</a>`}
       <span class="dim small nowrap">${value ? `${count(value.jobs.length)} jobs` : ""}</span>
     </div>
     <div class="facets">
       <button aria-pressed=${!flat} onClick=${() => setFlat(false)}>tree</button><button aria-pressed=${flat} onClick=${() => setFlat(true)}>flat</button>
+      ${value &&
+      KINDS.map(([name, sign, has]) => {
+        const n = value.jobs.filter(has).length;
+        return (n > 0 || only === name) && html`<button key=${name} aria-pressed=${only === name ? "true" : "false"} data-only=${name} onClick=${() => set({ only: only === name ? "" : name })}>${sign && html`<${Icon} state=${sign} />`}${name} <b>${count(n)}</b></button>`;
+      })}
       <span class="grow"></span>
       <button class="hide-s" onClick=${() => setOpen(new Set(folders))}>open all</button><button class="hide-s" onClick=${() => setOpen(new Set())}>close all</button>
     </div>
@@ -46,15 +84,15 @@ export function JobsView() {
       : html`<div class="panel">
           <table class="tree" role="treegrid" aria-label="Jobs">
             <colgroup>
-              <col class="j1" /><col class="j2" /><col class="j3" /><col class="j4" /><col class="j5" /><col class="j6" /><col class="j8 hide-l" />
+              <col class="j1" /><col class="j2" /><col class="j3" /><col class="j4" /><col class="j5" /><col class="j6" /><col class="j7 hide-l" /><col class="j8 hide-l" />
             </colgroup>
             <thead>
               <tr>
-                <th>Job and params</th><th>Runs</th><th>Last 30 runs</th><th>Last</th><th class="num">Next</th><th class="num">Took</th><th class="hide-l">Labels</th>
+                <th>Job and params</th><th>Runs</th><th>Last 30 runs</th><th>Last</th><th class="num">Next</th><th class="num">Usually</th><th class="hide-l">Owner</th><th class="hide-l">Labels</th>
               </tr>
             </thead>
             <tbody>
-              ${rows.map((row) => (row.folder ? html`<${FolderRow} key=${`/${row.path}`} row=${row} toggle=${toggle} />` : html`<${JobRow} key=${row.job.job_id} row=${row} flat=${flat} />`))}
+              ${rows.map((row) => (row.folder ? html`<${FolderRow} key=${`/${row.path}`} row=${row} toggle=${toggle} words=${words} />` : html`<${JobRow} key=${row.job.job_id} row=${row} flat=${flat} words=${words} />`))}
             </tbody>
           </table>
         </div>`}
@@ -62,28 +100,44 @@ export function JobsView() {
   </div>`;
 }
 
-function FolderRow({ row, toggle }) {
-  return html`<tr class="folder" aria-level=${row.depth + 1} aria-expanded=${row.open} tabindex="0" onClick=${() => toggle(row.path)} onKeyDown=${(event) => event.key === "Enter" && toggle(row.path)}>
-    <td class=${`t d${Math.min(row.depth, 3)}`}><span class="tw">${row.open ? "▾" : "▸"}</span><span class="nm">${row.name}</span> <span class="faint small">${count(row.jobs)}</span></td>
+function FolderRow({ row, toggle, words }) {
+  return html`<tr class="folder" aria-level=${row.depth + 1} aria-expanded=${row.open} data-folder=${row.path} tabindex="0" onClick=${() => toggle(row.path)} onKeyDown=${(event) => event.key === "Enter" && toggle(row.path)}>
+    <td class=${`t d${Math.min(row.depth, 3)}`}><span class="tw">${row.open ? "▾" : "▸"}</span><span class="nm"><${Marked} text=${row.name} words=${words} /></span> <span class="faint small">${count(row.jobs)}</span></td>
     <td colspan="2"><span class="roll">${Object.entries(row.roll).map(([state, n]) => html`<span class=${`s-${state}`}><${Icon} state=${state} />${n}</span>`)}</span></td>
-    <td></td><td></td><td></td><td class="hide-l"></td>
+    <td></td><td></td><td></td><td class="hide-l"></td><td class="hide-l"></td>
   </tr>`;
 }
 
-function JobRow({ row, flat }) {
+/** A job's path with what was searched for marked in it. */
+function Marked({ text, words }) {
+  if (!words.length) return text;
+  const found = [];
+  let at = 0;
+  for (const match of text.matchAll(/[\p{L}\p{N}]+/gu)) {
+    const word = words.find((one) => match[0].toLowerCase().startsWith(one));
+    if (!word) continue;
+    found.push(text.slice(at, match.index), html`<mark>${text.slice(match.index, match.index + word.length)}</mark>`);
+    at = match.index + word.length;
+  }
+  return [...found, text.slice(at)];
+}
+
+function JobRow({ row, flat, words }) {
   const { job } = row;
   const last = job.last[0];
   const name = flat ? job.job_id : job.job_id.slice(job.job_id.lastIndexOf("/") + 1);
   return html`<tr aria-level=${row.depth + 1} data-job=${job.job_id}>
     <td class=${`t d${Math.min(row.depth, 3)}`}>
-      <span class="tw"></span><a class="job" href=${jobHref(job.job_id)}>${flat ? html`<${JobName} id=${name} href=${null} />` : name}</a>
-      <span class="faint small"> ${job.params.length ? `(${job.params.join(", ")})` : job.description}</span>
+      <span class="tw"></span><a class="job" href=${jobHref(job.job_id)}>${flat && name.includes("/") && html`<span class="dir"><${Marked} text=${name.slice(0, name.lastIndexOf("/") + 1)} words=${words} /></span>`}<${Marked} text=${name.slice(name.lastIndexOf("/") + 1)} words=${words} /></a>
+      ${job.paused && html` <span class="state s-late" title=${job.paused}><${Icon} state="skipped" /><span class="small">paused</span></span>`}
+      <span class="faint small"> ${job.params.length ? job.params.join(", ") : job.description}</span>
     </td>
     <td class="cut dim" title=${job.schedules.join("\n")}>${job.schedules.map(spoken).join("; ") || "on request"}</td>
     <td><${Ticks} runs=${job.last} /></td>
     <td>${last ? html`<a class=${`state s-${last.state}`} href=${`/runs/${last.run_id}`}><${Icon} state=${last.state} /><${Time} at=${last.start} /></a>` : html`<span class="z">–</span>`}</td>
     <td class="num"><${Time} at=${job.next} /></td>
     <td class="num dim">${usual(job.last)}</td>
+    <td class="hide-l dim">${job.owner ?? ""}</td>
     <td class="hide-l">${job.labels.map((label) => html`<span class="lab">${label}</span> `)}</td>
   </tr>`;
 }
@@ -106,13 +160,17 @@ function foldersOf(jobs) {
 function matches(job, words) {
   const parts = job.job_id.toLowerCase().split(/[^\p{L}\p{N}]+/u);
   return words.every((word) =>
-    word.startsWith("label:") ? job.labels.some((label) => label.toLowerCase().startsWith(word.slice(6))) : parts.some((part) => part.startsWith(word)),
+    word.startsWith("owner:") ? (job.owner ?? "").toLowerCase().startsWith(word.slice(6)) : word.startsWith("label:") ? job.labels.some((label) => label.toLowerCase().startsWith(word.slice(6))) : parts.some((part) => part.startsWith(word)),
   );
 }
 
+function wordsOf(text) {
+  return text.toLowerCase().split(/\s+/).filter(Boolean);
+}
+
 /** Rows of the tree: folders with their roll-up, jobs of the open ones; all open while searching. */
-function tree(jobs, text, open, flat) {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+function tree(jobs, text, open, flat, all) {
+  const words = wordsOf(text);
   const kept = words.length ? jobs.filter((job) => matches(job, words)) : jobs;
   if (flat) return kept.map((job) => ({ job, depth: 0 }));
   const root = { folders: new Map(), jobs: [] };
@@ -130,7 +188,7 @@ function tree(jobs, text, open, flat) {
     for (const [name, child] of [...node.folders].sort(([a], [b]) => a.localeCompare(b))) {
       const here = path ? `${path}/${name}` : name;
       const all = inside(child);
-      const shown = few || words.length > 0 || open.has(here);
+      const shown = few || all || words.length > 0 || open.has(here);
       rows.push({ folder: true, name, path: here, depth, open: shown, jobs: all.length, roll: rolled(all) });
       if (shown) walk(child, here, depth + 1);
     }
