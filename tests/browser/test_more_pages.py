@@ -45,6 +45,46 @@ def test_an_argument_of_an_ad_hoc_run_is_no_shell_s_to_read(console):
     expect(page.locator(".lines li")).to_contain_text("one  $HOME two")
 
 
+def test_an_ad_hoc_run_has_args_and_shows_the_file_it_amounts_to(console):
+    page = console.open("/adhoc")
+    page.locator("[name=text]").fill("echo {{ word }} twice {{ word }}")
+    page.locator("[name=labels]").fill("by-hand, once")
+    expect(page.locator("[data-file]")).to_contain_text("params:\n  - word\n")
+    expect(page.locator("[data-file]")).to_contain_text("- by-hand")
+    page.locator("[name='arg.word']").fill("hello")
+    page.get_by_role("button", name="Run", exact=False).filter(has_text="Ctrl").click()
+    page.wait_for_url("**/runs/r*")
+    expect(page.locator(".lines li")).to_have_text(["hello twice hello"])
+    expect(page.locator(".facts .lab").first).to_have_text("by-hand")
+
+
+def test_a_job_is_run_for_times_that_are_over_after_a_look(console, server):
+    page = console.open("/job/nightly/report")
+    page.get_by_role("button", name="Backfill").click()
+    dialog = page.locator(".dialog")
+    dialog.locator("[name='@from']").fill("2026-01-10")
+    dialog.locator("[name='@to']").fill("2026-01-13")
+    dialog.locator("[name='@parallel']").fill("2")
+    dialog.locator("[type=submit]").click()
+    expect(dialog).to_contain_text("3 runs")
+    dialog.locator("[type=submit]").click()
+    one = page.locator("[data-backfill]").first
+    expect(one).to_have_attribute("data-state", "done")
+    expect(one).to_contain_text("3 of 3 over")
+    one.locator("a").click()
+    page.wait_for_url("**/runs?q=backfill*")
+    expect(page.locator("tr[data-run]")).to_have_count(3)
+
+
+def test_a_run_shows_what_it_gave_back(console):
+    page = console.open("/adhoc")
+    page.locator("[name=text]").fill('echo rows=42 >> "$CALLSHEET_RESULT"')
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/runs/r*")
+    expect(page.locator(".results")).to_contain_text("rows")
+    expect(page.locator(".results")).to_contain_text("42")
+
+
 def test_the_calendar_shows_the_runs_of_a_query_over_a_span(console):
     page = console.open("/calendar")
     rows = page.locator("tr[data-job]")

@@ -73,6 +73,22 @@ export function Attempts({ run }) {
   <//>`;
 }
 
+/** What it gave back, and what the run gave that it follows. */
+export function Results({ run }) {
+  const own = Object.entries(run.results ?? {});
+  const missing = Object.keys(run.result_specs ?? {}).filter((name) => !(name in (run.results ?? {})));
+  const given = Object.entries(run.source_results ?? {});
+  if (!own.length && !missing.length && !given.length) return null;
+  const over = FINISHED.has(run.state);
+  return html`<${Panel} title="Results">
+    <dl class="kv results">
+      ${own.map(([name, value]) => html`<dt>${name}</dt><dd class="mono" title=${value}>${value}</dd>`)}
+      ${missing.map((name) => html`<dt>${name}</dt><dd class="faint">${over ? "not given" : "to come"}</dd>`)}
+      ${given.map(([name, value]) => html`<dt>given ${name}</dt><dd class="mono" title=${value}>${value}</dd>`)}
+    </dl>
+  <//>`;
+}
+
 /** What followed from its moves: done, or owed still. */
 export function Actions({ run }) {
   const said = (run.log ?? []).filter((line) => line.kind === "action");

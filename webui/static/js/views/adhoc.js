@@ -3,14 +3,19 @@ import { html, useState } from "../preact.js";
 import { Icon, JobName, Panel, Time, Trouble } from "../parts.js";
 import { post } from "../api.js";
 import { instantOf, shownState, shownZone } from "../format.js";
+import { timeOf } from "../jobform.js";
 import { go } from "../router.js";
 import { useRuns } from "../runlist.js";
 import { may } from "../session.js";
+import { copy } from "../source.js";
+import { stream } from "../stream.js";
 import { attempt, done } from "../toast.js";
+import { useGet } from "../views_common.js";
+import { toYaml } from "../yaml.js";
 
 const LATELY = 8;
 const KINDS = {
-  shell: { word: "shell", label: "command", hint: "Given to bash; may have many lines.", program: (text) => ({ type: "shell", command: text }) },
+  shell: { word: "shell", label: "command", hint: "Given to bash; may have many lines. Jinja2, as in job files: {{ name }} makes an arg.", program: (text) => ({ type: "shell", command: text }) },
   argv: {
     word: "argv",
     label: "argv",
@@ -18,6 +23,9 @@ const KINDS = {
     program: (text) => ({ type: "process", argv: text.replace(/\n+$/, "").split("\n") }),
   },
 };
+const PARAM = /\{\{\s*([A-Za-z_]\w*)/g;
+// What templates know besides args.
+const KNOWN = new Set(["run_id", "job_id", "params", "labels", "results", "source"]);
 
 export function AdHocView() {
   if (!may("admin")) return html`<${Trouble} error=${{ status: 403, message: "running a command of one's own takes the role admin" }} />`;
@@ -27,15 +35,33 @@ export function AdHocView() {
 function AdHocForm() {
   const [kind, setKind] = useState("shell");
   const [text, setText] = useState("");
-  const [later, setLater] = useState(false);
+  const [args, setArgs] = useState({});
+  const [more, setMore] = useState({ group: "", cwd: "", timeout: "", labels: "" });
+  const [when, setWhen] = useState("now");
   const [at, setAt] = useState("");
+  const [after, setAfter] = useState("10m");
   const [busy, setBusy] = useState(false);
+  const agents = useGet("/api/v2/agents");
   const { label, hint, program } = KINDS[kind];
+  const params = [...new Set([...text.matchAll(PARAM)].map((match) => match[1]))].filter((name) => !KNOWN.has(name));
+  const labels = more.labels.split(/[,\s]+/).filter(Boolean);
+  const job = {
+    ...(params.length ? { params } : {}),
+    program: {
+      ...program(text),
+      ...(more.group ? { group_id: more.group } : {}),
+      ...(more.cwd ? { cwd: more.cwd } : {}),
+      ...(more.timeout ? { timeout: more.timeout } : {}),
+    },
+    ...(labels.length ? { metadata: { labels } } : {}),
+  };
+  const lacking = params.filter((name) => !args[name]);
   const run = async (event) => {
     event.preventDefault();
     if (busy) return;
     setBusy(true);
-    const body = { job: { program: program(text) }, times: { schedule: later ? instantOf(at) : "now" } };
+    const schedule = when === "now" ? "now" : when === "at" ? instantOf(at) : timeOf(`+${after.replace(/^\+/, "").replace(/\s*min$/, "m")}`, stream.now());
+    const body = { job, args: Object.fromEntries(params.map((name) => [name, args[name] ?? ""])), times: { schedule } };
     const answer = await attempt("Nothing was run", () => post("/api/v2/runs", body));
     setBusy(false);
     if (!answer) return;
@@ -46,6 +72,10 @@ function AdHocForm() {
   const onKeyDown = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.requestSubmit();
   };
+  const field = (name, said, hinted) => html`<label for=${`adhoc-${name}`}>${said}</label>
+    <div><input class="field wide" id=${`adhoc-${name}`} name=${name} autocomplete="off" value=${more[name]} onInput=${(event) => setMore({ ...more, [name]: event.target.value })} />${hinted && html`<div class="hint">${hinted}</div>`}</div>`;
+  const groups = [...new Set((agents.value?.agents ?? []).map((agent) => agent.group_id))].sort();
+  const times = { now: "now", at: "at", in: "in" };
   return html`<div>
     <div class="top"><h1>Ad hoc run</h1><span class="dim small hide-s">a job made here, run once, marked <span class="adhoc">ad hoc</span> everywhere and kept with its run</span></div>
     <div class="split">
@@ -62,19 +92,34 @@ function AdHocForm() {
             <textarea class="field wide mono" id="adhoc-text" name="text" rows="6" spellcheck="false" autocapitalize="off" aria-describedby="adhoc-hint" value=${text} onInput=${(event) => setText(event.target.value)}></textarea>
             <div class="hint" id="adhoc-hint">${hint}</div>
           </div>
+          ${params.length > 0 &&
+          html`<span class="dim">args</span>
+            <div class="args">
+              ${params.map((name) => html`<label for=${`adhoc-arg-${name}`}>${name}</label><input class=${`field${lacking.includes(name) ? " bad" : ""}`} id=${`adhoc-arg-${name}`} name=${`arg.${name}`} autocomplete="off" value=${args[name] ?? ""} onInput=${(event) => setArgs({ ...args, [name]: event.target.value })} />`)}
+              ${lacking.length > 0 && html`<div class="err">${lacking.join(", ")}: no value yet, it would be empty</div>`}
+            </div>`}
+          <label for="adhoc-group">where</label>
+          <div><select class="field" id="adhoc-group" name="group" value=${more.group} onChange=${(event) => setMore({ ...more, group: event.target.value })}><option value="">default group</option>${groups.map((name) => html`<option value=${name}>${name}</option>`)}</select></div>
           <label id="adhoc-when">when</label>
           <div class="row wraps">
             <div class="seg" role="group" aria-labelledby="adhoc-when">
-              <button type="button" aria-pressed=${!later} onClick=${() => setLater(false)}>now</button><button type="button" aria-pressed=${later} onClick=${() => setLater(true)}>at</button>
+              ${Object.keys(times).map((name) => html`<button type="button" aria-pressed=${when === name} onClick=${() => setWhen(name)}>${name}</button>`)}
             </div>
-            ${later && html`<input class="field" type="datetime-local" step="1" name="at" aria-label=${`Time, ${shownZone()}`} value=${at} onInput=${(event) => setAt(event.target.value)} /><span class="hint">${shownZone()}</span>`}
+            ${when === "at" && html`<input class="field" type="datetime-local" step="1" name="at" aria-label=${`Time, ${shownZone()}`} value=${at} onInput=${(event) => setAt(event.target.value)} /><span class="hint">${shownZone()}</span>`}
+            ${when === "in" && html`<input class="field" name="in" aria-label="After how long" value=${after} onInput=${(event) => setAfter(event.target.value)} /><span class="hint">30s, 45m, 2h</span>`}
           </div>
+          ${field("cwd", "folder")} ${field("timeout", "stop after", "such as 30m; empty: as the server's settings say")} ${field("labels", "labels")}
         </div>
-        <div class="out-foot"><span class="grow"></span><button class="btn main" type="submit" disabled=${busy}>Run <kbd>Ctrl ↵</kbd></button></div>
+        <div class="out-foot"><span class="faint">kept in the audit log</span><span class="grow"></span><button class="btn main" type="submit" disabled=${busy}>Run <kbd>Ctrl ↵</kbd></button></div>
       </form>
-      <div class="side"><${Lately} /></div>
+      <div class="side"><${AsFile} text=${toYaml(job)} /><${Lately} /></div>
     </div>
   </div>`;
+}
+
+/** The job file that the form amounts to. */
+function AsFile({ text }) {
+  return html`<${Panel} title="As a job file" end=${html`<button class="btn plain small" onClick=${() => copy(text, "the job file")}>Copy</button>`}><pre class="yaml" data-file>${text}</pre><//>`;
 }
 
 function Lately() {

@@ -3,6 +3,7 @@ import { html, useEffect, useLayoutEffect } from "../preact.js";
 import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
 import { jobPath, query as asQuery } from "../api.js";
 import { BEGUN, clock, count, due, duration, reason, shownState, spoken, when } from "../format.js";
+import { backfill, Backfills } from "../backfills.js";
 import { GraphView } from "../graphview.js";
 import { History, quoted, typical } from "../history.js";
 import { runNow } from "../jobform.js";
@@ -58,6 +59,7 @@ export function JobView({ jobId }) {
       <div class="side">
         ${value.description_html && html`<section class="panel"><div class="pad prose" dangerouslySetInnerHTML=${{ __html: value.description_html }}></div></section>`}
         <${Schedules} words=${value.schedules} />
+        <${Backfills} jobId=${job.job_id} />
         <${Next} runs=${next} jobId=${job.job_id} />
         <${Params} job=${job} />
         <${Rules} job=${job} />
@@ -91,6 +93,7 @@ function Head({ value, past, next, again, now }) {
     <div class="acts-r">
       ${may("operator") && html`<button class="btn main" onClick=${() => runNow(value, now)}>Run now… <kbd>n</kbd></button>`}
       ${may("operator") && value.paused?.startsWith(`job ${job.job_id} is paused`) && html`<button class="btn" onClick=${() => resume(target, again)}>Resume</button>`}
+      ${may("operator") && job.schedule.length > 0 && html`<button class="btn" onClick=${() => backfill(job)}>Backfill…</button>`}
       ${may("operator") && html`<button class="btn" onClick=${() => pause(target, again)}>Pause…</button>`}
       <a class="btn plain" href="#yaml">YAML</a>
       <a class="btn plain" href="#json">JSON</a>

@@ -7,7 +7,7 @@ import { Life } from "../life.js";
 import { operate, Operations, verbOf } from "../operations.js";
 import { Artifacts, Output } from "../output.js";
 import { go, useUrl } from "../router.js";
-import { Actions, Attempts, Bound, Chain, LogState, Siblings } from "../run_parts.js";
+import { Actions, Attempts, Bound, Chain, LogState, Results, Siblings } from "../run_parts.js";
 import { DiffPanel, Source } from "../source.js";
 import { stream, useNow } from "../stream.js";
 import { gates, WaysOut, WhyTree } from "../whytree.js";
@@ -71,6 +71,7 @@ function RunPage({ run, asked }) {
       </div>
       <div class="side">
         ${waits ? html`<${WaysOut} run=${run} chain=${chain.value} />` : html`<${Why} run=${run} />`}
+        <${Results} run=${run} />
         <${Chain} run=${run} chain=${chain.value} />
         <${Attempts} run=${run} />
         <${Siblings} run=${run} />
