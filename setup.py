@@ -68,6 +68,7 @@ TEST = [
     "pytest-rerunfailures>=15,<17",
     "hypothesis>=6.100,<7",
     "playwright>=1.48,<2",
+    "axe-playwright-python>=0.1.4,<0.2",  # brings axe-core, which judges the console's pages
     "requests>=2.32,<3",  # what Apsis's own client speaks, for the tests of the contract
     "websockets>=13",
     "jsonschema>=4.20,<5",  # judges jobs by the schema that is shipped for editors

@@ -1,5 +1,7 @@
 """The pages about jobs and the server, the keyboard, the theme, the phone."""
 
+from importlib import resources
+
 import pytest
 from playwright.sync_api import expect
 
@@ -9,6 +11,13 @@ PATHS = [
     *("/", "/runs", "/jobs", "/job/greetings/hello", "/agents", "/checks", "/control"),
     *("/adhoc", "/calendar", "/timeline", "/graph"),
 ]
+
+AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
+# All of WCAG 2.2 up to AA by the light of day; in the dark only the colours are others.
+RULES = {
+    "light": "{type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}",
+    "dark": "{type: 'rule', values: ['color-contrast', 'link-in-text-block']}",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +30,28 @@ def test_a_page_opens_by_its_address_without_an_error(console, path):
     page = console.open(path)
     expect(page.locator("main")).not_to_be_empty()
     assert page.title().endswith("callsheet")
+
+
+def test_every_page_is_accessible_in_both_themes(console, server):
+    run_id = server.schedule("fails")
+    server.finished(run_id)
+    page = console.open("/")
+    page.evaluate(f"() => {{ {AXE} }}")
+    wrong = []
+    for path in (*PATHS, f"/runs/{run_id}"):
+        # Without loading the document anew: the judge stays.
+        page.evaluate(f"() => history.pushState(null, '', '{path}')")
+        page.evaluate("() => dispatchEvent(new PopStateEvent('popstate'))")
+        page.locator("main h1").first.wait_for(state="attached")
+        for theme, rules in RULES.items():
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            judged = page.evaluate(f"() => axe.run({{runOnly: {rules}}})")
+            wrong += [
+                (path, theme, one["id"], node["html"][:200], node["failureSummary"])
+                for one in judged["violations"]
+                for node in one["nodes"]
+            ]
+    assert wrong == []
 
 
 def test_a_page_that_is_not_there_says_so(console):

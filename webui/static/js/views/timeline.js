@@ -140,7 +140,7 @@ function Gantt({ jobs, view: span, now, move }) {
   const merged = mergedOf(lanes);
   const isHere = now > view.from && now < view.to;
   return html`<div class="panel gp timeline" ref=${box}>
-    <svg ref=${svg} class="gantt" width=${view.width} height=${height} viewBox=${`0 0 ${view.width} ${height}`} role="img" aria-label=${spoken(jobs, view)} onPointerDown=${onPointerDown} onPointerMove=${onPointerMove} onPointerUp=${onPointerUp} onPointerLeave=${() => setOver(null)}>
+    <svg ref=${svg} class="gantt" width=${view.width} height=${height} viewBox=${`0 0 ${view.width} ${height}`} role="group" aria-label=${spoken(jobs, view)} onPointerDown=${onPointerDown} onPointerMove=${onPointerMove} onPointerUp=${onPointerUp} onPointerLeave=${() => setOver(null)}>
       <path class="grid-l" d=${at.map((ms) => `M${x(ms).toFixed(1)} 28V${height}`).join("")} />
       <path class="grid-l" d=${`M0 ${TOP}H${view.width}${rows.filter((row, index) => row.kind === "folder" && index > 0).map((row) => `M0 ${row.y - 3}H${view.width}`).join("")}`} />
       ${at.map((ms) => (!isHere || Math.abs(x(ms) + 14 - x(now)) > 44) && x(ms) < view.width - 30 && html`<text class="lbl" x=${x(ms) + 3} y="25">${step >= 12 * HOUR_MS ? dayName(ms).replace(/^(\w{3})\w* (\d+) (\w{3})\w*$/, "$1 $2 $3") : clock(ms).slice(0, 5)}</text>`)}
