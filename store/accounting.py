@@ -31,6 +31,7 @@ from .interface import StoreUnusable
 from .reader import SqliteReader
 from .rows import STATES, args_text, decode_events
 
+_UNREADABLE = "a record cannot be read, as `callsheetctl verify` will say"
 LIMIT_S = 24 * 3600.0
 # What the reason of a run begins with that was skipped since it was paused, after what is paused.
 PAUSED = " is paused by "
@@ -80,9 +81,15 @@ class Account:
         self._changes: list[JobsChanged] = []
         self._withdrawn: dict[str, list[RunWithdrawn]] = {}
         self._first_pause_us: int | None = None
-        self._calendars: Mapping[str, Calendar] = calendars_by_name(self._reader.calendars())
-        self.as_of_us = self._as_of_us()
-        self._read_log()
+        self._calendars: Mapping[str, Calendar] = {}
+        self.as_of_us = 0
+        try:
+            self._calendars = calendars_by_name(self._reader.calendars())
+            self.as_of_us = self._as_of_us()
+            self._read_log()
+        except ValueError as error:
+            self.close()
+            raise StoreUnusable(f"database {path}: {_UNREADABLE}: {error}") from None
 
     def close(self) -> None:
         """Close the files."""
@@ -107,6 +114,8 @@ class Account:
                 yield from self._in_force(job_id)
         except sqlite3.Error as error:
             raise StoreUnusable(f"database {self._path}: {sentence_of(error)}") from None
+        except ValueError as error:
+            raise StoreUnusable(f"database {self._path}: {_UNREADABLE}: {error}") from None
         for gone in self._gone:
             if gone.left and gone.from_us < to_us and gone.to_us >= from_us:
                 whose = f" of {gone.job_id}" if gone.job_id else ""

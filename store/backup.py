@@ -21,6 +21,7 @@ from .faults import sentence_of
 from .interface import StoreError, StoreUnusable
 from .lock import WriterLock
 from .migrate import APPLICATION_ID, check_ours, connect, migrate_locked, open_checked
+from .tallies import TallyKeeper
 
 # Pages copied before the target is written on: 4 MiB.
 PAGES_A_STEP = 1024
@@ -224,7 +225,11 @@ def _there(database: str) -> tuple[str, int, int, int] | None:
 def _set_head(part: str, epoch: int, number: int) -> None:
     connection = connect(part, writable=True)
     try:
+        tallies = TallyKeeper(connection)
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE meta SET epoch = ?, next_run_number = ?", (epoch, number))
+        tallies.put()
+        connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = DELETE").fetchall()
     finally:
         connection.close()

@@ -12,6 +12,7 @@ import msgspec
 
 from ..messages.access import User
 from .migrate import connect
+from .tallies import TallyKeeper
 
 # Who may come in; the columns of these have not changed since they were made.
 _TABLES = ("api_tokens", "users", "agents")
@@ -30,6 +31,7 @@ def leave_out_secrets(path: str, *, passwords: bool) -> None:
     try:
         # What is deleted is overwritten, not only unlinked.
         connection.execute("PRAGMA secure_delete = ON").fetchall()
+        tallies = TallyKeeper(connection)
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("DELETE FROM sessions")
         connection.execute("DELETE FROM agent_tokens")
@@ -38,6 +40,7 @@ def leave_out_secrets(path: str, *, passwords: bool) -> None:
                 user = msgspec.structs.replace(_user(body), password="")
                 values = (_encode(user), name)
                 connection.execute("UPDATE users SET body = ? WHERE name = ?", values)
+        tallies.put()
         connection.execute("COMMIT")
     finally:
         connection.close()
@@ -48,6 +51,7 @@ def keep_access(path: str, there: str) -> bool:
     the copy at `path`; all log-ins end. False, and nothing, when they cannot be read."""
     connection = connect(path, writable=True)
     try:
+        tallies = TallyKeeper(connection)
         connection.execute("ATTACH DATABASE ? AS there", (there,))
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -55,6 +59,7 @@ def keep_access(path: str, there: str) -> bool:
                 connection.execute(f"DELETE FROM main.{table}")
                 connection.execute(f"INSERT INTO main.{table} SELECT * FROM there.{table}")
             connection.execute("DELETE FROM main.sessions")
+            tallies.put()
             connection.execute("COMMIT")
         except sqlite3.Error:
             if connection.in_transaction:

@@ -21,6 +21,7 @@ from ..jobs.errors import CallsheetError
 from .faults import sentence_of
 from .interface import StoreError, StoreUnusable
 from .lock import WriterLock
+from .tallies import tally_anew
 
 # "call" in ASCII, in the file's header: what tells our databases from others.
 APPLICATION_ID = 0x63616C6C
@@ -218,10 +219,13 @@ def _fill(path: str, since_us: int, application_id: int, server_id: str) -> None
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute(f"PRAGMA application_id = {application_id}")
         _apply(connection, 0)
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute(
             "INSERT INTO meta (id, server_id, since_us) VALUES (1, ?, ?)",
             (server_id, since_us),
         )
+        tally_anew(connection)
+        connection.execute("COMMIT")
         if application_id == APPLICATION_ID:
             connection.execute("PRAGMA journal_mode = WAL")
     finally:
@@ -238,6 +242,9 @@ def _apply(connection: sqlite3.Connection, version: int) -> None:
         try:
             for statement in _statements(text):
                 connection.execute(statement)
+            if number == newest_version():
+                # A row of another shape has another checksum.
+                tally_anew(connection)
             connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")
         except sqlite3.Error:

@@ -18,6 +18,7 @@ from .lock import WriterLock
 from .migrate import create_database, migrate_database, open_checked
 from .reader import SqliteReader
 from .rows import ANSWER_AGE_US, decode_outbox_item, decode_run, decode_streak
+from .tallies import TallyKeeper
 from .wal import wal_pages
 
 __all__ = ["SqliteReader", "SqliteWriter", "create_database", "migrate_database"]
@@ -50,6 +51,7 @@ class SqliteWriter:
         self._busy_ms = busy_ms
         self._lock: WriterLock | None = None
         self._connection: sqlite3.Connection | None = None
+        self._tallies: TallyKeeper | None = None
         self._epoch = 0
         self._seq = 0
         self._page_bytes = 4096
@@ -70,6 +72,7 @@ class SqliteWriter:
         try:
             self._connection = open_checked(self._path, writable=True)
             self._prepare(self._connection)
+            self._tallies = TallyKeeper(self._connection)
             self.reader = SqliteReader(self._path, limit_s=LOOK_UP_S, connection=self._connection)
             return self._take_over(self._connection)
         except sqlite3.Error as error:
@@ -129,6 +132,7 @@ class SqliteWriter:
         try:
             connection.execute("BEGIN IMMEDIATE")
             rows.write(connection, self._epoch)
+            self._keep_tallies()
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back(connection)
@@ -154,12 +158,7 @@ class SqliteWriter:
         """
         connection = self._ours()
         try:
-            connection.execute(
-                "DELETE FROM answers WHERE rowid IN"
-                " (SELECT rowid FROM answers WHERE at_us < ? AND command_id NOT IN"
-                " (SELECT ? || action_id FROM outbox) ORDER BY at_us LIMIT ?)",
-                (now_us - ANSWER_AGE_US, ACTION_COMMAND, FORGOTTEN_ANSWERS),
-            )
+            self._forget_answers(connection, now_us - ANSWER_AGE_US)
             if wal_pages(self._path, self._page_bytes) > CHECKPOINT_PAGES:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
@@ -171,6 +170,27 @@ class SqliteWriter:
         if self._connection is None:
             raise StoreBroken(f"database {self._path}: it is closed: expected an open writer")
         return self._connection
+
+    def _keep_tallies(self) -> None:
+        assert self._tallies is not None, f"{self._path}: is not open"
+        self._tallies.put()
+
+    def _forget_answers(self, connection: sqlite3.Connection, before_us: int) -> None:
+        old = (
+            "SELECT rowid FROM answers WHERE at_us < ? AND command_id NOT IN"
+            " (SELECT ? || action_id FROM outbox) ORDER BY at_us LIMIT ?"
+        )
+        terms = (before_us, ACTION_COMMAND, FORGOTTEN_ANSWERS)
+        if connection.execute(f"SELECT 1 FROM ({old}) LIMIT 1", terms).fetchone() is None:
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"DELETE FROM answers WHERE rowid IN ({old})", terms)
+            self._keep_tallies()
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            self._roll_back(connection)
+            raise
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         for pragma in (
@@ -190,6 +210,7 @@ class SqliteWriter:
         """Raise the epoch, then read the opening."""
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE meta SET epoch = epoch + 1")
+        self._keep_tallies()
         connection.execute("COMMIT")
         head = connection.execute(
             "SELECT epoch, seq, next_run_number, jobs_version, since_us, server_id FROM meta"
@@ -233,6 +254,8 @@ class SqliteWriter:
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         """Undo what is left of a failed transaction; many errors have done so already."""
+        if self._tallies is not None:
+            self._tallies.forget()
         if connection.in_transaction:
             try:
                 connection.execute("ROLLBACK")

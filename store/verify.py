@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import Any, TypeVar
 
 import msgspec
 
 from ..jobs.calendar_days import calendars_by_name
+from ..jobs.calendars import Calendar
 from ..jobs.parse import definition_hash
 from ..messages.transitions import (
     AnyEvent,
@@ -38,6 +39,7 @@ from .rows import (
     row_sum,
     run_row,
 )
+from .tallies import count_rows, stored, tables_of
 from .verify_log import Bits, Log, keep
 from .verify_runs import RunCheck, fold
 from .verify_schedules import check_schedules
@@ -135,6 +137,7 @@ class _Verifying:
             self._skips(log)
             self._schedules(log)
             self._answers(seq, now_us)
+            self._tallies()
         self._definitions()
         self._outputs()
         self._owed()
@@ -149,6 +152,21 @@ class _Verifying:
                 if row_sum(*row) != kept:
                     name = " ".join(map(str, row[: _KEYS.get(table, 1)]))
                     self._tell(f"{table} {name}: the row is not as it was written")
+
+    def _tallies(self) -> None:
+        """Each table has the rows that were written into it, and no others."""
+        connection = self._reader.connection
+        kept = stored(connection)
+        for table, columns in tables_of(connection):
+            tally = kept.pop(table, None)
+            if tally is None:
+                self._tell(f"tally of {table}: is not there")
+            elif tally != (there := count_rows(connection, table, columns)):
+                said = f"its tally is of {tally[0]} rows"
+                also = "" if tally[0] != there[0] else ", which were not the same"
+                self._tell(f"{table}: has {there[0]} rows: {said}{also}")
+        for table in kept:
+            self._tell(f"tally of {table}: there is no such table")
 
     def _read(self, decode: Callable[[bytes], T], body: bytes, name: str) -> T | None:
         """Return a record, None when it is none any more."""
@@ -266,7 +284,11 @@ class _Verifying:
                 self._tell(f"skip {seq}: is not what the log says")
 
     def _schedules(self, log: Log) -> None:
-        calendars = calendars_by_name(self._reader.calendars())
+        calendars: Mapping[str, Calendar] = {}
+        try:
+            calendars = calendars_by_name(self._reader.calendars())
+        except ValueError as error:
+            self._tell(f"calendars: cannot be read: {error}")
         missing = 0
         jobs = self._rows("SELECT DISTINCT job_id FROM schedules ORDER BY job_id").fetchall()
         withdrawn: dict[str, set[int]] = {}

@@ -22,7 +22,7 @@ from callsheet.messages.transitions import RunsArchived
 from callsheet.store.accounting import Account
 from callsheet.store.archive import Chunk, copy_chunk
 from callsheet.store.backup import backup_database
-from callsheet.store.interface import Changes
+from callsheet.store.interface import Changes, StoreUnusable
 from callsheet.store.rows import decode_skips, encode
 from callsheet.store.sqlite import SqliteWriter
 from callsheet.store.verify import verify_database
@@ -174,6 +174,21 @@ def test_a_skip_of_another_number_is_found(spoilt: Callable[..., Path]) -> None:
     [fault] = account_of(path)[1]
     assert fault.kind == "miscounted"
     assert f"the skip of event {seq}" in fault.sentence
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET body = x'c1' WHERE seq = 1",
+        "UPDATE definitions SET body = x'00'",
+        "UPDATE skips SET body = x'80'",
+        "UPDATE runs SET record = x'81' WHERE n = 3",
+    ],
+)
+def test_what_cannot_be_read_is_a_sentence(spoilt: Callable[..., Path], statement: str) -> None:
+    with pytest.raises(StoreUnusable) as caught:
+        account_of(spoilt(statement))
+    assert "cannot be read, as `callsheetctl verify` will say" in str(caught.value)
 
 
 def test_a_backup_and_an_archive_account_for_the_same(day: Path, tmp_path: Path) -> None:
