@@ -20,6 +20,7 @@ from typing import Any
 
 import history as h
 import zmq
+from crash_points import ARMED, PLACES
 from keepers import keepers_of, kill_keeper
 from live_server import Server, until
 from replica import Replica
@@ -35,7 +36,9 @@ ALL_KINDS = [
     ("keeper", ""),
     *(("pause", victim) for victim in ("ledger/0", "runner/0", "scheduler/0", "agent")),
     ("garbage", ""),
+    *(("crash", place) for place in PLACES),
 ]
+# Crashes at named places take long to go through: they come when they are asked for.
 KINDS = ("kill", "server", "keeper", "pause", "garbage")
 # The interval in seconds, the exit code, and how long each of them runs.
 TICKS = {"tick1": (1, 0, 0.2), "tick2": (2, 3, 1.5), "tick5": (5, 0, 0.4)}
@@ -107,6 +110,10 @@ class Trouble:
         self.seconds, self.asked, self.blows, self.reloads = seconds, runs, blows, reloads
         self.kinds = [one for one in ALL_KINDS if one[0] in kinds]
         self.server = Server(folder, jobs(folder))
+        self.armed = folder / "crash"
+        if "crash" in kinds:
+            crashing = str(Path(__file__).with_name("crashing"))
+            self.server.environ = {ARMED: str(self.armed), "PYTHONPATH": crashing}
         self.spool = self.server.state / "spool"
         plan = h.Plan(
             cut_s=0.0, most={"few": MOST}, retries={"again": TRIES}, runs=runs,
@@ -303,6 +310,13 @@ class Trouble:
                         with contextlib.suppress(zmq.Again):
                             for _ in range(50):
                                 dealer.send(self.random.randbytes(self.random.randrange(1, 300)))
+
+    def _crash(self, blow: h.Blow) -> None:
+        """Whoever passes a place next dies there."""
+        written = self.armed.with_suffix(".part")
+        written.write_text(blow.victim)
+        written.rename(self.armed)
+        until(lambda: not self.armed.exists(), f"a death: {blow.victim}", PATIENCE_S)
 
     def _pid(self, role: str) -> int:
         try:

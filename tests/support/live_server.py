@@ -62,6 +62,8 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         # What goes before the server, to put it somewhere else.
         self.prefix: list[str] = []
+        # What is added to its environment.
+        self.environ: dict[str, str] = {}
         for name, text in jobs.items():
             path = folder / "jobs" / f"{name}.yaml"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,8 +95,9 @@ class Server:
         command += ["--config", str(self.config), "--bind", self.bind, *options]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder
-            )
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
+                env=os.environ | self.environ,
+            )  # fmt: skip
         until(self._ready, f"the server; its log:\n{self.log()}")
         return self
 
