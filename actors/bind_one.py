@@ -60,6 +60,7 @@ def bind_one(
             fingerprint=item.fingerprint,
             stop_us=item.stop_us,
             rerun_of=item.rerun_of,
+            rerun_root=item.rerun_root,
             note=item.note,
             source_results=item.source_results,
         )
@@ -85,6 +86,7 @@ def failed_run(item: BindOne, sentence: str, actions: tuple[Action, ...] = ()) -
         actions=(*item.job.actions, *actions),
         due=due_of(item.job.deadline, item.schedule_us),
         rerun_of=item.rerun_of,
+        rerun_root=item.rerun_root,
         ad_hoc=item.job.ad_hoc,
         priority=item.job.priority,
         error=sentence,

@@ -196,6 +196,7 @@ def bind_item(
     fingerprint: str | None = None,
     stop_us: int | None = None,
     rerun_of: str | None = None,
+    rerun_root: str | None = None,
     note: str | None = None,
     source_results: Mapping[str, str] | None = None,
 ) -> BindOne:
@@ -209,6 +210,7 @@ def bind_item(
         fingerprint=fingerprint,
         stop_us=stop_us,
         rerun_of=rerun_of,
+        rerun_root=rerun_root,
         note=note,
         source_results=dict(source_results or {}),
         params_of=dict(params_of),

@@ -75,13 +75,14 @@ class _Facts:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._states: dict[tuple[str, str], Mapping[State, int]] = {}
+        self._states: dict[tuple[str, str, int], Mapping[State, int]] = {}
 
-    def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
+    def states_of(self, job_id: str, key: str, after: int = 0) -> Mapping[State, int]:
         """See `jobs.judging.Facts`."""
-        found_ = self._states.get((job_id, key))
+        found_ = self._states.get((job_id, key, after))
         if found_ is None:
-            found_ = self._states[job_id, key] = self._reader.instance_states(job_id, key)
+            found_ = self._reader.instance_states(job_id, key, after)
+            self._states[job_id, key, after] = found_
         return found_
 
     def checked(self, cond: BoundPolled) -> Verdict | None:

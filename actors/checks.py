@@ -86,7 +86,7 @@ def _started_late(run: Run) -> int:
 
 def _was_held(reader: Reader, run: Run) -> bool:
     lines = (getattr(event, "message", "") for event in reader.log(run.run_id))
-    return any(line == "released" or "override" in line for line in lines)
+    return any(line.startswith("released") or "override" in line for line in lines)
 
 
 def _late_start(run: Run, late_us: int, now_us: int) -> Finding:

@@ -46,7 +46,8 @@ class Docket:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._heap: list[Place] = []
-        self._here: set[int] = set()
+        # When each run is due: an entry of the heap for another time is one it was put off from.
+        self._here: dict[int, int] = {}
         self._sent: dict[str, int] = {}
         self._filled: Place = (0, 0)
         self._full = False
@@ -59,7 +60,7 @@ class Docket:
 
     def begin(self, rows: list[DueRow]) -> None:
         """Begin anew with the rows of a welcome, all that are due up to the last of them."""
-        self._heap, self._here, self._sent = [], set(), {}
+        self._heap, self._here, self._sent = [], {}, {}
         self._filled = max((_place(row) for row in rows), default=(0, 0))
         self._full = False
         self._open, self._stale = True, False
@@ -77,7 +78,7 @@ class Docket:
     def drop(self, run_ids: list[str]) -> None:
         """Forget runs that are not scheduled any more."""
         for run_id in run_ids:
-            self._here.discard(run_number(run_id) or 0)
+            self._here.pop(run_number(run_id) or 0, None)
             self._sent.pop(run_id, None)
 
     def taken(self, run_ids: list[str]) -> None:
@@ -103,8 +104,8 @@ class Docket:
         late = self._repeat(now_us)
         while self._heap and self._heap[0][0] <= now_us:
             at_us, number = heapq.heappop(self._heap)
-            if number in self._here:
-                self._here.discard(number)
+            if self._here.get(number) == at_us:
+                del self._here[number]
                 run_id = f"r{number}"
                 if run_id not in self._sent:
                     self._sent[run_id] = now_us
@@ -142,7 +143,7 @@ class Docket:
 
     def _enter(self, place: Place) -> None:
         if place[1] not in self._here and f"r{place[1]}" not in self._sent:
-            self._here.add(place[1])
+            self._here[place[1]] = place[0]
             heapq.heappush(self._heap, place)
 
     def _fill(self, now_us: int) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from ..jobs.bound_conditions import BoundCondition, BoundDependency, dependencies, polled_of
 from ..jobs.judging import Verdict, judge
 from ..jobs.polled import BoundPolled
-from ..jobs.run import args_key
+from ..jobs.run import args_key, run_number
 from ..jobs.states import State
 from ..messages.transitions import RunMoved, RunWithdrawn
 from ..store.interface import Reader
 from .probing import Polls
-from .waiting import Instance, Interests, Wait
+from .waiting import Interests, Wait
 
 
 class Gates:
@@ -26,7 +26,7 @@ class Gates:
         self.polls = Polls()
         self._reader = reader
         self._interests = Interests()
-        self._states: dict[Instance, Mapping[State, int]] = {}
+        self._states: dict[tuple[str, str, int], Mapping[State, int]] = {}
         self._run_id = ""
 
     def new_turn(self) -> None:
@@ -70,6 +70,8 @@ class Gates:
             cond = wait.gates[wait.gate]
             if not isinstance(cond, BoundDependency):
                 yield run_id
+            elif (run_number(event.run_id) or 0) <= cond.after:
+                continue
             elif after in cond.states:
                 # Also when it leaves that state before it is looked at: it has been there.
                 self.leave(wait)
@@ -84,11 +86,12 @@ class Gates:
 
     # --- facts, see `jobs.judging.Facts` --------------------------------------------------------
 
-    def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
+    def states_of(self, job_id: str, key: str, after: int = 0) -> Mapping[State, int]:
         """Return what the store says of an instance, read once a turn."""
-        states = self._states.get((job_id, key))
+        states = self._states.get((job_id, key, after))
         if states is None:
-            states = self._states[job_id, key] = self._reader.instance_states(job_id, key)
+            states = self._reader.instance_states(job_id, key, after)
+            self._states[job_id, key, after] = states
         return states
 
     def checked(self, cond: BoundPolled) -> Verdict | None:

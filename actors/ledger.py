@@ -50,9 +50,11 @@ from .ledger_attempts import Attempts
 from .ledger_audit import Audit
 from .ledger_backfills import Backfills, stops_in
 from .ledger_book import Book, Misfit
+from .ledger_deeds import is_due
 from .ledger_findings import NO_ALERTS, Alerts, Findings
 from .ledger_horizon import Horizon, expected_key
-from .ledger_needs import REPLAY_EVENTS, Found, Needs
+from .ledger_needs import REPLAY_EVENTS, Found, Needs, runs_named
+from .ledger_operations import Operations
 from .ledger_pauses import Pauses
 from .ledger_sending import Outgoing, is_internal, parts
 from .ledger_upkeep import Upkeep
@@ -88,6 +90,8 @@ class Ledger:
         self._pauses = Pauses(opening, self.book)
         self._backfills = Backfills(opening, self.book, self._attempts)
         findings = Findings(opening, self.book, self._outgoing.reply_with, alerts)
+        access = AccessBook(opening, self.book, login_always=login_always)
+        self._operations = Operations(opening, self.book, self._attempts, access.judge)
         self._hellos: dict[str, str] = {}
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
@@ -116,10 +120,11 @@ class Ledger:
                 self._attempts,
                 self._horizon.open,
                 self._agents,
-                AccessBook(opening, self.book, login_always=login_always),
+                access,
                 Audit(opening, self.book),
                 self._pauses,
                 self._backfills,
+                self._operations,
             ).wish,
         }
 
@@ -149,6 +154,7 @@ class Ledger:
         needs = Needs()
         needs.run_ids.update(self.book.deadlines.ripen(now_us))
         needs.run_ids.update(self._backfills.needs(stops_in(batch)))
+        needs.operation_parts = self._operations.choose(batch)
         for _, message in batch:
             match message:
                 case RunsDue() | RunsLate():
@@ -164,7 +170,7 @@ class Ledger:
                 case LedgerWish():
                     needs.command_ids.add(message.command_id)
                     if isinstance(message.instruction, AddRuns):
-                        needs.run_ids.update(run.run_id for run in message.instruction.runs)
+                        needs.run_ids.update(runs_named(message.instruction))
                     elif isinstance(message.instruction, OfRuns | KillProcess):
                         needs.run_ids.add(message.instruction.run_id)
                 case ExpectRuns():
@@ -201,6 +207,7 @@ class Ledger:
         self._judge(now_us)
         self._pauses.settle(now_us)
         self._backfills.settle(now_us)
+        self._operations.settle(now_us)
         for sender, incarnation in self._hellos.items():
             self._welcome(sender, incarnation, now_us)
         self._hellos = {}
@@ -220,6 +227,7 @@ class Ledger:
             self._agents.wakes_at(),
             self._pauses.wakes_at(),
             self._backfills.wakes_at(),
+            self._operations.wakes_at(),
             self._upkeep.wakes_at(),
         )
 
@@ -229,10 +237,8 @@ class Ledger:
         if message.version == PROTOCOL_VERSION:
             self._hellos[sender] = message.incarnation
             return
-        sentence = (
-            f"{sender}: speaks protocol version {message.version}: expected {PROTOCOL_VERSION}"
-        )
-        self._outgoing.reply(sender, Refuse(sentence=sentence))
+        said = f"{sender}: speaks protocol version {message.version}: expected {PROTOCOL_VERSION}"
+        self._outgoing.reply(sender, Refuse(sentence=said))
 
     def _welcome(self, sender: str, incarnation: str, now_us: int) -> None:
         """Give a role its workload, as of the end of this batch."""
@@ -279,9 +285,7 @@ class Ledger:
     def _runs_due(self, sender: str, message: RunsDue, now_us: int) -> None:
         for run_id in message.run_ids:
             run = self.book.get(run_id)
-            if run is None or run.state is not State.SCHEDULED or run.held:
-                continue
-            if not self._pauses.skips(run, now_us):
+            if run is not None and is_due(run, now_us) and not self._pauses.skips(run, now_us):
                 self._attempts.launch(run, now_us, "")
         self._outgoing.reply(sender, DueTaken(run_ids=message.run_ids))
 

@@ -35,7 +35,7 @@ from ..messages.post import WEB
 from ..messages.wishes import AddRuns, LedgerWish
 from ..store.interface import Opening
 from .ledger_book import Book, Unwilling
-from .ledger_rights import PERSONAL, SCOPED, needed
+from .ledger_rights import PERSONAL, PIECEMEAL, SCOPED, needed
 
 # At one time; a program that makes tokens or logs in for ever does not fill the memory.
 TOKENS_AT_MOST = 10_000
@@ -73,7 +73,7 @@ class AccessBook:
         if least is None or not role.covers(least):
             expected = "nobody may" if least is None else f"expected {named(least)}"
             raise Unwilling("forbidden", f"{wish.principal} is {named(role)}: {expected}")
-        if labels and not isinstance(wish.instruction, PERSONAL):
+        if labels and not isinstance(wish.instruction, PERSONAL + PIECEMEAL):
             self._judge_reach(wish, labels)
 
     def _rights(self, access: Access, wish: LedgerWish, now_us: int) -> tuple[Role, set[str]]:

@@ -33,7 +33,7 @@ class Attempts:
 
     def __init__(self, book: Book, outgoing: Outgoing) -> None:
         self._book = book
-        self._outgoing = outgoing
+        self.outgoing = outgoing
         self._internal: list[str] = []
 
     def take_internal(self) -> list[str]:
@@ -53,7 +53,7 @@ class Attempts:
         if isinstance(run.program, BoundInternal):
             self._internal.append(run.run_id)
         else:
-            self._outgoing.start(run.run_id)
+            self.outgoing.start(run.run_id)
         attempt = run.attempt + 1
         if attempt > 1:
             # When it ran is the attempt's; that of the one before is in its record.
@@ -80,7 +80,7 @@ class Attempts:
                 run = self._running(run, message.at_us, message.agent_id, now_us, message.meta)
                 if run.stop_asked:
                     run = self._book.move(run, State.STOPPING, now_us, "stopping", sender)
-                    self._outgoing.stop(run.run_id)
+                    self.outgoing.stop(run.run_id)
             elif run.unreachable:
                 run = self._book.note(run, now_us, "reachable again", sender, unreachable=False)
         self._record(sender, run, message.run_id, message.attempt)
@@ -119,7 +119,7 @@ class Attempts:
             stop=wanted is not None and wanted.stop_asked,
             kill=wanted is not None and wanted.kill_asked,
         )
-        self._outgoing.reply(sender, known)
+        self.outgoing.reply(sender, known)
 
     def updated(self, sender: str, message: AttemptUpdated, now_us: int) -> None:
         """The agent fell silent or came back, or a line is to be noted."""
@@ -141,7 +141,7 @@ class Attempts:
     def _running(
         self, run: Run, at_us: int, agent_id: str | None, now_us: int, meta: dict[str, Any]
     ) -> Run:
-        self._outgoing.answered(run.run_id, ended=False)
+        self.outgoing.answered(run.run_id, ended=False)
         return self._book.move(
             run,
             State.RUNNING,
@@ -160,7 +160,7 @@ class Attempts:
             started_us = message.at_us
         if run.state is State.STARTING and started_us is not None:
             run = self._running(run, started_us, message.agent_id, now_us, {})
-        self._outgoing.answered(run.run_id, ended=True)
+        self.outgoing.answered(run.run_id, ended=True)
         self._book.changes.outputs.extend(message.outputs)
         earliest = run.times.get("running", run.times.get("starting", message.at_us))
         fields: dict[str, Any] = {
@@ -213,7 +213,7 @@ class Attempts:
         known = _record_of(run, attempt) if run is not None else None
         state = State.ERROR if run is None else run.state if known is None else known.state
         recorded = Recorded(run_id=run_id, attempt=attempt, state=state, ended=not live)
-        self._outgoing.reply(sender, recorded)
+        self.outgoing.reply(sender, recorded)
 
 
 def _with_results(run: Run, message: AttemptEnded) -> tuple[AttemptEnded, dict[str, str]]:

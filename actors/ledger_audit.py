@@ -10,10 +10,20 @@ import re
 from typing import Any
 
 from ..jobs.run import Run
+from ..jobs.times import format_time
 from ..messages.access import AskLeave, NoteRefusal
 from ..messages.audit import AuditEntry, chained
 from ..messages.backfills import AddBackfill, StopBackfill
-from ..messages.wishes import AddRuns, DeclineWish, Done, LedgerWish, Refused
+from ..messages.operations import operation_id
+from ..messages.wishes import (
+    AddRuns,
+    DeclineWish,
+    Done,
+    LedgerWish,
+    Operate,
+    Refused,
+    RescheduleRun,
+)
 from ..store.interface import Opening
 from .ledger_book import Book
 
@@ -68,7 +78,16 @@ class Audit:
     def _details(self, instruction: Any, done: Done, before: Run | None) -> dict[str, Any]:
         if before is not None:
             after = self._book.get(before.run_id)
-            return {"job_id": before.job_id, "before": _said(before), "after": _said(after)}
+            moved = isinstance(instruction, RescheduleRun)
+            said = {
+                "job_id": before.job_id,
+                "before": _said(before, timed=moved),
+                "after": _said(after, timed=moved),
+            }
+            reason = getattr(instruction, "reason", "")
+            return said | ({"reason": reason} if reason else {})
+        if isinstance(instruction, Operate):
+            return _operation(instruction, done)
         if isinstance(instruction, AddRuns):
             runs = [run.run_id for run in instruction.runs]
             return {"runs": runs[:RUNS_NAMED], "count": len(runs)}
@@ -80,6 +99,8 @@ def _act(instruction: Any) -> str:
     """Return the name of a wish in small words: `start_now`."""
     if isinstance(instruction, DeclineWish):
         return "add_runs"
+    if isinstance(instruction, Operate):
+        return f"{instruction.deed.verb}_runs"
     if isinstance(instruction, AskLeave):
         return instruction.act
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(instruction).__name__).lower()
@@ -93,17 +114,41 @@ def _target(instruction: Any) -> str:
         return instruction.backfill.job_id
     if isinstance(instruction, StopBackfill):
         return f"b{instruction.number}"
-    for name in ("run_id", "agent_id", "token_id", "name"):
+    if isinstance(instruction, Operate):
+        return instruction.query or " ".join(one.run_id for one in instruction.targets[:RUNS_NAMED])
+    for name in ("run_id", "agent_id", "token_id", "operation_id", "name"):
         found = getattr(instruction, name, None)
         if found:
             return str(found)
     return ""
 
 
-def _said(run: Run | None) -> dict[str, Any]:
+def _operation(instruction: Operate, done: Done) -> dict[str, Any]:
+    """Return what an operation on many runs is: one entry stands for all of them."""
+    deed = instruction.deed
+    said = {
+        "operation_id": operation_id(done.command_id),
+        "count": len(instruction.targets),
+        "query": instruction.query,
+        "reason": deed.reason,
+        "runs": [one.run_id for one in instruction.targets[:RUNS_NAMED]],
+    }
+    if deed.verb == "reschedule":
+        said["schedule_time"] = "now" if deed.schedule_us is None else format_time(deed.schedule_us)
+    if deed.verb == "rerun":
+        said |= {"args": deed.args, "definition": "stored" if deed.stored else "current"}
+    if deed.state is not None:
+        said["state"] = deed.state
+    if deed.verb == "signal":
+        said["signal"] = deed.signal
+    return said
+
+
+def _said(run: Run | None, *, timed: bool) -> dict[str, Any]:
     if run is None:
         return {}
-    return {"state": run.state, "held": run.held}
+    said: dict[str, Any] = {"state": run.state, "held": run.held}
+    return said | ({"schedule_time": format_time(run.schedule_us)} if timed else {})
 
 
 def _shown(credential: str) -> str:

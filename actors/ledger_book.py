@@ -93,9 +93,11 @@ class Book:
         *,
         expected: bool,
         backfill: int | None = None,
+        rerun_number: int = 0,
     ) -> Run:
         """Write a new run: scheduled, in error when its binding failed, or skipped by a policy.
-        One of a `backfill` is held until its turn has come."""
+        One of a `backfill` is held until its turn has come; `rerun_number` is its place in its
+        chain, when it has one."""
         failed = new.error is not None
         state = State.ERROR if failed else State.SCHEDULED
         if new.skipped is not None:
@@ -118,6 +120,8 @@ class Book:
             meta={"job": {"labels": list(new.labels)}},
             message=new.error if new.skipped is None else new.skipped,
             rerun_of=new.rerun_of,
+            rerun_root=new.rerun_root or new.rerun_of,
+            rerun_number=rerun_number,
             ad_hoc=new.ad_hoc,
             priority=new.priority,
             waiting_max_us=new.waiting_max_us,

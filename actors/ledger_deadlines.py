@@ -60,6 +60,11 @@ class Deadlines:
             if before is None or (kind == "max_duration" and run.state is State.RUNNING):
                 self._put((run.run_id, kind), at_us, changes)
 
+    def put_off(self, run: Run, changes: Changes) -> None:
+        """A run that has not started has been put to another time, and its deadlines with it."""
+        for kind, at_us in open_of(run).items():
+            self._put((run.run_id, kind), at_us, changes)
+
     def withdrawn(self, run_id: str, changes: Changes) -> None:
         """A run's row is gone."""
         for kind in list(self._kinds.get(run_id, ())):

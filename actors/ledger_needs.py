@@ -6,13 +6,16 @@ in (`Found`). Runs that are active are in the core's memory and never asked for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..messages.hello import DueRow
+from ..messages.operations import Part
 from ..messages.transitions import AnyEvent
-from ..messages.wishes import Done, Refused
+from ..messages.wishes import AddRuns, Done, Refused
 from ..store.interface import Writer
 
 # The docket a welcome carries: what is due within this time, at most so many rows. The scheduler
@@ -25,7 +28,8 @@ REPLAY_EVENTS = 2_000
 
 class Needs(msgspec.Struct, kw_only=True):
     """Keys to look up. `instances` are (job id, args key); `expected_keys` (job id, args key,
-    schedule_us); `closed` (job id, fingerprint, from_us), of schedules that end or are kept."""
+    schedule_us); `closed` (job id, fingerprint, from_us), of schedules that end or are kept;
+    `operation_parts` (operation id, number), with the runs they are about."""
 
     run_ids: set[str] = msgspec.field(default_factory=set)
     instances: set[tuple[str, str]] = msgspec.field(default_factory=set)
@@ -33,6 +37,7 @@ class Needs(msgspec.Struct, kw_only=True):
     closed: list[tuple[str, str, int]] = []
     command_ids: set[str] = msgspec.field(default_factory=set)
     replay_after: set[int] = msgspec.field(default_factory=set)
+    operation_parts: list[tuple[str, int]] = []
     docket: bool = False
 
     def __bool__(self) -> bool:
@@ -44,6 +49,7 @@ class Needs(msgspec.Struct, kw_only=True):
             or self.closed
             or self.command_ids
             or self.replay_after
+            or self.operation_parts
             or self.docket
         )
 
@@ -57,6 +63,7 @@ class Found(msgspec.Struct, kw_only=True):
     closed: dict[tuple[str, str], list[Run]] = {}
     answers: dict[str, Done | Refused] = {}
     replays: dict[int, list[AnyEvent]] = {}
+    operation_parts: dict[tuple[str, int], Part] = {}
     due: list[DueRow] = []
 
 
@@ -75,6 +82,11 @@ def find(needs: Needs, writer: Writer, now_us: int) -> Found:
         events = reader.events_after(after_seq, REPLAY_EVENTS)
         found.replays[after_seq] = events
         wanted.update(event.run_id for event in events if hasattr(event, "run_id"))
+    for operation_id, number in needs.operation_parts:
+        for part in reader.operation_parts(operation_id, number, 1):
+            if part.number == number:
+                found.operation_parts[operation_id, number] = part
+                wanted.update(target.run_id for target in part.targets)
     if wanted:
         found.runs = {run.run_id: run for run in reader.runs(sorted(wanted))}
     for job_id, key in needs.instances:
@@ -88,3 +100,10 @@ def find(needs: Needs, writer: Writer, now_us: int) -> Found:
     if needs.docket:
         found.due = reader.due(now_us + DOCKET_SPAN_US, DOCKET_ROWS)
     return found
+
+
+def runs_named(instruction: AddRuns) -> Iterator[str]:
+    """Yield the ids of the runs that are added, and of those they repeat."""
+    for run in instruction.runs:
+        yield run.run_id
+        yield from filter(None, (run.rerun_of, run.rerun_root))

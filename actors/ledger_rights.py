@@ -30,8 +30,10 @@ from ..messages.wishes import (
     KillProcess,
     MakeAgentToken,
     MarkRun,
+    Operate,
     PauseRuns,
     ReleaseRun,
+    RescheduleRun,
     ResumeRuns,
     RevokeAgent,
     RunChecks,
@@ -39,6 +41,7 @@ from ..messages.wishes import (
     SignalRun,
     SkipRun,
     StartNow,
+    StopOperation,
     StopRun,
 )
 
@@ -50,6 +53,9 @@ NEEDED: dict[type[Instruction], Role] = {
     StopRun: Role.OPERATOR,
     SignalRun: Role.OPERATOR,
     MarkRun: Role.OPERATOR,
+    RescheduleRun: Role.OPERATOR,
+    Operate: Role.OPERATOR,
+    StopOperation: Role.OPERATOR,
     AddRuns: Role.OPERATOR,
     AddBackfill: Role.OPERATOR,
     StopBackfill: Role.OPERATOR,
@@ -74,7 +80,19 @@ NEEDED: dict[type[Instruction], Role] = {
     NoteRefusal: Role.VIEWER,
 }
 # What somebody may do who reaches only runs with certain labels: on these runs.
-SCOPED = (StartNow, SkipRun, HoldRun, ReleaseRun, StopRun, SignalRun, MarkRun, KillProcess)
+SCOPED = (
+    StartNow,
+    SkipRun,
+    HoldRun,
+    ReleaseRun,
+    StopRun,
+    SignalRun,
+    MarkRun,
+    RescheduleRun,
+    KillProcess,
+)
+# About many runs, each of which is judged by itself; or about an operation of the asker's own.
+PIECEMEAL = (Operate, StopOperation)
 # About the asker alone.
 PERSONAL = (LogIn, LogOut, NoteRefusal, DeclineWish)
 

@@ -211,7 +211,7 @@ class Upkeep:
                 events += count
             work.after = max(work.after, int(run_id[1:]))
         if moved:
-            planned = sum(one.fingerprint is not None for one in moved)
+            planned = sum(one.planned for one in moved)
             numbers = [one.number for one in moved]
             book.changes.archived.extend(numbers)
             book.changes.archived_jobs.extend(dict.fromkeys(o.job_id for o in moved if o.ad_hoc))
@@ -262,8 +262,8 @@ def _made(runs: list[Run]) -> dict[str, tuple[int, int, int]]:
     """Return of each job how many of the runs a schedule made, and their first and last times."""
     times: dict[str, list[int]] = {}
     for run in runs:
-        if run.fingerprint is not None:
-            times.setdefault(run.job_id, []).append(run.schedule_us)
+        if run.planned:
+            times.setdefault(run.job_id, []).append(run.made_for_us)
     return {job_id: (len(some), min(some), max(some)) for job_id, some in times.items()}
 
 

@@ -6,36 +6,29 @@ the same answer and has no further effect. A refused wish changes nothing.
 
 from __future__ import annotations
 
-import signal as signals
 from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
-from ..jobs.run import Run
-from ..jobs.states import MARKABLE, State
+from ..jobs.run import NewRun, Run
+from ..jobs.states import State
 from ..messages.access import OfAccess
 from ..messages.backfills import OfBackfills
-from ..messages.commands import CheckNow, RunsDocketed, SignalAttempt
-from ..messages.hello import DueRow, ScheduleRow
+from ..messages.commands import CheckNow
+from ..messages.hello import ScheduleRow
 from ..messages.instructions import StoredDefinition
-from ..messages.post import CHECKER, RUNNER, SCHEDULER, Post
+from ..messages.post import CHECKER, Post
 from ..messages.wishes import (
     AddRuns,
     DeclineWish,
     Done,
-    HoldRun,
     LedgerWish,
-    MarkRun,
     OfAgents,
+    OfOperations,
     OfPauses,
     Refused,
-    ReleaseRun,
     RunChecks,
-    SignalRun,
-    SkipRun,
-    StartNow,
-    StopRun,
 )
 from .ledger_access import AccessBook
 from .ledger_agents import AgentBook
@@ -43,10 +36,9 @@ from .ledger_attempts import Attempts
 from .ledger_audit import Audit
 from .ledger_backfills import Backfills
 from .ledger_book import Book, Unwilling
+from .ledger_operations import Operations
 from .ledger_pauses import Pauses
 from .ledger_sending import Outgoing
-
-HOLDABLE = (State.SCHEDULED, State.WAITING)
 
 
 class Wishes:
@@ -63,6 +55,7 @@ class Wishes:
         audit: Audit,
         pauses: Pauses,
         backfills: Backfills,
+        operations: Operations,
     ) -> None:
         self._book = book
         self._access = access
@@ -73,6 +66,8 @@ class Wishes:
         self._backfills = backfills
         self._outgoing = outgoing
         self._attempts = attempts
+        self._deeds = operations.deeds
+        self._operations = operations
 
     def wish(self, sender: str, message: LedgerWish, now_us: int) -> None:
         """Carry out a wish, or find that it was carried out before; have its answer sent."""
@@ -86,7 +81,10 @@ class Wishes:
                 known = Done(command_id=command_id, seq=book.seq, result=result)
             except Unwilling as error:
                 known = Refused(command_id=command_id, reason=error.reason, sentence=str(error))
-            self._audit.record(message, known, before, now_us)
+            if self._operations.is_part(command_id):
+                self._operations.answered(message, known, now_us)
+            else:
+                self._audit.record(message, known, before, now_us)
             book.changes.answers[command_id] = known
             book.changes.answers_at_us = now_us
         if isinstance(known, Refused):
@@ -106,6 +104,8 @@ class Wishes:
         """Do what is wished, or raise `Unwilling`; return the ids of the runs concerned as
         `run_ids`, or what is to be said of an agent."""
         instruction, who = wish.instruction, wish.principal
+        if self._operations.is_part(wish.command_id):
+            self._operations.check_part(wish.command_id)
         if isinstance(instruction, OfAgents):
             return self._agents.carry_out(instruction, now_us, who)
         if isinstance(instruction, OfAccess):
@@ -117,28 +117,13 @@ class Wishes:
         if isinstance(instruction, RunChecks):
             self._outgoing.reply(CHECKER, CheckNow())
             return {"asked_us": now_us}
+        if isinstance(instruction, OfOperations):
+            return self._operations.carry_out(wish, now_us)
         if isinstance(instruction, DeclineWish):
             raise Unwilling(instruction.reason, instruction.sentence)
         if isinstance(instruction, AddRuns):
             return {"run_ids": self._add_runs(instruction, now_us, who)}
-        run = self._book.get(instruction.run_id)
-        if run is None:
-            raise Unwilling("not_found", f"unknown run {instruction.run_id}")
-        match instruction:
-            case StartNow():
-                self._start_now(run, now_us, who)
-            case SkipRun():
-                self._skip(run, instruction.reason, now_us, who)
-            case HoldRun():
-                self._hold(run, instruction.reason, now_us, who)
-            case ReleaseRun():
-                self._release(run, now_us, who)
-            case StopRun():
-                self._stop(run, now_us, who, kill=instruction.kill)
-            case SignalRun():
-                self._signal(run, instruction.signal, wish, now_us)
-            case MarkRun():
-                self._mark(run, instruction.state, now_us, who)
+        run = self._deeds.carry_out(instruction, wish, now_us)
         return {"run_ids": [run.run_id]}
 
     def _before(self, wish: LedgerWish) -> Run | None:
@@ -165,107 +150,30 @@ class Wishes:
             self._open_schedules(instruction.ad_hoc_schedules)
         later = []
         for new in instruction.runs:
-            run = book.create(new, now_us, who, expected=False)
+            number = self._chained(new, now_us, who)
+            run = book.create(new, now_us, who, expected=False, rerun_number=number)
             if run.state is State.SCHEDULED and run.schedule_us <= now_us:
                 self._attempts.launch(run, now_us, "")
             elif run.state is State.SCHEDULED:
                 later.append(run)
-        self._docket(later)
+        self._deeds.docket(later)
         return [new.run_id for new in instruction.runs]
 
-    def _start_now(self, run: Run, now_us: int, who: str) -> None:
-        """Start now: a scheduled run's conditions still apply, a waiting one's do not."""
-        if run.state is State.SCHEDULED:
-            line = "scheduled run started by override"
-            run = self._book.note(run, now_us, line, who, held=False)
-            self._attempts.launch(run, now_us, who)
-        elif run.state is State.WAITING:
-            run = self._book.note(run, now_us, "waiting run started by override", who)
-            self._attempts.start(run, now_us, who)
-        else:
-            raise _wrong_state(f"can't start {run.run_id} in state {run.state}")
-
-    def _skip(self, run: Run, reason: str, now_us: int, who: str) -> None:
-        if run.state not in HOLDABLE:
-            raise _wrong_state(f"can't skip {run.run_id} in state {run.state}")
-        line = f"skipped: {reason}" if reason else "skipped"
-        skipped = State.SKIPPED
-        self._book.move(run, skipped, now_us, line, who, message=reason or None, held=False)
-
-    def _hold(self, run: Run, reason: str, now_us: int, who: str) -> None:
-        if run.state not in HOLDABLE:
-            raise _wrong_state(f"can't hold {run.run_id} in state {run.state}")
-        if not run.held:
-            line = f"held: {reason}" if reason else "held"
-            self._book.note(run, now_us, line, who, held=True, message=reason or run.message)
-
-    def _release(self, run: Run, now_us: int, who: str) -> None:
-        """Release a held run: start it if it is due, else put it on the docket again."""
-        if not run.held:
-            raise _wrong_state(f"can't release {run.run_id}: it is not held")
-        run = self._book.note(run, now_us, "released", who, held=False)
-        if run.state is State.SCHEDULED and run.schedule_us <= now_us:
-            self._attempts.launch(run, now_us, "")
-        elif run.state is State.SCHEDULED:
-            self._docket([run])
-
-    def _docket(self, runs: list[Run]) -> None:
-        if runs:
-            due = [DueRow(run.run_id, run.schedule_us, run.job_id) for run in runs]
-            self._outgoing.reply(SCHEDULER, RunsDocketed(due=due))
-
-    # --- after it has started -------------------------------------------------------------------
-
-    def _stop(self, run: Run, now_us: int, who: str, *, kill: bool) -> None:
-        """Stop a run: a running one is stopping from now, a starting one if it runs after all."""
-        if run.state is State.STARTING:
-            if not run.stop_asked or (kill and not run.kill_asked):
-                line = "kill asked while starting" if kill else "stop asked while starting"
-                kill = kill or run.kill_asked
-                self._book.note(run, now_us, line, who, stop_asked=True, kill_asked=kill)
-                # The runner is told anew: it may not have to start it any more.
-                self._outgoing.start(run.run_id)
-            return
-        if run.state is State.WAITING and run.attempts:
-            self._attempts.give_up(run, now_us, who)
-            return
-        if run.state is State.RUNNING:
-            line = "stopping: kill" if kill else "stopping"
-            self._book.move(run, State.STOPPING, now_us, line, who, kill_asked=kill)
-        elif run.state is not State.STOPPING:
-            raise _wrong_state(f"can't stop run {run.run_id}: run is {run.state}")
-        elif kill:
-            self._book.note(run, now_us, "killing", who, kill_asked=True)
-        self._outgoing.stop(run.run_id)
-
-    def _signal(self, run: Run, number: int, wish: LedgerWish, now_us: int) -> None:
-        if run.state not in (State.RUNNING, State.STOPPING):
-            raise _wrong_state(f"invalid run state for signal: {run.state}")
-        try:
-            name = signals.Signals(number).name
-        except ValueError:
-            raise Unwilling("bad_request", f"invalid signal: {number}") from None
-        self._book.note(run, now_us, f"sending {name}", wish.principal)
-        command = SignalAttempt(
-            epoch=self._book.epoch,
-            run_id=run.run_id,
-            attempt=run.attempt,
-            signal=number,
-            command_id=wish.command_id,
-        )
-        self._outgoing.reply(RUNNER, command)
-
-    def _mark(self, run: Run, state: State, now_us: int, who: str) -> None:
-        """Force a finished run into another finished state."""
-        if not run.finished:
-            raise _wrong_state(f"can't mark {run.run_id} in state {run.state}")
-        if state not in MARKABLE:
-            sentence = f"can't mark {run.run_id} as {state}: expected a finished state"
-            raise Unwilling("bad_request", sentence)
-        if run.state is state:
-            raise _wrong_state(f"run {run.run_id} already in state {run.state}")
-        self._book.force(run, state, now_us, f"marked as {state}", who, message=None)
-
-
-def _wrong_state(sentence: str) -> Unwilling:
-    return Unwilling("wrong_state", sentence)
+    def _chained(self, new: NewRun, now_us: int, who: str) -> int:
+        """Note at the run that a new one repeats that it does; return its place in its chain, 0 for
+        a run that repeats none."""
+        if new.rerun_of is None:
+            return 0
+        book, root_id = self._book, new.rerun_root or new.rerun_of
+        source, root = book.get(new.rerun_of), book.get(root_id)
+        number = 1
+        if root is not None:
+            number = root.reruns + 1
+        elif source is not None:
+            number = source.rerun_number + 1
+        if source is not None:
+            reruns = number if new.rerun_of == root_id else source.reruns
+            book.note(source, now_us, f"rerun as {new.run_id}", who, reruns=reruns)
+        if root is not None and new.rerun_of != root_id:
+            book.note(root, now_us, "", who, reruns=number)
+        return number

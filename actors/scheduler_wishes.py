@@ -29,6 +29,7 @@ from ..messages.wishes import (
     LedgerWish,
     Refused,
     RerunRun,
+    RerunRuns,
     ScheduleRun,
     SchedulerWish,
 )
@@ -37,6 +38,7 @@ from ..store.interface import Reader
 from .binding_desk import BindingDesk, bind_item
 from .definitions import Definitions
 from .requests import OpenRequests
+from .reruns import item_of, made_after, unmade, without_job
 from .run_numbers import RunNumbers
 from .scheduler_backfills import add_of, items_of
 
@@ -126,7 +128,8 @@ class WishDesk:
         wish = self._open.pop(command_id, None)
         if wish is None:
             return
-        self._posts.extend(Post(asker, message) for asker in wish.askers)
+        # The ledger itself asks for the parts of an operation, and has put them on record.
+        self._posts.extend(Post(asker, message) for asker in wish.askers if asker != LEDGER)
         if isinstance(message, Done):
             for row in wish.schedules:
                 self._opened(row)
@@ -173,6 +176,8 @@ class WishDesk:
                     self._rerun(wish, instruction, now_us)
                 case StartBackfill():
                     self._backfill(wish, instruction, now_us)
+                case RerunRuns():
+                    self._rerun_all(wish, instruction.reruns, now_us)
                 case _:
                     wish.begun = True  # A reload: settled by `answer`.
         except _Refusal as error:
@@ -228,39 +233,63 @@ class WishDesk:
         self._bind(wish, items, add)
 
     def _rerun(self, wish: _Wish, instruction: RerunRun, now_us: int) -> None:
+        """Have one run repeated; what cannot be is refused, but when its job is gone in error."""
         found = self._to_rerun(instruction)
+        if found is None and instruction.changes:
+            raise _Refusal("not_found", f"unknown job {instruction.job_id}")
         run_ids = self._numbers.take(1)
         if run_ids is None:
             return
         wish.begun = True
-        note = f"scheduled as rerun of {instruction.run_id}"
         if found is None:
-            run = NewRun(
-                run_id=run_ids[0],
-                job_id=instruction.job_id,
-                args=instruction.args,
-                schedule_us=now_us,
-                stop_us=instruction.stop_us,
-                rerun_of=instruction.run_id,
-                error=f"unknown job {instruction.job_id}",
-                note=note,
-            )
-            self._send(wish.wish, AddRuns(runs=[run]))
+            self._send(wish.wish, AddRuns(runs=[without_job(instruction, run_ids[0], now_us)]))
             return
-        hash_, job = found
-        item = bind_item(
-            job,
-            hash_,
-            self._definitions.params_of(job),
-            run_id=run_ids[0],
-            args=instruction.args,
-            schedule_us=now_us,
-            stop_us=instruction.stop_us,
-            rerun_of=instruction.run_id,
-            note=note,
-            source_results=instruction.source_results,
-        )
-        self._bind(wish, [item], AddRuns(runs=[]))
+        item = item_of(instruction, *found, run_ids[0], self._definitions, now_us)
+
+        def bound(runs: list[NewRun]) -> None:
+            [run] = runs
+            if instruction.changes and run.error is not None:
+                self._decline(wish.wish, _Refusal("bad_request", _said(run.error)))
+            else:
+                self._send(wish.wish, AddRuns(runs=[made_after(run, instruction)]))
+
+        self._desk.bind([item], bound)
+
+    def _rerun_all(self, wish: _Wish, reruns: list[RerunRun], now_us: int) -> None:
+        """Have several runs repeated, in their order; what cannot be is declined by itself."""
+        declined: dict[str, str] = {}
+        jobs: dict[str, tuple[str, Job]] = {}
+        for rerun in reruns:
+            try:
+                found = self._to_rerun(rerun)
+            except _Refusal as error:
+                declined[rerun.run_id] = str(error)
+                continue
+            if found is None:
+                declined[rerun.run_id] = f"unknown job {rerun.job_id}"
+            else:
+                jobs[rerun.run_id] = found
+        declined = unmade(reruns, declined)
+        wanted = [rerun for rerun in reruns if rerun.run_id not in declined]
+        run_ids = self._numbers.take(len(wanted))
+        if run_ids is None:
+            return
+        wish.begun = True
+        items = [
+            item_of(rerun, *jobs[rerun.run_id], run_id, self._definitions, now_us)
+            for rerun, run_id in zip(wanted, run_ids, strict=True)
+        ]
+
+        def bound(runs: list[NewRun]) -> None:
+            made = []
+            for rerun, run in zip(wanted, runs, strict=True):
+                if rerun.changes and run.error is not None:
+                    declined[rerun.run_id] = _said(run.error)
+                else:
+                    made.append(made_after(run, rerun))
+            self._send(wish.wish, AddRuns(runs=made, declined=declined))
+
+        self._desk.bind(items, bound)
 
     def _backfill(self, wish: _Wish, instruction: StartBackfill, now_us: int) -> None:
         hash_, job = self._job(instruction.job_id)
@@ -319,7 +348,7 @@ class WishDesk:
         self._desk.bind(items, bound)
 
     def _send(self, wish: SchedulerWish, add: AddRuns) -> None:
-        if len(encode(add.runs[0])) * len(add.runs) > WISH_BYTES:
+        if add.runs and len(encode(add.runs[0])) * len(add.runs) > WISH_BYTES:
             sentence = f"{len(add.runs)} runs: too large for one wish: expected fewer"
             self._decline(wish, _Refusal("bad_request", sentence))
             return
@@ -339,6 +368,11 @@ def _brought(wish: SchedulerWish, instruction: AddRuns | AddBackfill | DeclineWi
         instruction=instruction,
         access=wish.access,
     )
+
+
+def _said(error: str) -> str:
+    """Return a binding error without the name of its kind."""
+    return error.removeprefix("BindingError: ")
 
 
 def _run_count(answer: Done | Refused) -> int:

@@ -90,12 +90,26 @@ def run(
         if print_as(form, found):
             continue
         print_run(found)
+        if archive is None:
+            _print_chain(server.get_reruns(run_id)["runs"], run_id)
         if verbose:
             for name, at in found["times"].items():
                 click.echo(f"  {name:<10} {local(at)}")
             for entry in server.get_run_log(run_id):
                 click.echo(f"  {local(entry['timestamp'])}  {entry['message']}")
             _print_others(server, found)
+
+
+def _print_chain(chain: list[dict[str, Any]], run_id: str) -> None:
+    """Print the chain of reruns that a run is in, if there is any, its first run first."""
+    if len(chain) < 2:
+        return
+    click.echo("  reruns:")
+    for run in chain:
+        number = f"rerun {run['rerun_number']}" if "rerun_of" in run else "first"
+        here = "*" if run["run_id"] == run_id else " "
+        start = local(run["times"].get("running") or run["schedule_time"])
+        click.echo(f"  {here} {run['run_id']:<10} {number:<9} {state_word(run['state'])}  {start}")
 
 
 def _print_others(server: Any, found: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,14 +10,10 @@ import click
 
 from .lazy import offering
 from .look_commands import print_run
+from .many_runs import RUNS, Many, many, operate
 from .shown import FORMAT, client, print_as, state_word, warn
 
 MARKABLE = ("success", "failure", "error", "skipped")
-RUNS = click.argument(
-    "run_ids", nargs=-1, required=True, metavar="RUN...", shell_complete=offering("runs")
-)
-
-Each = Callable[[Any, str], Any]
 
 
 def when(text: str) -> str:
@@ -105,99 +100,154 @@ def adhoc(ctx: click.Context, time: str, command: tuple[str, ...], shell: bool, 
 
 @click.command()
 @RUNS
-@FORMAT
+@click.option(
+    "--definition",
+    type=click.Choice(("new", "old")),
+    default="new",
+    show_default=True,
+    help="By the job as it is now, or as it was when the run was bound to it.",
+)
+@click.option("-a", "--args", "changes", multiple=True, metavar="NAME=VALUE", help="Another arg.")
+@click.option("--downstream", is_flag=True, help="And what ran because of it, in order.")
+@many
 @click.pass_context
-def rerun(ctx: click.Context, run_ids: tuple[str, ...], form: str) -> None:
+def rerun(
+    ctx: click.Context,
+    run_ids: tuple[str, ...],
+    definition: str,
+    changes: tuple[str, ...],
+    *,
+    downstream: bool,
+    of: Many,
+) -> None:
     """Run again what runs ran."""
+    args = args_of(changes)
+    if of.is_meant(run_ids) or downstream:
+        deed = {"verb": "rerun", "definition": definition, "args": args, "downstream": downstream}
+        operate(ctx, of, run_ids, deed)
+        return
     server = client(ctx)
     for run_id in run_ids:
-        _print_new(server.rerun(run_id), form)
+        body = {"definition": definition, "args": args, "reason": of.reason}
+        made = server.operate(run_id, "rerun", **body)["runs"]
+        _print_new([server.get_run(run["run_id"]) for run in made], of.form)
 
 
-def _each(ctx: click.Context, run_ids: tuple[str, ...], act: Each) -> None:
+def _each(ctx: click.Context, run_ids: tuple[str, ...], of: Many, verb: str, **body: Any) -> None:
     """Act on every run; go on after a refusal, and fail at the end if there was one."""
     from ..client.http import APIError
 
+    if of.is_meant(run_ids):
+        operate(ctx, of, run_ids, {"verb": verb, **body})
+        return
     server = client(ctx)
-    failed = False
+    failed, found = False, []
     for run_id in run_ids:
         try:
-            act(server, run_id)
+            run = server.operate(run_id, verb, **body, reason=of.reason)["run"]
         except APIError as error:
             failed = True
             warn(f"Error: {error.error} [API status: {error.status}]")
         else:
-            state = server.get_run(run_id)["state"]
-            click.echo(f"{run_id}  {state_word(state)}")
+            found.append(run)
+            if of.form == "text":
+                click.echo(f"{run_id}  {state_word(run['state'])}")
+    print_as(of.form, found)
     if failed:
         ctx.exit(1)
 
 
 @click.command()
 @RUNS
+@many
 @click.pass_context
-def start(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+def start(ctx: click.Context, run_ids: tuple[str, ...], of: Many) -> None:
     """Start scheduled runs now, or waiting ones without their conditions."""
-    _each(ctx, run_ids, lambda server, run_id: server.start(run_id))
+    _each(ctx, run_ids, of, "start")
 
 
 @click.command()
 @RUNS
+@many
 @click.pass_context
-def skip(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+def skip(ctx: click.Context, run_ids: tuple[str, ...], of: Many) -> None:
     """Skip scheduled or waiting runs."""
-    _each(ctx, run_ids, lambda server, run_id: server.skip(run_id))
+    _each(ctx, run_ids, of, "skip")
 
 
 @click.command()
 @RUNS
+@many
 @click.pass_context
-def stop(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+def stop(ctx: click.Context, run_ids: tuple[str, ...], of: Many) -> None:
     """Stop running runs by their stop signal, and by SIGKILL after their grace period."""
-    _each(ctx, run_ids, lambda server, run_id: server.stop_run(run_id))
+    _each(ctx, run_ids, of, "stop")
 
 
 @click.command()
 @RUNS
+@many
 @click.pass_context
-def kill(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+def kill(ctx: click.Context, run_ids: tuple[str, ...], of: Many) -> None:
     """Kill the processes of runs at once."""
-    _each(ctx, run_ids, lambda server, run_id: server.kill(run_id))
+    _each(ctx, run_ids, of, "kill")
 
 
 @click.command()
 @RUNS
-@click.option("-r", "--reason", default="", help="Why, for those who wonder.")
+@many
 @click.pass_context
-def hold(ctx: click.Context, run_ids: tuple[str, ...], reason: str) -> None:
+def hold(ctx: click.Context, run_ids: tuple[str, ...], of: Many) -> None:
     """Hold scheduled or waiting runs until they are released."""
-    _each(ctx, run_ids, lambda server, run_id: server.hold(run_id, reason))
+    _each(ctx, run_ids, of, "hold")
 
 
 @click.command()
 @RUNS
+@many
 @click.pass_context
-def release(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
+def release(ctx: click.Context, run_ids: tuple[str, ...], of: Many) -> None:
     """Release held runs."""
-    _each(ctx, run_ids, lambda server, run_id: server.release(run_id))
+    _each(ctx, run_ids, of, "release")
+
+
+@click.command()
+@click.argument("time")
+@RUNS
+@click.option("--stop-time", help="And their scheduled stop: a time, as TIME.")
+@many
+@click.pass_context
+def reschedule(
+    ctx: click.Context, time: str, run_ids: tuple[str, ...], stop_time: str | None, of: Many
+) -> None:
+    """Put scheduled or waiting runs to another time.
+
+    TIME is `now`, `+10m`, `HH:MM:SS` (the next one) or a full time with a zone.
+    """
+    body = {"time": when(time)}
+    if stop_time is not None:
+        body["stop_time"] = when(stop_time)
+    _each(ctx, run_ids, of, "reschedule", **body)
 
 
 @click.command("signal")
 @click.argument("signal")
 @RUNS
+@many
 @click.pass_context
-def send_signal(ctx: click.Context, signal: str, run_ids: tuple[str, ...]) -> None:
+def send_signal(ctx: click.Context, signal: str, run_ids: tuple[str, ...], of: Many) -> None:
     """Send a signal, by name or number, to the processes of runs."""
-    _each(ctx, run_ids, lambda server, run_id: server.signal(run_id, signal))
+    _each(ctx, run_ids, of, "signal", signal=signal)
 
 
 @click.command()
 @click.argument("state")
 @RUNS
+@many
 @click.pass_context
-def mark(ctx: click.Context, state: str, run_ids: tuple[str, ...]) -> None:
+def mark(ctx: click.Context, state: str, run_ids: tuple[str, ...], of: Many) -> None:
     """Force finished runs into another finished state; STATE may be shortened."""
     found = [name for name in MARKABLE if state and name.startswith(state)]
     if len(found) != 1:
         raise click.BadParameter(f"{state!r}: expected one of {', '.join(MARKABLE)}")
-    _each(ctx, run_ids, lambda server, run_id: server.mark(run_id, found[0]))
+    _each(ctx, run_ids, of, "mark", state=found[0])

@@ -43,6 +43,7 @@ PAGE = 1_000
     "reason, or the name of an arg.",
 )
 @click.option("--count", is_flag=True, help="Only say how many there are in each state.")
+@click.option("-g", "--group", is_flag=True, help="Of a run and its reruns only the last.")
 @click.option("-w", "--watch", is_flag=True, help="Show the list again each second.")
 @click.option(
     "--summary", is_flag=True, hidden=True, expose_value=False, help="Accepted for Apsis's sake."
@@ -59,6 +60,7 @@ def runs(
     times: bool,
     columns: str | None,
     count: bool,
+    group: bool,
     **terms: Any,
 ) -> None:
     """List runs, newest last.
@@ -66,9 +68,13 @@ def runs(
     QUERY is words of a job's path and terms: state:failure label:daily date=2026-11-24.
     """
     shown = _columns(columns)
+    if group and columns is None:
+        shown = (*shown, "rerun_number")
     server = source(ctx, archive)
     while True:
         answer = _find(server, terms, 1 if count else terms["limit"])
+        if group:
+            answer["runs"] = _last_of_each(answer["runs"])
         if watch and sys.stdout.isatty():
             click.clear()
         if count:
@@ -78,6 +84,14 @@ def runs(
         if not watch:
             return
         time.sleep(WATCH_S)
+
+
+def _last_of_each(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return of each chain of reruns among runs, newest first, the newest."""
+    last: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        last.setdefault(run.get("rerun_root") or run["run_id"], run)
+    return list(last.values())
 
 
 def _columns(text: str | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .endpoint import Ask, endpoint
 from .following import Following
+from .operations import OperationsSurface
 from .paths import quote
 
 # As type checkers read it; `typing` itself would cost half of this module's import.
@@ -26,7 +27,7 @@ RELOAD_TIMEOUT_S = 180.0
 RESERVED = {"job_id", "run_id", "state", "since", "summary"}
 
 
-class Surface:
+class Surface(OperationsSurface):
     """See the module. `_connection` says where the server is, and what is shown to it."""
 
     if TYPE_CHECKING:

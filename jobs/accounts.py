@@ -45,7 +45,8 @@ class Fate(StrEnum):
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     """A run that a schedule has made, as far as an account goes. `instance` is its args as a text;
-    `reason` that of its last move; `archive` the archive it lies in, empty: the database."""
+    `reason` that of its last move; `moved_to_us` the time to which a person has put it, from that
+    for which it was made; `archive` the archive it lies in, empty: the database."""
 
     run_id: str
     instance: str
@@ -57,6 +58,7 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     ended_us: int | None = None
     reason: str = ""
     is_paused: bool = False
+    moved_to_us: int | None = None
     archive: str = ""
 
 
@@ -189,8 +191,9 @@ def _of_run(
             said = f"{what}: run {line.run_id} is said to be made by a schedule: none names it"
             yield Fault(kind="unnamed", job_id=job_id, at_us=at_us, sentence=said)
         is_late = line.state is State.SCHEDULED and not line.held and not line.archive
-        if is_late and at_us < as_of_us - GRACE_US:
-            late_s = (as_of_us - at_us) // SECOND_US
+        due_us = at_us if line.moved_to_us is None else line.moved_to_us
+        if is_late and due_us < as_of_us - GRACE_US:
+            late_s = (as_of_us - due_us) // SECOND_US
             said = f"{what}: run {line.run_id} is scheduled still, {late_s} s after its time"
             yield Fault(kind="late", job_id=job_id, at_us=at_us, sentence=said)
 
@@ -205,6 +208,9 @@ def _entry(record: JobRecord, run: RunLine) -> Entry:
         fate, because = Fate.PAUSED if run.is_paused else Fate.SKIPPED, run.reason
     elif run.state is not State.SUCCESS:
         because = run.reason
+    if run.moved_to_us is not None:
+        put = f"rescheduled to {format_time(run.moved_to_us)}"
+        because = f"{put}: {because}" if because else put
     return Entry(
         job_id=record.job_id,
         instance=run.instance,

@@ -22,14 +22,24 @@ class BoundConst(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class BoundDependency(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dependency"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="type",
+    tag="dependency",
 ):
-    """A dependency on one instance (job and args). `exist` empty: existence is not asked for."""
+    """A dependency on one instance (job and args). `exist` empty: existence is not asked for.
+
+    `after`: only runs with a greater number count, as those of a rerun do for what was rerun
+    because of it.
+    """
 
     job_id: str
     args: dict[str, str]
     states: tuple[State, ...] = (State.SUCCESS,)
     exist: tuple[State, ...] = ()
+    after: int = 0
 
 
 class BoundMaxRunning(

@@ -239,6 +239,8 @@ def condition_jso(cond: Condition | BoundCondition, run: Run | None = None) -> d
                 found["states"] = [state.value for state in cond.states]
             if cond.exist:
                 found["exist"] = [state.value for state in cond.exist]
+            if cond.after:
+                found["after"] = f"r{cond.after}"
         case BoundMaxRunning():
             found = {
                 "type": "apsis.cond.max_running.BoundMaxRunning",

@@ -59,8 +59,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Facts(Protocol):
     """What is known of the world."""
 
-    def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
-        """Return how many runs of exactly this instance are in each state (absent: none)."""
+    def states_of(self, job_id: str, key: str, after: int = 0) -> Mapping[State, int]:
+        """Return how many runs of exactly this instance are in each state (absent: none): of those
+        with a number greater than `after`."""
 
     def checked(self, cond: BoundPolled) -> Verdict | None:
         """Return what the last check of a polled condition found, None before the first."""
@@ -118,8 +119,10 @@ def has_state(states: Mapping[State, int], wanted: tuple[State, ...]) -> bool:
 
 
 def _dependency(cond: BoundDependency, facts: Facts) -> Verdict:
-    states = facts.states_of(cond.job_id, args_key(cond.args))
+    states = facts.states_of(cond.job_id, args_key(cond.args), cond.after)
     instance = instance_words(cond.job_id, cond.args)
+    if cond.after:
+        instance = f"{instance} newer than r{cond.after}"
     if has_state(states, cond.states):
         return Verdict(met=True, reason=f"a run of {instance} is {state_words(cond.states)}")
     if cond.exist and not has_state(states, cond.exist):

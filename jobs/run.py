@@ -23,6 +23,14 @@ RUN_ID_CHARS = 20
 _sorted_json = msgspec.json.Encoder(order="deterministic")
 
 
+class MovedFrom(msgspec.Struct, frozen=True):
+    """Where a run was that somebody has put to another time: the time it was made for, and the
+    schedule that made it, None when a person or an action did."""
+
+    schedule_us: int
+    fingerprint: str | None = None
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run as last persisted. Instants are microseconds UTC.
 
@@ -36,6 +44,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended, of runs that have a `retry` policy; before the next one such a run waits again.
     `backfill` is the number of the backfill it is of. `result_specs` say which `results` it is to
     give back; `source_results` are those of the run that it follows.
+
+    `moved_from`: a person has put it to another time, and it is that person's run from then on: it
+    has no `fingerprint` any more. `rerun_of` is the run it repeats, `rerun_root` the first of that
+    chain, `rerun_number` its place in the chain (the root has 0); `reruns`, of a root: how many
+    there are.
     """
 
     run_id: str
@@ -63,6 +76,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stop_asked: bool = False
     kill_asked: bool = False
     rerun_of: str | None = None
+    rerun_root: str | None = None
+    rerun_number: int = 0
+    reruns: int = 0
+    moved_from: MovedFrom | None = None
     ad_hoc: bool = False
     priority: int = 0
     waiting_max_us: int | None = None
@@ -86,6 +103,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.state in FINISHED
 
     @property
+    def planned(self) -> bool:
+        """Whether a schedule has made the run, be it for another time than it now has."""
+        moved = self.moved_from
+        return (self.fingerprint if moved is None else moved.fingerprint) is not None
+
+    @property
+    def made_for_us(self) -> int:
+        """The time the run was made for, be it put to another one since."""
+        return self.schedule_us if self.moved_from is None else self.moved_from.schedule_us
+
+    @property
     def args_key(self) -> str:
         """The canonical text of the args, by which instances are compared."""
         return args_key(self.args)
@@ -96,7 +124,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `run_id` comes from the block of numbers the ledger leased. `error` not None: the run is created
     in state error with this sentence as its output. `skipped` not None: it is created skipped, by a
-    policy, for this reason.
+    policy, for this reason. `rerun_root` None: `rerun_of` is the root.
     """
 
     run_id: str
@@ -111,6 +139,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     actions: tuple[Action, ...] = ()
     program: BoundProgram | None = None
     rerun_of: str | None = None
+    rerun_root: str | None = None
     ad_hoc: bool = False
     priority: int = 0
     waiting_max_us: int | None = None

@@ -84,9 +84,10 @@ def condition_words(cond: Condition | BoundCondition) -> str:
         case Const() | BoundConst():
             return f"constant {cond.value}"
         case Dependency() | BoundDependency():
-            return (
-                f"dependency {instance_words(cond.job_id, cond.args)} is {state_words(cond.states)}"
-            )
+            instance = instance_words(cond.job_id, cond.args)
+            after = cond.after if isinstance(cond, BoundDependency) else 0
+            newer = f", newer than r{after}," if after else ""
+            return f"dependency {instance}{newer} is {state_words(cond.states)}"
         case MaxRunning():
             return f"fewer than {cond.count} runs of {cond.job_id or 'this job'} running"
         case BoundMaxRunning():

@@ -28,6 +28,7 @@ class BindOne(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fingerprint: str | None = None
     stop_us: int | None = None
     rerun_of: str | None = None
+    rerun_root: str | None = None
     note: str | None = None
     source_results: dict[str, str] = {}
     params_of: dict[str, tuple[str, ...]] = {}

@@ -13,7 +13,7 @@ from ..jobs.states import State
 from .hello import DueRow, Refuse, RunnerWelcome, SchedulerWelcome, Welcome
 from .registry import AgentRecord, AgentToken
 from .transitions import Replayed
-from .wishes import Done, Refused
+from .wishes import Done, Refused, SchedulerWish
 
 
 class FromLedger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -250,4 +250,5 @@ AnyFromLedger = (
     | Done
     | Refused
     | Replayed
+    | SchedulerWish
 )

@@ -14,16 +14,18 @@ from ..jobs.states import State
 from .access import Access, OfAccess
 from .backfills import OfBackfills, StartBackfill
 from .hello import ScheduleRow
+from .operations import After, Deed, Target
 from .pauses import PauseKind
 from .wish_base import Instruction
 
 # --- to the ledger ------------------------------------------------------------------------------
 
 
-class StartNow(Instruction, frozen=True, kw_only=True, tag="StartNow"):
+class StartNow(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="StartNow"):
     """Start a scheduled run now (its conditions still apply), or a waiting one without them."""
 
     run_id: str
+    reason: str = ""
 
 
 class SkipRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="SkipRun"):
@@ -40,10 +42,11 @@ class HoldRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="H
     reason: str = ""
 
 
-class ReleaseRun(Instruction, frozen=True, kw_only=True, tag="ReleaseRun"):
+class ReleaseRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ReleaseRun"):
     """Release a held run."""
 
     run_id: str
+    reason: str = ""
 
 
 class StopRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="StopRun"):
@@ -54,27 +57,59 @@ class StopRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="S
 
     run_id: str
     kill: bool = False
+    reason: str = ""
 
 
-class SignalRun(Instruction, frozen=True, kw_only=True, tag="SignalRun"):
+class SignalRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="SignalRun"):
     """Send a signal (a number) to a running run's process."""
 
     run_id: str
     signal: int
+    reason: str = ""
 
 
-class MarkRun(Instruction, frozen=True, kw_only=True, tag="MarkRun"):
+class MarkRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="MarkRun"):
     """Force a finished run into another finished state."""
 
     run_id: str
     state: State
+    reason: str = ""
+
+
+class RescheduleRun(
+    Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="RescheduleRun"
+):
+    """Put a scheduled or waiting run to another time (`schedule_us` None: now), and its scheduled
+    stop if it has one to `stop_us` (None: it stays)."""
+
+    run_id: str
+    schedule_us: int | None = None
+    stop_us: int | None = None
+    reason: str = ""
+
+
+class Operate(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="Operate"):
+    """Do a deed to many runs, part by part: answered at once, with the operation's id. `query`: by
+    which they were found, for the record."""
+
+    deed: Deed
+    targets: list[Target]
+    query: str = ""
+
+
+class StopOperation(Instruction, frozen=True, kw_only=True, tag="StopOperation"):
+    """Leave alone what an operation has not come to."""
+
+    operation_id: str
 
 
 class AddRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="AddRuns"):
     """Scheduler → ledger: runs asked for by a person or an action, bound. `ad_hoc_job` None or the
-    encoded ad hoc job to be stored with its hash, and its schedules to be opened."""
+    encoded ad hoc job to be stored with its hash, and its schedules to be opened. `declined`: of
+    several reruns those that cannot be, and why, by the id of the run that was to be repeated."""
 
     runs: list[NewRun]
+    declined: dict[str, str] = {}
     ad_hoc_id: str | None = None
     ad_hoc_hash: str | None = None
     ad_hoc_job: bytes | None = None
@@ -195,7 +230,9 @@ class RerunRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="
     """Make a new run of an earlier run's job and args, for now. web gives what the store says.
 
     `definition`: the hash of that by which to run, whatever is in force and whether the job is
-    there still; None: the one in force.
+    there still; None: the one in force. `root`: the first of the chain of reruns, None: `run_id`.
+    `changes`: args that are other than they were. `after`: what the new run waits for besides its
+    conditions.
     """
 
     run_id: str
@@ -204,6 +241,17 @@ class RerunRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="
     stop_us: int | None = None
     definition: str | None = None
     source_results: dict[str, str] = {}
+    root: str | None = None
+    changes: dict[str, str] = {}
+    after: tuple[After, ...] = ()
+    reason: str = ""
+
+
+class RerunRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="RerunRuns"):
+    """Ledger → scheduler: make a new run of each of these, in this order. What cannot be made is
+    declined by itself."""
+
+    reruns: list[RerunRun]
 
 
 class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ReloadJobs"):
@@ -229,11 +277,20 @@ OfAgents = (
     | KillProcess
 )
 OfPauses = PauseRuns | ResumeRuns
-OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun
+OfRuns = StartNow | SkipRun | HoldRun | ReleaseRun | StopRun | SignalRun | MarkRun | RescheduleRun
+OfOperations = Operate | StopOperation
 ToLedgerWish = (
-    OfRuns | AddRuns | DeclineWish | OfAgents | OfAccess | OfPauses | OfBackfills | RunChecks
+    OfRuns
+    | AddRuns
+    | DeclineWish
+    | OfAgents
+    | OfAccess
+    | OfPauses
+    | OfBackfills
+    | OfOperations
+    | RunChecks
 )
-ToSchedulerWish = ScheduleRun | RerunRun | ReloadJobs | StartBackfill
+ToSchedulerWish = ScheduleRun | RerunRun | RerunRuns | ReloadJobs | StartBackfill
 
 
 class LedgerWish(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="LedgerWish"):

@@ -20,6 +20,7 @@ from ..jobs.calendar_days import calendars_by_name
 from ..jobs.calendars import Calendar
 from ..jobs.errors import UserError
 from ..jobs.job import Job
+from ..jobs.run import MovedFrom
 from ..jobs.schedule_words import describe
 from ..jobs.schedules import Schedule, fingerprint, next_fire
 from ..jobs.states import FINISHED, State
@@ -42,11 +43,19 @@ _RUNS = (
     " ORDER BY schedule_us"
 )
 
+_MOVED = (
+    "SELECT n, runs.args, state, held, moved.schedule_us, record FROM moved JOIN runs USING (n)"
+    " WHERE moved.job_id = ? AND moved.schedule_us >= ? AND moved.schedule_us < ?"
+    " ORDER BY moved.schedule_us"
+)
+
 
 class _Record(msgspec.Struct):
     """What an account needs of a run's record; the rest is not decoded."""
 
+    schedule_us: int
     fingerprint: str = ""
+    moved_from: MovedFrom | None = None
     message: str | None = None
     times: dict[str, int] = {}
 
@@ -247,9 +256,11 @@ class Account:
         return found, unknown
 
     def _runs(self, job_id: str, from_us: int, to_us: int) -> Iterator[Iterator[RunLine]]:
-        yield _lines(self._reader, "", job_id, from_us, to_us)
-        for path, archive in self._archives.items():
-            yield _lines(archive, path, job_id, from_us, to_us)
+        for text in (_RUNS, _MOVED):
+            yield _lines(self._reader, text, "", (job_id, from_us, to_us))
+            for path, archive in self._archives.items():
+                if text is _RUNS or _has_moved(archive):
+                    yield _lines(archive, text, path, (job_id, from_us, to_us))
 
     def _taken(self, event: RunWithdrawn) -> Taken:
         """Say which change withdrew a run: it is logged after its withdrawals, at their time."""
@@ -329,12 +340,14 @@ def _may_be(gone: _Gone, one: Entry) -> bool:
 
 
 def _lines(
-    reader: SqliteReader, archive: str, job_id: str, from_us: int, to_us: int
+    reader: SqliteReader, text: str, archive: str, of: tuple[str, int, int]
 ) -> Iterator[RunLine]:
+    """Yield the runs of a job and a span of the times that they were made for."""
     decode = msgspec.msgpack.Decoder(_Record).decode
-    rows = reader.connection.execute(_RUNS, (job_id, from_us, to_us))
+    rows = reader.connection.execute(text, of)
     for n, args, code, held, at_us, body in rows:
         record = decode(body)
+        moved = record.moved_from
         state = STATES[code]
         ended = state if state in FINISHED else None
         reason = record.message or ""
@@ -343,7 +356,8 @@ def _lines(
             instance=args,
             state=state,
             at_us=at_us,
-            fingerprint=record.fingerprint,
+            fingerprint=record.fingerprint if moved is None else moved.fingerprint or "",
+            moved_to_us=None if moved is None else record.schedule_us,
             held=bool(held),
             began_us=record.times.get(State.RUNNING.value),
             ended_us=None if ended is None else record.times.get(ended.value),
@@ -351,3 +365,9 @@ def _lines(
             is_paused=state is State.SKIPPED and PAUSED in reason,
             archive=archive,
         )
+
+
+def _has_moved(archive: SqliteReader) -> bool:
+    """Whether an archive is new enough to say which of its runs were put to other times."""
+    text = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'moved'"
+    return archive.connection.execute(text).fetchone() is not None

@@ -274,6 +274,8 @@ def _copy_rows(connection: sqlite3.Connection, listed: str) -> dict[str, int]:
         ("run_agents", ""),
         ("backfill_runs", ""),
         ("results", ""),
+        ("moved", ""),
+        ("reruns", ""),
     ):
         connection.execute(f"DELETE FROM main.{table} WHERE {_NUMBERS}", (listed,))
         done = connection.execute(

@@ -15,6 +15,7 @@ from .access import write_access
 from .backfills import write_backfills
 from .findings import write_findings
 from .interface import Changes, StoreBroken
+from .operations import write_chains, write_operations
 from .results import Row, rows_of, write_results
 from .rows import (
     EventRow,
@@ -32,10 +33,10 @@ _RUN_COLUMNS = (
     "INSERT INTO runs (n, job_id, args, state, held, planned, schedule_us, changed_us, labels,"
     " record, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (n) DO UPDATE SET"
 )
-# What a run is (job, args, schedule) is set only while it is scheduled: an index whose columns an
-# update does not name costs nothing.
+# What a run is (job, args, schedule) is set only while it is scheduled, or when it has been put to
+# another time: an index whose columns an update does not name costs nothing.
 _PUT_SCHEDULED = (
-    f"{_RUN_COLUMNS} state = excluded.state, held = excluded.held,"
+    f"{_RUN_COLUMNS} state = excluded.state, held = excluded.held, planned = excluded.planned,"
     " schedule_us = excluded.schedule_us, changed_us = excluded.changed_us,"
     " labels = excluded.labels, record = excluded.record, sum = excluded.sum"
 )
@@ -97,6 +98,11 @@ def check_seq(events: Sequence[AnyEvent], seq: int, path: str) -> int:
     return last
 
 
+# The tables whose rows are of one run, named by its number `n`.
+OF_RUNS = (
+    "runs", "events", "outputs", "run_agents", "deadlines", "backfill_runs", "results", "moved",
+    "reruns",
+)  # fmt: skip
 _DROP_AD_HOC = (
     "DELETE FROM ad_hoc_jobs WHERE job_id = ?"
     " AND NOT EXISTS (SELECT 1 FROM runs WHERE job_id = ?)"
@@ -142,7 +148,8 @@ class ChangeRows:
                 self._withdrawn.append((int(run_id[1:]),))
             else:
                 row = run_row(run, changed_us(run, groups.get(run_id)))
-                (self._scheduled if run.state is State.SCHEDULED else self._moved).append(row)
+                whole = run.state is State.SCHEDULED or run.moved_from is not None
+                (self._scheduled if whole else self._moved).append(row)
                 if (run.job_id, run.labels) not in known:
                     self.job_labels.add((run.job_id, run.labels))
                 if run.agent_id is not None:
@@ -189,6 +196,8 @@ class ChangeRows:
         self._write_pauses(connection)
         write_results(connection, self._results, self._resultless)
         write_backfills(connection, self._changes.backfills, self._backfilled)
+        write_operations(connection, self._changes)
+        write_chains(connection, self._changes.runs.values())
         self._write_archived(connection)
         self._write_head(connection, epoch)
 
@@ -319,15 +328,7 @@ class ChangeRows:
     def _write_archived(self, connection: sqlite3.Connection) -> None:
         """Take out the runs that are archived, and the ad hoc jobs that have none left."""
         numbers = [(number,) for number in self._changes.archived]
-        for table in (
-            "runs",
-            "events",
-            "outputs",
-            "run_agents",
-            "deadlines",
-            "backfill_runs",
-            "results",
-        ):
+        for table in OF_RUNS:
             _put(connection, f"DELETE FROM {table} WHERE n = ?", numbers)
         _put(connection, _DROP_AD_HOC, ((job_id,) * 3 for job_id in self._changes.archived_jobs))
 

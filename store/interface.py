@@ -25,12 +25,14 @@ from ..messages.backfills import Backfill, OpenBackfill
 from ..messages.commands import OutboxItem
 from ..messages.hello import DueRow, ScheduleRow
 from ..messages.instructions import OutputRecord, StoredDefinition
+from ..messages.operations import Operation, Part
 from ..messages.pauses import Pause, PauseKind
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import AccessReader
 from .findings import FindingReader
+from .operations import OperationsReader
 
 # Of one job: args as a text, and schedule_us.
 Instance = tuple[str, int]
@@ -58,7 +60,8 @@ class Changes(msgspec.Struct, kw_only=True):
     settled. `deadlines` maps (run id, kind) to its instant, None when it is met or missed;
     `streaks` maps (job id, args key or empty) to the latest ends, None to forget them. `pauses`
     maps (kind, name) to the pause, None when it has ended; `backfills` are by number.
-    `findings` maps a key to the finding as it is now, closed or not.
+    `findings` maps a key to the finding as it is now, closed or not; `operations` an id to the
+    operation, None when it is forgotten with its parts.
     `archived` are the numbers of runs that leave with all their rows; of their `archived_jobs` the
     ad hoc ones that have no runs left go too, unless a schedule of theirs is open. `free_pages`: at
     most so many unused pages are given back to the disk afterwards. `next_run_number` None:
@@ -90,6 +93,8 @@ class Changes(msgspec.Struct, kw_only=True):
     audit: list[AuditRow] = []
     pauses: dict[tuple[PauseKind, str], Pause | None] = {}
     backfills: dict[int, Backfill] = {}
+    operations: dict[str, Operation | None] = {}
+    operation_parts: list[Part] = []
     archived: list[int] = []
     archived_jobs: list[str] = []
     free_pages: int = 0
@@ -121,6 +126,8 @@ class Changes(msgspec.Struct, kw_only=True):
             or self.audit
             or self.pauses
             or self.backfills
+            or self.operations
+            or self.operation_parts
             or self.archived
             or self.free_pages
         )
@@ -128,7 +135,8 @@ class Changes(msgspec.Struct, kw_only=True):
 
 class Opening(msgspec.Struct, kw_only=True):
     """What the ledger finds when it opens the store: its epoch (already raised and durable), the
-    head, and everything that is not over. Scheduled runs are not here: they are found by time."""
+    head, and everything that is not over; of `operations` all, newest first. Scheduled runs are not
+    here: they are found by time."""
 
     epoch: int
     seq: int
@@ -154,6 +162,7 @@ class Opening(msgspec.Struct, kw_only=True):
     backfills: list[OpenBackfill] = []
     last_backfill: int = 0
     findings: list[Finding] = []
+    operations: list[Operation] = []
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,7 +190,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None = None
 
 
-class Reader(AccessReader, FindingReader, Protocol):
+class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
     """Reads for web, waiter and checker, and for the ledger's own look-ups. Short transactions;
     each method is one consistent read unless inside `snapshot()`."""
 
@@ -252,8 +261,9 @@ class Reader(AccessReader, FindingReader, Protocol):
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number), that
         come after `after` (schedule_us, run number)."""
 
-    def instance_states(self, job_id: str, args_key: str) -> dict[State, int]:
-        """Return how many runs of exactly this instance are in each state."""
+    def instance_states(self, job_id: str, args_key: str, after: int = 0) -> dict[State, int]:
+        """Return how many runs of exactly this instance are in each state: of those with a number
+        greater than `after`."""
 
     def log(self, run_id: str) -> list[AnyEvent]:
         """Return the events of a run in order, empty when there are none."""

@@ -31,7 +31,8 @@ from .changes import check_seq
 from .finding import wanted_jobs
 from .findings import MemoryFindingReads
 from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
-from .memory_tables import NAME, ExpectedKey, Tables, tally, terms_of
+from .memory_tables import NAME, ExpectedKey, Tables, number_of, tally, terms_of
+from .operations import OPERATIONS_AT_MOST, MemoryOperationsReads
 from .rows import ANSWER_AGE_US, PAGE_RUNS, args_text, decode_job
 
 
@@ -55,7 +56,9 @@ class MemoryDisk:
         return self.tables
 
 
-class MemoryReader(MemoryAccessReads, MemoryBackfillReads, MemoryFindingReads):
+class MemoryReader(
+    MemoryAccessReads, MemoryBackfillReads, MemoryFindingReads, MemoryOperationsReads
+):
     """Implements `Reader` on a disk in memory."""
 
     def __init__(self, disk: MemoryDisk) -> None:
@@ -68,6 +71,7 @@ class MemoryReader(MemoryAccessReads, MemoryBackfillReads, MemoryFindingReads):
 
     _access = property(lambda self: self._tables.access)
     _findings = property(lambda self: self._tables.findings)
+    _operations = property(lambda self: self._tables.operations)
 
     def close(self) -> None:
         """Close it."""
@@ -103,14 +107,14 @@ class MemoryReader(MemoryAccessReads, MemoryBackfillReads, MemoryFindingReads):
         """Return the page of runs the query asks for."""
         top = query.before_number
         found = [run for run in self._matching(query) if top is None or run.number < top]
-        found.sort(key=_number, reverse=True)
+        found.sort(key=number_of, reverse=True)
         return found[: max(0, min(query.limit, PAGE_RUNS))]
 
     def find(self, wanted: RunFilter, *, before: int | None, limit: int) -> RunPage:
         """Return the page of runs that match, newest first."""
         limit = max(1, min(limit, PAGE_RUNS - 1))
         found = [run for run in self._found(wanted) if before is None or run.number < before]
-        found = sorted(found, key=_number, reverse=True)[: limit + 1]
+        found = sorted(found, key=number_of, reverse=True)[: limit + 1]
         more = len(found) > limit
         return RunPage(runs=found[:limit], before=found[limit - 1].number if more else None)
 
@@ -148,7 +152,7 @@ class MemoryReader(MemoryAccessReads, MemoryBackfillReads, MemoryFindingReads):
     def active(self, states: Collection[State] = ACTIVE) -> list[Run]:
         """See `Reader`."""
         found = (run for run in self._tables.active.values() if run.state in states)
-        return sorted(found, key=_number)
+        return sorted(found, key=number_of)
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number)."""
@@ -157,13 +161,13 @@ class MemoryReader(MemoryAccessReads, MemoryBackfillReads, MemoryFindingReads):
             for number, run in self._tables.scheduled.items()
             if not run.held and run.schedule_us < upto_us and (run.schedule_us, number) > after
         )
-        scheduled = self._tables.scheduled
-        return [DueRow(f"r{n}", time_us, scheduled[n].job_id) for time_us, n in keys[:limit]]
+        found = self._tables.scheduled
+        return [DueRow(f"r{n}", time_us, found[n].job_id) for time_us, n in keys[:limit]]
 
-    def instance_states(self, job_id: str, args_key: str) -> dict[State, int]:
+    def instance_states(self, job_id: str, args_key: str, after: int = 0) -> dict[State, int]:
         """Return how many runs of exactly this instance are in each state."""
         runs = self._tables.runs
-        numbers = self._tables.by_job.get(job_id, ())
+        numbers = [n for n in self._tables.by_job.get(job_id, ()) if n > after]
         return tally(runs[n] for n in numbers if args_text(runs[n].args) == args_key)
 
     def log(self, run_id: str) -> list[AnyEvent]:
@@ -330,6 +334,7 @@ class MemoryWriter:
             backfills=self.reader.open_backfills(),
             last_backfill=self.reader.last_backfill(),
             findings=self.reader.findings()[1],
+            operations=self.reader.operations(OPERATIONS_AT_MOST),
             deadlines=dict(tables.deadlines),
             streaks=dict(tables.streaks),
             calendars=self.reader.calendars(),
@@ -337,7 +342,7 @@ class MemoryWriter:
 
     def existing_expected(self, keys: list[ExpectedKey]) -> set[ExpectedKey]:
         """Return which of (job_id, args_key, schedule_us) a schedule has already made a run for."""
-        return {key for key in keys if key in self._ours().planned}
+        return set(filter(self._ours().is_made, keys))
 
     def expected_after(self, job_id: str, fingerprint: str, at_us: int) -> list[Run]:
         """Return the expected, still scheduled runs of a schedule from `at_us` on, by time."""

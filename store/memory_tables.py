@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..jobs.calendar_days import CalendarDays
@@ -26,6 +26,7 @@ from .access import AccessTables
 from .finding import wanted_jobs
 from .findings import FindingTables
 from .interface import Changes, RunQuery, StoreBroken
+from .operations import OperationTables
 from .rows import args_text, changed_us, group_by_run
 
 NAME = "database in memory"
@@ -68,6 +69,7 @@ class Tables:
         self.access = AccessTables()
         self.pauses: dict[tuple[PauseKind, str], Pause] = {}
         self.backfills: dict[int, Backfill] = {}
+        self.operations = OperationTables()
 
     def copy(self) -> Tables:
         """Return a copy that shares the frozen records."""
@@ -79,8 +81,13 @@ class Tables:
         twin.by_job = {job_id: numbers.copy() for job_id, numbers in self.by_job.items()}
         twin.access = self.access.copy()
         twin.findings = self.findings.copy()
+        twin.operations = self.operations.copy()
         twin.outputs = {number: outputs.copy() for number, outputs in self.outputs.items()}
         return twin
+
+    def is_made(self, key: ExpectedKey) -> bool:
+        """Return whether a schedule has made a run for this, be it put to another time since."""
+        return key in self.planned or key in self.operations.taken
 
     def check_planned(self, changes: Changes) -> None:
         """Refuse a second run of one (job, args, time) by a schedule, before anything changes.
@@ -123,6 +130,7 @@ class Tables:
         _merge(self.agent_tokens, changes.agent_tokens)
         self.access.apply(changes)
         self.findings.apply(changes)
+        self.operations.apply(changes)
         _merge(self.pauses, changes.pauses)
         self.backfills.update(changes.backfills)
         _merge(self.deadlines, changes.deadlines)
@@ -159,6 +167,7 @@ class Tables:
             self.planned.pop(planned_key(old), None)
         if run.fingerprint is not None:
             self.planned[planned_key(run)] = number
+        self.operations.put(run)
         self.runs[number] = run
         self.changed_us[number] = at_us
         _keep(self.scheduled, number, run, wanted=run.state is State.SCHEDULED)
@@ -182,6 +191,7 @@ class Tables:
         del self.changed_us[number]
         self.scheduled.pop(number, None)
         self.active.pop(number, None)
+        self.operations.drop(number)
         if run.fingerprint is not None:
             del self.planned[planned_key(run)]
         numbers = self.by_job[run.job_id]
@@ -238,6 +248,11 @@ def terms_of(query: RunQuery, tables: Tables) -> list[Callable[[Run], bool]]:
     return terms
 
 
-def tally(runs: Iterator[Run]) -> dict[State, int]:
-    """Return how many of the runs are in each state (absent: none)."""
+def number_of(run: Run) -> int:
+    """Return the number of a run, to sort by."""
+    return run.number
+
+
+def tally(runs: Iterable[Run]) -> dict[State, int]:
+    """Return how many runs are in each state."""
     return Counter(run.state for run in runs)

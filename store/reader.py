@@ -30,6 +30,7 @@ from .by_time import SearchByTime, time_and_number
 from .finding import add_functions, find_numbers, matching
 from .findings import SqliteFindingReads
 from .interface import RunPage, RunQuery
+from .operations import SqliteOperationsReads
 from .reading import LIMIT_S, Reading, TooSlow
 from .rows import (
     PAGE_RUNS,
@@ -69,7 +70,9 @@ WITH RECURSIVE ids (job_id) AS (
 SELECT job_id FROM ids WHERE job_id IS NOT NULL"""
 
 
-class SqliteReader(Reading, SqliteAccessReads, SqliteBackfillReads, SqliteFindingReads):
+class SqliteReader(
+    Reading, SqliteAccessReads, SqliteBackfillReads, SqliteFindingReads, SqliteOperationsReads
+):
     """Implements `Reader` on a connection of its own, or on its writer's."""
 
     def __init__(
@@ -198,13 +201,14 @@ class SqliteReader(Reading, SqliteAccessReads, SqliteBackfillReads, SqliteFindin
         )
         return [DueRow(f"r{number}", time_us, job_id) for number, time_us, job_id in rows]
 
-    def instance_states(self, job_id: str, args_key: str) -> dict[State, int]:
+    def instance_states(self, job_id: str, args_key: str, after: int = 0) -> dict[State, int]:
         """Return how many runs of exactly this instance are in each state."""
         rows = self._all(
             "SELECT state, count(*) FROM runs INDEXED BY runs_instance"
-            " WHERE job_id = ? AND args = ? GROUP BY state",
+            " WHERE job_id = ? AND args = ? AND n > ? GROUP BY state",
             job_id,
             args_key,
+            after,
         )
         return {STATES[code]: count for code, count in rows}
 

@@ -16,6 +16,7 @@ from .faults import store_error
 from .interface import Changes, Opening, StoreBroken, StoreError, StoreUnusable
 from .lock import WriterLock
 from .migrate import create_database, migrate_database, open_checked
+from .operations import OPERATIONS_AT_MOST
 from .reader import SqliteReader
 from .rows import ANSWER_AGE_US, decode_outbox_item, decode_run, decode_streak
 from .tallies import TallyKeeper
@@ -99,9 +100,15 @@ class SqliteWriter:
             "SELECT 1 FROM runs INDEXED BY runs_planned"
             " WHERE job_id = ? AND args = ? AND schedule_us = ? AND planned = 1"
         )
+        moved = "SELECT 1 FROM moved WHERE job_id = ? AND args = ? AND schedule_us = ?"
         execute = self._ours().execute
         try:
-            return {key for key in keys if execute(text, key).fetchone() is not None}
+            return {
+                key
+                for key in keys
+                if execute(text, key).fetchone() is not None
+                or execute(moved, key).fetchone() is not None
+            }
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
 
@@ -239,6 +246,7 @@ class SqliteWriter:
             backfills=self.reader.open_backfills(),
             last_backfill=self.reader.last_backfill(),
             findings=self.reader.findings()[1],
+            operations=self.reader.operations(OPERATIONS_AT_MOST),
             deadlines={
                 (f"r{n}", kind): at_us
                 for n, kind, at_us in connection.execute("SELECT n, kind, at_us FROM deadlines")

@@ -33,7 +33,8 @@ def check_schedules(
     for at_us in made:
         if at_us >= reach_us:
             tell(f"schedules of {job_id}: a run for {at_us} lies beyond their horizon {reach_us}")
-    known = made | withdrawn
+    moved = {one.schedule_us for one in reader.moved([job_id], -(2**62), 2**62)}
+    known = made | withdrawn | moved
     return len(rows), sum(_missing(reader, row, known, calendars, tell) for row in rows)
 
 

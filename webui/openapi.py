@@ -33,6 +33,7 @@ PARTS: dict[str, tuple[str, str]] = {
     "signal": ("A signal: TERM, SIGTERM or 15.", ""),
     "state": ("A finished state: success, failure, error or skipped.", ""),
     "backfill_id": ("The id of a backfill, as b3.", ""),
+    "operation_id": ("The id of an operation on many runs.", ""),
     "agent_id": ("The id of an agent.", ""),
     "claim": ("A process: its run and attempt, as r12.1.", ""),
     "token_id": ("The id of a token.", ""),

@@ -74,8 +74,14 @@ def run_record(run: Run) -> RunRecord:
         record["not_before"] = format_time_ms(run.not_before_us)
     if run.rerun_of is not None:
         record["rerun_of"] = run.rerun_of
+        record["rerun_root"] = run.rerun_root or run.rerun_of
+        record["rerun_number"] = run.rerun_number
+    if run.reruns:
+        record["reruns"] = run.reruns
     if run.backfill is not None:
         record["backfill"] = f"b{run.backfill}"
+    if run.moved_from is not None:
+        record["rescheduled_from"] = format_time_ms(run.moved_from.schedule_us)
     if run.ad_hoc:
         record["ad_hoc"] = True
     if run.stop_asked:

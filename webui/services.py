@@ -26,6 +26,7 @@ from .hub import Hub
 from .looks import Look
 from .outbox import Waiting
 from .pool import ReaderPool
+from .previews import Previews
 from .publishing import answer_events, answer_runs
 from .routing import Problem, Request
 from .server_log import ServerLog
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 # What an Idempotency-Key may look like.
 KEY_BYTES = 200
+# Wishes that are ours have command ids that begin so.
+OWN_COMMANDS = ("operation/", "preview/")
 # Refusals of the web server's own that are put on record in a minute; a guesser makes many.
 NOTES_A_MINUTE = 60
 # How often it is asked whether the guests of open sockets would still be let in.
@@ -121,6 +124,7 @@ class Services:
         self.problems = 0
         self._noted = (0, 0)
         self.throttle = Throttle()
+        self.previews = Previews()
         self.monotonic_s = time.monotonic
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="callsheet-hash")
         self._hashes = 0
@@ -140,22 +144,41 @@ class Services:
         found = None if run_number(run_id) is None else await self.read(lambda r: r.run(run_id))
         return known(found, run_id)
 
-    async def wish(self, request: Request, instruction: ToLedgerWish | ToSchedulerWish) -> Done:
-        """Bring the wish of a request to those who decide; see `Hub.wish`."""
-        key = request.headers.get("Idempotency-Key")
-        if key is not None and (
-            not key.isascii() or not key.isprintable() or not 0 < len(key) <= KEY_BYTES
-        ):
-            raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_BYTES} printable characters")
+    async def wish(
+        self,
+        request: Request,
+        instruction: ToLedgerWish | ToSchedulerWish,
+        *,
+        command_id: str | None = None,
+    ) -> Done:
+        """Bring the wish of a request to those who decide; see `Hub.wish`. `command_id` None: that
+        of the request."""
         guest = request.guest
         if guest is None:
             raise Problem(401, "nobody is known to ask: expected a log-in or a token")
-        if key is not None and guest.access.credential:
+        command_id = command_id or self.command_id(request)
+        return await self.hub.wish(
+            instruction, principal=guest.name, access=guest.access, command_id=command_id
+        )
+
+    def command_id(self, request: Request) -> str | None:
+        """Return by what the wish of a request is known when it is repeated, None: by nothing.
+
+        Raises:
+            Problem: 400, the key is none.
+        """
+        key = request.headers.get("Idempotency-Key")
+        if key is None:
+            return None
+        if not key.isascii() or not key.isprintable() or not 0 < len(key) <= KEY_BYTES:
+            raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_BYTES} printable characters")
+        if key.startswith(OWN_COMMANDS):
+            raise Problem(400, f"Idempotency-Key: {key[:20]}: expected one of your own making")
+        guest = request.guest
+        if guest is not None and guest.access.credential:
             # Nobody gets the answer that somebody else was given.
             key = f"{guest.name}/{key}"
-        return await self.hub.wish(
-            instruction, principal=guest.name, access=guest.access, command_id=key
-        )
+        return key
 
     async def hash(self, act: Callable[[], T]) -> T:
         """Return `act()`, which hashes a password: on a thread of its own, one after the other.

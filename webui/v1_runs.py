@@ -14,6 +14,7 @@ from ..jobs.jso import run_full_jso, run_summary_jso
 from ..jobs.run import Run, run_number
 from ..jobs.states import State, api_state
 from ..jobs.times import format_time_ms
+from ..messages.operations import root_of
 from ..messages.wishes import (
     MarkRun,
     RerunRun,
@@ -228,10 +229,17 @@ async def rerun(request: Request) -> RerunV1:
     return {**answer, "show_run_id": next(iter(answer["runs"]), None)}
 
 
-async def rerun_wish(request: Request, *, as_it_was: bool = False) -> RerunRun:
+async def rerun_wish(
+    request: Request,
+    *,
+    as_it_was: bool = False,
+    changes: dict[str, str] | None = None,
+    reason: str = "",
+) -> RerunRun:
     """Return the wish for a new run like an earlier one.
 
-    `as_it_was`: by the definition that run was bound to, not by the one in force.
+    `as_it_was`: by the definition that run was bound to, not by the one in force. `changes`: args
+    that are to be others.
 
     Raises:
         Problem: 404, there is no such run; 400, it was bound to none.
@@ -246,6 +254,9 @@ async def rerun_wish(request: Request, *, as_it_was: bool = False) -> RerunRun:
         stop_us=run.stop_us,
         definition=run.definition if as_it_was else None,
         source_results=run.source_results,
+        root=root_of(run),
+        changes=changes or {},
+        reason=reason,
     )
 
 

@@ -276,13 +276,13 @@ def jobs_of(reader: Reader, wanted: RunFilter) -> dict[str, Job]:
 def runs_written(
     reader: Reader, job_ids: tuple[str, ...], from_us: int, to_us: int
 ) -> dict[tuple[str, str, int], Run]:
-    """Return the runs that schedules have made already, by what they are."""
+    """Return the runs that schedules have made already, by what they are; one that somebody has put
+    to another time, by what it was made for."""
     query = RunQuery(job_ids=job_ids, since_us=from_us, until_us=to_us, limit=FORECAST_RUNS)
-    return {
-        (run.job_id, run.args_key, run.schedule_us): run
-        for run in reader.query(query)
-        if run.fingerprint is not None
-    }
+    found = [run for run in reader.query(query) if run.fingerprint is not None]
+    moved = reader.moved(job_ids, from_us, to_us)
+    found += reader.runs([one.run_id for one in moved])
+    return {(run.job_id, run.args_key, run.made_for_us): run for run in found}
 
 
 def _waiting(reader: Reader) -> list[WaitingRun]:

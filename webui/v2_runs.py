@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -13,20 +13,12 @@ from ..jobs.run import Run, run_number
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
 from ..jobs.times import format_time_ms
-from ..messages.wishes import (
-    Done,
-    HoldRun,
-    MarkRun,
-    ReleaseRun,
-    SignalRun,
-    SkipRun,
-    StartNow,
-    StopRun,
-    ToLedgerWish,
-    ToSchedulerWish,
-)
+from ..messages.deeds import instruction_of
+from ..messages.operations import VERBS, root_of
+from ..messages.wishes import Done
 from ..store.interface import Reader
-from .gate import within_reach
+from .deed_bodies import DeedFields, deed_of
+from .gate import reaches, within_reach
 from .listing import MAX_PAGE, count_states
 from .query import BadQuery, parse_filter
 from .records import log_lines, output_record, owed_record, run_page, run_record
@@ -34,20 +26,21 @@ from .routing import Problem, Request, Route
 from .scheduling import RunTimes, RunWanted, schedule_wish
 from .services import known
 from .shapes import (
+    Instant,
     NewRuns,
     Operated,
     RunAnswer,
     RunPage,
+    RunRecord,
     RunsAnswer,
     WaitsFor,
 )
 from .usual import usual_lengths
-from .v1_runs import MAX_COUNT, one_state, parse_signal, rerun_wish
+from .v1_runs import MAX_COUNT, rerun_wish
 from .v2_pauses import in_force
 from .why import StoreFacts, waits_for, why
 
 DEFAULT_PAGE = 100
-MAX_REASON = 1_000
 
 
 class Terms(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,23 +80,6 @@ class NewRunsBody(RunWanted, forbid_unknown_fields=True):
 
     times: NewRunTimes | None = None
     count: Annotated[int, Meta(ge=1, le=MAX_COUNT)] = 1
-
-
-# A reason a person gives is a sentence, not a text.
-Reason = Annotated[str, Meta(max_length=MAX_REASON)]
-
-
-class OperationBody(msgspec.Struct, forbid_unknown_fields=True):
-    """What an operation needs to know: `mark` the state, `signal` the signal, `rerun` which
-    definition."""
-
-    reason: Annotated[Reason | None, Meta(description="Why; of skip and hold.")] = None
-    state: Annotated[str | None, Meta(description="success, failure, error or skipped.")] = None
-    signal: Annotated[str | None, Meta(description="TERM, SIGTERM or 15.")] = None
-    definition: Annotated[
-        Literal["current", "stored"],
-        Meta(description="The job's as it is now, or the one the run was bound to."),
-    ] = "current"
 
 
 def filter_of(request: Request) -> RunFilter:
@@ -182,7 +158,8 @@ def operations(run: Run) -> list[str]:
             hold = "release" if run.held else "hold"
             # What waits to be tried again has run, and can be stopped.
             stop = ["stop"] if run.attempts else []
-            return ["start", hold, "rerun", "skip", *stop]
+            put_off = [] if run.attempts else ["reschedule"]
+            return ["start", hold, *put_off, "rerun", "skip", *stop]
         case State.STARTING:
             return ["rerun", "stop"]
         case State.RUNNING | State.STOPPING:
@@ -198,52 +175,61 @@ async def post_runs(request: Request, body: NewRunsBody) -> NewRuns:
     )
 
 
-async def operate(request: Request, body: OperationBody) -> Operated:
+async def operate(request: Request, body: DeedFields) -> Operated:
     """Carry out an operation on a run.
 
-    The verb is `start`, `skip`, `hold`, `release`, `stop`, `kill`, `signal`, `mark` or `rerun`,
-    which answers with `runs`, the others with `run`.
+    The verb is `start`, `skip`, `hold`, `release`, `stop`, `kill`, `signal`, `mark`, `reschedule`
+    or `rerun`, which answers with `runs`, the others with `run`.
     """
     run_id, verb = request.params["run_id"], request.params["verb"]
     if run_number(run_id) is None:
         known(None, run_id)
-    if verb == "rerun":
-        wish = await rerun_wish(request, as_it_was=body.definition == "stored")
+    named = next((one for one in VERBS if one == verb), None)
+    if named is None:
+        expected = ", ".join(VERBS)
+        raise Problem(404, f"no such operation: {verb[:100]}: expected one of {expected}")
+    deed = deed_of(named, body)
+    if named == "rerun":
+        wish = await rerun_wish(
+            request, as_it_was=deed.stored, changes=deed.args, reason=deed.reason
+        )
         made = _runs(await request.services.wish(request, wish))
         return {"runs": made["runs"], "seq": made["seq"]}
-    done = await request.services.wish(request, _wish(run_id, verb, body))
+    done = await request.services.wish(request, instruction_of(deed, run_id))
     return {"run": run_record(done.runs[0]) if done.runs else None, "seq": done.seq}
 
 
-VERBS = ("start", "skip", "hold", "release", "stop", "kill", "signal", "mark", "rerun")
+class Reruns(TypedDict):
+    """A chain of reruns, its first run (`root`) first."""
+
+    root: str
+    runs: list[RunRecord]
+    epoch: int
+    seq: int
+    now: Instant
 
 
-def _wish(run_id: str, verb: str, body: OperationBody) -> ToLedgerWish | ToSchedulerWish:
-    match verb:
-        case "start":
-            return StartNow(run_id=run_id)
-        case "skip":
-            return SkipRun(run_id=run_id, reason=_reason(body))
-        case "hold":
-            return HoldRun(run_id=run_id, reason=_reason(body))
-        case "release":
-            return ReleaseRun(run_id=run_id)
-        case "stop":
-            return StopRun(run_id=run_id)
-        case "kill":
-            return StopRun(run_id=run_id, kill=True)
-        case "signal":
-            return SignalRun(run_id=run_id, signal=parse_signal(body.signal or ""))
-        case "mark":
-            return MarkRun(run_id=run_id, state=one_state(body.state or ""))
-        case _:
-            raise Problem(
-                404, f"no such operation: {verb[:100]}: expected one of {', '.join(VERBS)}"
-            )
+async def get_reruns(request: Request) -> Reruns:
+    """A run with all reruns of it, whichever of them is named: the first run first."""
+    run_id = request.params["run_id"]
+    now = _now(request)
 
+    def read(reader: Reader) -> Reruns:
+        run = known(reader.run(run_id) if run_number(run_id) is not None else None, run_id)
+        root = root_of(run)
+        ids = list(dict.fromkeys([root, *reader.chain(root), run_id]))
+        found = {one.run_id: one for one in reader.runs(ids)}
+        epoch, seq = reader.head()
+        runs = [found[one] for one in ids if one in found]
+        return {
+            "root": root,
+            "runs": [run_record(one) for one in runs if reaches(request.guest, one.labels)],
+            "epoch": epoch,
+            "seq": seq,
+            "now": now,
+        }
 
-def _reason(body: OperationBody) -> str:
-    return " ".join((body.reason or "").split())
+    return await request.services.read(read)
 
 
 def _runs(done: Done) -> NewRuns:
@@ -259,5 +245,6 @@ ROUTES = [
     Route("GET", "/api/v2/runs", list_runs),
     Route("POST", "/api/v2/runs", post_runs),
     Route("GET", RUN, get_run),
+    Route("GET", f"{RUN}/reruns", get_reruns),
     Route("POST", f"{RUN}/{{verb}}", operate),
 ]

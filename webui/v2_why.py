@@ -169,7 +169,10 @@ def _runs(reader: Reader, sought: Sought) -> list[Run]:
         until_us=sought.at_us + SECOND_US,
         limit=MOST_RUNS,
     )
-    return reader.query(query)
+    moved = reader.moved([sought.job_id], sought.at_us, sought.at_us + SECOND_US)
+    put = reader.runs([one.run_id for one in moved])
+    wanted = sought.args.items()
+    return reader.query(query) + [run for run in put if wanted <= run.args.items()]
 
 
 def _known(reader: Reader, sought: Sought, now_us: int) -> Known:

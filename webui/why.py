@@ -10,7 +10,7 @@ from ..jobs.bound_conditions import BoundGuard, BoundNotAfter, pools_of
 from ..jobs.judging import Wanted, wanted
 from ..jobs.polled import BoundPolled
 from ..jobs.programs import BoundProcess
-from ..jobs.run import Run
+from ..jobs.run import MovedFrom, Run
 from ..jobs.states import OCCUPYING, State
 from ..jobs.times import format_time
 from ..jobs.words import condition_words
@@ -31,9 +31,9 @@ class StoreFacts:
         self._reader = reader
         self._pools = pools
 
-    def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
+    def states_of(self, job_id: str, key: str, after: int = 0) -> Mapping[State, int]:
         """Return how many runs of an instance are in each state."""
-        return self._reader.instance_states(job_id, key)
+        return self._reader.instance_states(job_id, key, after)
 
     def checked(self, cond: BoundPolled) -> None:
         """Return None: checks are the waiter's, and what they find is in the run's log."""
@@ -87,6 +87,8 @@ def why(
     said = [_state_sentence(run, now_us)]
     if run.state is State.WAITING:
         said = _waiting(run, log, waited, now_us)
+    if run.moved_from is not None:
+        said.append(_put(run.moved_from, log))
     if run.held and run.backfill is not None:
         said.append(f"It is held: it starts when it is its turn in backfill b{run.backfill}.")
     elif run.held:
@@ -109,6 +111,16 @@ def why(
     if run.attempt > 1:
         said.append(f"This is attempt {run.attempt}.")
     return said
+
+
+def _put(moved_from: MovedFrom, log: list[LogLine]) -> str:
+    """Say who has put a run to another time, and why."""
+    made = f"It was made for {format_time(moved_from.schedule_us)}, and put to another time"
+    for line in reversed(log):
+        if line["message"].startswith("rescheduled from "):
+            reason = line["message"].partition(" to ")[2].partition(": ")[2]
+            return f"{made} by {line['cause']}" + (f": {reason}." if reason else ".")
+    return f"{made}."
 
 
 def _state_sentence(run: Run, now_us: int) -> str:

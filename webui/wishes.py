@@ -15,6 +15,7 @@ from ..messages.wishes import (
     Refused,
     ReloadJobs,
     RerunRun,
+    RerunRuns,
     ScheduleRun,
     SchedulerWish,
 )
@@ -106,6 +107,6 @@ def _post_of(ask: AskWish) -> Post:
         "principal": ask.principal,
         "access": ask.access,
     }
-    if isinstance(instruction, ScheduleRun | RerunRun | ReloadJobs | StartBackfill):
+    if isinstance(instruction, ScheduleRun | RerunRun | RerunRuns | ReloadJobs | StartBackfill):
         return Post(SCHEDULER, SchedulerWish(instruction=instruction, **said))
     return Post(LEDGER, LedgerWish(instruction=instruction, **said))

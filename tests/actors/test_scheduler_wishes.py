@@ -8,13 +8,24 @@ from people import ADMIN
 from scheduler_world import MINUTE, SECOND, SchedulerWorld, a_job, every
 
 from callsheet.actors.bind_one import too_much
+from callsheet.actors.reruns import conds_after, unmade
 from callsheet.actors.scheduler_wishes import ANSWERED_RUNS, ad_hoc_id
+from callsheet.jobs.bound_conditions import BoundAny, BoundDependency
 from callsheet.jobs.conditions import Dependency
 from callsheet.jobs.parse import job_from_data
 from callsheet.jobs.programs import Shell
+from callsheet.jobs.run import Run
 from callsheet.jobs.states import State
+from callsheet.messages.operations import After, Deed, Target, operation_id
 from callsheet.messages.post import BINDER, LEDGER, SCHEDULER, Post
-from callsheet.messages.wishes import ReloadJobs, RerunRun, ScheduleRun, SchedulerWish
+from callsheet.messages.wishes import (
+    LedgerWish,
+    Operate,
+    ReloadJobs,
+    RerunRun,
+    ScheduleRun,
+    SchedulerWish,
+)
 
 SEEDS = [1, 2, 3]
 
@@ -224,3 +235,108 @@ def _wish(job_id: str, command_id: str) -> Post:
         command_id=command_id, principal="ann", instruction=instruction, access=ADMIN
     )
     return Post(SCHEDULER, wish)
+
+
+def many_reruns(world: SchedulerWorld, runs: list[Run], command_id: str, **deed: object) -> str:
+    """Have an operation rerun these runs; return its id."""
+    instruction = Operate(
+        deed=Deed(verb="rerun", **deed),
+        targets=[Target(run_id=run.run_id, seen=run.state) for run in runs],
+    )
+    wish = LedgerWish(command_id=command_id, principal="ann", instruction=instruction, access=ADMIN)
+    world.web.wish(Post(LEDGER, wish))
+    own_id = operation_id(command_id)
+    world.wait_until(
+        lambda: (one := world.reader.operation(own_id)) is not None and one.ended_us is not None
+    )
+    return own_id
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_operation_reruns_each_run_once_whoever_dies(seed: int) -> None:
+    world = SchedulerWorld(a_job("a", params=("x",)), seed=seed)
+    runs = [
+        world.wish(ScheduleRun(job_id="a", args={"x": str(n // 50)}, count=50), f"w{n}").runs
+        for n in range(0, 150, 50)
+    ]
+    world.run_until(world.now_us + 30 * SECOND)
+    for n in range(6):
+        at_us = world.now_us + world.random.randrange(4 * SECOND)
+        world.at(at_us, lambda v=(SCHEDULER, LEDGER)[n % 2]: world.kill(v, SECOND))
+    flat = [world.reader.run(run.run_id) for some in runs for run in some]
+    own_id = many_reruns(world, flat, "again")
+    world.run_until(world.now_us + 30 * SECOND)
+    again = [run for run in world.runs if run.rerun_of is not None]
+    assert sorted(run.rerun_of for run in again) == sorted(run.run_id for run in flat)
+    assert {run.state for run in again} == {State.SUCCESS}
+    assert world.reader.operation(own_id).counts == {"done": 150}
+    world.assert_ids_used_once()
+
+
+def test_reruns_with_args_that_do_not_fit_are_not_made() -> None:
+    world = SchedulerWorld(a_job("a", params=("x",)))
+    run = world.wish(ScheduleRun(job_id="a", args={"x": "1"}), "w1").runs[0]
+    answer = world.wish(
+        RerunRun(run_id=run.run_id, job_id="a", args=run.args, changes={"y": "2"}), "w2"
+    )
+    assert (answer.reason, answer.sentence) == ("bad_request", "extra args (y) for job a")
+    world.run_until(world.now_us + 30 * SECOND)
+    own_id = many_reruns(world, [world.reader.run(run.run_id)], "again", args={"y": "2"})
+    [part] = world.reader.operation_parts(own_id, 0, 9)
+    assert part.targets[0].sentence == "extra args (y) for job a"
+    answer = world.wish(
+        RerunRun(run_id=run.run_id, job_id="a", args=run.args, changes={"x": "2"}), "w3"
+    )
+    assert answer.runs[0].args == {"x": "2"}
+    assert len(world.runs) == 2
+
+
+def test_a_rerun_waits_for_the_new_result_of_what_it_is_downstream_of() -> None:
+    world = SchedulerWorld(
+        a_job("a"), a_job("b", conditions=(Dependency(job_id="a"),)), lasts_us=5 * SECOND
+    )
+    upstream = world.wish(ScheduleRun(job_id="a"), "w1").runs[0]
+    world.run_until(world.now_us + 30 * SECOND)
+    downstream = world.wish(ScheduleRun(job_id="b"), "w2").runs[0]
+    world.run_until(world.now_us + 30 * SECOND)
+    after = After(job_id="a", args={}, number=upstream.number)
+    instruction = Operate(
+        deed=Deed(verb="rerun"),
+        targets=[
+            Target(run_id=upstream.run_id, seen=State.SUCCESS),
+            Target(run_id=downstream.run_id, seen=State.SUCCESS, after=(after,)),
+        ],
+    )
+    wish = LedgerWish(command_id="op", principal="ann", instruction=instruction, access=ADMIN)
+    world.web.wish(Post(LEDGER, wish))
+    world.run_until(world.now_us + 60 * SECOND)
+    first, second = (run for run in world.runs if run.rerun_of is not None)
+    assert (first.rerun_of, second.rerun_of) == (upstream.run_id, downstream.run_id)
+    assert second.state is State.SUCCESS
+    assert second.times["starting"] >= first.times["success"]
+
+
+def test_what_is_downstream_of_a_rerun_that_is_not_made_is_not_made() -> None:
+    def rerun(run_id: str, job_id: str, *after: str) -> RerunRun:
+        waits = tuple(After(job_id=one, args={}, number=9) for one in after)
+        return RerunRun(run_id=run_id, job_id=job_id, args={}, after=waits)
+
+    reruns = [rerun("r1", "a"), rerun("r2", "b", "a"), rerun("r3", "c", "b"), rerun("r4", "d")]
+    assert unmade(reruns, {"r1": "unknown job a"}) == {
+        "r1": "unknown job a",
+        "r2": "it is downstream of r1, which is not run again",
+        "r3": "it is downstream of r2, which is not run again",
+    }
+
+
+def test_conditions_that_newer_runs_alone_fulfil() -> None:
+    after = After(job_id="a", args={"x": "1"}, number=7, states=(State.FAILURE,))
+    own = BoundDependency(job_id="a", args={"x": "1"}, states=(State.FAILURE,))
+    newer = msgspec.structs.replace(own, after=7)
+    other = BoundDependency(job_id="b", args={})
+    assert conds_after((other, own), [after]) == (other, newer)
+    assert conds_after((BoundAny(conditions=(own, other)),), [after]) == (
+        newer,
+        BoundAny(conditions=(own, other)),
+    )
+    assert conds_after((other,), []) == (other,)

@@ -61,7 +61,7 @@ class Facts:
     def __init__(self, found: Mapping[tuple[str, str], Mapping[State, int]]) -> None:
         self.found = found
 
-    def states_of(self, job_id: str, key: str) -> Mapping[State, int]:
+    def states_of(self, job_id: str, key: str, after: int = 0) -> Mapping[State, int]:
         return self.found.get((job_id, key), {})
 
     def checked(self, cond: Any) -> None:

@@ -81,7 +81,7 @@ class World:
         self.found = {}
         self.states = {job_id: dict(found) for job_id, found in states.items()}
 
-    def states_of(self, job_id, key):
+    def states_of(self, job_id, key, after=0):
         return self.states.get(job_id, {})
 
     def checked(self, cond):

@@ -417,11 +417,12 @@ class Watch:
         gates = [cond for cond in run.conds if not isinstance(cond, GUARDS)]
         return not all(judge(cond, self, self.world.now_us).met for cond in gates)
 
-    def states_of(self, job_id: str, key: str) -> dict[State, int]:
+    def states_of(self, job_id: str, key: str, after: int = 0) -> dict[State, int]:
         """Count the runs of an instance by state: what conditions are judged by."""
         tables = self.disk.tables
         counts: dict[State, int] = {}
-        for run in (tables.runs[number] for number in tables.by_job.get(job_id, ())):
+        numbers = (number for number in tables.by_job.get(job_id, ()) if number > after)
+        for run in map(tables.runs.__getitem__, numbers):
             if args_text(run.args) == key:
                 counts[run.state] = counts.get(run.state, 0) + 1
         return counts

@@ -126,12 +126,11 @@ class LedgerDriver:
             NewRun(
                 run_id=f"r{first + index}",
                 job_id="a",
-                args={"time": str(time)},
                 schedule_us=time,
                 fingerprint="f1",
                 definition="d1",
                 program=BoundNoOp(),
-                **fields,
+                **{"args": {"time": str(time)}, **fields},
             )
             for index, time in enumerate(times)
         ]

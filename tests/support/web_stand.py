@@ -16,6 +16,7 @@ from typing import Any
 
 from callsheet.actors.ledger import Ledger
 from callsheet.actors.ledger_needs import Found, find
+from callsheet.actors.reruns import made_after
 from callsheet.actors.scheduler_backfills import add_of
 from callsheet.jobs.calendar_days import CalendarDays, calendars_by_name
 from callsheet.jobs.job import Job
@@ -43,6 +44,7 @@ from callsheet.messages.wishes import (
     Refused,
     ReloadJobs,
     RerunRun,
+    RerunRuns,
     ScheduleRun,
     SchedulerWish,
 )
@@ -131,7 +133,7 @@ class WebStand:
             )
         )
 
-    def a_run(self, job_id: str = "a", **fields: Any) -> str:
+    def a_run(self, job_id: str = "a", *, by: str = "stand", **fields: Any) -> str:
         """Make a run, for an hour from now unless said otherwise; return its id."""
         if "args" not in fields:
             fields["args"] = {}
@@ -152,7 +154,7 @@ class WebStand:
                 )
             )
             return LedgerWish(
-                command_id=f"stand-{run_id}", principal="stand", instruction=AddRuns(runs=[new])
+                command_id=f"stand-{run_id}", principal=by, instruction=AddRuns(runs=[new])
             )
 
         self.tell(make, sender="responder/0")
@@ -348,13 +350,16 @@ class WebStand:
                 answer = Done(command_id=command_id, seq=self.ledger.seq, result=result)
             case StartBackfill():
                 self._asked[command_id] = WEB
-                wished = LedgerWish(
-                    command_id=command_id,
-                    principal=message.principal,
-                    instruction=self._backfill(wish),
-                    access=message.access,
+                self._wish(message, self._backfill(wish))
+                return
+            case RerunRuns():
+                known = [one for one in wish.reruns if one.job_id in self.jobs]
+                gone = {one.run_id for one in wish.reruns} - {one.run_id for one in known}
+                add = AddRuns(
+                    runs=[made_after(self._new(one), one) for one in known],
+                    declined=dict.fromkeys(gone, "unknown job"),
                 )
-                self._ledger(wished, SCHEDULER)
+                self._wish(message, add)
                 return
             case _:
                 self._asked[command_id] = WEB
@@ -368,15 +373,18 @@ class WebStand:
                         ad_hoc_hash=f"hash of {job.job_id}",
                         ad_hoc_job=encode(job),
                     )
-                wished = LedgerWish(
-                    command_id=command_id,
-                    principal=message.principal,
-                    instruction=add,
-                    access=message.access,
-                )
-                self._ledger(wished, SCHEDULER)
+                self._wish(message, add)
                 return
         self._local.append((SCHEDULER, answer))
+
+    def _wish(self, message: SchedulerWish, add: Any) -> None:
+        wished = LedgerWish(
+            command_id=message.command_id,
+            principal=message.principal,
+            instruction=add,
+            access=message.access,
+        )
+        self._ledger(wished, SCHEDULER)
 
     def _new(self, wish: ScheduleRun | RerunRun) -> NewRun:
         job_id = wish.job_id or "adhoc-ABCDEFGHIJKL"
@@ -386,7 +394,9 @@ class WebStand:
             run_id=self._lease(1),
             job_id=job_id,
             labels=tuple(self.jobs[job_id].metadata["labels"]) if job_id in self.jobs else (),
-            args=wish.args,
+            args=wish.args | getattr(wish, "changes", {}),
+            rerun_of=getattr(wish, "run_id", None),
+            rerun_root=getattr(wish, "root", None),
             schedule_us=getattr(wish, "schedule_us", None) or now_us(),
             stop_us=wish.stop_us,
             ad_hoc=not wish.job_id,
