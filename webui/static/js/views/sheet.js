@@ -30,13 +30,14 @@ export function SheetView() {
   const ended = useRuns(day, { states: "failure,error,lost" });
   const good = useRuns({ since: day.since, state: "success" }, { limit: GOOD_PAGE });
   const coming = useComing({});
+  const kept = useRuns({ q: "held:yes" });
   const findings = useFindings();
   useEffect(() => {
     document.title = `Call sheet, ${dayOfYear(Date.parse(day.since))} · callsheet`;
   }, [day.since]);
   const error = folded.error ?? live.error ?? ended.error;
   if (error && !folded.value) return html`<${Trouble} error=${error} again=${folded.again} />`;
-  const held = isToday ? [...live.runs, ...coming.runs].filter((run) => run.held) : [];
+  const held = isToday ? kept.runs.filter((run) => run.held).sort(byDue) : [];
   const late = isToday ? [...live.runs, ...coming.runs].filter((run) => !run.held && !run.times.running && lateness(run, now)) : [];
   const known = ended.counts && good.counts; // else what is mended would be shown for a moment
   const rows = !known ? [] : [...unsolved(ended.runs, good.runs), ...[...late.sort(byDue), ...held].map((run) => ({ run, times: 1 }))];
