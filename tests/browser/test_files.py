@@ -94,3 +94,10 @@ def test_the_document_names_every_module_that_the_console_needs():
     every = {name_of(path) for path in [*OWN, *vendor.FOLDER.glob("*.js")]}
     assert sorted(named) == sorted(every)
     assert sent.index(named[-1]) < sent.index("<script")
+
+
+@pytest.mark.parametrize("path", OWN, ids=name_of)
+def test_the_server_is_asked_by_one_module_and_heard_by_another(path):
+    text = path.read_text()
+    assert ("fetch(" in text) == (path.name == "api.js")
+    assert ("new WebSocket" in text) == (path.name == "stream.js")

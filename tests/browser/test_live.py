@@ -281,3 +281,115 @@ def test_a_run_shows_the_definition_it_was_bound_to_and_what_has_changed_since(c
     expect(page.locator("[data-source]")).to_have_count(0)
     page.goto(f"/runs/{run_id}#json")
     expect(page.locator("[data-source=json]")).to_be_visible()
+
+
+def said(server, name):
+    """A finished run of `greetings/hello`."""
+    run_id = server.schedule("greetings/hello", name=name)
+    server.finished(run_id)
+    return run_id
+
+
+def test_a_click_on_a_value_narrows_the_list_and_alt_click_excludes_it(console, server):
+    ada, bob = said(server, "Ada L"), said(server, "Bob")
+    page = console.open(f"/runs?q=id:{ada},{bob}")
+    row(page, ada).get_by_role("button", name="Ada L").click()
+    expect(row(page, bob)).to_have_count(0)
+    expect(page.locator(".term", has_text="name=")).to_contain_text("Ada L")
+    page.locator(".term", has_text="name=").get_by_role("button").click()
+    expect(row(page, bob)).to_be_visible()
+    row(page, ada).get_by_role("button", name="Ada L").click(modifiers=["Alt"])
+    expect(row(page, ada)).to_have_count(0)
+    expect(page.locator(".term.not")).to_contain_text("name=")
+    # By the keyboard: the value that has the focus, and `!`.
+    page.goto(f"/runs?q=id:{ada},{bob}")
+    expect(row(page, bob)).to_be_visible()
+    page.keyboard.press("j")
+    page.locator("tr.at button[data-term^='name=']").focus()
+    page.keyboard.press("!")
+    expect(page.locator(".term.not")).to_contain_text("name=")
+    page.go_back()
+    expect(row(page, ada)).to_be_visible()
+    expect(row(page, bob)).to_be_visible()
+
+
+def test_terms_are_completed_from_what_was_found_and_become_chips(console, server, gate):
+    run_id = server.schedule("gated", gate=str(gate))
+    gate.touch()
+    server.finished(run_id)
+    page = console.open(f"/runs?q=id:{run_id}")
+    expect(row(page, run_id)).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("label:")
+    options = page.get_by_role("option")
+    expect(options).to_have_text(["label:demo1 run here", "label:gated1 run here"])
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Alt+Enter")
+    expect(page.locator(".term.not")).to_contain_text("gated")
+    expect(row(page, run_id)).to_have_count(0)
+    page.keyboard.press("Backspace")
+    expect(page.locator("#query")).to_have_value("!label:gated")
+
+
+def test_any_place_of_a_long_list_is_looked_at(console, server):
+    made = schedule_ahead(server, 40, 1000)
+    page = console.open("/runs?q=colours+state:scheduled&since=%2B39h&until=%2B41h&sort=schedule")
+    expect(row(page, made[0])).to_be_visible()
+    expect(row(page, made[-1])).to_have_count(0)
+    page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight)")
+    expect(row(page, made[-1])).to_be_visible()
+    page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight / 2)")
+    expect(row(page, made[500])).to_be_visible()
+    rows = page.locator("tr[data-run]").count()
+    assert rows < 200  # of the thousand
+
+
+def test_reruns_are_one_row_that_opens(console, server):
+    first = said(server, "Eve")
+    answer = server.post(f"/api/v2/runs/{first}/rerun")
+    again = answer.json["runs"][0]["run_id"]
+    server.finished(again)
+    page = console.open(f"/runs?q=id:{first},{again}")
+    expect(row(page, again)).to_be_visible()
+    expect(row(page, first)).to_have_count(0)
+    row(page, again).get_by_role("button", name="2", exact=False).filter(has_text="▸").click()
+    expect(row(page, first)).to_be_visible()
+    page.get_by_label("group reruns").uncheck()
+    expect(row(page, first)).to_be_visible()
+
+
+def test_the_span_of_time_is_typed(console, server):
+    now_run, later = said(server, "Now"), schedule_ahead(server, 5, 1)[0]
+    page = console.open(f"/runs?q=id:{now_run},{later}")
+    expect(row(page, later)).to_be_visible()
+    page.get_by_role("button", name="All times").click()
+    page.locator("[name=since]").fill("no time")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".range [role=alert]")).to_contain_text("since: expected -6h")
+    page.locator("[name=since]").fill("+2h")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**since=%2B2h**")
+    expect(row(page, now_run)).to_have_count(0)
+    expect(row(page, later)).to_be_visible()
+
+
+def test_the_palette_leads_to_a_job_and_a_run(console, server):
+    run_id = said(server, "Kay")
+    page = console.open("/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("nightly rep")
+    expect(page.get_by_role("option", name="nightly/report", exact=False).first).to_be_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/job/nightly/report")
+    page.keyboard.press("Control+k")
+    page.keyboard.type(run_id)
+    expect(page.get_by_role("option").filter(has_text=run_id)).to_be_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/runs/{run_id}")
+
+
+def test_the_icon_of_the_page_says_that_something_has_failed(console, server):
+    server.finished(server.schedule("fails"))
+    page = console.open("/runs")
+    expect(page.locator("link[rel=icon][data-said=trouble]")).to_have_count(1)

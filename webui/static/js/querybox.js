@@ -4,6 +4,8 @@ import { completions } from "./completions.js";
 import { cut, parse } from "./querytext.js";
 
 const SETTLE_MS = 400;
+// A key whose value is still to be typed asks for nothing yet.
+const UNFINISHED = /^\s*!?\w+:\s*$/;
 
 /** @param {{q: string, set: (q: string, replace?: boolean) => void, runs: any[], counts: any, error: any, live: string}} of
  *  `runs`, `counts`: of the present result, which completions come from; `live`: how many were found, said aloud */
@@ -26,7 +28,7 @@ export function QueryBox({ q, set, runs, counts, error, live }) {
   useEffect(() => () => clearTimeout(timer.current), []);
 
   const say = (terms, draft, replace) => {
-    const next = [...terms.map((one) => one.text), draft.trim()].filter(Boolean).join(" ");
+    const next = [...terms.map((one) => one.text), UNFINISHED.test(draft) ? "" : draft.trim()].filter(Boolean).join(" ");
     said.current = next;
     if (next !== q) set(next, replace);
   };
@@ -45,7 +47,10 @@ export function QueryBox({ q, set, runs, counts, error, live }) {
     const rest = found.open ? found.terms.pop() : "";
     return change([...chips, ...parse(found.terms.join(" "))], rest, false);
   };
-  const offered = useMemo(() => (open ? completions(text, runs, counts) : []), [open, text, runs, counts]);
+  // What is half typed may find nothing: completions come from what was found before it.
+  const pool = useRef({ runs, counts });
+  if (!text.trim()) pool.current = { runs, counts };
+  const offered = useMemo(() => (open ? completions(text, pool.current.runs, pool.current.counts) : []), [open, text, pool.current]);
   const options = offered.flatMap((group) => group.options);
   const chosen = at >= 0 ? options[Math.min(at, options.length - 1)] : undefined;
   const take = (option, not) => {
@@ -67,7 +72,7 @@ export function QueryBox({ q, set, runs, counts, error, live }) {
     } else if (key === "Enter") {
       event.preventDefault();
       if (chosen) take(chosen, event.altKey);
-      else {
+      else if (!UNFINISHED.test(text)) {
         setOpen(false);
         change([...chips, ...parse(text)], "", true);
       }
