@@ -20,8 +20,10 @@ from ..jobs.errors import UserError
 from ..jobs.findings import Finding, found
 from ..jobs.run import Run, args_key
 from ..jobs.schedules import Schedule, fingerprint
+from ..jobs.states import State
 from ..jobs.times import SECOND_US
 from ..messages.hello import ScheduleRow
+from ..messages.operations import Moved
 from ..messages.transitions import RunsArchived
 from ..store.interface import Reader, RunQuery
 
@@ -180,12 +182,13 @@ def _record(
     unknown: frozenset[str],
 ) -> JobRecord:
     query = RunQuery(job_id=job_id, since_us=span[0], until_us=span[1], limit=RUNS)
-    runs = [run for run in reader.query(query) if run.fingerprint is not None]
+    lines = [_line(run) for run in reader.query(query) if run.fingerprint is not None]
+    lines += map(_moved_line, reader.moved([job_id], *span))
     marks = sorted({period.fingerprint for period in periods})
     return JobRecord(
         job_id=job_id,
         periods=periods,
-        runs=list(map(_line, sorted(runs, key=lambda run: run.schedule_us))),
+        runs=sorted(lines, key=lambda line: line.at_us),
         left_out=tuple(_left_out(reader, job_id, marks)),
         taken=None,
         unknown=unknown,
@@ -203,6 +206,17 @@ def _left_out(reader: Reader, job_id: str, marks: list[str]) -> Iterator[LeftOut
                 reason=skip.reason,
                 seq=skip.seq,
             )
+
+
+def _moved_line(moved: Moved) -> RunLine:
+    """Return a run by the time that its schedule made it for; what became of it is no matter."""
+    return RunLine(
+        run_id=moved.run_id,
+        instance=moved.args_key,
+        state=State.SKIPPED,
+        at_us=moved.schedule_us,
+        fingerprint="",
+    )
 
 
 def _line(run: Run) -> RunLine:

@@ -126,7 +126,8 @@ class _Told:
         click.echo(f"{path}: {total:,} nominal runs from {span['from']} to {span['to']}")
         if counts_said:
             click.echo(f"  {counts_said}")
-        click.echo(f"  {self.faults:,} faults" if self.faults else "  each is accounted for")
+        number = "1 fault" if self.faults == 1 else f"{self.faults:,} faults"
+        click.echo(f"  {number}" if self.faults else "  each is accounted for")
 
 
 def _line(one: Entry) -> dict[str, Any]:

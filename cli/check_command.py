@@ -65,7 +65,10 @@ def _check_now(server: Client) -> None:
 
 def _print(found: dict[str, Any], *, verbose: bool, closed: bool) -> None:
     if not found["findings"]:
-        click.echo(f"nothing found, checked {local(found['checked_at']) or 'not yet'}")
+        at = found["checked_at"]
+        click.echo(
+            f"nothing found, checked {local(at)}" if at else "nothing found, not checked yet"
+        )
     elif verbose:
         for one in found["findings"]:
             click.echo(f"{one['severity']}: {one['sentence']}")

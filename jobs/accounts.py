@@ -8,6 +8,7 @@ fault.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from heapq import merge
@@ -24,6 +25,7 @@ from .schedule_words import describe
 from .schedules import Fire, fires
 from .states import ACTIVE, FINISHED, State
 from .times import SECOND_US, format_time
+from .words import instance_words
 
 # What is due later than this before the last moment on record may be on its way.
 GRACE_US = 60 * SECOND_US
@@ -157,12 +159,16 @@ def account(record: JobRecord, from_us: int, to_us: int, as_of_us: int) -> Itera
                 found.setdefault(args_key(args), ([], []))[0].append(thing)
         for instance, (names, lines) in found.items():
             counts.take(at_us, names, is_there=bool(lines))
-            what = f"{record.job_id} {instance} for {format_time(at_us)}"
             if lines:
-                yield from _of_run(record, what, names, lines, as_of_us)
+                yield from _of_run(record, names, lines, as_of_us)
             else:
-                yield from _of_none(record, what, instance, at_us, names, as_of_us)
+                yield from _of_none(record, instance, at_us, names, as_of_us)
     yield from counts.faults()
+
+
+def nominal_words(job_id: str, instance: str, at_us: int) -> str:
+    """Return what is meant by a job, the text of its args, and a time."""
+    return f"{instance_words(job_id, json.loads(instance))} for {format_time(at_us)}"
 
 
 # --- inside -------------------------------------------------------------------------------------
@@ -178,22 +184,25 @@ def _names(period: InForce, from_us: int, to_us: int) -> Iterator[_Timed]:
 
 
 def _of_run(
-    record: JobRecord, what: str, names: list[_Named], lines: list[RunLine], as_of_us: int
+    record: JobRecord, names: list[_Named], lines: list[RunLine], as_of_us: int
 ) -> Iterator[Entry | Fault]:
     first, *others = lines
     job_id, at_us = record.job_id, first.at_us
     yield _entry(record, first)
     if others:
         ids = ", ".join(line.run_id for line in lines)
-        yield Fault(kind="double", job_id=job_id, at_us=at_us, sentence=f"{what}: has runs {ids}")
+        said = f"{nominal_words(job_id, first.instance, at_us)}: has runs {ids}"
+        yield Fault(kind="double", job_id=job_id, at_us=at_us, sentence=said)
     for line in lines:
         if not names and line.fingerprint not in record.unknown:
+            what = nominal_words(job_id, line.instance, at_us)
             said = f"{what}: run {line.run_id} is said to be made by a schedule: none names it"
             yield Fault(kind="unnamed", job_id=job_id, at_us=at_us, sentence=said)
         is_late = line.state is State.SCHEDULED and not line.held and not line.archive
         due_us = at_us if line.moved_to_us is None else line.moved_to_us
         if is_late and due_us < as_of_us - GRACE_US:
             late_s = (as_of_us - due_us) // SECOND_US
+            what = nominal_words(job_id, line.instance, at_us)
             said = f"{what}: run {line.run_id} is scheduled still, {late_s} s after its time"
             yield Fault(kind="late", job_id=job_id, at_us=at_us, sentence=said)
 
@@ -226,7 +235,7 @@ def _entry(record: JobRecord, run: RunLine) -> Entry:
 
 
 def _of_none(
-    record: JobRecord, what: str, instance: str, at_us: int, names: list[_Named], as_of_us: int
+    record: JobRecord, instance: str, at_us: int, names: list[_Named], as_of_us: int
 ) -> Iterator[Entry | Fault]:
     """Account for a nominal run that has no row."""
     periods = [name.period for name in names]
@@ -257,7 +266,7 @@ def _of_none(
         because=because,
     )
     if fate is Fate.MISSING:
-        sentence = f"{what}: {because}"
+        sentence = f"{nominal_words(record.job_id, instance, at_us)}: {because}"
         yield Fault(kind="missing", job_id=record.job_id, at_us=at_us, sentence=sentence)
 
 

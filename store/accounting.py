@@ -15,18 +15,27 @@ from heapq import merge
 
 import msgspec
 
-from ..jobs.accounts import Entry, Fate, Fault, InForce, JobRecord, LeftOut, RunLine, Taken, account
+from ..jobs.accounts import (
+    Entry,
+    Fate,
+    Fault,
+    InForce,
+    JobRecord,
+    LeftOut,
+    RunLine,
+    Taken,
+    account,
+    nominal_words,
+)
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.calendars import Calendar
-from ..jobs.errors import UserError
-from ..jobs.job import Job
 from ..jobs.run import MovedFrom
 from ..jobs.schedule_words import describe
-from ..jobs.schedules import Schedule, fingerprint, next_fire
+from ..jobs.schedules import fingerprint
 from ..jobs.states import FINISHED, State
 from ..jobs.times import format_time
-from ..messages.hello import ScheduleRow
 from ..messages.transitions import JobsChanged, PauseNoted, RunsArchived, RunWithdrawn
+from .calendars import schedule_in_force
 from .faults import sentence_of
 from .interface import StoreUnusable
 from .reader import SqliteReader
@@ -235,10 +244,12 @@ class Account:
         unknown: set[str] = set()
         for row in self._reader.schedule_history(job_id):
             job = self._reader.definition(row.definition)
-            schedule = None if job is None else schedule_of(job, row, self._calendars)
-            if job is None or schedule is None:
+            connection = self._reader.connection
+            then = None if job is None else schedule_in_force(connection, job, row, self._calendars)
+            if job is None or then is None:
                 unknown.add(row.fingerprint)
                 continue
+            schedule, calendars = then
             found.append(
                 InForce(
                     job=job,
@@ -247,7 +258,7 @@ class Account:
                     from_us=row.valid_from_us,
                     to_us=row.valid_to_us,
                     written_us=row.written_upto_us,
-                    calendars=self._calendars,
+                    calendars=calendars,
                 )
             )
         for mark in sorted(unknown):
@@ -305,13 +316,15 @@ class Account:
             gone = next((gone for gone in self._gone if _may_be(gone, one)), None)
             if gone is None:
                 yield one
-                said = f"{one.job_id} {one.instance} for {format_time(one.at_us)}: {one.because}"
+                what = nominal_words(one.job_id, one.instance, one.at_us)
+                said = f"{what}: {one.because}"
                 yield Fault(kind="missing", job_id=one.job_id, at_us=one.at_us, sentence=said)
                 return
             gone.left -= 1
             one = msgspec.structs.replace(one, fate=Fate.ARCHIVED, because=gone.where)
         elif isinstance(one, Entry) and one.fate is Fate.PAUSED and not self._was_paused(one):
-            said = f"{one.job_id} {one.instance} for {format_time(one.at_us)}: run {one.run_id}"
+            what = nominal_words(one.job_id, one.instance, one.at_us)
+            said = f"{what}: run {one.run_id}"
             sentence = f"{said} is said to be paused: nothing was before"
             yield Fault(kind="unnamed", job_id=one.job_id, at_us=one.at_us, sentence=sentence)
         yield one
@@ -319,18 +332,6 @@ class Account:
     def _was_paused(self, one: Entry) -> bool:
         first_us = self._first_pause_us
         return first_us is not None and first_us <= (one.ended_us or 0)
-
-
-def schedule_of(job: Job, row: ScheduleRow, calendars: Mapping[str, Calendar]) -> Schedule | None:
-    """Return the schedule of a definition that a row means, None when it cannot be computed."""
-    for schedule in job.schedules:
-        if fingerprint(schedule, calendars) == row.fingerprint:
-            try:
-                next_fire(schedule, row.valid_from_us, calendars, row.valid_from_us + 1)
-            except UserError:
-                return None
-            return schedule
-    return None
 
 
 def _may_be(gone: _Gone, one: Entry) -> bool:

@@ -13,6 +13,7 @@ from ..jobs.states import State
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from .access import write_access
 from .backfills import write_backfills
+from .calendars import write_calendars
 from .findings import write_findings
 from .interface import Changes, StoreBroken
 from .operations import write_chains, write_operations
@@ -220,9 +221,7 @@ class ChangeRows:
                 ((job_id, hash_) for job_id, hash_ in jobs.items() if hash_ is not None),
             )
         if changes.calendars is not None:
-            connection.execute("DELETE FROM calendars")
-            rows = ((days.name, encode(days)) for days in changes.calendars)
-            _put(connection, "INSERT INTO calendars (name, body) VALUES (?, ?)", rows)
+            write_calendars(connection, changes.calendars)
         _put(
             connection,
             _PUT_SCHEDULE,

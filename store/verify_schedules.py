@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..jobs.calendars import Calendar
-from ..jobs.errors import UserError
-from ..jobs.schedules import Schedule, fingerprint, fires
+from ..jobs.schedules import fires
 from ..messages.hello import ScheduleRow
+from .calendars import schedule_in_force
 from .reader import SqliteReader
 
 
@@ -21,7 +21,7 @@ def check_schedules(
     """Hold all schedules of a job against its runs; return how many there are, and how many
     nominal runs have none (those may have been archived).
 
-    A schedule whose calendars are not in force any more cannot be computed again, and is left out.
+    A schedule that cannot be computed again is left out: its extension is not there.
     """
     rows = reader.schedule_history(job_id)
     found = reader.connection.execute(
@@ -45,9 +45,11 @@ def _missing(
     calendars: Mapping[str, Calendar],
     tell: Callable[[str], None],
 ) -> int:
-    schedule = _schedule_of(reader, row, calendars)
-    if schedule is None:
+    job = reader.definition(row.definition)
+    then = None if job is None else schedule_in_force(reader.connection, job, row, calendars)
+    if then is None:
         return 0
+    schedule, calendars = then
     end_us = row.written_upto_us if row.valid_to_us is None else row.valid_to_us
     end_us = min(end_us, row.written_upto_us)
     skips = reader.skips(row.job_id, row.fingerprint)
@@ -65,18 +67,3 @@ def _missing(
             said = f"says {skip.count} runs: expected {counted[index]}"
             tell(f"schedules of {row.job_id}: the skip of event {skip.seq} {said}")
     return missing
-
-
-def _schedule_of(
-    reader: SqliteReader, row: ScheduleRow, calendars: Mapping[str, Calendar]
-) -> Schedule | None:
-    job = reader.definition(row.definition)
-    if job is None:
-        return None
-    for schedule in job.schedules:
-        try:
-            if fingerprint(schedule, calendars) == row.fingerprint:
-                return schedule
-        except UserError:
-            continue  # A calendar or a type that is not there any more.
-    return None

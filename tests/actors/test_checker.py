@@ -22,7 +22,7 @@ from callsheet.jobs.findings import REMEDIES
 from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.states import State
 from callsheet.messages.post import LEDGER, RUNNER, SCHEDULER, WAITER
-from callsheet.messages.wishes import HoldRun, RunChecks, StopRun
+from callsheet.messages.wishes import HoldRun, RescheduleRun, RunChecks, StopRun
 
 
 def plan_of(rounds: Rounds) -> Any:
@@ -151,6 +151,21 @@ def test_a_time_without_its_run_is_found_and_one_without_its_schedule() -> None:
     at_us = {one.evidence.get("at_us") for one in rounds.findings()}
     assert gone.schedule_us not in at_us
     assert len(set(rounds.noted())) == len(rounds.noted()), "each is announced once"
+
+
+def test_a_run_that_a_person_has_put_to_another_time_is_neither_missing_nor_unscheduled() -> None:
+    rounds = a_planned_world()
+    world = rounds.world
+    runs = [run for run in world.runs if run.state is State.SCHEDULED]
+    first = min(runs, key=lambda run: run.schedule_us)
+    driver = world.ledger.driver
+    driver.now_us = world.now_us
+    at_us = first.schedule_us + 90 * SECOND
+    assert driver.wish(RescheduleRun(run_id=first.run_id, schedule_us=at_us)).runs
+    world.send(LEDGER, driver.posts)
+    rounds.later((at_us - world.now_us) / SECOND + 120)
+    assert world.reader.run(first.run_id).state is State.SUCCESS
+    assert rounds.findings() == []
 
 
 def test_a_scheduler_that_writes_nothing_is_found_out() -> None:

@@ -6,19 +6,22 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
-from eventful_day import BEGIN_US, HOURS, Day
+from disk_world import DiskWorld
+from eventful_day import BEGIN_US, HOURS, Day, daily, job_of
 from msgspec.structs import replace
 from scheduler_world import HOUR, SECOND
 
 from callsheet.cli.administrators import group
 from callsheet.jobs.accounts import Entry, Fate, Fault
+from callsheet.jobs.calendar_days import CalendarDays
 from callsheet.messages.transitions import RunsArchived
+from callsheet.messages.wishes import ReloadJobs
 from callsheet.store.accounting import Account
 from callsheet.store.archive import Chunk, copy_chunk
 from callsheet.store.backup import backup_database
@@ -108,6 +111,27 @@ def test_what_a_change_withdrew_names_the_change(day: Path) -> None:
     assert "jobs version 2" in taken["changes"].because
     assert taken["changes"].run_id.startswith("r")
     assert any(e.fate is Fate.EXPECTED and not e.run_id for e in entries), "beyond the horizon"
+
+
+def test_a_schedule_is_computed_by_the_calendar_of_then(tmp_path: Path) -> None:
+    first = date(2027, 1, 15).toordinal()
+    path = tmp_path / "callsheet.db"
+    world = DiskWorld(path, job_of("bank", daily("09:00", tz="UTC", calendar="bank")))
+    world.calendars = [CalendarDays(name="bank", start=first, stop=first + 40, bits=b"\xff" * 5)]
+    world.wait_until(world.settled)
+    begin_us = world.now_us
+    world.run_for(2 * HOUR)
+    # The day after is a holiday now.
+    bits = b"\xfd" + b"\xff" * 4
+    world.calendars = [CalendarDays(name="bank", start=first, stop=first + 40, bits=bits)]
+    world.wish(ReloadJobs(), "reload")
+    world.wait_until(world.settled)
+    world.close()
+    entries, faults, remarks = account_of(path, begin_us + 60 * HOUR)
+    assert (faults, remarks) == ([], [])
+    assert [entry.fate for entry in entries] == [Fate.RAN, Fate.WITHDRAWN, Fate.EXPECTED]
+    assert entries[1].because.endswith("the job was unchanged, its calendar being another")
+    assert verify_database(path).problems == []
 
 
 FAULTS = {

@@ -16,7 +16,7 @@ from callsheet.jobs.findings import CheckRound, Finding
 from callsheet.jobs.parse import definition_hash, job_from_data
 from callsheet.jobs.programs import BoundNoOp, BoundProcess
 from callsheet.jobs.retry import Retry
-from callsheet.jobs.run import NewRun
+from callsheet.jobs.run import MovedFrom, NewRun
 from callsheet.jobs.schedules import fingerprint, fires
 from callsheet.jobs.states import State
 from callsheet.jobs.streaks import End
@@ -35,6 +35,7 @@ from callsheet.messages.instructions import (
     SkipSpan,
     StoredDefinition,
 )
+from callsheet.messages.operations import Deed, Operation, Part
 from callsheet.messages.pauses import Pause
 from callsheet.messages.registry import AgentRecord, AgentToken
 from callsheet.messages.wishes import HoldRun, MarkRun, SkipRun
@@ -159,8 +160,14 @@ def a_history(path):
     driver.a_run(error="no such arg")
     run = driver.a_run(due=Due(start_by_us=driver.now_us + HOUR_US))
     run = driver.run(run.run_id)
-    driver.writer.commit(of_everything_else(replace(run, backfill=1, results={"rows": "7"})))
+    driver.writer.commit(of_everything_else(strange(run)))
     driver.writer.close()
+
+
+def strange(run):
+    """Return a run with all that other tables say of a run."""
+    moved = MovedFrom(schedule_us=5, fingerprint="f")
+    return replace(run, backfill=1, results={"rows": "7"}, moved_from=moved, rerun_root="r1")
 
 
 def of_everything_else(run):
@@ -169,9 +176,20 @@ def of_everything_else(run):
     owed = OutboxItem(
         action_id=f"{run.run_id}.9.0", run=run, action=ScheduleAction(job_id="b"), at_us=1
     )
+    operation = Operation(
+        operation_id="o1",
+        command_id="o1",
+        by="ann",
+        deed=Deed(verb="skip", reason="x"),
+        total=2,
+        parts=1,
+        begun_us=1,
+    )
     token = AgentToken(token_id="t", secret_hash="h", expires_us=9, made_by="ann", group_id="g")
     return Changes(
         runs={run.run_id: run},
+        operations={"o1": operation},
+        operation_parts=[Part(operation_id="o1", number=0, targets=[])],
         ad_hoc_jobs={"adhoc": definition_hash(HOURLY)},
         agents={"one": AgentRecord(agent_id="one", public_key="k", group_id="g", since_us=5)},
         agent_tokens={"t": token},
@@ -207,9 +225,10 @@ def test_what_a_ledger_wrote_is_right(history):
 # Every table of the schema; `test_no_table_is_left_out` holds it against the database.
 TABLES = (
     "ad_hoc_jobs", "agent_tokens", "agents", "answers", "api_tokens", "audit", "backfill_runs",
-    "backfills", "calendars", "check_rounds", "deadlines", "definitions", "events", "findings",
-    "jobs", "meta", "outbox", "outputs", "pauses", "results", "run_agents", "run_jobs", "runs",
-    "schedules", "sessions", "skips", "spans", "streaks", "tallies", "users",
+    "backfills", "calendar_versions", "calendars", "check_rounds", "deadlines", "definitions",
+    "events", "findings", "jobs", "meta", "moved", "operation_parts", "operations", "outbox",
+    "outputs", "pauses", "reruns", "results", "run_agents", "run_jobs", "runs", "schedules",
+    "sessions", "skips", "spans", "streaks", "tallies", "users",
 )  # fmt: skip
 ROWS_A_TABLE = 3
 
