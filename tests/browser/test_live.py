@@ -393,3 +393,28 @@ def test_the_icon_of_the_page_says_that_something_has_failed(console, server):
     server.finished(server.schedule("fails"))
     page = console.open("/runs")
     expect(page.locator("link[rel=icon][data-said=trouble]")).to_have_count(1)
+
+
+def test_many_runs_are_picked_looked_at_and_skipped_at_once(console, server):
+    waiting = [server.schedule("greetings/never") for _ in range(2)]
+    over = said(server, "Zoe")
+    for run_id in waiting:
+        until(lambda run_id=run_id: server.run(run_id)["state"] == "waiting", "it to wait")
+    page = console.open(f"/runs?q=id:{','.join([*waiting, over])}")
+    expect(row(page, over)).to_be_visible()
+    for _ in range(3):  # by the keyboard: the next row, picked
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+    bar = page.get_by_role("toolbar", name="Do to picked runs")
+    expect(bar).to_contain_text("3 picked")
+    expect(bar).to_contain_text("2 waiting")
+    bar.locator("[data-bulk=skip]").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("2 will, 1 cannot")
+    dialog.locator("[name=reason]").fill("no need today")
+    dialog.get_by_role("button", name="Skip 2").click()
+    for run_id in waiting:
+        expect(row(page, run_id)).to_have_attribute("data-state", "skipped")
+    expect(row(page, over)).to_have_attribute("data-state", "success")
+    expect(page.locator(".toast")).to_contain_text("Skip: 2 of 3, 1 refused")
+    assert server.run(waiting[0])["state"] == "skipped"

@@ -19,6 +19,7 @@ const DEEDS = {
   kill: { label: "Kill…", key: "K", grave: true, said: "killed" },
 };
 const ORDER = Object.keys(DEEDS);
+export const VERBS = ORDER;
 
 /** @param {string} verb */
 export function labelOf(verb) {
@@ -30,7 +31,8 @@ export function allowed(run) {
   return may("operator") ? possible(run) : [];
 }
 
-function possible(run) {
+/** What the state of a run allows, whoever asks. @param {any} run @returns {string[]} */
+export function possible(run) {
   if (run.operations) return ORDER.filter((verb) => run.operations.includes(verb));
   const hold = run.held ? "release" : "hold";
   const by = {
