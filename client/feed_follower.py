@@ -88,11 +88,13 @@ class FeedFollower:
             return None
         if self._asked is not None and now_s < self._again_s:
             return None
-        if self._asked is not None:
+        if self._asked is None:
+            self._count += 1
+            self._asked = self._question(str(self._count))
+        else:
+            # The same once more: whichever answer comes first will do, however late.
             self._wait_s = min(2 * self._wait_s, MOST_WAIT_S)
-        self._count += 1
         self._again_s = now_s + self._wait_s
-        self._asked = self._question(str(self._count))
         return self._asked
 
     def wakes_at(self) -> float | None:
