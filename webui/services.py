@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -34,6 +36,7 @@ from .shapes_v1 import JobV1
 from .throttle import Throttle
 
 if TYPE_CHECKING:
+    from .guests import Guest
     from .outputs import Outputs
     from .sockets import SocketHandler
 
@@ -156,10 +159,20 @@ class Services:
         guest = request.guest
         if guest is None:
             raise Problem(401, "nobody is known to ask: expected a log-in or a token")
+        key = request.headers.get("Idempotency-Key")
         command_id = command_id or self.command_id(request)
-        return await self.hub.wish(
-            instruction, principal=guest.name, access=guest.access, command_id=command_id
-        )
+        if command_id is None:
+            key = secrets.token_hex(16)
+            command_id = command_of(request, guest, key)
+        try:
+            return await self.hub.wish(
+                instruction, principal=guest.name, access=guest.access, command_id=command_id
+            )
+        except Problem as problem:
+            if "command_id" in problem.extra and key is not None:
+                # What is to be sent again is the key.
+                problem.extra["command_id"] = key
+            raise
 
     def command_id(self, request: Request) -> str | None:
         """Return by what the wish of a request is known when it is repeated, None: by nothing.
@@ -174,11 +187,7 @@ class Services:
             raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_BYTES} printable characters")
         if key.startswith(OWN_COMMANDS):
             raise Problem(400, f"Idempotency-Key: {key[:20]}: expected one of your own making")
-        guest = request.guest
-        if guest is not None and guest.access.credential:
-            # Nobody gets the answer that somebody else was given.
-            key = f"{guest.name}/{key}"
-        return key
+        return command_of(request, request.guest, key)
 
     async def hash(self, act: Callable[[], T]) -> T:
         """Return `act()`, which hashes a password: on a thread of its own, one after the other.
@@ -264,6 +273,17 @@ class Services:
 
     async def _read_runs(self, run_ids: list[str]) -> list[Run]:
         return await self.read(lambda reader: reader.runs(run_ids))
+
+
+def command_of(request: Request, guest: Guest | None, key: str) -> str:
+    """Return the id of the command of a request with a key.
+
+    A key stands for one request of one guest: nobody gets the answer that somebody else, or another
+    request, was given.
+    """
+    asked = hashlib.sha256(f"{request.method} {request.path}".encode()).hexdigest()[:8]
+    whose = f"{guest.name}/" if guest is not None and guest.access.credential else ""
+    return f"{whose}{key}-{asked}"
 
 
 def known(run: Run | None, run_id: str) -> Run:

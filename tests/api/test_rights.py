@@ -202,6 +202,34 @@ def test_nobody_gets_the_answer_that_another_was_given(stand):
     assert first["runs"][0]["run_id"] != others["runs"][0]["run_id"]
 
 
+def test_a_key_brings_no_answer_that_another_request_was_given(stand):
+    asked = let_in(stand, "adm", Role.ADMIN) | {"Idempotency-Key": "nightly"}
+    assert stand.ask("POST", "/api/v2/runs", {"job_id": "a"}, headers=asked)[0] == 200
+    body = {"name": "ci", "role": "viewer"}
+    status, made = stand.ask("POST", "/api/v2/tokens", body, headers=asked)
+    assert (status, made["name"]) == (200, "ci")
+    run_id = stand.a_run()
+    status, held = stand.ask("POST", f"/api/v2/runs/{run_id}/hold", {}, headers=asked)
+    assert (status, held["run"]["run_id"]) == (200, run_id)
+
+
+def test_the_key_of_an_answer_that_was_late_finds_it(stand, monkeypatch):
+    """Also for who comes with a token, whose keys are kept apart from those of others."""
+    asked, path = let_in(stand, "one", Role.OPERATOR), f"/api/v2/runs/{stand.a_run()}/release"
+    hold = path.replace("release", "hold")
+    assert stand.ask("POST", hold, {}, headers=asked)[0] == 200
+    with monkeypatch.context() as patched:
+        patched.setattr("callsheet.webui.hub.WISH_S", 0.3)
+        stand.lost.add("web/0")
+        status, late = stand.ask("POST", path, {}, headers=asked)
+        stand.lost.discard("web/0")
+    assert (status, "command_id" in late) == (503, True)
+    assert stand.ask("POST", path, {}, headers=asked)[0] == 400
+    asked |= {"Idempotency-Key": late["command_id"]}
+    status, answer = stand.ask("POST", path, {}, headers=asked)
+    assert (status, answer["run"]["held"]) == (200, False)
+
+
 def test_labels_bound_what_is_seen_and_done_on_every_id(stand):
     """Who reaches only label x finds nothing of the rest, not even that it is there."""
     ops = let_in(stand, "ops", Role.OPERATOR, ["x"])
