@@ -70,6 +70,7 @@ TEST = [
     "playwright>=1.48,<2",
     "axe-playwright-python>=0.1.4,<0.2",  # brings axe-core, which judges the console's pages
     "requests>=2.32,<3",  # what Apsis's own client speaks, for the tests of the contract
+    "schemathesis>=4.32,<5",  # asks the API all that its description allows, and more
     "websockets>=13",
     "jsonschema>=4.20,<5",  # judges jobs by the schema that is shipped for editors
     "setuptools>=77",  # builds the wheel that the packaging tests open

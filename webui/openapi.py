@@ -70,7 +70,7 @@ class ApiError(TypedDict):
 
     error: str
     request_id: str
-    job_errors: NotRequired[list[tuple[str, str]]]
+    job_errors: NotRequired[list[list[str]]]
     """Of a reload: job id and mistake, in order."""
     command_id: NotRequired[str]
 

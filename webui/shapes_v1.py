@@ -22,7 +22,7 @@ class RunSummaryV1(TypedDict):
     labels: list[str]
     expected: NotRequired[bool]
     ad_hoc: NotRequired[bool]
-    dependencies: NotRequired[list[tuple[str, dict[str, str]]]]
+    dependencies: NotRequired[list[list[str | dict[str, str]]]]
 
 
 class RunV1(RunSummaryV1):

@@ -57,7 +57,7 @@ class AuditLog(TypedDict):
 
     head: AuditHead
     entries: NotRequired[list[AuditRecord]]
-    rows: NotRequired[list[tuple[int, str, str]]]
+    rows: NotRequired[list[list[int | str]]]
 
 
 async def get_audit_log(request: Request, query: AuditQuery) -> AuditLog:
@@ -72,7 +72,7 @@ async def get_audit_log(request: Request, query: AuditQuery) -> AuditLog:
     number, hash_, rows = await request.services.read(read)
     found: AuditLog = {"head": {"number": number, "hash": hash_}}
     if query.raw:
-        found["rows"] = [(row.number, row.body, row.hash) for row in rows]
+        found["rows"] = [[row.number, row.body, row.hash] for row in rows]
     else:
         found["entries"] = [_entry_jso(row) for row in rows]
     return found

@@ -242,6 +242,6 @@ def _dependents(reader: Reader, run: Run, edges: list[Edge]) -> list[Run]:
 
 
 ROUTES = [
-    Route("GET", "/api/v2/graph", get_graph),
+    Route("GET", "/api/v2/graph", get_graph, also=(404,)),
     Route("GET", "/api/v2/runs/{run_id}/chain", get_chain),
 ]

@@ -118,5 +118,5 @@ def paused_words(job: Job, pauses: list[Pause]) -> str:
 ROUTES = [
     Route("GET", "/api/v2/pauses", list_pauses),
     Route("POST", "/api/v2/pause", pause),
-    Route("POST", "/api/v2/resume", resume),
+    Route("POST", "/api/v2/resume", resume, also=(404,)),
 ]

@@ -288,4 +288,4 @@ def _seq_at(reader: Reader, at_us: int) -> int:
     return low
 
 
-ROUTES = [Route("GET", "/api/v2/why", get_why)]
+ROUTES = [Route("GET", "/api/v2/why", get_why, also=(404,))]
