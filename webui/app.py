@@ -106,7 +106,7 @@ TABLE = Table(
 )
 # The console's own addresses; the document finds its page by itself.
 PAGES = (
-    r"/(?:(?:day|runs|jobs|job|agents|checks|control|timeline|calendar|graph|adhoc|why|login)"
+    r"/(?:(?:day|runs|jobs|job|agents|checks|control|timeline|calendar|graph|adhoc|reference|why|login)"
     r"(?:/.*)?)?"
 )
 

@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PATHS = [
     *("/", "/runs", "/jobs", "/job/greetings/hello", "/agents", "/checks", "/control"),
-    *("/adhoc", "/calendar", "/timeline", "/graph"),
+    *("/adhoc", "/calendar", "/timeline", "/graph", "/reference"),
 ]
 
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
@@ -246,3 +246,19 @@ def test_a_phone_shows_a_run_with_its_output(phone, server):
     expect(line).to_contain_text("hello Ada")
     assert line.evaluate("span => span.clientWidth || span.offsetWidth") > 200
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+
+
+def test_the_api_is_described_found_and_opened_by_its_address(console):
+    page = console.open("/control")
+    page.get_by_role("link", name="reference").click()
+    page.get_by_label("Find in the API").fill("pause skip")
+    found = page.locator("details.operation")
+    expect(found).to_have_count(1)
+    found.locator("summary").first.click()
+    expect(found).to_contain_text("Takes the role operator")
+    expect(found).to_contain_text("kind")
+    expect(found).to_contain_text("PauseRecord")
+    page.wait_for_url("**/reference#post_v2_pause")
+    page.get_by_label("Find in the API").fill("")
+    page = console.open("/reference#get_v2_health")
+    expect(page.locator("#get_v2_health .told")).to_be_visible()

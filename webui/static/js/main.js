@@ -20,6 +20,7 @@ import { ControlView } from "./views/control.js";
 import { JobGraphView } from "./views/graph.js";
 import { JobView } from "./views/job.js";
 import { JobsView } from "./views/jobs.js";
+import { ReferenceView } from "./views/reference.js";
 import { RunView } from "./views/run.js";
 import { RunsView } from "./views/runs.js";
 import { SheetView } from "./views/sheet.js";
@@ -35,7 +36,7 @@ const PAGES = [
   ["/control", "Control", "o", "More"],
 ];
 // Pages that another page leads to.
-const OTHERS = [["/calendar", "Calendar"], ["/graph", "Graph"], ["/adhoc", "Ad hoc run"]];
+const OTHERS = [["/calendar", "Calendar"], ["/graph", "Graph"], ["/adhoc", "Ad hoc run"], ["/reference", "API"]];
 const LETTERS = new Map(PAGES.filter(([, , key]) => key).map(([path, , key]) => [key, path]));
 const PLACES = [...PAGES, ...OTHERS].map(([path, name]) => [path, name]);
 const TROUBLE_STATES = ["failure", "error", "lost"];
@@ -54,6 +55,7 @@ function view(path) {
   if (part[0] === "adhoc") return html`<${AdHocView} />`;
   if (part[0] === "agents") return html`<${AgentsView} />`;
   if (part[0] === "checks") return html`<${ChecksView} />`;
+  if (part[0] === "reference") return html`<${ReferenceView} />`;
   if (part[0] === "control") return html`<${ControlView} />`;
   return html`<${Trouble} error=${{ status: 404, message: `there is no page ${path}` }} />`;
 }
@@ -165,7 +167,7 @@ function Mark({ of }) {
 /** What the rail holds besides the pages, where there is no rail. */
 function More({ status, zone }) {
   return html`<nav class="panel sec only-phone more" aria-label="More">
-    <a href="/checks">Checks</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><button onClick=${() => openPalette()}>Go to or do…</button><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
+    <a href="/checks">Checks</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><a href="/reference">API</a><button onClick=${() => openPalette()}>Go to or do…</button><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
   </nav>`;
 }
 

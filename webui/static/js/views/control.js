@@ -69,6 +69,7 @@ function Server({ value }) {
       <dt>started</dt><dd><${Time} at=${value.started} /></dd>
       <dt>epoch</dt><dd>${value.epoch}</dd>
       <dt>events</dt><dd>${count(value.seq)}</dd>
+      <dt>API</dt><dd><a href="/reference">reference</a></dd>
       <dt>findings</dt><dd><a href="/checks">${value.findings}</a>${value.checked_at && html`, checked <${Time} at=${value.checked_at} />`}</dd>
     </dl>
   <//>`;
