@@ -1,6 +1,7 @@
-"""The outputs of a run on its page: streams in tabs, artifacts to download."""
+"""A run on its page: its outputs in tabs and files, and running it again or at another time."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
@@ -100,3 +101,52 @@ def test_scrolling_up_stops_following_until_one_asks_for_the_end(console, server
     page.locator(".term-w").press("f")
     expect(follow).to_be_checked()
     expect(page.locator("li[data-n='30000']")).to_be_in_viewport()
+
+
+def deed(page, verb):
+    return page.locator(f"[data-verb={verb}]")
+
+
+def test_a_run_is_run_again_with_other_args_and_its_reruns_are_a_chain(console, server):
+    run_id = server.schedule("greetings/hello", name="Ada")
+    server.finished(run_id)
+    page = console.open(f"/runs/{run_id}")
+    deed(page, "rerun-with").click()
+    page.locator(".dialog [name=name]").fill("Grace")
+    page.locator(".dialog [name='@reason']").fill("the wrong name")
+    page.locator(".dialog [type=submit]").click()
+    page.wait_for_url(lambda url: "/runs/" in url and not url.endswith(f"/{run_id}"))
+    expect(page.locator(".lines li")).to_contain_text("hello Grace")
+    chain = page.locator(".reruns")
+    expect(chain).to_contain_text("rerun 1")
+    expect(chain.locator(f"[data-rerun={run_id}]")).to_contain_text("the first")
+
+
+def test_what_ran_because_of_a_run_is_run_again_after_it_once_one_has_looked(console, server, gate):
+    gate.touch()
+    first = server.schedule("chain/first", gate=str(gate))
+    server.finished(first)
+    second = server.schedule("chain/second", gate=str(gate))
+    server.finished(second)
+    page = console.open(f"/runs/{first}")
+    deed(page, "rerun-with").click()
+    page.locator(".dialog [name='@downstream']").select_option("and what ran because of it")
+    page.locator(".dialog [type=submit]").click()
+    expect(page.locator(".dialog")).to_contain_text("chain/second")
+    page.locator(".dialog [type=submit]").click()
+    expect(page.locator(".reruns")).to_contain_text("rerun 1")
+    page.goto(f"/runs/{second}")
+    expect(page.locator(".reruns")).to_contain_text("rerun 1")
+
+
+def test_a_scheduled_run_is_put_to_another_time(console, server):
+    at = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    body = {"job_id": "colours", "args": {}, "times": {"schedule": at}}
+    run_id = next(iter(server.insist("/api/v1/runs", body).json["runs"]))
+    page = console.open(f"/runs/{run_id}")
+    deed(page, "reschedule").click()
+    page.locator(".dialog [name=time]").fill("+3h")
+    page.locator(".dialog [name=reason]").fill("the disk is full")
+    page.locator(".dialog [type=submit]").click()
+    expect(page.locator(".facts")).to_contain_text("put off from")
+    expect(page.locator(".log")).to_contain_text("the disk is full")

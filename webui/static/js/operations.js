@@ -4,7 +4,10 @@ import { post } from "./api.js";
 import { ask } from "./dialog.js";
 import { MARKS } from "./format.js";
 import { go } from "./router.js";
+import { rerunWith } from "./rerun.js";
 import { may } from "./session.js";
+import { stream } from "./stream.js";
+import { timeOf } from "./times.js";
 import { attempt, done, failed } from "./toast.js";
 
 const DEEDS = {
@@ -12,6 +15,7 @@ const DEEDS = {
   release: { label: "Release", said: "released" },
   rerun: { label: "Rerun", key: "r" },
   hold: { label: "Hold…", key: "h", said: "held" },
+  reschedule: { label: "Reschedule…", said: "put to another time" },
   skip: { label: "Skip…", said: "skipped" },
   mark: { label: "Mark…", said: "marked" },
   signal: { label: "Signal…", said: "signalled" },
@@ -59,6 +63,15 @@ async function question(run, verb) {
     const options = ["SIGHUP", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGQUIT", "SIGCONT"];
     return ask({ title: `Signal ${name}`, deed: "Send", fields: [{ name: "signal", label: "signal", options }] });
   }
+  if (verb === "reschedule") {
+    const fields = [
+      { name: "time", label: "to", hint: "now, +10m, 18:30, or a date and time in the shown zone" },
+      { name: "reason", label: "reason", hint: "kept in the run's log" },
+    ];
+    const text = "It is yours from then on: its schedule makes no other for the old time, and no pause leaves it out.";
+    const found = await ask({ title: `Put ${name} to another time`, text, deed: "Reschedule", safe: "Leave it", fields });
+    return found && { ...found, time: timeOf(found.time, stream.now()) };
+  }
   if (verb === "hold" || verb === "skip") {
     const fields = [{ name: "reason", label: "reason", hint: "kept in the run's log" }];
     return ask({ title: `${verb === "hold" ? "Hold" : "Skip"} ${name}`, deed: verb === "hold" ? "Hold" : "Skip", fields });
@@ -96,6 +109,7 @@ export function Operations({ run }) {
         ${DEEDS[verb].label}${DEEDS[verb].key && html` <kbd>${DEEDS[verb].key}</kbd>`}
       </button>`,
     )}
+    ${allowed(run).includes("rerun") && html`<button class="btn" data-verb="rerun-with" onClick=${() => rerunWith(run)}>Rerun with…</button>`}
     <a class="btn plain" href="#json">JSON</a>
   </div>`;
 }

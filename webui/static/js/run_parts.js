@@ -4,8 +4,10 @@ import { Args, Elapsed, Icon, JobName, Panel, State, Time } from "./parts.js";
 import { bytes, BEGUN, clock, due, duration, FINISHED, shownState } from "./format.js";
 import { rawPath } from "./output_pane.js";
 import { useRuns } from "./runlist.js";
+import { useGet, useRefreshed } from "./views_common.js";
 
 const SIBLINGS = 8;
+const REREAD_MS = 3000;
 const CHAIN = 8;
 
 /** What it needs, what needs it. */
@@ -33,6 +35,24 @@ function Link({ run }) {
     <span title=${shownState(run)}><${Icon} state=${shownState(run)} /><span class="sr">${shownState(run)}</span></span>
     <span class="grow"><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></span><span class="r">${when}</span>
   </li>`;
+}
+
+/** The chain of reruns that a run is in, the last first; the first run stands at its end. */
+export function Reruns({ run }) {
+  const { value, again } = useGet(`/api/v2/runs/${run.run_id}/reruns`);
+  useRefreshed(again, REREAD_MS);
+  if (!value || value.runs.length < 2) return null;
+  return html`<${Panel} title="Reruns" sub=${`${value.runs.length - 1} of ${value.root}`}>
+    <ul class="lt reruns">
+      ${[...value.runs].reverse().map(
+        (one) => html`<li key=${one.run_id} data-rerun=${one.run_id}>
+          <span title=${one.state}><${Icon} state=${one.state} /><span class="sr">${one.state}</span></span>
+          <span class="grow">${one.run_id === run.run_id ? html`<b>${one.run_id}</b> this one` : html`<a href=${`/runs/${one.run_id}`}>${one.run_id}</a>`} <span class="faint">${one.rerun_number ? `rerun ${one.rerun_number}${one.rerun_of !== value.root ? `, of ${one.rerun_of}` : ""}` : "the first"}</span> ${JSON.stringify(one.args) === JSON.stringify(run.args) ? null : html`<${Args} args=${one.args} />`}</span>
+          <span class="r"><${Time} at=${one.schedule_time} /> · <${Elapsed} run=${one} /></span>
+        </li>`,
+      )}
+    </ul>
+  <//>`;
 }
 
 /** Reruns and others of the same job and args, the newest first. */

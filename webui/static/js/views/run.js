@@ -7,7 +7,7 @@ import { Life } from "../life.js";
 import { operate, Operations, verbOf } from "../operations.js";
 import { Artifacts, Output } from "../output.js";
 import { go, useUrl } from "../router.js";
-import { Actions, Attempts, Bound, Chain, LogState, Results, Siblings } from "../run_parts.js";
+import { Actions, Attempts, Bound, Chain, LogState, Reruns, Results, Siblings } from "../run_parts.js";
 import { DiffPanel, Source } from "../source.js";
 import { stream, useNow } from "../stream.js";
 import { gates, WaysOut, WhyTree } from "../whytree.js";
@@ -74,6 +74,7 @@ function RunPage({ run, asked }) {
         <${Results} run=${run} />
         <${Chain} run=${run} chain=${chain.value} />
         <${Attempts} run=${run} />
+        <${Reruns} run=${run} />
         <${Siblings} run=${run} />
         <${Actions} run=${run} />
         <${Bound} run=${run} />
@@ -94,6 +95,7 @@ function Head({ run }) {
         <${Left} run=${run} />
         ${FINISHED.has(run.state) && elapsed(run, 0) !== null && html`<span><i>took</i>${duration(elapsed(run, 0))}${run.usual && html` <span class="faint">usually ${duration(run.usual.p50)}</span>`}</span>`}
         <span><i>due</i><${Time} at=${run.schedule_time} /> <${Late} run=${run} /></span>
+        ${run.rescheduled_from && html`<span><i>put off from</i><${Time} at=${run.rescheduled_from} /></span>`}
         ${run.agent && html`<span class="hide-s"><i>agent</i><a href="/agents">${run.agent}</a>${pid ? ` pid ${pid}` : ""}</span>`}
         ${run.attempt > 1 && html`<span class="hide-s"><i>attempt</i>${run.attempt}</span>`}
         <span class="hide-s"><i>run</i>${run.run_id}</span>
