@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format venv browser tools bench sim sweep chaos survive partition docs clean
+.PHONY: help demo test lint types format venv browser tools bench sim sweep chaos survive partition docs clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
 # sweep; for how long which chaos; how many kills under how many live jobs and which instants; for
@@ -43,10 +43,27 @@ demo: $(READY)  ## run a server with example jobs and the console: BIND=127.0.0.
 test: $(READY) browser tools  ## run all tests, or some: TESTS="tests/jobs -k cron"
 	@$(PYTHON_IN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
-lint: $(READY) .typing  ## check style, format and types
+lint: $(READY) .typing types  ## check style, format and types
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@MYPYPATH=.typing $(PYTHON_IN) -m mypy -p callsheet
+
+# The console's modules are plain JavaScript with their types in comments. Where Node is, TypeScript
+# judges them; where it is not, or TypeScript cannot be had, that is said and the rest goes on.
+TYPESCRIPT := typescript@>=5.9 <6
+types:
+	@if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then \
+	    echo "no Node was found: the types of the console's modules are not checked"; exit 0; \
+	fi; \
+	if [ ! -x .node/node_modules/.bin/tsc ] && ! npm install --prefix .node --no-save --silent \
+	    --no-audit --no-fund --fetch-retries=0 --fetch-timeout=30000 "$(TYPESCRIPT)" >/dev/null 2>&1; then \
+	    echo "TypeScript could not be installed: the types of the console's modules are not checked"; \
+	    exit 0; \
+	fi; \
+	if [ -e .node/checked ] && [ -z "$$(find webui/tsconfig.json webui/static -newer .node/checked)" ]; then \
+	    exit 0; \
+	fi; \
+	.node/node_modules/.bin/tsc -p webui/tsconfig.json && touch .node/checked
 
 venv: $(READY)  ## build .venv with everything that the other targets use
 	@echo "$(VENV) is ready: $$($(PYTHON_IN) --version)"
@@ -77,7 +94,7 @@ docs: $(READY)  ## write anew the docs that are generated from the code
 	@$(PYTHON_IN) docs/generate.py
 
 clean:  ## remove all that make has made here, except the demo's files
-	rm -rf $(VENV) .typing .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench build dist *.egg-info
+	rm -rf $(VENV) .node .typing .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first Python that is new enough and whole: a name may be found and yet not run (version

@@ -1,10 +1,11 @@
 // A question before what cannot be undone. The safe answer has the focus; Esc and the scrim are it.
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 
+/** @type {(question: any) => void} */
 let open = () => {};
 
-/** Ask; resolves to the form's values, or null. `fields`: [{name, label, options?, value?, hint?}].
- *  @param {{title: string, text?: any, deed: string, safe?: string, fields?: any[]}} question */
+/** Ask; resolves to the form's values, or null. `fields`: [{name, label, options?, value?, hint?}]. `grave`: the deed
+ *  cannot be undone. @param {{title: string, text?: any, deed: string, safe?: string, fields?: any[], grave?: boolean}} question */
 export function ask(question) {
   return new Promise((resolve) => open({ ...question, resolve }));
 }

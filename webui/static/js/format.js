@@ -137,8 +137,11 @@ export function spoken(words) {
   return words.replace(/ phase /g, ", phase ").replace(/(\d+(?:\.\d+)?) sec\b/g, (_, n) => rounded(Number(n)));
 }
 
+/** @type {[string, number][]} */
+const UNITS = [["h", 3600], ["min", 60]];
+
 function rounded(seconds) {
-  for (const [unit, size] of [["h", 3600], ["min", 60]]) if (seconds >= size && seconds % size === 0) return `${seconds / size} ${unit}`;
+  for (const [unit, size] of UNITS) if (seconds >= size && seconds % size === 0) return `${seconds / size} ${unit}`;
   return `${seconds} s`;
 }
 

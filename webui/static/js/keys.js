@@ -8,6 +8,7 @@ import { done } from "./toast.js";
 const SECOND_KEY_MS = 1500;
 const DENSITIES = ["", "compact", "roomy"];
 
+/** @type {[string, [string, string][]][]} */
 const KEYS = [
   ["Everywhere", [
     ["Ctrl K  or  :", "palette: go to anything, or do it"],

@@ -14,7 +14,7 @@ export function Life({ run }) {
   const ticking = useNow();
   const over = FINISHED.has(run.state);
   const moves = Object.entries(run.times)
-    .map(([state, at]) => [state, Date.parse(at)])
+    .map(([state, at]) => /** @type {[string, number]} */ ([state, Date.parse(at)]))
     .filter(([state]) => state !== "scheduled" || run.state === "scheduled")
     .sort((a, b) => a[1] - b[1]);
   if (run.state === "scheduled" || !moves.length) return null;

@@ -122,7 +122,7 @@ function Moves({ plan }) {
 
 /** `336 runs appear, 1 moves`. @param {any[]} runs */
 function moved(runs) {
-  const said = ORDER.map((what) => [what, runs.filter((run) => run.what === what).length]).filter(([, n]) => n > 0);
+  const said = ORDER.map((what) => /** @type {[string, number]} */ ([what, runs.filter((run) => run.what === what).length])).filter(([, n]) => n > 0);
   return said.map(([what, n], place) => `${place ? count(n) : counted(n, "run")} ${n === 1 ? what : PLURAL[what]}`).join(", ");
 }
 

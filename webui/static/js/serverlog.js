@@ -11,7 +11,7 @@ const LEVELS = { all: [], warn: ["info", "debug"], error: ["info", "debug", "war
 
 /** Lines of the log, and what came between them: each {key, line} or {key, said}. */
 function useLog() {
-  const [turn, setTurn] = useState(0);
+  const [turn, setTurn] = useState(/** @type {any} */ (0));
   const [state, setState] = useState({ lines: [], error: "" });
   const lost = useRef(null);
   useEffect(() => {

@@ -66,7 +66,7 @@ export function LoginView() {
     } catch (error) {
       setBusy(false);
       setProblem(error.message);
-      document.getElementById("login-password")?.select();
+      /** @type {HTMLInputElement | null} */ (document.getElementById("login-password"))?.select();
     }
   };
   return html`<main class="login" id="main">

@@ -6,6 +6,7 @@ const FADE_MS = 5000;
 const MOST = 4;
 let toasts = [];
 let number = 0;
+/** @type {(toasts: any[]) => void} */
 let show = () => {};
 
 function put(toast) {

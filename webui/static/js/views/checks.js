@@ -107,6 +107,7 @@ function Checked({ kinds, findings, round }) {
   <//>`;
 }
 
+/** @type {[string, string[], string][]} */
 const FATES = [
   ["ran", ["success", "failure", "error", "lost"], "success"],
   ["running or waiting", ["starting", "running", "stopping", "waiting"], "running"],

@@ -119,6 +119,7 @@ function Total({ state, words, n, href, note, hot }) {
   </a>`;
 }
 
+/** @type {[string, string[] | null, string][]} */
 const COUNTS = [
   ["Expected", null, ""],
   ["Done", ["success"], "hide-s"],
