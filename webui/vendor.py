@@ -14,7 +14,10 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "static" / "vendor"
 SUMS = "SHA256SUMS"
 # `from "…"`, `import "…"` and `import("…")`, minified or not.
-_IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*["']([^"']+)["']""")
+# A statement, or a call of `import`; not a text that is the word "from".
+_IMPORT = re.compile(
+    r"""(?:\b(?:import|export)\b[^"'`;()=]*?\bfrom|(?<!["'.])\bimport)\s*\(?\s*["']([^"']+)["']"""
+)
 
 
 def imports_of(source: str) -> list[str]:

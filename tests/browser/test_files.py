@@ -39,6 +39,12 @@ def test_a_changed_a_missing_and_a_bare_import_are_found(tmp_path):
     ]
 
 
+def test_an_import_is_a_statement_or_a_call_and_no_word_in_a_text():
+    source = 'import{h}from"./a.js";export {\n  b,\n} from "./b.js";\nimport "./c.js";\n'
+    source += 'const d = await import("./d.js"); const e = given("from"); f("import", "x");'
+    assert vendor.imports_of(source) == ["./a.js", "./b.js", "./c.js", "./d.js"]
+
+
 @pytest.mark.parametrize("path", OWN, ids=name_of)
 def test_every_import_is_a_file_that_is_there(path):
     for specifier in vendor.imports_of(path.read_text()):

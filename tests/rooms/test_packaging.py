@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOT_SOURCES = shutil.ignore_patterns(
-    ".git", ".venv", ".typing", ".bench", ".*_cache", ".hypothesis", "__pycache__", "*.pyc",
-    "build", "dist", "*.egg-info", "callsheet-demo", "*.db*",
+    ".git", ".venv", ".node", ".typing", ".bench", ".*_cache", ".hypothesis", "__pycache__",
+    "*.pyc", "build", "dist", "*.egg-info", "callsheet-demo", "*.db*",
 )  # fmt: skip
 ROOMS = [path.parent.name for path in sorted(ROOT.glob("*/__init__.py"))]
 

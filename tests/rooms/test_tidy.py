@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SKIPPED = {
-    ".git", ".venv", ".typing", ".bench", ".mypy_cache", ".ruff_cache", ".pytest_cache",
+    ".git", ".venv", ".node", ".typing", ".bench", ".mypy_cache", ".ruff_cache", ".pytest_cache",
     ".hypothesis", "__pycache__", "build", "dist", "callsheet.egg-info", "callsheet-demo",
     "vendor",
 }  # fmt: skip
