@@ -81,8 +81,10 @@ def test_a_running_run_is_stopped(client):
 
 def test_runs_expected_of_a_schedule_are_listed_and_skipped(client):
     [run_id, *_] = until(lambda: list(client.get_runs(job_id="later")), "expected runs")
+    assert client.get_run(run_id)["expected"] is True
     client.skip(run_id)
-    assert client.get_run(run_id)["state"] == "skipped"
+    run = client.get_run(run_id)
+    assert (run["state"], "expected" in run) == ("skipped", False)
     with pytest.raises(APIError) as refused:
         client.start(run_id)
     assert (refused.value.status, refused.value.error) == (
