@@ -13,13 +13,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..jobs.run import Run
 from ..messages.deeds import instruction_of
 from ..messages.operations import (
+    CHAINED_AT_MOST,
     RUNS_AT_MOST,
     Operation,
     Outcome,
     Part,
     Target,
+    is_chained,
     operation_id,
     parts_of,
     root_of,
@@ -44,6 +47,7 @@ from .ledger_book import Book, Misfit, Unwilling
 from .ledger_deeds import Deeds
 from .ledger_sending import REPEAT_US
 from .requests import earliest
+from .reruns import unmade
 
 # Operations under way at once; and parts of one turn, each of another operation.
 OPEN_AT_MOST = 100
@@ -94,6 +98,9 @@ class Operations:
         targets = instruction.targets
         if not 1 <= len(targets) <= RUNS_AT_MOST:
             raise Unwilling("bad_request", f"{len(targets)} runs: expected 1 to {RUNS_AT_MOST}")
+        if is_chained(targets) and len(targets) > CHAINED_AT_MOST:
+            sentence = f"{len(targets)} runs in an order: expected at most {CHAINED_AT_MOST}"
+            raise Unwilling("bad_request", sentence)
         if len(self._open) >= OPEN_AT_MOST:
             raise Unwilling("busy", f"{OPEN_AT_MOST} operations are under way: try again later")
         own_id = operation_id(wish.command_id)
@@ -228,44 +235,63 @@ class Operations:
         return replace(target, outcome="done")
 
     def _ask(self, operation: Operation, part: Part, now_us: int) -> None:
-        """Have the scheduler bind a part's reruns; what is refused here it is not asked for."""
+        """Have the scheduler bind a part's reruns; of those that are not to be it is only told.
+
+        What is downstream of a run that is not run again is not run again either: it would wait.
+        """
+        over: dict[str, Target] = {}
         reruns: list[RerunRun] = []
-        targets: list[Target] = []
         for target in part.targets:
-            found = self._rerun(operation, target, now_us)
-            if isinstance(found, RerunRun):
-                reruns.append(found)
-                targets.append(target)
-            else:
-                targets.append(found)
+            run = self._book.get(target.run_id)
+            if run is not None:
+                reruns.append(self._rerun(operation, target, run, now_us))
+            wrong = self._why_not_again(operation, target, run, now_us)
+            if wrong is not None:
+                over[target.run_id] = wrong
+        sentences = unmade(reruns, {run_id: one.sentence for run_id, one in over.items()})
+        for target in part.targets:
+            if target.run_id in sentences and target.run_id not in over:
+                over[target.run_id] = _over(target, "refused", sentences[target.run_id])
         key = (operation.operation_id, part.number)
-        if not reruns:
-            self._advance(key, targets, now_us)
+        if len(over) == len(part.targets):
+            self._advance(key, [over[target.run_id] for target in part.targets], now_us)
             return
         wish = SchedulerWish(
             command_id=_command(key),
             principal=operation.by,
-            instruction=RerunRuns(reruns=reruns),
+            instruction=RerunRuns(
+                reruns=[rerun for rerun in reruns if rerun.run_id not in over],
+                declined={
+                    run_id: one.sentence for run_id, one in over.items() if one.outcome == "refused"
+                },
+            ),
             access=operation.access,
         )
         self._send(wish.command_id, wish, now_us)
 
-    def _rerun(self, operation: Operation, target: Target, now_us: int) -> RerunRun | Target:
-        run = self._book.get(target.run_id)
-        if run is None or run.state is not target.seen:
-            return self._changed(target)
-        instruction = RerunRun(
+    def _rerun(self, operation: Operation, target: Target, run: Run, now_us: int) -> RerunRun:
+        deed = operation.deed
+        return RerunRun(
             run_id=run.run_id,
             job_id=run.job_id,
             args=run.args,
             stop_us=run.stop_us if (run.stop_us or 0) > now_us else None,
-            definition=run.definition if operation.deed.stored else None,
+            definition=run.definition if deed.stored else None,
             source_results=run.source_results,
             root=root_of(run),
-            changes=operation.deed.args,
+            changes=deed.args,
             after=target.after,
-            reason=operation.deed.reason,
+            reason=deed.reason,
         )
+
+    def _why_not_again(
+        self, operation: Operation, target: Target, run: Run | None, now_us: int
+    ) -> Target | None:
+        """Return a target that is not to be run again, with why; None for one that is."""
+        if run is None or run.state is not target.seen:
+            return self._changed(target)
+        if operation.deed.stored and run.definition is None:
+            return _over(target, "refused", f"{run.run_id} was bound to no definition")
         # Who may start a run may repeat it; the new one is judged once more when it is added.
         wish = LedgerWish(
             command_id="",
@@ -277,7 +303,7 @@ class Operations:
             self._judge(SCHEDULER, wish, now_us)
         except Unwilling as error:
             return _over(target, "refused", str(error))
-        return instruction
+        return None
 
     def _send(self, command_id: str, wish: SchedulerWish, now_us: int) -> None:
         self._asked[command_id] = now_us, wish

@@ -177,7 +177,7 @@ class WishDesk:
                 case StartBackfill():
                     self._backfill(wish, instruction, now_us)
                 case RerunRuns():
-                    self._rerun_all(wish, instruction.reruns, now_us)
+                    self._rerun_all(wish, instruction, now_us)
                 case _:
                     wish.begun = True  # A reload: settled by `answer`.
         except _Refusal as error:
@@ -255,9 +255,9 @@ class WishDesk:
 
         self._desk.bind([item], bound)
 
-    def _rerun_all(self, wish: _Wish, reruns: list[RerunRun], now_us: int) -> None:
+    def _rerun_all(self, wish: _Wish, instruction: RerunRuns, now_us: int) -> None:
         """Have several runs repeated, in their order; what cannot be is declined by itself."""
-        declined: dict[str, str] = {}
+        reruns, declined = instruction.reruns, dict(instruction.declined)
         jobs: dict[str, tuple[str, Job]] = {}
         for rerun in reruns:
             try:

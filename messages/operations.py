@@ -7,7 +7,7 @@ is carried out, with what happened to every run: whatever dies when goes on wher
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -37,6 +37,8 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 # Runs that one operation may be about, and those of one part of it: one commit of the ledger.
 RUNS_AT_MOST = 10_000
 RUNS_A_PART = 100
+# Runs that are run again in an order: whether one is made decides on others.
+CHAINED_AT_MOST = 500
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,7 +81,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One deed on many runs; `by` has asked for it on `query` (empty: on runs it named).
 
-    `parts` of `RUNS_A_PART` targets, of which `parts_done` are over; `counts` are the runs by
+    `parts` of it, of which `parts_done` are over; `counts` are the runs by
     outcome. `stopped_by`: somebody stopped it before it was over.
     """
 
@@ -121,15 +123,21 @@ def operation_id(command_id: str) -> str:
     return f"o{digest.hexdigest()[:16]}"
 
 
+def is_chained(targets: Iterable[Target]) -> bool:
+    """Return whether any of the targets waits for others: then all are one part."""
+    return any(target.after for target in targets)
+
+
 def parts_of(operation: str, targets: Sequence[Target]) -> list[Part]:
     """Return the parts of an operation."""
+    size = CHAINED_AT_MOST if is_chained(targets) else RUNS_A_PART
     return [
         Part(
             operation_id=operation,
-            number=begin // RUNS_A_PART,
-            targets=list(targets[begin : begin + RUNS_A_PART]),
+            number=begin // size,
+            targets=list(targets[begin : begin + size]),
         )
-        for begin in range(0, len(targets), RUNS_A_PART)
+        for begin in range(0, len(targets), size)
     ]
 
 

@@ -249,9 +249,10 @@ class RerunRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="
 
 class RerunRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="RerunRuns"):
     """Ledger → scheduler: make a new run of each of these, in this order. What cannot be made is
-    declined by itself."""
+    declined by itself, beside what is `declined` already."""
 
     reruns: list[RerunRun]
+    declined: dict[str, str] = {}
 
 
 class ReloadJobs(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ReloadJobs"):

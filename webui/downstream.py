@@ -18,12 +18,10 @@ from ..jobs.bound_conditions import dependencies
 from ..jobs.conditions import Dependency, leaves
 from ..jobs.run import Run, args_key
 from ..jobs.states import State
-from ..messages.operations import After, Target
+from ..messages.operations import CHAINED_AT_MOST, After, Target
 from ..store.interface import Reader, RunQuery
 from .routing import Problem
 
-# Runs that are run again with what is downstream of them: they are made in one commit.
-DOWNSTREAM_AT_MOST = 500
 # The newest runs of a job among which those that ran because of another are looked for.
 LOOKED_AT = 1_000
 RAN = frozenset({State.SUCCESS, State.FAILURE, State.ERROR, State.LOST})
@@ -75,8 +73,8 @@ class _Search:
                     self._runs[one.run_id] = one
                     open_.append(one)
             rerun = len(self._runs) - len(self._caused)
-            if rerun > DOWNSTREAM_AT_MOST:
-                sentence = f"more than {DOWNSTREAM_AT_MOST} runs are downstream: expected fewer"
+            if rerun > CHAINED_AT_MOST:
+                sentence = f"more than {CHAINED_AT_MOST} runs are downstream: expected fewer"
                 raise Problem(400, f"{sentence}: narrow the query")
         return Downstream(
             targets=self._ordered(),

@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 
 import msgspec
 
-from ..jobs.run import Run, run_number
+from ..jobs.run import Run, args_key, run_number
 from ..jobs.run_filter import RunFilter
 from ..messages.deeds import instruction_of, misplaced
 from ..messages.operations import RUNS_AT_MOST, Deed, Target
@@ -174,10 +174,15 @@ async def _with_downstream(
     known = await request.services.read(judge.know)
     plan = await request.services.read(lambda reader: find_downstream(reader, roots))
     own = {run.run_id for run in roots}
+    out_of_reach: set[tuple[str, str]] = set()
     for target in plan.targets:
         run = plan.runs[target.run_id]
-        if reaches(request.guest, run.labels):
+        follows = {(one.job_id, args_key(one.args)) for one in target.after}
+        if reaches(request.guest, run.labels) and out_of_reach.isdisjoint(follows):
             found.add(run, target, judge.refusal(run, known))
+        else:
+            # What follows it would wait for what is not run again.
+            out_of_reach.add((run.job_id, run.args_key))
     found.downstream = {
         "order": [
             {

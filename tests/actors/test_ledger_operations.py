@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from ledger_driver import SECOND, LedgerDriver
+from msgspec.structs import replace
 from people import OPERATOR, VIEWER
 
 from callsheet.actors.ledger_operations import KEPT
@@ -13,7 +14,7 @@ from callsheet.jobs.run import NewRun
 from callsheet.jobs.states import State
 from callsheet.messages.access import Access, Role
 from callsheet.messages.audit import Chain
-from callsheet.messages.operations import RUNS_A_PART, Deed, Target, operation_id
+from callsheet.messages.operations import RUNS_A_PART, After, Deed, Target, operation_id, parts_of
 from callsheet.messages.wishes import (
     AddRuns,
     DeclineWish,
@@ -341,3 +342,52 @@ def test_reruns_of_a_chain_are_numbered(ledger):
 
 def test_operations_have_ids_that_only_their_wish_gives():
     assert operation_id("a") == operation_id("a") != operation_id("b")
+
+
+def test_what_is_downstream_of_a_run_that_is_not_run_again_is_not_either(ledger):
+    first = failed(ledger, 1)[0]
+    second = some_runs(ledger, 1, job_id="b", error="no", schedule_us=ledger.now_us)[0]
+    third = some_runs(ledger, 1, job_id="c", error="no", schedule_us=ledger.now_us)[0]
+    targets = [
+        Target(run_id=first, seen=State.SUCCESS),
+        Target(run_id=second, seen=State.ERROR, after=(After(job_id="a", args={}, number=9),)),
+        Target(run_id=third, seen=State.ERROR),
+    ]
+    wish = Operate(deed=Deed(verb="rerun"), targets=targets)
+    own_id = ledger.wish(wish, "op").result["operation_id"]
+    [wish] = asked(turns(ledger))
+    assert [one.run_id for one in wish.instruction.reruns] == [third]
+    runs = reruns_of(ledger, wish)
+    lease(ledger, 5)
+    bring(ledger, wish, runs, declined=wish.instruction.declined)
+    told = {row.run_id: (row.outcome, row.sentence) for row in rows(ledger, own_id)}
+    assert told[first] == ("changed", f"{first} was success, and is error")
+    assert told[second] == (
+        "refused",
+        f"it is downstream of {first}, which is not run again",
+    )
+    assert told[third] == ("done", "")
+
+
+def test_reruns_by_who_reaches_certain_labels_are_told_as_refused(ledger):
+    ours, theirs = (
+        some_runs(ledger, 1, error="no", schedule_us=ledger.now_us, labels=(label,))[0]
+        for label in ("ours", "theirs")
+    )
+    reach = Access(role=Role.OPERATOR, labels=("ours",))
+    own_id = operate(ledger, [ours, theirs], "rerun", access=reach)
+    [wish] = asked(turns(ledger))
+    runs = [replace(run, labels=("ours",)) for run in reruns_of(ledger, wish)]
+    lease(ledger, 5)
+    bring(ledger, wish, runs, declined=wish.instruction.declined)
+    told = {row.run_id: (row.outcome, row.sentence) for row in rows(ledger, own_id)}
+    assert told == {ours: ("done", ""), theirs: ("refused", f"unknown run {theirs}")}
+
+
+def test_runs_in_an_order_are_one_part_and_not_too_many(ledger):
+    after = (After(job_id="a", args={}, number=9),)
+    targets = [Target(run_id=f"r{n}", seen=State.ERROR, after=after) for n in range(501)]
+    answer = ledger.wish(Operate(deed=Deed(verb="rerun"), targets=targets))
+    assert answer.sentence == "501 runs in an order: expected at most 500"
+    assert len(parts_of("o", targets[:500])) == 1
+    assert len(parts_of("o", [replace(one, after=()) for one in targets])) == 6

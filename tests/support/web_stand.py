@@ -357,7 +357,7 @@ class WebStand:
                 gone = {one.run_id for one in wish.reruns} - {one.run_id for one in known}
                 add = AddRuns(
                     runs=[made_after(self._new(one), one) for one in known],
-                    declined=dict.fromkeys(gone, "unknown job"),
+                    declined=wish.declined | dict.fromkeys(gone, "unknown job"),
                 )
                 self._wish(message, add)
                 return
