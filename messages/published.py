@@ -6,7 +6,7 @@ Plain data of stable shapes, unlike the feed between the roles: events and recor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,7 +18,8 @@ FURTHEST_BACK = 10_000
 # Events of an answer, and runs of a page.
 EVENTS_AT_ONCE = 500
 RUNS_AT_ONCE = 500
-MOST_ID = 100
+# Of a question; it comes back with the answer.
+Id = Annotated[str, msgspec.Meta(max_length=100)]
 
 
 class PublishedEvents(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="events"):
@@ -46,14 +47,14 @@ Published = PublishedEvents | PublishedBeat
 class AskEvents(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="events"):
     """Subscriber → server: send the events after `after`. `id` comes back with the answer."""
 
-    id: str
+    id: Id
     after: int
 
 
 class AskRuns(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="runs"):
     """Subscriber → server: send the runs that are not over, a page at a time."""
 
-    id: str
+    id: Id
     cursor: str | None = None
 
 

@@ -61,7 +61,9 @@ class Publishing:
     def want(self, door: str, topic: bytes, *, on: bool) -> None:
         """Somebody subscribes at a door to what begins so, or nobody does any more."""
         if on:
-            self._wanted[door].add(topic)
+            # Whoever subscribes to what there is not must not fill our memory with it.
+            if EVENTS.startswith(topic) or BEAT.startswith(topic):
+                self._wanted[door].add(topic)
         else:
             self._wanted[door].discard(topic)
 

@@ -130,6 +130,14 @@ def test_nothing_is_made_while_nobody_subscribes():
     assert [post.to for post in publishing.events(1, 0, events, records(events))] == [PUBLISHED_FAR]
 
 
+def test_what_there_is_not_may_be_subscribed_to_and_costs_nothing():
+    publishing = Publishing()
+    for n in range(10_000):
+        publishing.want(PUBLISHED, b"odd%d" % n, on=True)
+        publishing.want(PUBLISHED, b"eventsX", on=True)
+    assert publishing._wanted == {PUBLISHED: set(), PUBLISHED_FAR: set()}
+
+
 def test_many_events_are_frames_of_bounded_size_that_follow_each_other():
     publishing, events = Publishing(), moves(11, 500)
     publishing.want(PUBLISHED, EVENTS, on=True)

@@ -17,7 +17,13 @@ from feed_stand import feed_stand
 
 from callsheet.client.feed import Feed
 from callsheet.messages import published
-from callsheet.messages.codec import ANSWER_READER, PUBLISHED_READER, pack
+from callsheet.messages.codec import (
+    ANSWER_READER,
+    ASKED_READER,
+    PUBLISHED_READER,
+    BadFrame,
+    pack,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "feed.md").read_text(encoding="utf-8")
@@ -54,13 +60,16 @@ def test_another_codec_reads_the_same_fields_and_the_page_names_them(message, re
 
 
 def test_what_is_asked_by_another_codec_is_understood():
-    from callsheet.messages.codec import ASKED_READER
-
     asked = [{"kind": "events", "id": "1", "after": 7}, {"kind": "runs", "id": "2", "cursor": None}]
     assert ASKED_READER.unpack(msgpack.packb(asked)) == [
         published.AskEvents(id="1", after=7),
         published.AskRuns(id="2"),
     ]
+
+
+def test_a_question_with_an_endless_id_is_none():
+    with pytest.raises(BadFrame, match="length <= 100"):
+        ASKED_READER.unpack(msgpack.packb([{"kind": "runs", "id": "x" * 101}]))
 
 
 def test_the_page_has_every_kind_of_event_and_the_limits():
