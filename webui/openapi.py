@@ -53,7 +53,6 @@ ERRORS = {
     401: "A log-in or a token is needed, or does not hold.",
     403: "The role is not enough; or another site's page asks, or a `Host` that is not ours.",
     404: "No such run, job, output, or whatever the path names.",
-    409: "What it would change is no longer as the request takes it to be.",
     413: "The body has more than 1 MiB.",
     415: "The body does not say that it is JSON, or is encoded.",
     416: "The output has no such range of bytes.",
@@ -66,13 +65,17 @@ SAFE = ("GET",)
 
 
 class ApiError(TypedDict):
-    """Every error. Under `request_id` the server's log knows it."""
+    """Every error. Under `request_id` the server's log knows it.
+
+    `job_errors`: of a reload, job id and mistake, in order. `command_id`: of a 503, the key with
+    which to ask again. `count`: of an operation on many runs, how many there are instead.
+    """
 
     error: str
     request_id: str
     job_errors: NotRequired[list[list[str]]]
-    """Of a reload: job id and mistake, in order."""
     command_id: NotRequired[str]
+    count: NotRequired[int]
 
 
 class Opening(NamedTuple):
