@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format venv browser tools bench sim sweep chaos survive partition docs clean
+.PHONY: help demo test lint types format venv browser tools bench sim sweep chaos survive partition docs sbom audit clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
 # sweep; for how long which chaos; how many kills under how many live jobs and which instants; for
@@ -92,6 +92,13 @@ partition: $(READY)  ## cut agents off a real server, and give them a bad networ
 
 docs: $(READY)  ## write anew the docs that are generated from the code
 	@$(PYTHON_IN) docs/generate.py
+
+sbom: $(READY)  ## print what an installation is made of, as CycloneDX
+	@$(PYTHON_IN) packaging/sbom.py
+
+audit: $(READY)  ## hold every installed file of every dependency, and vendored ones, against its checksum
+	@$(PYTHON_IN) packaging/sbom.py --verify --extra dev --extra ssh
+	@$(PYTHON_IN) -m callsheet.webui.vendor
 
 clean:  ## remove all that make has made here, except the demo's files
 	rm -rf $(VENV) .node .typing .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench build dist *.egg-info
