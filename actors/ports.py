@@ -19,10 +19,7 @@ from ..messages.codec import (
     FROM_RUNNER_READER,
     FROM_SCHEDULER_READER,
     KEYED_AGENT_READER,
-    LEDGER_READER,
     OUTPUTS_READER,
-    RUNNER_READER,
-    SCHEDULER_READER,
 )
 from ..messages.post import (
     BINDER,
@@ -34,6 +31,7 @@ from ..messages.post import (
     WAITER,
     WEB,
 )
+from ..messages.verbs import READERS
 from ..wire import place as places
 from ..wire import published
 from ..wire.curve import ServerSide, own_keys
@@ -122,7 +120,7 @@ def _ledger(place: Place, context: Context) -> list[Port]:
         context,
         "ledger",
         place.bind(places.LEDGER),
-        reader=LEDGER_READER,
+        reader=READERS[LEDGER],
         peers=LEDGER_PEERS,
         clock=monotonic_s,
     )
@@ -135,7 +133,7 @@ def _scheduler(place: Place, context: Context) -> list[Port]:
         context,
         "scheduler",
         place.bind(places.SCHEDULER),
-        reader=SCHEDULER_READER,
+        reader=READERS[SCHEDULER],
         peers=SCHEDULER_PEERS,
         clock=monotonic_s,
     )
@@ -155,7 +153,7 @@ def _runner(place: Place, context: Context) -> list[Port]:
         context,
         "agents",
         place.bind(places.AGENTS),
-        reader=RUNNER_READER,
+        reader=READERS[RUNNER],
         peers=AGENTS_PEERS,
         clock=monotonic_s,
     )

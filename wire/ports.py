@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import zmq
@@ -225,14 +225,16 @@ class RouterPort(Port):
         name: str,
         endpoints: list[str],
         *,
-        reader: Reader,
+        reader: Reader | Mapping[str, Reader],
         peers: str,
         clock: Clock,
         side: ServerSide | None = None,
     ) -> None:
-        """Bind; `peers` is the regular expression all addresses of peers match. With a `side` all
-        is encrypted, and only whom the gate admits is let in."""
-        super().__init__(name, reader, clock)
+        """Bind; `peers` is the regular expression all addresses of peers match, `reader` may be one
+        for each kind of them. With a `side` all is encrypted, and only whom the gate admits is let
+        in."""
+        super().__init__(name, reader if isinstance(reader, Reader) else None, clock)
+        self._readers = {} if isinstance(reader, Reader) else reader
         self._peers = re.compile(peers)
         self._names: dict[bytes, str] = {}
         self._waiting: dict[bytes, _Sender] = {}
@@ -253,7 +255,10 @@ class RouterPort(Port):
         if len(parts) != ROUTED_PARTS:
             raise BadFrame(f"{len(parts)} parts: expected {ROUTED_PARTS}")
         name = self._names.get(parts[0]) or self._meet(parts[0])
-        return Letter(self.name, name, self._unpack(parts[1]))
+        reader = self._reader or self._readers.get(name.partition("/")[0])
+        if reader is None:
+            raise BadFrame("a peer from whom nothing is taken")
+        return Letter(self.name, name, reader.unpack(parts[1]))
 
     def _meet(self, peer: bytes) -> str:
         """Return a peer's address, kept so that it is checked once."""

@@ -20,15 +20,13 @@ from callsheet.messages.codec import (
     FEED_READER,
     FROM_LEDGER_READER,
     FROM_SCHEDULER_READER,
-    LEDGER_READER,
-    RUNNER_READER,
-    SCHEDULER_READER,
     TO_AGENT_READER,
     Reader,
     encode,
 )
 from callsheet.messages.post import FEED, LEDGER, RUNNER, SCHEDULER, Post
 from callsheet.messages.transitions import Beat
+from callsheet.messages.verbs import READERS, kind_of
 
 SECOND = 1_000_000
 START_US = 1_800_000_000 * SECOND
@@ -341,7 +339,7 @@ def reader_of(sender: str, to: str) -> Reader:
     if sender == FEED:
         return FEED_READER
     if to in (LEDGER, SCHEDULER, RUNNER) and sender != LEDGER:
-        return {LEDGER: LEDGER_READER, SCHEDULER: SCHEDULER_READER, RUNNER: RUNNER_READER}[to]
+        return READERS[to][kind_of(sender)]
     return {
         LEDGER: FROM_LEDGER_READER,
         SCHEDULER: FROM_SCHEDULER_READER,

@@ -147,3 +147,11 @@ def test_the_doctor_finds_a_server_that_is_well_and_that_it_is(server):
     assert found.returncode == 0
     areas = {one["area"] for one in json.loads(found.stdout)}
     assert areas >= {"config", "files", "disk", "database", "server", "service", "agents", "clock"}
+
+
+def test_no_role_has_refused_what_another_has_to_say(server):
+    server.finished(server.schedule("hello"))
+    assert server.post("/api/v2/reload").status == 200
+    assert server.get("/api/v2/agents").status == 200
+    for path in sorted((server.folder / "logs").iterdir()):
+        assert "frame: " not in path.read_text(), path.name

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from callsheet.actors.ports import LEDGER_PEERS
 from callsheet.messages.codec import (
     FEED_READER,
     FROM_LEDGER_READER,
@@ -19,7 +20,9 @@ from callsheet.messages.codec import (
 from callsheet.messages.commands import IdsLeased
 from callsheet.messages.hello import Hello
 from callsheet.messages.instructions import LeaseIds, NoteRun
+from callsheet.messages.post import LEDGER
 from callsheet.messages.transitions import Beat
+from callsheet.messages.verbs import READERS
 from callsheet.wire import ports
 from callsheet.wire.feed import BEAT_TOPIC, EVENTS_TOPIC
 from callsheet.wire.garbage import BAD_FRAMES_AT_MOST, DEAF_S
@@ -308,3 +311,42 @@ def test_the_first_connection_of_a_dealer_is_told(
         assert dealer.monitor is not None
         assert dealer.monitor.poll(int(DEADLINE_S * 1e3)), "no event of the handshake came"
     assert router.counts.received == 0
+
+
+def test_what_is_not_a_peers_to_say_is_not_heard_from_it(
+    context: ports.Context, endpoint: str, clock: ManualClock
+) -> None:
+    router = RouterPort(
+        context, "ledger", [endpoint], reader=READERS[LEDGER], peers=LEDGER_PEERS, clock=clock
+    )
+    peers = {}
+    for address in ("waiter/0", "web/0"):
+        peers[address] = DealerPort(
+            context,
+            "ledger",
+            endpoint,
+            address=address,
+            peer=LEDGER,
+            reader=FROM_LEDGER_READER,
+            clock=clock,
+        )
+    try:
+        note = NoteRun(run_id="r1", message="m")
+        peers["web/0"].send(LEDGER, [note])
+        peers["web/0"].send(LEDGER, [Hello(role="web/0", incarnation="i")])
+        peers["waiter/0"].send(LEDGER, [note])
+        heard = {}
+        until_s = time.monotonic() + DEADLINE_S
+        while len(heard) < 2:
+            assert time.monotonic() < until_s
+            for peer in peers.values():
+                peer.flush()
+            letters: list[Letter] = []
+            router.receive(10, letters)
+            heard |= {letter.peer: letter.messages for letter in letters}
+            router.socket.poll(10)
+        assert heard["waiter/0"] == [note]
+        assert [type(message) for message in heard["web/0"]] == [Hello]
+    finally:
+        for port in (router, *peers.values()):
+            port.close()
