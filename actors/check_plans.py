@@ -36,6 +36,8 @@ KINDS = {"missing": MISSING, "unnamed": UNSCHEDULED, "double": DOUBLE}
 # Jobs looked at in one round, and how far back: further than it takes to come round to a job.
 JOBS_A_ROUND = 500
 BACK_US = 900 * SECOND_US
+# So long after the start what is not written yet is not missed.
+CATCHING_UP_US = 120 * SECOND_US
 # What is wrong is reported for so long, at most so many of it.
 REPORTED_FOR_US = 24 * 3600 * SECOND_US
 REPORTED = 100
@@ -58,11 +60,13 @@ class Plans:
         self._next = ""
         self._looked_us: dict[str, int] = {}
         self._seq: int | None = None
+        self._begun_us: int | None = None
         # Of each job, of which times runs have gone into an archive lately.
         self._archived: dict[str, list[Times]] = {}
 
     def look(self, reader: Reader, now_us: int) -> list[Finding]:
         """Look at some jobs; return all that is known to be wrong."""
+        self._begun_us = min(now_us if self._begun_us is None else self._begun_us, now_us)
         self._read_log(reader)
         calendars = calendars_by_name(reader.calendars())
         in_force = sorted(reader.jobs())
@@ -97,12 +101,15 @@ class Plans:
         spans = {(min(last_us, now_us) - BACK_US, now_us)}
         spans |= {(one.evidence["at_us"], one.evidence["at_us"] + 1) for one in known}
         periods, unknown = _periods(reader, job_id, calendars)
+        # At first the scheduler may be making up for a time when the server was down.
+        is_early = self._begun_us is None or now_us - self._begun_us < CATCHING_UP_US
+        as_of_us = 0 if is_early else now_us
         self._broken.pop(job_id, None)
         if unknown:
             self._broken[job_id] = _uncomputable(job_id, unknown)
         for from_us, to_us in sorted(spans):
             record = _record(reader, job_id, (from_us, to_us), periods, unknown)
-            for fault in account(record, from_us, to_us, now_us):
+            for fault in account(record, from_us, to_us, as_of_us):
                 if isinstance(fault, Fault) and fault.kind in KINDS and not self._is_gone(fault):
                     one = _finding(fault)
                     self._found[one.key] = one

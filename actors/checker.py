@@ -220,7 +220,9 @@ class Checker:
         if self._late is None or self._plans is None:
             # What an earlier life has found is remembered for as long as by that.
             known = reader.findings()[1]
-            self._late, self._plans = checks.LateStarts(known), Plans(known)
+            every_us = round(self._every_s * 1e6)
+            self._late = checks.LateStarts(known, every_us)
+            self._plans = Plans(known)
         findings = checks.late_runs(reader, now_us)
         findings += self._late.look(reader, now_us)
         findings += self._plans.look(reader, now_us)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ..jobs.findings import Finding, found
 from ..jobs.run import Run
 from ..jobs.times import format_time
+from ..store.findings import ROUNDS_KEPT
 from ..store.interface import Reader, RunQuery
 
 LATE = "late"
@@ -44,8 +45,9 @@ def late_runs(reader: Reader, now_us: int) -> list[Finding]:
 class LateStarts:
     """Finds runs that left `scheduled` late; remembers them for a day, the newest first."""
 
-    def __init__(self, known: list[Finding]) -> None:
-        """Begin with what an earlier checker has found."""
+    def __init__(self, known: list[Finding], every_us: int) -> None:
+        """Begin with what an earlier checker has found; `every_us` is between two rounds."""
+        self._every_us = every_us
         self._looked_us: int | None = None
         self._found = {one.key: one for one in known if one.check == STARTED_LATE}
 
@@ -59,7 +61,9 @@ class LateStarts:
             if run.backfill is not None:
                 continue  # It came when it was its turn.
             if late_us >= LATE_AFTER_US and not _was_held(reader, run):
-                one = _late_start(run, late_us, now_us)
+                one = _late_start(
+                    run, late_us, now_us, was_down=self._was_down(reader, run, now_us)
+                )
                 self._found.setdefault(one.key, one)
         self._found = {
             key: one
@@ -67,6 +71,17 @@ class LateStarts:
             if now_us - one.since_us < REPORTED_FOR_US
         }
         return list(reversed(self._found.values()))
+
+    def _was_down(self, reader: Reader, run: Run, now_us: int) -> bool:
+        """Whether nobody checked around a run's time: the server was down, and everybody knows."""
+        before_us, after_us = None, now_us
+        for one in reader.check_rounds(ROUNDS_KEPT):
+            if one.at_us < run.schedule_us:
+                before_us = one.at_us
+                break
+            after_us = one.at_us
+        longest_us = max(LATE_AFTER_US, 3 * self._every_us)
+        return before_us is not None and after_us - before_us > longest_us
 
 
 # --- inside -------------------------------------------------------------------------------------
@@ -89,16 +104,18 @@ def _was_held(reader: Reader, run: Run) -> bool:
     return any(line.startswith("released") or "override" in line for line in lines)
 
 
-def _late_start(run: Run, late_us: int, now_us: int) -> Finding:
+def _late_start(run: Run, late_us: int, now_us: int, *, was_down: bool) -> Finding:
     made_us = run.times.get("scheduled", run.schedule_us)
     missed = made_us > run.schedule_us
     why = "made up for after it was missed" if missed else "expected within 60 s"
+    if was_down and not missed:
+        why = "the server was down at its time"
     one = found(
         STARTED_LATE,
         run.run_id,
         f"run {run.run_id} of {run.job_id}: went on its way "
         f"{late_us // 1_000_000} s after its time: {why}",
-        severity="info" if missed else "warning",
+        severity="info" if missed or was_down else "warning",
         run_id=run.run_id,
         late_us=late_us,
         schedule_us=run.schedule_us,

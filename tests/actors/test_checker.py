@@ -10,7 +10,7 @@ import pytest
 from checker_rounds import Rounds, process
 from msgspec.structs import replace
 from planning_world import SECOND
-from scheduler_world import HOUR, SchedulerWorld, a_job, every
+from scheduler_world import HOUR, MINUTE, SchedulerWorld, a_job, every
 from world import GOOD
 
 from callsheet.actors.checker import ANSWER_IN_US
@@ -198,6 +198,20 @@ def test_a_run_that_started_late_is_remembered_for_a_day() -> None:
     world.ledger.beat_every_us = 120 * SECOND
     rounds.later(24 * 3600)
     assert rounds.checks() == set()
+
+
+def test_a_downtime_is_no_fault_of_the_runs_that_it_made_late() -> None:
+    """All roles are down for twenty minutes; what was due then runs after it."""
+    rounds = a_planned_world()
+    world = rounds.world
+    rounds.later(180)
+    for address in (LEDGER, SCHEDULER, WAITER, RUNNER, "checker/0"):
+        world.kill(address, 20 * MINUTE)
+    rounds.later(40 * 60)
+    late = rounds.findings()
+    assert {one.check for one in late} == {"started-late"}
+    assert {one.severity for one in late} == {"info"}
+    assert {outcome for outcome, _ in rounds.noted()} == {"opened"}
 
 
 def test_a_stop_that_does_not_end_its_process_is_found() -> None:
