@@ -63,6 +63,7 @@ def bind_one(
             rerun_root=item.rerun_root,
             note=item.note,
             source_results=item.source_results,
+            not_before_us=item.not_before_us,
         )
         return replace(run, actions=(*run.actions, *actions)) if actions else run
     except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:

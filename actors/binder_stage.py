@@ -19,6 +19,7 @@ from ..conf.git_head import head_commit
 from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs import registry
 from ..jobs.actions import Action
+from ..jobs.blackout_rules import Blackouts
 from ..jobs.calendars import Calendar
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.named_calendars import named_calendars
@@ -50,6 +51,7 @@ class FolderOnDisk:
         job_limits: Limits | None = None,
         rules: ConditionRules | None = None,
         templates: TemplateSettings = NO_TEMPLATES,
+        blackouts: Blackouts | None = None,
     ) -> None:
         """Read what was found well before.
 
@@ -67,6 +69,7 @@ class FolderOnDisk:
         self._job_limits = job_limits if job_limits is not None else nullcontext()
         self._rules = rules
         self._templates = templates
+        self._blackouts = blackouts
         self._cache: FolderCache | None = None
         self._good_file: Path | None = None
         # The digest of what was well, and which of the package's own calendars it uses.
@@ -82,7 +85,7 @@ class FolderOnDisk:
         """Return the folder at `path` with every mistake that is found in it."""
         commit = head_commit(path)
         with self._limits():
-            folder = load_folder(path, self._cache)
+            folder = load_folder(path, self._cache, self._blackouts)
             if self._cache is not None:
                 self._cache.save()
             calendars, problems = self._check(path, folder, now_us)
@@ -134,6 +137,7 @@ def make_binder(
     actions: tuple[Action, ...] = (),
     rules: ConditionRules | None = None,
     templates: TemplateSettings = NO_TEMPLATES,
+    blackouts: Blackouts | None = None,
     limited: bool = True,
 ) -> Binder:
     """Return the binder's core for this process.
@@ -145,6 +149,7 @@ def make_binder(
         actions: those of every run besides its job's own; the scheduler is given the same.
         rules: what the settings say of conditions; the scheduler is given the same.
         templates: the functions and filters that templates have besides their own.
+        blackouts: those of the settings; None: there are none, whatever jobs name.
         limited: end the process when a run or the folder takes too much processor time; False
             where the process is shared with other roles. Its memory is bounded by who starts it.
 
@@ -167,6 +172,7 @@ def make_binder(
         job_limits=interrupting,
         rules=rules,
         templates=templates,
+        blackouts=blackouts,
     )
     limits: Limits = Together(interrupting) if interrupting is not None else nullcontext()
     return Binder(load, bind, lambda: limits, incarnation=incarnation, actions=actions)

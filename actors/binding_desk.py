@@ -199,6 +199,7 @@ def bind_item(
     rerun_root: str | None = None,
     note: str | None = None,
     source_results: Mapping[str, str] | None = None,
+    not_before_us: int | None = None,
 ) -> BindOne:
     """Return the request to bind one run of a job."""
     return BindOne(
@@ -213,5 +214,6 @@ def bind_item(
         rerun_root=rerun_root,
         note=note,
         source_results=dict(source_results or {}),
+        not_before_us=not_before_us,
         params_of=dict(params_of),
     )

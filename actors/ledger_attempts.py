@@ -44,8 +44,12 @@ class Attempts:
 
     def launch(self, run: Run, now_us: int, who: str) -> Run:
         """Send a scheduled run on its way: to wait for its conditions, or to start."""
-        if run.conds:
-            return self._book.move(run, State.WAITING, now_us, "waiting", who, message=None)
+        put_off_us = run.not_before_us if (run.not_before_us or 0) > now_us else None
+        if run.moved_from is not None:
+            put_off_us = None  # A person has said when.
+        if run.conds or put_off_us is not None:
+            fields = {"message": None, "not_before_us": put_off_us}
+            return self._book.move(run, State.WAITING, now_us, "waiting", who, **fields)
         return self.start(run, now_us, who)
 
     def start(self, run: Run, now_us: int, who: str) -> Run:

@@ -132,6 +132,7 @@ class Book:
             backfill=backfill,
             result_specs=new.result_specs,
             source_results=new.source_results,
+            not_before_us=new.not_before_us,
         )
         if new.skipped is not None:
             line = f"skipped: {new.skipped}"

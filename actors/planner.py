@@ -29,7 +29,7 @@ from .binding_desk import BindingDesk, bind_item
 from .definitions import Definitions
 from .job_set import schedules_of
 from .late_runs import why_left_out
-from .plans import BATCH_BYTES, Batch, Key, Plan, fitting
+from .plans import BATCH_BYTES, Batch, Key, Plan, fitting, put_off_words
 from .requests import OpenRequests, earliest
 from .run_numbers import RunNumbers
 from .window import Portion, Window, portion, with_witness
@@ -260,7 +260,8 @@ class Planner:
             return 0
         plan.busy = True
         self._bind(plan, some, run_ids)
-        return len(some.fires) + (some.skip.count if some.skip is not None else 0)
+        left_out = sum(span.count for span in some.blackouts)
+        return len(some.fires) + left_out + (some.skip.count if some.skip is not None else 0)
 
     def _has_schedule(self, plan: Plan) -> bool:
         """Find the schedule that a fingerprint means in the definition in force."""
@@ -295,6 +296,8 @@ class Planner:
                 schedule_us=fire.at_us,
                 stop_us=fire.stop_us,
                 fingerprint=plan.fingerprint,
+                note=put_off_words(fire),
+                not_before_us=fire.until_us,
             )
 
         def bound(runs: list[NewRun]) -> None:
@@ -315,7 +318,7 @@ class Planner:
             from_us=plan.written_us,
             upto_us=some.upto_us,
             runs=runs,
-            skips=[some.skip] if some.skip is not None else [],
+            skips=[*([some.skip] if some.skip is not None else []), *some.blackouts],
         )
         self._collected.append((plan, expectation))
 

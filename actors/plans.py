@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ..jobs.schedules import Schedule
+from ..jobs.schedules import Fire, Schedule
+from ..jobs.times import format_time
 from ..messages.codec import encode
 from ..messages.hello import ScheduleRow
 from ..messages.instructions import Expectation
@@ -50,4 +51,13 @@ def fitting(plan: Plan, expectation: Expectation) -> Expectation:
     if len(runs) == len(expectation.runs):
         return expectation
     plan.look_us = 0
-    return msgspec.structs.replace(expectation, runs=runs, upto_us=runs[-1].schedule_us + 1)
+    upto_us = runs[-1].schedule_us + 1
+    skips = [span for span in expectation.skips if span.to_us < upto_us]
+    return msgspec.structs.replace(expectation, runs=runs, skips=skips, upto_us=upto_us)
+
+
+def put_off_words(fire: Fire) -> str | None:
+    """Return what the log of a run says of the blackout that it is put off by, None for none."""
+    if fire.until_us is None:
+        return None
+    return f"blackout {fire.window}: does not start before {format_time(fire.until_us)}"

@@ -18,6 +18,7 @@ from ..conf.action_settings import ActionSettings
 from ..conf.storage_settings import StorageSettings
 from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs.actions import Action
+from ..jobs.blackout_rules import Blackouts
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.programs import TimeoutSpec
 from ..messages.post import (
@@ -112,6 +113,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     default_timeout: TimeoutSpec | None = None
     actions: tuple[Action, ...] = ()
     rules: ConditionRules = ConditionRules()
+    blackouts: Blackouts = {}
     templates: TemplateSettings = NO_TEMPLATES
     acting: ActionSettings = ActionSettings()
     job_watch: Watch = "off"
@@ -264,6 +266,7 @@ def _binder(props: Props) -> Core:
         default_timeout=terms.default_timeout,
         actions=terms.actions,
         rules=terms.rules,
+        blackouts=terms.blackouts,
         templates=terms.templates,
         limited=props.alone,
     )

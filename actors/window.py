@@ -14,7 +14,7 @@ import msgspec
 
 from ..jobs.calendars import Calendar
 from ..jobs.misfire import Misfire, misfire_of
-from ..jobs.schedules import Fire, Schedule, fires, next_fire
+from ..jobs.schedules import REACH_US, Fire, Schedule, fires
 from ..jobs.times import format_time
 from ..messages.instructions import SkipSpan
 
@@ -46,7 +46,7 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
     """What to write for a schedule: all its fires in [written, upto_us), as fires or as a skip.
 
     `look_us`: when to look at it again, None: never, it has ended. `skipped`: the fires become runs
-    that are skipped, for this reason.
+    that are skipped, for this reason. `blackouts`: those that windows leave out between the fires.
     """
 
     fires: list[Fire]
@@ -54,11 +54,12 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
     look_us: int | None
     skip: SkipSpan | None = None
     skipped: str | None = None
+    blackouts: list[SkipSpan] = []
 
     @property
     def writes(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.fires) or self.skip is not None
+        return bool(self.fires or self.blackouts) or self.skip is not None
 
 
 def portion(
@@ -136,42 +137,77 @@ def _ahead(
     future: list[int] = []
     if written_us > now_us:
         there = fires(schedule, now_us + 1, written_us, window.calendars)
-        future = [fire.at_us for fire in islice(there, window.ahead)]
-    taken: list[Fire] = []
+        ours = (fire.at_us for fire in there if not fire.left_out)
+        future = list(islice(ours, window.ahead))
+    some = _Taken(written_us)
     for fire in fires(schedule, from_us, limit_us + 1, window.calendars):
-        if len(taken) == PORTION:
-            return Portion(fires=taken, upto_us=taken[-1].at_us + 1, look_us=now_us)
-        if fire.at_us > now_us:
+        if len(some.fires) == PORTION or some.left_out == SKIPS_A_PORTION:
+            return some.portion(some.upto_us, now_us)
+        if fire.at_us > now_us and not fire.left_out:
             if len(future) >= window.ahead:
-                upto_us = taken[-1].at_us + 1 if taken else written_us
-                return Portion(fires=taken, upto_us=upto_us, look_us=future[len(future) // 2])
+                return some.portion(some.upto_us, future[len(future) // 2])
             future.append(fire.at_us)
-        taken.append(fire)
-    return _whole(schedule, max(from_us, limit_us + 1), taken, future, now_us, window)
+        some.take(fire)
+    return _whole(schedule, max(from_us, limit_us + 1), some, future, now_us, window)
+
+
+class _Taken:
+    """The fires of a portion, and the spans of those that blackouts leave out between them."""
+
+    def __init__(self, written_us: int) -> None:
+        self.fires: list[Fire] = []
+        self.spans: list[SkipSpan] = []
+        self.left_out = 0
+        # All before this is taken.
+        self.upto_us = written_us
+
+    def take(self, fire: Fire) -> None:
+        """Take the next one."""
+        last = self.spans[-1] if self.spans else None
+        if not fire.left_out:
+            self.fires.append(fire)
+        elif last is not None and last.to_us == self.upto_us - 1 and last.reason == fire.left_out:
+            count = last.count + 1
+            self.spans[-1] = msgspec.structs.replace(last, to_us=fire.at_us, count=count)
+        else:
+            at_us = fire.at_us
+            self.spans.append(SkipSpan(from_us=at_us, to_us=at_us, count=1, reason=fire.left_out))
+        self.left_out += bool(fire.left_out)
+        self.upto_us = fire.at_us + 1
+
+    def portion(self, upto_us: int, look_us: int | None) -> Portion:
+        """Return what is taken."""
+        return Portion(fires=self.fires, upto_us=upto_us, look_us=look_us, blackouts=self.spans)
 
 
 def _whole(
     schedule: Schedule,
     next_from_us: int,
-    taken: list[Fire],
+    some: _Taken,
     future: list[int],
     now_us: int,
     window: Window,
 ) -> Portion:
     """All fires within reach are taken: add the next one if there is none yet, and look beyond."""
     soon_us = now_us + window.lead_us
-    following = next_fire(schedule, next_from_us, window.calendars)
-    if following is not None and not any(at_us > soon_us for at_us in future):
-        taken.append(following)
+    following = _following(schedule, next_from_us, window)
+    is_run = following is not None and not following.left_out
+    if following is not None and is_run and not any(at_us > soon_us for at_us in future):
+        some.take(following)
         future.append(following.at_us)
         next_from_us = following.at_us + 1
-        following = next_fire(schedule, next_from_us, window.calendars)
+        following = _following(schedule, next_from_us, window)
     if following is None:
-        return Portion(fires=taken, upto_us=next_from_us, look_us=None)
+        return some.portion(next_from_us, None)
     # The gap up to the following fire is known to be empty. It is claimed so that a restart need
     # not look at the schedule, but not for long: time zones change their rules.
     claim_us = min(following.at_us, max(next_from_us, now_us + window.reach_us + window.span_us))
     look_us = following.at_us - window.reach_us
     if future:
         look_us = min(look_us, max(future) - window.lead_us)
-    return Portion(fires=taken, upto_us=claim_us, look_us=max(look_us, now_us + 1))
+    return some.portion(claim_us, max(look_us, now_us + 1))
+
+
+def _following(schedule: Schedule, from_us: int, window: Window) -> Fire | None:
+    """Return the next fire, whether a blackout leaves it out or not."""
+    return next(fires(schedule, from_us, from_us + REACH_US, window.calendars), None)

@@ -81,6 +81,7 @@ def check(
         None if settings is None else settings.calendars,
         dependencies_scheduled=scheduled,
         rules=None if settings is None else settings.conditions.rules,
+        blackouts=None if settings is None else settings.blackouts,
         limits=Interrupting(),
     )
     if as_json:

@@ -71,7 +71,7 @@ def read_folder(folder: Path, config: Path | None = None) -> Folder:
     """
     settings = read_settings(config)
     named = None if settings is None else settings.calendars
-    loaded = load_folder(folder)
+    loaded = load_folder(folder, None, None if settings is None else settings.blackouts)
     wanted = named_calendars(loaded.jobs.values(), BUILT_IN)
     calendars = load_calendars(calendars_folder(folder, named), wanted)
     problems = [*loaded.problems, *calendars.problems]

@@ -53,8 +53,20 @@ def forecast(
         found = _forecast_folder(query, begin, end, folder, config)
     if print_as(form, found):
         return
-    rows = [[local(one["schedule_time"]), one["job_id"], args_text(one["args"])] for one in found]
-    print_table(["time", "job_id", "args"], rows)
+    rows = [
+        [local(one["schedule_time"]), one["job_id"], args_text(one["args"]), _remark(one)]
+        for one in found
+    ]
+    head = ["time", "job_id", "args", "remark"]
+    columns = 4 if any(row[3] for row in rows) else 3
+    print_table(head[:columns], [row[:columns] for row in rows])
+
+
+def _remark(one: dict[str, Any]) -> str:
+    """Return what a blackout makes of a run, empty for nothing."""
+    if one.get("left_out"):
+        return f"left out: {one['left_out']}"
+    return f"not before {local(one['not_before'])}" if one.get("not_before") else ""
 
 
 def _forecast_folder(
@@ -68,10 +80,15 @@ def _forecast_folder(
     wanted, keep = keeper(query)
     jobs = matching_jobs(read.jobs, wanted.matches_job)
     found = computed(jobs, instant_of(begin), instant_of(end), read.calendars, keep=keep)
-    return [
-        {"job_id": one.job_id, "args": one.args, "schedule_time": format_time(one.at_us)}
-        for one in found
-    ]
+    rows = []
+    for one in found:
+        row = {"job_id": one.job_id, "args": one.args, "schedule_time": format_time(one.at_us)}
+        if one.left_out:
+            row["left_out"] = one.left_out
+        if one.until_us is not None:
+            row["not_before"] = format_time(one.until_us)
+        rows.append(row)
+    return rows
 
 
 @click.command()

@@ -113,6 +113,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         default_timeout=settings.program.timeout,
         actions=settings.actions,
         rules=settings.conditions.rules,
+        blackouts=settings.blackouts,
         templates=settings.templates,
         acting=settings.acting,
         job_watch=settings.job_watch,

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..jobs.blackout_rules import Blackouts
 from ..jobs.checks import NO_LIMITS, Problem, check_jobs
 from ..jobs.checks_scheduled import check_dependencies_scheduled
 from ..jobs.condition_rules import ConditionRules
@@ -71,6 +72,7 @@ def lint_folder(
     *,
     dependencies_scheduled: bool = False,
     rules: ConditionRules | None = None,
+    blackouts: Blackouts | None = None,
     limits: AbstractContextManager[Any] = NO_LIMITS,
 ) -> list[FileProblem]:
     """Return errors and warnings of a job folder, sorted by place.
@@ -84,9 +86,10 @@ def lint_folder(
         dependencies_scheduled: it is also an error when what a run of the coming day depends on is
             not scheduled itself.
         rules: as for `check_loaded`.
+        blackouts: as for `load_folder`.
         limits: as for `check_jobs`.
     """
-    loaded = load_folder(path)
+    loaded = load_folder(path, None, blackouts)
     known = _calendars(path, calendars, loaded)
     found = check_loaded(path, loaded, now_us, known, rules, limits)
     bad = {problem.job_id for problem in found}

@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from ..jobs.blackout_rules import Blackouts, with_blackouts
 from ..jobs.errors import UserError
 from ..jobs.folder_defaults import with_defaults
 from ..jobs.job import Job
@@ -58,19 +59,26 @@ class LoadedFolder(msgspec.Struct, frozen=True, kw_only=True):
     unread: frozenset[str] = frozenset()
 
 
-def load_folder(path: str | os.PathLike[str], cache: FolderCache | None = None) -> LoadedFolder:
+def load_folder(
+    path: str | os.PathLike[str],
+    cache: FolderCache | None = None,
+    blackouts: Blackouts | None = None,
+) -> LoadedFolder:
     """Read all job files in a folder and the folders in it.
 
     Args:
         path: the folder. Files called `*.yaml` are jobs, but for those that begin with a dot and
             `_defaults.yaml`, which has what the jobs of its folder and below have in common.
         cache: asked first, and told what was read; the caller loads and saves it.
+        blackouts: those of the settings; None: they are not known, and no job has any.
     """
     root = os.fspath(path)
     loader = _Loader(root, cache)
     if cache is not None:
         cache.begin()
     loader.load()
+    if blackouts is not None:
+        loader.shade(blackouts)
     loader.problems.sort(key=lambda problem: (problem.path, problem.line, problem.column))
     return LoadedFolder(
         jobs=loader.jobs,
@@ -103,6 +111,20 @@ class _Loader:
                 self._say(layer.path, sentence, line, column)
         for path, about in found.jobs:
             self._file(path, about)
+
+    def shade(self, blackouts: Blackouts) -> None:
+        """Put into the schedules what the settings' blackouts make of them."""
+        for job_id, job in list(self.jobs.items()):
+            if not (blackouts or job.blackouts):
+                continue
+            try:
+                shaded = with_blackouts(job, blackouts)
+            except UserError as error:
+                said = f"blackouts: {error}"
+                self.problems.append(problem_at(self._root, job_id, said, ("blackouts",)))
+                continue
+            if shaded is not job:
+                self.jobs[job_id], self.hashes[job_id] = shaded, definition_hash(shaded)
 
     def _file(self, path: str, about: os.stat_result) -> None:
         """Read one job file; what is wrong in it goes to the problems."""

@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..jobs.actions import Action
+from ..jobs.blackout_rules import Concerned
 from ..jobs.errors import UserError
 from ..jobs.parse_actions import read_action
 from ..jobs.parse_programs import read_timeout
@@ -29,6 +30,7 @@ from ..jobs.times import SECOND_US, parse_duration
 from .action_settings import ActionSettings, read_action_settings
 from .agent_settings import AgentSettings, take_agents
 from .apsis_settings import check_apsis_keys, unknown_keys
+from .blackout_settings import take_blackouts
 from .check_settings import ChecksSettings, take_checks
 from .condition_settings import ConditionSettings, take_conditions
 from .extension_settings import Extension, take_extensions
@@ -120,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     outputs: StorageSettings = StorageSettings()
     feed: FeedSettings = FeedSettings()
     log: LogSettings = LogSettings()
+    blackouts: Mapping[str, Concerned] = {}
 
 
 def load_settings(
@@ -249,6 +252,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
     checks = take_checks(fields, _more_than_none)
     check_apsis_keys(fields)
     conditions = take_conditions(fields)
+    blackouts = take_blackouts(fields)
     calendars = fields.take("calendars", absolute, None)
     job_watch = fields.take("job_watch", _watch, "off")
     templates = take_templates(fields, base)
@@ -275,6 +279,7 @@ def _settings(fields: Fields, base: Path) -> Settings:
         job_watch=job_watch,
         calendars=calendars,
         conditions=conditions,
+        blackouts=blackouts,
         templates=templates,
         agents=agents,
         extensions=extensions,

@@ -54,7 +54,7 @@ def backfill_listing(
     for looked, nominal in enumerate(nominal_runs(job, from_us, to_us, calendars)):
         if looked >= MOST_LOOKED_AT:
             raise TooManyRuns(MOST_LOOKED_AT)
-        if not wanted <= nominal.args.items():
+        if nominal.left_out or not wanted <= nominal.args.items():
             continue
         key = args_key(nominal.args)
         if (key, nominal.at_us) in there:

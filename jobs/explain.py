@@ -190,6 +190,9 @@ def _of_period(period: Period, sought: Sought, known: Known) -> Answer:
                 f"That was recorded at {format_time(span.at_us)}, for the times of {words} from "
                 f"{format_time(span.from_us)} to {format_time(span.to_us)}.",
             )
+    fire = _fire_at(period.schedule, at_us, known)
+    if fire is not None and fire.left_out:
+        return _answer("skipped", f"It is left out by policy: {fire.left_out}.")
     if at_us >= period.written_us:
         upto = format_time(period.written_us)
         if at_us > known.now_us:

@@ -29,13 +29,16 @@ class TooManyRuns(UserError):
 
 
 class Nominal(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that a schedule names: `place` is the schedule's in its job."""
+    """A run that a schedule names: `place` is the schedule's in its job. `left_out`: by which
+    blackout it is none, empty when it is one; `until_us`: it starts only when that one is over."""
 
     at_us: int
     job_id: str
     args: dict[str, str]
     place: int = 0
     stop_us: int | None = None
+    left_out: str = ""
+    until_us: int | None = None
 
 
 Keep = Callable[[Job, Nominal], bool]
@@ -96,5 +99,11 @@ def nominal_runs(
                     continue
                 seen.add(key)
             yield Nominal(
-                at_us=fire.at_us, job_id=job.job_id, args=args, place=place, stop_us=fire.stop_us
+                at_us=fire.at_us,
+                job_id=job.job_id,
+                args=args,
+                place=place,
+                stop_us=fire.stop_us,
+                left_out=fire.left_out,
+                until_us=fire.until_us,
             )

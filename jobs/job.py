@@ -21,7 +21,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `param_specs` has what some params take, by name; the others take any text.
     Of runs that wait for the same place those of a higher `priority` go first. `waiting_max_us`:
     how long its runs may wait, None: as the settings say. `results` are those its runs have to give
-    back, by name, sorted.
+    back, by name, sorted. `blackouts`: the windows it names, and for each what becomes of runs in
+    it, empty: what the settings say.
     """
 
     job_id: str
@@ -38,6 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deadline: Deadline | None = None
     retry: Retry | None = None
     results: dict[str, ParamSpec] = {}
+    blackouts: dict[str, str] = {}
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -146,6 +146,8 @@ def job_jso(job: Job, find_job: Callable[[str], Job | None] | None = None) -> di
     if job.deadline is not None:
         words = {"str": deadline_words(job.deadline)}
         own["deadline"] = deadline_data(job.deadline) | words
+    if job.blackouts:
+        own["blackouts"] = job.blackouts
     if job.results:
         own["results"] = {name: spec_data(spec) for name, spec in job.results.items()}
     if job.retry is not None:

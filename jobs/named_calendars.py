@@ -10,6 +10,7 @@ import msgspec
 from .binding import _texts
 from .conditions import TimeWindow, leaves
 from .job import Job
+from .schedule_types import options_of
 
 # In a template a name may be computed: then any calendar may be meant.
 ANY = "*"
@@ -20,6 +21,7 @@ _LITERAL = re.compile(r"""get_calendar\(\s*(?:'([^'\\]*)'|"([^"\\]*)")\s*\)""")
 def calendars_of(job: Job) -> set[str]:
     """Return the names a job uses, `ANY` among them when a template computes one."""
     found = {schedule.calendar for schedule in job.schedules if hasattr(schedule, "calendar")}
+    found |= {one.calendar for schedule in job.schedules for one in options_of(schedule).blackouts}
     found |= {cond.calendar for cond in leaves(job.conditions) if isinstance(cond, TimeWindow)}
     for text in _texts(job):
         if "get_calendar" in text:

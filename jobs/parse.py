@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from .blackout_rules import blackouts_data, read_blackouts
 from .errors import UserError
 from .internal_programs import InternalProgram
 from .job import Job
@@ -95,6 +96,7 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
     successors = fields.take("successors", many(read_successor), ())
     deadline = fields.take("deadline", read_deadline, None)
     retry = fields.take("retry", read_retry, None)
+    blackouts = fields.take("blackouts", read_blackouts, {})
     results = fields.take("results", read_results, {})
     metadata = fields.take("metadata", read_metadata, {})
     ad_hoc = fields.take("ad_hoc", flag, False)
@@ -117,6 +119,7 @@ def read_job(data: Any, at: At, job_id: str) -> Job:
         deadline=deadline,
         retry=retry,
         results=results or {},
+        blackouts=blackouts or {},
     )
 
 
@@ -190,6 +193,8 @@ def job_to_data(job: Job) -> dict[str, Any]:
         found["deadline"] = deadline_data(job.deadline)
     if job.retry is not None:
         found["retry"] = retry_data(job.retry)
+    if job.blackouts:
+        found["blackouts"] = blackouts_data(job.blackouts)
     if job.results:
         found["results"] = results_data(job.results)
     if job.metadata:

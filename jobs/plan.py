@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 import msgspec
@@ -18,6 +18,7 @@ from .forecast import Nominal, nominal_runs
 from .job import Job
 from .parse import job_to_data
 from .run import Run, args_key
+from .schedule_types import options_of
 from .schedules import count_fires
 from .times import DAY_S, SECOND_US
 
@@ -220,15 +221,20 @@ def _runs(
         found = [
             run
             for place in range(len(job.schedules))
-            for run in islice(
-                nominal_runs(_only(job, place), from_us, to_us, calendars), RUNS_A_JOB + 1
-            )
+            for run in islice(_named(_only(job, place), from_us, to_us, calendars), RUNS_A_JOB + 1)
         ]
     except UserError:
         return {}, False  # A set with errors is refused, whatever its plan says.
     found.sort(key=lambda run: run.at_us)
     runs = {(run.at_us, args_key(run.args)): run for run in found[:RUNS_A_JOB]}
     return runs, len(found) > RUNS_A_JOB
+
+
+def _named(
+    job: Job, from_us: int, to_us: int, calendars: Mapping[str, Calendar]
+) -> Iterator[Nominal]:
+    """Yield the nominal runs that no blackout leaves out."""
+    return (run for run in nominal_runs(job, from_us, to_us, calendars) if not run.left_out)
 
 
 def _timetable(job: Job) -> tuple[object, ...]:
@@ -240,7 +246,7 @@ def _count(
     job: Job, from_us: int, to_us: int, calendars: Mapping[str, Calendar]
 ) -> tuple[int, bool]:
     """Return how many runs a job has, of those that are looked at, and whether there are more."""
-    if len(job.schedules) != 1:
+    if len(job.schedules) != 1 or options_of(job.schedules[0]).blackouts:
         runs, more = _runs(job, from_us, to_us, calendars)
         return len(runs), more
     # The times of one schedule are all different: the args need not be made.

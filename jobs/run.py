@@ -124,7 +124,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `run_id` comes from the block of numbers the ledger leased. `error` not None: the run is created
     in state error with this sentence as its output. `skipped` not None: it is created skipped, by a
-    policy, for this reason. `rerun_root` None: `rerun_of` is the root.
+    policy, for this reason. `rerun_root` None: `rerun_of` is the root. `not_before_us`: when its
+    time has come it waits until then.
     """
 
     run_id: str
@@ -150,6 +151,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: Retry | None = None
     result_specs: dict[str, ParamSpec] = {}
     source_results: dict[str, str] = {}
+    not_before_us: int | None = None
 
 
 def args_key(args: dict[str, str]) -> str:

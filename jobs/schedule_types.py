@@ -29,6 +29,21 @@ class StopAt(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="d
 Stop = StopAfter | StopAt
 
 
+class Blackout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A window of time: from one instant to another, or each day of a calendar from a local daytime
+    to another (of the next day, if that is no later), in seconds since midnight. What a schedule
+    names in it is left out, or runs when it is over (`after`)."""
+
+    name: str
+    tz: str = "UTC"
+    after: bool = False
+    from_us: int | None = None
+    to_us: int | None = None
+    calendar: str = "all"
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a schedule of any type may say besides its times.
 
@@ -37,7 +52,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     that of equal schedules: the job's id. `on_gap`: what becomes of a local time that the clocks
     leap over; `on_fold`: of one that comes twice; None: the type's own rule. `misfire_after_us`: a
     run so late is dealt with by `catch_up`; `max_age_us`: one older than that is left out; None: as
-    the settings have it.
+    the settings have it. `blackouts`: the windows that concern the job, put in when it is loaded.
     """
 
     start_date: date | None = None
@@ -50,6 +65,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     misfire_after_us: int | None = None
     catch_up: CatchUp | None = None
     max_age_us: int | None = None
+    blackouts: tuple[Blackout, ...] = ()
 
 
 NO_OPTIONS = Options()
@@ -156,9 +172,13 @@ def options_of(schedule: Schedule) -> Options:
 class Fire(msgspec.Struct, frozen=True, kw_only=True):
     """One nominal run: its instant, the candidate args, and when to stop it, if ever.
 
-    The args are those of the nominal time, which jitter does not move.
+    The args are those of the nominal time, which jitter does not move. `left_out`: why it is no run
+    at all, empty when it is one. `until_us`: it starts only then, by the blackout `window`.
     """
 
     at_us: int
     args: dict[str, str]
     stop_us: int | None = None
+    left_out: str = ""
+    until_us: int | None = None
+    window: str = ""

@@ -73,6 +73,9 @@ def _describe_options(options: Options) -> str:
         words += f", from {options.start_date}"
     if options.end_date is not None:
         words += f", until {options.end_date}"
+    if options.blackouts:
+        said = (f"{'after' if one.after else 'not in'} {one.name}" for one in options.blackouts)
+        words += f", {', '.join(said)}"
     if options.jitter_us:
         words += f", up to {format_duration_s(options.jitter_us)} s later"
     return words

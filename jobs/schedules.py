@@ -13,6 +13,7 @@ from itertools import islice
 import msgspec
 from msgspec.structs import replace
 
+from .blackouts import FREE, judge
 from .calendars import BeyondCalendar, Calendar, FileCalendar, find_calendar
 from .cron import cron_moments
 from .errors import UserError
@@ -54,6 +55,7 @@ from .times import (
 
 # A schedule that names no instant within this time has none.
 REACH_US = 10 * 366 * DAY_S * SECOND_US
+LEFT_OUT_AT_MOST = 20_000
 
 NO_CALENDARS: Mapping[str, Calendar] = {}
 
@@ -69,7 +71,8 @@ def fires(
     Times are whole seconds, but for those that a job file states itself. Whether the schedule is
     enabled is the caller's business. A calendar that ends, ends the schedule. Args are strings;
     `schedule_time` is always the schedule's own, all other automatic args are overridden by
-    `schedule.args`. What is yielded for a part of a time range is the same whatever the range.
+    `schedule.args`. What is yielded for a part of a time range is the same whatever the range. What
+    falls into a blackout is yielded too, and says so.
 
     Raises:
         UserError: the schedule names an unknown zone, calendar or type, has a bad cron expression,
@@ -77,7 +80,7 @@ def fires(
     """
     calendar = _calendar_of(schedule, calendars)
     for moment, at_us in _nominal(schedule, calendar, from_us, to_us):
-        yield _fire(schedule, calendar, moment, at_us)
+        yield _fire(schedule, calendar, moment, at_us, calendars)
 
 
 def count_fires(
@@ -98,10 +101,15 @@ def next_fire(
     calendars: Mapping[str, Calendar] = NO_CALENDARS,
     limit_us: int | None = None,
 ) -> Fire | None:
-    """Return the first nominal run at or after `from_us`, None when there is none by `limit_us`
-    (by default ten years on)."""
+    """Return the first nominal run at or after `from_us` that no blackout leaves out, None when
+    there is none by `limit_us` (by default ten years on), or very many before it are left out."""
     to_us = from_us + REACH_US if limit_us is None else limit_us
-    return next(fires(schedule, from_us, to_us, calendars), None)
+    for looked, fire in enumerate(fires(schedule, from_us, to_us, calendars)):
+        if not fire.left_out:
+            return fire
+        if looked >= LEFT_OUT_AT_MOST:
+            break
+    return None
 
 
 def fingerprint(schedule: Schedule, calendars: Mapping[str, Calendar] = NO_CALENDARS) -> str:
@@ -111,8 +119,9 @@ def fingerprint(schedule: Schedule, calendars: Mapping[str, Calendar] = NO_CALEN
     """
     meaning = msgspec.msgpack.encode(replace(schedule, enabled=True), order="deterministic")
     digest = hashlib.sha256(meaning)
-    name = getattr(schedule, "calendar", None)
-    if name is not None:
+    options = options_of(schedule)
+    names = [getattr(schedule, "calendar", None), *(one.calendar for one in options.blackouts)]
+    for name in filter(None, names):
         try:
             calendar = find_calendar(name, calendars)
         except UserError:
@@ -244,18 +253,37 @@ def _jittered(
 
 def _packed(schedule: Schedule) -> bytes:
     """Return 32 bytes of what a schedule means, its calendar's days left aside."""
-    meaning = msgspec.msgpack.encode(replace(schedule, enabled=True), order="deterministic")
+    # Not of its blackouts: they come and go, and the other runs stay where they are.
+    options = replace(options_of(schedule), blackouts=())
+    bare = replace(schedule, enabled=True, options=options)
+    meaning = msgspec.msgpack.encode(bare, order="deterministic")
     return hashlib.sha256(meaning).digest()
 
 
-def _fire(schedule: Schedule, calendar: Calendar | None, moment: Moment, at_us: int) -> Fire:
+def _fire(
+    schedule: Schedule,
+    calendar: Calendar | None,
+    moment: Moment,
+    at_us: int,
+    calendars: Mapping[str, Calendar],
+) -> Fire:
     """Make the args of a nominal run: here and nowhere else."""
     time = format_time(moment.at_us)
     args = _automatic(schedule, calendar, moment) | schedule.args
     args.setdefault("time", time)
     args["schedule_time"] = time
     stop = schedule.stop
-    return Fire(at_us=at_us, args=args, stop_us=None if stop is None else stop_instant(stop, at_us))
+    stop_us = None if stop is None else stop_instant(stop, at_us)
+    options = options_of(schedule)
+    verdict = judge(options, at_us, calendars) if options.blackouts else FREE
+    return Fire(
+        at_us=at_us,
+        args=args,
+        stop_us=stop_us,
+        left_out=verdict.left_out,
+        until_us=verdict.until_us,
+        window=verdict.window,
+    )
 
 
 def _automatic(schedule: Schedule, calendar: Calendar | None, moment: Moment) -> dict[str, str]:

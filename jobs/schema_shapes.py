@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .blackout_rules import POLICIES
 from .deadlines import KINDS
 from .params import TYPES
 from .parse_actions import SCOPES
@@ -164,6 +165,16 @@ JOB: dict[str, Shape] = {
             ),
         ),
         "How often a run is tried, after which ends, and how long after them.",
+    ),
+    "blackouts": said(
+        any_of(
+            many(FILLED),
+            {
+                "type": "object",
+                "additionalProperties": any_of({"type": "null"}, {"enum": list(POLICIES)}),
+            },
+        ),
+        "Windows of the settings in which nothing runs, or only afterwards.",
     ),
     "results": said(
         any_of(many(FILLED), {"type": "object", "additionalProperties": ref("param")}),

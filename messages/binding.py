@@ -31,6 +31,7 @@ class BindOne(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rerun_root: str | None = None
     note: str | None = None
     source_results: dict[str, str] = {}
+    not_before_us: int | None = None
     params_of: dict[str, tuple[str, ...]] = {}
     defaults_of: dict[str, dict[str, str]] = {}
 

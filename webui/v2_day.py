@@ -272,7 +272,8 @@ def _nominal(reader: Reader, chart: Chart) -> Iterator[Run]:
         return
     written = runs_written(reader, tuple(jobs), from_us, to_us)
     for one in named:
-        if (one.job_id, args_key(one.args), one.at_us) not in written:
+        known = (one.job_id, args_key(one.args), one.at_us) in written
+        if not (known or one.left_out):
             yield nominal_run(jobs[one.job_id], one)
 
 

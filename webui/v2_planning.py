@@ -53,7 +53,8 @@ class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ForecastRow(TypedDict):
-    """A run that a schedule names; one that is written already has an id."""
+    """A run that a schedule names; one that is written already has an id. `left_out`: by which
+    blackout it is none; `not_before`: it starts only then, when one is over."""
 
     job_id: str
     args: dict[str, str]
@@ -61,6 +62,8 @@ class ForecastRow(TypedDict):
     run_id: NotRequired[str]
     state: NotRequired[str]
     held: NotRequired[bool]
+    left_out: NotRequired[str]
+    not_before: NotRequired[Instant]
 
 
 # A key that is a word of Python can be given by this form alone.
@@ -300,6 +303,10 @@ def _row(nominal: Nominal, run: Run | None) -> ForecastRow:
         "args": nominal.args,
         "schedule_time": format_time(nominal.at_us),
     }
+    if nominal.left_out:
+        row["left_out"] = nominal.left_out
+    if nominal.until_us is not None:
+        row["not_before"] = format_time(nominal.until_us)
     if run is not None:
         row["run_id"] = run.run_id
         row["state"] = run.state.value

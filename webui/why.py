@@ -159,7 +159,10 @@ def _state_sentence(run: Run, now_us: int) -> str:
 
 def _waiting(run: Run, log: list[LogLine], waited: list[Wanted], now_us: int) -> list[str]:
     if run.not_before_us is not None and run.not_before_us > now_us:
-        return [f"It waits until {format_time(run.not_before_us)} before it is tried again."]
+        until = format_time(run.not_before_us)
+        if not run.attempts:
+            return [f"It does not start before {until}: a blackout of its job lasts until then."]
+        return [f"It waits until {until} before it is tried again."]
     since = {line["message"]: line["time"] for line in log}
     said = []
     for one in waited:
