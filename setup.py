@@ -119,6 +119,7 @@ setup(
         "holidays>=0.60",
     ],
     extras_require={
+        "apsis": ["brotli>=1.1,<2"],
         "notify": NOTIFY,
         "storage": STORAGE,
         "ssh": SSH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,3 +165,66 @@ def _lines(count: int, same: tuple[str, ...], differs: tuple[str, ...]) -> Itera
     if differs:
         yield "different here:"
         yield from (f"  {line}" for line in differs)
+
+
+@group.command("apsis-db")
+@click.argument("file", type=FILE)
+@click.option("--config", type=FILE, help="The settings of the server that takes it over.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def apsis_db(file: Path, config: Path | None, as_json: bool) -> None:
+    """Take the runs of an Apsis database FILE over, with logs and outputs, under their ids.
+
+    The server must not run. Its database is made when it is missing, and schedules from where
+    Apsis has come to. What was taken before is left as it is: an import may be cut off and begun
+    again. Exit 1 when something could not be taken over.
+    """
+    from ..conf.settings import load_settings
+    from ..jobs.times import format_time
+    from ..store.apsis_database import ApsisDatabase, take_over
+    from ..store.sqlite import create_database
+    from .offline import now_us
+
+    settings = load_settings(config)
+    source = ApsisDatabase(str(file))
+    try:
+        clock_us = source.clock_us
+        path = settings.database.path
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            create_database(path, clock_us)
+        outputs = str(settings.state_dir / "outputs")
+        taken = take_over(source, str(path), outputs, now_us(), _brotli())
+    finally:
+        source.close()
+    if as_json:
+        print_json(
+            {
+                "runs": taken.runs,
+                "there": taken.there,
+                "unfinished": taken.unfinished,
+                "outputs": taken.outputs,
+                "problems": taken.problem_count,
+                "clock": None if clock_us is None else format_time(clock_us),
+            }
+        )
+    else:
+        click.echo(f"{taken.runs} runs and {taken.outputs} outputs taken over into {path}")
+        click.echo(f"{taken.there} were there; {taken.unfinished} are not over and stay in Apsis")
+    for sentence in taken.problems:
+        warn(sentence)
+    if taken.problem_count > len(taken.problems):
+        warn(f"and {taken.problem_count - len(taken.problems)} more")
+    if taken.problem_count:
+        sys.exit(1)
+
+
+def _brotli() -> Callable[[bytes], bytes] | None:
+    """Return what decompresses the large outputs of Apsis, None where it is not installed."""
+    import importlib
+
+    try:
+        module = importlib.import_module("brotli")
+    except ImportError:
+        return None
+    found: Callable[[bytes], bytes] = module.decompress
+    return found

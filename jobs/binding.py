@@ -25,13 +25,16 @@ from .errors import UserError
 from .internal_programs import Internal, bind_internal, internal_texts
 from .job import Job
 from .params import needs_limits, why_not, with_defaults
+from .parse_ecs import ecs_texts
 from .parse_launch import bound_launch, launch_texts
 from .parse_output import bound_output, output_texts
 from .parse_own_programs import near_launch, own_texts, python_argv, ssh_argv
 from .programs import (
+    NO_ECS,
     BoundNoOp,
     BoundProcess,
     BoundProgram,
+    Ecs,
     ExtensionProgram,
     NoOp,
     OnAgent,
@@ -215,6 +218,8 @@ def new_run(
     except BindingError as error:
         # Somebody may wait to hear of just this.
         return NewRun(**fields, actions=job.actions, error=str(error))
+    if isinstance(job.program, Ecs):
+        return NewRun(**fields, actions=job.actions, error=NO_ECS)
     return NewRun(**fields, program=bound.program, conds=bound.conds, actions=bound.actions)
 
 
@@ -288,6 +293,10 @@ class _Binder:
                 return self._extension(program, default_timeout)
             case Internal():
                 return bind_internal(program, self.expand)
+            case Ecs():
+                for text in ecs_texts(program):
+                    self.expand(text)
+                return BoundNoOp(success=None)
         return self._process(program, argv, default_timeout)
 
     def _ssh(self, program: Ssh, default: TimeoutSpec | None) -> BoundProcess:
@@ -369,7 +378,9 @@ def _texts(job: Job) -> Iterable[str]:
             yield from texts_in(own_texts(program))
         case Internal():
             yield from internal_texts(program)
-    if not isinstance(program, NoOp | Internal):
+        case Ecs():
+            yield from ecs_texts(program)
+    if not isinstance(program, NoOp | Internal | Ecs):
         stop, timeout = program.stop, program.timeout
         yield from (program.group_id, program.sudo_user or "", program.cwd or "", stop.signal)
         yield stop.grace_period or ""

@@ -55,6 +55,7 @@ PARTS = {
 # Kinds that take other keys by what else they hold: entries that make them show these.
 VARIANTS: dict[tuple[str, str], tuple[dict[str, Any], ...]] = {
     ("program", LEGACY): ({}, {"argv": ["x"]}),
+    ("program", "procstar-ecs"): ({"argv": ["x"]}, {"command": "x"}),
     ("program", "ssh"): ({"argv": ["x"]}, {"command": "x"}),
     ("schedule", "cron"): ({}, {"cron": "0 0 * * *"}),
     ("action", "command"): ({"argv": ["x"]}, {"command": "x"}),

@@ -12,6 +12,7 @@ from . import registry
 from .errors import UserError
 from .extension_data import read_data
 from .internal_programs import INTERNAL_TYPES, read_internal
+from .parse_ecs import read_ecs
 from .parse_launch import read_launch
 from .parse_output import read_output
 from .parse_own_programs import read_python, read_ssh
@@ -23,11 +24,14 @@ from .times import parse_duration
 KNOWN = "no-op, process, shell, ssh, python, archive, vacuum, stats, backup"
 # Programs of the agent that Apsis had before: processes, or shell commands by what they hold.
 LEGACY = "legacy"
+ECS = "procstar-ecs"
 PROGRAM_TYPES = {
     "no-op": "no-op",
     "procstar": "process",
     "process": "process",
     "procstar-shell": "shell",
+    ECS: ECS,
+    "ProcstarECSProgram": ECS,
     "ssh": "ssh",
     "python": "python",
     # `host` and `user` mean another thing to these.
@@ -71,6 +75,8 @@ def read_program(value: Any, at: At) -> Program:
         return _noop(fields)
     if kind in INTERNAL_TYPES:
         return read_internal(kind, fields)
+    if kind == ECS:
+        return read_ecs(fields, _argv, _stop, read_timeout)
     common = _common(fields)
     if kind == LEGACY:
         kind = legacy_kind(value)

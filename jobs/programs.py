@@ -193,8 +193,27 @@ class ExtensionProgram(Template, frozen=True, kw_only=True, tag_field="type", ta
     output: OutputSpec | msgspec.UnsetType = msgspec.UNSET
 
 
+class Ecs(
+    Template, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="procstar-ecs"
+):
+    """A task of Amazon's ECS, as Apsis starts it. Jobs that have one are read; a run of one is an
+    error, since nobody here starts such tasks."""
+
+    argv: tuple[str, ...] = ()
+    command: str | None = None
+    mem_gb: str | None = None
+    vcpu: str | None = None
+    disk_gb: str | None = None
+    role: str | None = None
+    task_definition: str | None = None
+    stop: StopSpec = StopSpec()
+    timeout: TimeoutSpec | None = None
+
+
+# What a run of one says.
+NO_ECS = "procstar-ecs: no ECS tasks are started here: expected a program of another type"
 OnAgent = Process | Shell | Ssh | PythonCall | ExtensionProgram
-Program = NoOp | OnAgent | InternalProgram
+Program = NoOp | OnAgent | InternalProgram | Ecs
 
 
 # --- bound: every value final -----------------------------------------------------------------

@@ -212,6 +212,11 @@ STOP: dict[str, Shape] = {"duration": DURATION, "daytime": DAYTIME, "tz": ZONE}
 
 _SIZE = any_of({"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{OUTPUT_SIZE}$"})
 PROGRAM: dict[str, Shape] = {
+    "mem_gb": WORD,
+    "vcpu": WORD,
+    "disk_gb": WORD,
+    "role": WORD,
+    "task_definition": WORD,
     "duration": template_or(DURATION),
     "success": {"type": ["boolean", "null"]},
     "argv": said({"type": "array", "items": TEXT, "minItems": 1}, "A program and its arguments."),

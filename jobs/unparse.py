@@ -36,11 +36,12 @@ from .conditions import (
 )
 from .deadlines import Deadline
 from .internal_programs import Internal, internal_data
+from .parse_ecs import ecs_data
 from .parse_launch import launch_data
 from .parse_output import output_data
 from .parse_own_programs import own_data
 from .polled import CommandCheck, ExtensionCheck, FileCheck, HttpCheck, SqlCheck
-from .programs import ExtensionProgram, NoOp, Program, PythonCall, Shell, Ssh, StopSpec
+from .programs import Ecs, ExtensionProgram, NoOp, Program, PythonCall, Shell, Ssh, StopSpec
 from .retry import Retry
 from .schedule_types import (
     Cron,
@@ -139,6 +140,8 @@ def program_data(program: Program) -> dict[str, Any]:
         return {"type": "no-op", "duration": program.duration, "success": program.success}
     if isinstance(program, Internal):
         return internal_data(program)
+    if isinstance(program, Ecs):
+        return ecs_data(program)
     found: dict[str, Any] = {
         "type": type(program).__struct_config__.tag,
         "group_id": program.group_id,

@@ -61,6 +61,7 @@ from .programs import (
     BoundNoOp,
     BoundProcess,
     BoundProgram,
+    Ecs,
     ExtensionProgram,
     NoOp,
     Process,
@@ -216,6 +217,8 @@ def program_words(program: Program | BoundProgram) -> str:
             return data_words(program.name, program.data)
         case Shell():
             return program.command
+        case Ecs():
+            return f"on ECS: {program.command or shlex.join(program.argv)}"
         case _:
             return internal_words(program)
 
