@@ -248,11 +248,13 @@ function useReading(list, body) {
 function useWindow(length, body) {
   const [span, setSpan] = useState({ first: 0, last: 64, height: ROW_PX });
   const measured = useRef(0);
+  const begins = useRef(/** @type {number | null} */ (null));
   useLayoutEffect(() => {
     const look = () => {
       if (!body.current) return;
       const height = (measured.current ||= body.current.querySelector("tr[data-run]")?.offsetHeight ?? 0) || ROW_PX;
-      const top = body.current.getBoundingClientRect().top;
+      // Where the rows begin is not asked for at each step: the answer would lay out what has just come.
+      const top = (begins.current ??= body.current.getBoundingClientRect().top + scrollY) - scrollY;
       const near = Math.floor((Math.floor(-top / height) - SPARE) / STEP) * STEP;
       const first = Math.max(0, Math.min(length, near));
       const last = Math.max(0, near) + Math.ceil((innerHeight / height + 2 * SPARE + STEP) / STEP) * STEP;
@@ -260,6 +262,7 @@ function useWindow(length, body) {
     };
     const again = () => {
       measured.current = 0;
+      begins.current = null;
       look();
     };
     again();
