@@ -67,7 +67,7 @@ export function GraphView({ graph, focus }) {
   const nodes = new Map(graph.nodes.map((node) => [node.job_id, node]));
   const isHot = (edge) => nodes.get(edge.after).last?.state === "waiting" && nodes.get(edge.before).last?.state !== "success";
   const edges = [...graph.edges].sort((a, b) => Number(isHot(a)) - Number(isHot(b)));
-  return html`<div class="gp"><svg class="graph" width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${`${graph.nodes.length} jobs and ${graph.edges.length} dependencies`}>
+  return html`<div class="gp" tabindex="0" role="region" aria-label="Graph of jobs"><svg class="graph" width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${`${graph.nodes.length} jobs and ${graph.edges.length} dependencies`}>
     ${edges.map((edge) => {
       const [fromX, fromY] = [x(edge.before) + NODE_W, y(edge.before) + NODE_H / 2];
       const [toX, toY] = [x(edge.after), y(edge.after) + NODE_H / 2];

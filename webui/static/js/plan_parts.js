@@ -58,7 +58,7 @@ export function Coming({ q }) {
   const depth = (n) => (n === 0 ? 0 : Math.min(4, 1 + Math.floor((n / most) * 3.99)));
   return html`<section class="sec" aria-labelledby="h-coming">
     <div class="sec-head"><h2 id="h-coming">Coming ${DAYS} days</h2><span class="sub">expected runs by hour${busiest ? `, busiest ${busiest.day} ${String(busiest.hour).padStart(2, "0")}:00` : ""}${value && !value.complete ? " · more than can be counted: narrow the query" : ""}</span></div>
-    <div class="panel gp pad"><svg class="chart coming" viewBox=${`0 0 ${width} ${CELL.top + days.length * CELL.y + 4}`} role="group" aria-label=${`${count(all.reduce((sum, cell) => sum + cell.n, 0))} expected runs in ${DAYS} days`}>
+    <div class="panel gp pad" tabindex="0" role="region" aria-labelledby="h-coming"><svg class="chart coming" viewBox=${`0 0 ${width} ${CELL.top + days.length * CELL.y + 4}`} role="group" aria-label=${`${count(all.reduce((sum, cell) => sum + cell.n, 0))} expected runs in ${DAYS} days`}>
       ${Array.from({ length: 12 }, (_, index) => html`<text class="lbl" x=${CELL.left + index * 2 * CELL.x} y="14">${String(index * 2).padStart(2, "0")}</text>`)}
       <text class="lbl lbl-end" x=${width - 4} y="14">runs</text>
       ${days.map(
@@ -67,7 +67,7 @@ export function Coming({ q }) {
           ${day.hours.map(
             (cell, hour) =>
               cell &&
-              html`<g class="ccell" role="link" tabindex="-1" data-n=${cell.n} onClick=${() => go(`/timeline${asQuery({ q, from: new Date(cell.ms).toISOString(), span: "2h" })}`)}><title>${`${day.name} ${String(hour).padStart(2, "0")}:00: ${count(cell.n)}`}</title>
+              html`<g class="ccell" data-n=${cell.n} onClick=${() => go(`/timeline${asQuery({ q, from: new Date(cell.ms).toISOString(), span: "2h" })}`)}><title>${`${day.name} ${String(hour).padStart(2, "0")}:00: ${count(cell.n)}`}</title>
                 <rect class=${`cal${depth(cell.n)}`} x=${CELL.left + hour * CELL.x} y=${CELL.top + row * CELL.y} width=${CELL.x - 1.6} height=${CELL.y - 2} />${cell.n > 0 && html`<text class=${`calt${depth(cell.n)} lbl-mid`} x=${CELL.left + hour * CELL.x + CELL.x / 2} y=${CELL.top + row * CELL.y + 12.6}>${cell.n < 10000 ? cell.n : "…"}</text>`}</g>`,
           )}
           <text class="lbl lbl-end" x=${width - 4} y=${CELL.top + row * CELL.y + 13}>${count(day.n)}</text>

@@ -29,7 +29,7 @@ export function Diff({ before, after }) {
   const lines = lineDiff(before, after);
   const shown = before && after ? changedOnly(lines) : lines;
   if (!shown.length) return html`<p class="empty slim">There is no difference.</p>`;
-  return html`<ul class="diff">
+  return html`<ul class="diff" tabindex="0" aria-label="What changes, line by line">
     ${shown.map(
       ([sign, from, to, text]) => html`<li class=${sign === "+" ? "add" : sign === "-" ? "del" : ""}><span>${from}</span><span>${to}</span><span>${sign}</span>${text || " "}</li>`,
     )}

@@ -139,7 +139,7 @@ function Gantt({ jobs, view: span, now, move }) {
   const { at, step } = gridOf(view, -new Date(view.from).getTimezoneOffset() * 60e3 * Number(instantOf("2000-01-01T00:00") !== "2000-01-01T00:00:00.000Z"));
   const merged = mergedOf(lanes);
   const isHere = now > view.from && now < view.to;
-  return html`<div class="panel gp timeline" ref=${box}>
+  return html`<div class="panel gp timeline" tabindex="0" role="region" aria-label="Timeline" ref=${box}>
     <svg ref=${svg} class="gantt" width=${view.width} height=${height} viewBox=${`0 0 ${view.width} ${height}`} role="group" aria-label=${spoken(jobs, view)} onPointerDown=${onPointerDown} onPointerMove=${onPointerMove} onPointerUp=${onPointerUp} onPointerLeave=${() => setOver(null)}>
       <path class="grid-l" d=${at.map((ms) => `M${x(ms).toFixed(1)} 28V${height}`).join("")} />
       <path class="grid-l" d=${`M0 ${TOP}H${view.width}${rows.filter((row, index) => row.kind === "folder" && index > 0).map((row) => `M0 ${row.y - 3}H${view.width}`).join("")}`} />
