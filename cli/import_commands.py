@@ -220,11 +220,9 @@ def apsis_db(file: Path, config: Path | None, as_json: bool) -> None:
 
 def _brotli() -> Callable[[bytes], bytes] | None:
     """Return what decompresses the large outputs of Apsis, None where it is not installed."""
-    import importlib
-
     try:
-        module = importlib.import_module("brotli")
+        import brotli  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return None
-    found: Callable[[bytes], bytes] = module.decompress
+    found: Callable[[bytes], bytes] = brotli.decompress
     return found

@@ -45,20 +45,28 @@ NOT_SHOWN = {
     "job key": {
         "job_id": "the place of a file says it",
         "ad_hoc": "not for job files",
+        "blackouts": "windows are of the settings, and the demonstration names none",
+        "results": "the guide of job files has whole jobs that give and use them",
     },
     "program key": {
         "group_id": "the demonstration has one agent",
         "sudo_user": "it runs as whoever tries it",
     },
     "python key": {"python": "it is the agent's own"},
-    "program": {"ssh": "there is no other host"},
+    "program": {
+        "ssh": "there is no other host",
+        "procstar-ecs": "it is read for the sake of Apsis, and never runs",
+    },
     "calendar rule": {
         "dates": "a .cal file does the same",
         "calendar": "a name alone is one",
         "union": "a list is one",
         "intersect": "like union",
     },
-    "option": {"tz": "only with dates of an interval"},
+    "option": {
+        "tz": "only with dates of an interval",
+        "blackouts": "put in from the settings",
+    },
 }
 
 
