@@ -15,8 +15,9 @@ _BEFORE = '<script type="module"'
 
 
 def modules_of(static: Path, first: str = FIRST) -> list[str]:
-    """Return the modules that `first` needs, itself in front, as paths below `static`."""
-    found = [first]
+    """Return the modules that `first` needs, itself in front, as paths below `static`; none when it
+    is not there."""
+    found = [first] if (static / first).is_file() else []
     for name in found:
         folder = (static / name).parent
         for specifier in imports_of((static / name).read_text(encoding="utf-8")):

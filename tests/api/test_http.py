@@ -184,7 +184,7 @@ def test_odd_requests_are_answered_without_traces(stand, target):
 
 
 def test_a_fault_of_ours_shows_its_id_and_nothing_else(stand, monkeypatch, caplog):
-    monkeypatch.setattr("callsheet.webui.v2_server.checks_of", None)
+    monkeypatch.setattr("callsheet.webui.v2_checks.checks_of", None)
     status, body = stand.ask("GET", "/api/v2/checks")
     assert (status, body["error"]) == (500, "internal error")
     assert body["request_id"] in caplog.text
