@@ -34,7 +34,7 @@ def offered(stand, *words, program=people):
 
 
 def test_commands_are_offered(stand):
-    assert offered(stand, "re") == ["release", "reload", "rerun", "resume"]
+    assert offered(stand, "re") == ["release", "reload", "rerun", "reschedule", "resume"]
     assert "serve" in offered(stand, "s", program=administrators)
 
 
