@@ -60,10 +60,10 @@ types:
 	    echo "TypeScript could not be installed: the types of the console's modules are not checked"; \
 	    exit 0; \
 	fi; \
-	if [ -e .node/checked ] && [ -z "$$(find webui/tsconfig.json webui/static -newer .node/checked)" ]; then \
+	if [ -e .node/checked ] && [ -z "$$(find tests/browser/tsconfig.json webui/static -newer .node/checked)" ]; then \
 	    exit 0; \
 	fi; \
-	.node/node_modules/.bin/tsc -p webui/tsconfig.json && touch .node/checked
+	.node/node_modules/.bin/tsc -p tests/browser/tsconfig.json && touch .node/checked
 
 venv: $(READY)  ## build .venv with everything that the other targets use
 	@echo "$(VENV) is ready: $$($(PYTHON_IN) --version)"
