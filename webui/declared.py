@@ -109,6 +109,8 @@ async def answer(route: Route, request: Request) -> Any:
         Problem: 400, one of them is not of its type; 415, the body does not say that it is JSON.
     """
     declared = declared_of(route.endpoint)
+    if request.method not in ("GET", "HEAD"):
+        _ = request.key  # A bad one is refused, also where nothing comes of it.
     given: dict[str, Any] = {}
     if declared.query is not None:
         given["query"] = read_query(declared.query, request.query)

@@ -17,7 +17,7 @@ from ..jobs.run import RUN_ID
 from ..messages.access import Role
 from .declared import Declared, Param, Sends, declared_of, is_reply, params_of
 from .rights import need_of
-from .routing import FALSE, TRUE, Route
+from .routing import FALSE, KEY_CHARS, TRUE, Route
 
 REF = "#/components/schemas/{name}"
 APSIS = "Apsis contract"
@@ -344,7 +344,7 @@ _IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "Within 24 hours the same key has no second effect and gets the same answer.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARS},
 }
 
 

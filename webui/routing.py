@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .guests import Caller, Guest
     from .services import Services
 
+# What an Idempotency-Key may look like.
+KEY_CHARS = 200
 # Parameters of one query string.
 MAX_PARAMS = 200
 
@@ -120,6 +122,18 @@ class Request:
         """
         value = self.text(name)
         return default if value is None else parse_number(name, value, lowest, highest)
+
+    @property
+    def key(self) -> str | None:
+        """The key under which it may be repeated, None when it has none.
+
+        Raises:
+            Problem: 400, it is not what a key looks like.
+        """
+        key = self.headers.get("Idempotency-Key")
+        if key is None or (key.isascii() and key.isprintable() and 0 < len(key) <= KEY_CHARS):
+            return key
+        raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_CHARS} printable characters")
 
     def check_json(self) -> None:
         """Refuse a body that does not say that it is JSON, as no plain form of a page can.

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from .outputs import Outputs
     from .sockets import SocketHandler
 
-# What an Idempotency-Key may look like.
-KEY_BYTES = 200
 # Wishes that are ours have command ids that begin so.
 OWN_COMMANDS = ("operation/", "preview/")
 # Refusals of the web server's own that are put on record in a minute; a guesser makes many.
@@ -159,7 +157,7 @@ class Services:
         guest = request.guest
         if guest is None:
             raise Problem(401, "nobody is known to ask: expected a log-in or a token")
-        key = request.headers.get("Idempotency-Key")
+        key = request.key
         command_id = command_id or self.command_id(request)
         if command_id is None:
             key = secrets.token_hex(16)
@@ -180,11 +178,9 @@ class Services:
         Raises:
             Problem: 400, the key is none.
         """
-        key = request.headers.get("Idempotency-Key")
+        key = request.key
         if key is None:
             return None
-        if not key.isascii() or not key.isprintable() or not 0 < len(key) <= KEY_BYTES:
-            raise Problem(400, f"Idempotency-Key: expected 1 to {KEY_BYTES} printable characters")
         if key.startswith(OWN_COMMANDS):
             raise Problem(400, f"Idempotency-Key: {key[:20]}: expected one of your own making")
         return command_of(request, request.guest, key)
