@@ -141,7 +141,7 @@ def test_a_job_is_paused_with_a_reason_and_resumed_on_the_control_page(console):
     expect(paused).to_contain_text("job greetings/hello: year end <b>close</b>")
     paused.get_by_role("button", name="Resume").click()
     expect(page.locator("main")).to_contain_text("Nothing is paused.")
-    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause…", exact=True).click()
     page.locator(".dialog [type=submit]").click()
     page.locator(".dialog [name=reason]").fill("for a while")
     page.locator(".dialog [name=until]").fill("soon")

@@ -45,7 +45,8 @@ export function laneShapes(row, view, now) {
     shapes.paths[state] = `${shapes.paths[state] ?? ""}M${a.toFixed(1)} ${(middle - tall / 2).toFixed(1)}h${wide.toFixed(1)}v${tall}h-${wide.toFixed(1)}z`;
   };
   const likely = (from, begin, usual) => {
-    if (!usual) {
+    // What takes no time, or nobody knows how long, is a mark at its time.
+    if (!usual || usual.p50 === 0) {
       if (from === begin && inside(from, from)) shapes.forecast += `M${clip(x(from)).toFixed(1)} ${middle - 4}h3v8h-3z`;
       return;
     }
