@@ -168,7 +168,7 @@ def test_a_run_that_came_when_it_was_its_turn_is_not_found_to_be_late():
     world.wait_until(world.settled)
     world.wish(a_span(world, 2), "w1")
     world.wait_until(lambda: over(world), seconds=900)
-    assert LateStarts([]).look(world.reader, world.now_us) == []
+    assert LateStarts([], every_us=30 * SECOND).look(world.reader, world.now_us) == []
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from callsheet.jobs.states import State
 from callsheet.jobs.times import format_time
 from callsheet.messages.post import LEDGER, SCHEDULER
 from callsheet.messages.wishes import ReloadJobs, ScheduleRun
+from callsheet.webui.declared import read_query
 from callsheet.webui.routing import Problem, Request
 from callsheet.webui.services import WebSettings
-from callsheet.webui.v2_why import get_why
+from callsheet.webui.v2_why import WhyQuery, get_why
 
 
 def why(world, query):
@@ -32,7 +33,7 @@ def why(world, query):
         settings=WebSettings(database="", outputs_root=""),
     )
     request = Request("GET", f"/api/v2/why?{query}", headers={}, body=b"", services=services)
-    return asyncio.run(get_why(request))
+    return asyncio.run(get_why(request, read_query(WhyQuery, request.query)))
 
 
 def of(world, job_id, at_us, args=""):

@@ -47,17 +47,15 @@ def test_8_several_runs_as_yaml_are_documents_one_after_another(callsheet, stand
     assert [one["run_id"] for one in found] == ids
 
 
-def test_8_1_adhoc_joins_its_words_for_a_shell(callsheet, stand, monkeypatch):
+def test_8_1_adhoc_joins_its_words_for_a_shell(callsheet, monkeypatch):
     asked = []
-    ask = Client.schedule_adhoc
+    carry_out = Client.carry_out
     monkeypatch.setattr(
-        Client,
-        "schedule_adhoc",
-        lambda self, time, job, **rest: asked.append(job) or ask(self, time, job, **rest),
+        Client, "carry_out", lambda self, ask: asked.append(ask) or carry_out(self, ask)
     )
     for option in ([], ["--shell"]):
         assert callsheet("adhoc", *option, "+1h", "echo", "a b", "c").status == 0
-    plain, shell = asked
+    plain, shell = (ask.body["job"] for ask in asked)
     assert plain["program"] == ["echo", "a b", "c"]
     assert "echo a b c" in str(shell["program"])
 
