@@ -41,10 +41,10 @@ def test_a_token_names_the_server_and_only_its_hash_is_kept(stand):
     status, made = ask(stand, "tokens", {"group": "far", "expires": "2h"})
     assert status == 200
     match = re.fullmatch(rf"cs1\.{KEY}\.([\w-]{{43}})", made["token"])
-    [token] = stand.writer.reader.agent_tokens()
+    [token] = stand.reader.agent_tokens()
     assert token.secret_hash == secret_hash(match[1])
     assert (token.token_id, token.group_id) == (made["token_id"], "far")
-    assert match[1] not in repr(stand.writer.reader.events_after(0, 100))
+    assert match[1] not in repr(stand.reader.events_after(0, 100))
 
 
 def test_a_token_is_shown_once_also_when_it_is_asked_for_again(stand):
@@ -52,7 +52,7 @@ def test_a_token_is_shown_once_also_when_it_is_asked_for_again(stand):
     assert ask(stand, "tokens", headers=headers)[0] == 200
     status, body = ask(stand, "tokens", headers=headers)
     assert (status, "shown once only" in body["error"]) == (400, True)
-    assert len(stand.writer.reader.agent_tokens()) == 1
+    assert len(stand.reader.agent_tokens()) == 1
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_a_token_is_shown_once_also_when_it_is_asked_for_again(stand):
 def test_a_token_that_makes_no_sense_is_refused(stand, body, said):
     status, answer = ask(stand, "tokens", body)
     assert (status, said in answer["error"]) == (400, True), answer
-    assert stand.writer.reader.agent_tokens() == []
+    assert stand.reader.agent_tokens() == []
 
 
 def test_what_is_decided_about_an_agent_is_in_the_registry(stand):
     stand.agents = [an_agent()]
     assert ask(stand, "w1/drain") == (200, {"agent_id": "w1", "draining": True})
-    assert [(a.agent_id, a.draining) for a in stand.writer.reader.agents()] == [("w1", True)]
+    assert [(a.agent_id, a.draining) for a in stand.reader.agents()] == [("w1", True)]
     assert ask(stand, "w1/undrain") == (200, {"agent_id": "w1", "draining": False})
     for how in ("kill", "stop", "leave"):
         answer = {"agent_id": "w1", "processes": how}
@@ -83,7 +83,7 @@ def test_what_is_decided_about_an_agent_is_in_the_registry(stand):
     assert ask(stand, "w1/processes/r9.1/kill") == (200, {"agent_id": "w1", "runs": []})
     stand.agents = [an_agent(connected=False, state="away")]
     assert ask(stand, "w1/forget") == (200, {"agent_id": "w1", "state": "forgotten"})
-    lines = [event.message for event in stand.writer.reader.events_after(0, 100)]
+    lines = [event.message for event in stand.reader.events_after(0, 100)]
     assert lines[-3:] == [
         "is shut down, and its processes killed",
         "process r9.1 is killed",

@@ -87,7 +87,7 @@ def test_who_logs_in_acts_under_his_name_until_he_logs_out(stand):
     assert browser.ask("GET", "/api/v2/me") == (200, said)
     run_id = stand.a_run()
     assert browser.skip(run_id)[0] == 200
-    assert [one.cause for one in stand.writer.reader.log(run_id)][-1] == "user:ann"
+    assert [one.cause for one in stand.reader.log(run_id)][-1] == "user:ann"
     cookie = browser.cookie
     assert browser.ask("POST", "/api/v2/logout", {}) == (200, {})
     assert "Max-Age=0" in browser.set_cookie
@@ -223,7 +223,7 @@ def test_wrong_names_and_passwords_are_told_alike_and_put_on_record(stand):
     }
 
     def recorded():
-        entries = [row.entry for row in stand.writer.reader.audit(0, 100)]
+        entries = [row.entry for row in stand.reader.audit(0, 100)]
         return [one for one in entries if one.act == "log_in" and one.outcome == "refused"]
 
     until(lambda: len(recorded()) == 3, "the record", WAIT_S)

@@ -158,7 +158,7 @@ def test_events_without_their_records_are_left_to_be_asked_for():
 
 def test_events_are_answered_with_the_records_of_their_runs(stand):
     run_id = stand.a_run(schedule_us=now_us())
-    answer = answer_events(stand.writer.reader, AskEvents(id="q", after=1))
+    answer = answer_events(stand.reader, AskEvents(id="q", after=1))
     assert (answer.id, answer.complete, answer.after) == ("q", True, 1)
     assert answer.seq == answer.head == stand.ledger.seq
     assert [event["seq"] for event in answer.events] == list(range(2, answer.head + 1))
@@ -167,7 +167,7 @@ def test_events_are_answered_with_the_records_of_their_runs(stand):
 
 def test_what_is_not_to_be_had_is_said_so(stand):
     stand.a_run()
-    reader, head = stand.writer.reader, stand.ledger.seq
+    reader, head = stand.reader, stand.ledger.seq
 
     def asked(after):
         answer = answer_events(reader, AskEvents(id="q", after=after))
@@ -181,7 +181,7 @@ def test_what_is_not_to_be_had_is_said_so(stand):
 def test_long_args_make_shorter_answers(stand, monkeypatch):
     monkeypatch.setattr("callsheet.webui.publishing.ANSWER_BYTES", 5_000)
     ids = [stand.a_run(args={"x": "y" * 2_000}) for _ in range(5)]
-    reader = stand.writer.reader
+    reader = stand.reader
     answer = answer_events(reader, AskEvents(id="q", after=1))
     assert answer.complete
     assert answer.seq < answer.head
@@ -199,6 +199,6 @@ def test_long_args_make_shorter_answers(stand, monkeypatch):
 def test_runs_that_are_over_are_not_in_the_picture(stand):
     stand.a_run(schedule_us=now_us())
     live = stand.a_run()
-    page = answer_runs(stand.writer.reader, AskRuns(id="q", cursor="odd"))
+    page = answer_runs(stand.reader, AskRuns(id="q", cursor="odd"))
     assert [run["run_id"] for run in page.runs] == [live]
     assert (page.cursor, page.seq) == (None, stand.ledger.seq)

@@ -360,7 +360,7 @@ def test_each_route_that_changes_something_is_on_record_exactly_once(stand):
     run_id = stand.a_run("a")
 
     def entries():
-        return [row.entry for row in stand.writer.reader.audit(0, 1_000)]
+        return [row.entry for row in stand.reader.audit(0, 1_000)]
 
     def asked(method, path, body, headers, who, act, outcome):
         before = len(entries())
@@ -394,7 +394,7 @@ def test_each_route_that_changes_something_is_on_record_exactly_once(stand):
         "POST", f"/api/v2/runs/{run_id}/stop", {}, admin, "token:adm", "stop_run", "refused"
     )
     assert (refused.target, "can't stop" in refused.sentence) == (run_id, True)
-    secrets = "".join(row.body for row in stand.writer.reader.audit(0, 1_000))
+    secrets = "".join(row.body for row in stand.reader.audit(0, 1_000))
     assert "cst_" not in secrets
     assert "correct horse" not in secrets
 

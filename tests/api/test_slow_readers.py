@@ -139,4 +139,4 @@ def read_on(replica, heads):
 
 
 def all_runs(stand):
-    return stand.writer.reader.runs([f"r{n}" for n in range(1, 5_000)])
+    return stand.reader.runs([f"r{n}" for n in range(1, 5_000)])

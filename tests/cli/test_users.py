@@ -22,7 +22,7 @@ def given(tmp_path, monkeypatch):
 def test_a_user_is_made_changed_listed_and_removed(stand, callsheetctl, given):
     made = callsheetctl("user", "create", "ann", "--role", "operator", *given)
     assert (made.status, made.err) == (0, "")
-    [user] = stand.writer.reader.users()
+    [user] = stand.reader.users()
     assert passwords.matches(PASSWORD, user.password)
     assert callsheetctl("user", "change", "ann", "--role", "viewer", "--label", "x").status == 0
     [row] = json.loads(callsheetctl("user", "list", "--json").out)
@@ -39,7 +39,7 @@ def test_a_user_is_made_changed_listed_and_removed(stand, callsheetctl, given):
 def test_a_password_is_never_taken_from_the_command_line_or_guessed(stand, callsheetctl):
     refused = callsheetctl("user", "create", "ann")
     assert (refused.status, "--password-file" in refused.err) == (2, True)
-    assert stand.writer.reader.users() == []
+    assert stand.reader.users() == []
 
 
 def test_a_user_is_made_in_a_database_at_rest(command, tmp_path, given):

@@ -49,7 +49,7 @@ from callsheet.messages.wishes import (
     SchedulerWish,
 )
 from callsheet.store.backfill_listing import listing_of
-from callsheet.store.sqlite import SqliteWriter, create_database
+from callsheet.store.sqlite import SqliteReader, SqliteWriter, create_database
 from callsheet.webui.app import WebServer
 from callsheet.webui.services import WebSettings
 
@@ -94,6 +94,8 @@ class WebStand:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._asked: dict[str, str] = {}
         self._open_ledger()
+        # For tests: the writer's connection is for the thread of the ledger alone.
+        self.reader = SqliteReader(self.database)
         self.server = WebServer(
             WebSettings(
                 **(
@@ -231,6 +233,7 @@ class WebStand:
         assert not self._web.is_alive(), "the web server did not stop"
         self._queue.put(None)
         self._stage.join(WAIT_S)
+        self.reader.close()
         self.writer.close()
 
     # --- the stage --------------------------------------------------------------------------------
