@@ -304,18 +304,18 @@ def _labelled(
 def _gauge(name: str, text: str, values: Values) -> Any:
     from prometheus_client.core import GaugeMetricFamily
 
-    labels = list(values[0][0]) if values else []
-    family = GaugeMetricFamily(f"callsheet_{name}", text, labels=labels)
-    for found, value in values:
-        family.add_metric([found[label] for label in labels], value)
-    return family
+    return _family(GaugeMetricFamily, name, text, values)
 
 
 def _counter(name: str, text: str, values: Values) -> Any:
     from prometheus_client.core import CounterMetricFamily
 
+    return _family(CounterMetricFamily, name, text, values)
+
+
+def _family(kind: Any, name: str, text: str, values: Values) -> Any:
     labels = list(values[0][0]) if values else []
-    family = CounterMetricFamily(f"callsheet_{name}", text, labels=labels)
+    family = kind(f"callsheet_{name}", text, labels=labels)
     for found, value in values:
         family.add_metric([found[label] for label in labels], value)
     return family
