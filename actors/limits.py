@@ -12,8 +12,10 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 import threading
 import time
+from types import FrameType
 
 from ..jobs.errors import OutOfLimits
 
@@ -27,6 +29,8 @@ WORK_BYTES = 256 * 2**20
 # How often work under way is looked at, and for how long after the last piece.
 LOOK_S = 0.05
 LOOKS_AFTER = 20
+# Processor time after which work that did not end when it was interrupted is interrupted again.
+AGAIN_S = 0.1
 PAGE_BYTES = resource.getpagesize()
 
 
@@ -62,6 +66,10 @@ class Interrupting:
 
     Used as a context, by one thread at a time, as often as there is work; a thread of its own looks
     at the work while there is any. Also bounds the memory the work may add to the process.
+
+    An exception that reaches the work inside a callback of the interpreter (of a weak reference, a
+    `__del__`) is printed there and lost, and other people's code may catch everything. So work that
+    goes on is interrupted again.
     """
 
     def __init__(self, limit_s: float = WORK_S, grow_bytes: int | None = WORK_BYTES) -> None:
@@ -74,12 +82,17 @@ class Interrupting:
         self._clock = 0
         self._until_s = 0.0
         self._fired = False
+        self._caller: FrameType | None = None
         self._memory = (0, 0)
         self._statm: int | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> None:
         """The work begins."""
+        self.begin(sys._getframe(1))
+
+    def begin(self, caller: FrameType) -> None:
+        """The work begins, in calls made by a frame."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, name="limits", daemon=True)
             self._thread.start()
@@ -87,7 +100,7 @@ class Interrupting:
         if self._grow_bytes is not None:
             self._allow(self._grow_bytes)
         with self._lock:
-            self._fired = False
+            self._fired, self._caller = False, caller
             self._until_s = time.clock_gettime(self._clock) + self._limit_s
             self._worker = threading.get_ident()
         self._busy.set()
@@ -95,7 +108,7 @@ class Interrupting:
     def __exit__(self, *error: object) -> None:
         """It is over: nothing is raised into what comes after it."""
         with self._lock:
-            worker, self._worker = self._worker, None
+            worker, self._worker, self._caller = self._worker, None, None
             if self._fired and worker is not None:
                 _raise_in(worker, None)
         if self._grow_bytes is not None:
@@ -121,11 +134,15 @@ class Interrupting:
             threading.Event().wait(LOOK_S)
             with self._lock:
                 quiet = 0 if self._worker is not None or self._busy.is_set() else quiet + 1
-                if self._worker is None or self._fired:
+                if self._worker is None or time.clock_gettime(self._clock) < self._until_s:
                     continue
-                if time.clock_gettime(self._clock) >= self._until_s:
-                    self._fired = True
-                    _raise_in(self._worker, OutOfLimits)
+                if self._fired and not _is_under(self._worker, self._caller):
+                    # It arrived on the way out, so that `__exit__` never ran.
+                    self._worker = None
+                    continue
+                self._fired = True
+                self._until_s = time.clock_gettime(self._clock) + AGAIN_S
+                _raise_in(self._worker, OutOfLimits)
 
 
 class Together:
@@ -138,12 +155,22 @@ class Together:
     def __enter__(self) -> None:
         """The work begins."""
         self._kill.__enter__()
-        self._interrupt.__enter__()
+        self._interrupt.begin(sys._getframe(1))
 
     def __exit__(self, *error: object) -> None:
         """It is over."""
         self._interrupt.__exit__(*error)
         self._kill.__exit__()
+
+
+def _is_under(thread: int, caller: FrameType | None) -> bool:
+    """Whether a thread is in a call made by a frame, at any depth."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        frame = frame.f_back
+        if frame is caller:
+            return frame is not None
+    return False
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

@@ -57,6 +57,41 @@ def test_work_without_end_is_interrupted_and_the_process_goes_on() -> None:
     assert (done.stdout, done.stderr) == ("interrupted\ninterrupted\nnext\nalive\n", "")
 
 
+def test_work_that_swallows_the_interruption_is_interrupted_again() -> None:
+    done = run("""
+    limits = Interrupting(0.1)
+    def stubborn():
+        times = 0
+        while times < 3:
+            try:
+                [None for _ in iter(int, 1)]
+            except BaseException:
+                times += 1
+        [None for _ in iter(int, 1)]
+    try:
+        with limits: stubborn()
+    except OutOfLimits:
+        print("interrupted")""")
+    assert (done.stdout, done.stderr) == ("interrupted\nalive\n", "")
+
+
+def test_what_is_raised_on_the_way_out_is_raised_once() -> None:
+    # An end of the work that never ran: as if the exception had come at its first step.
+    done = run("""
+    import time
+    class Cut(Interrupting):
+        def __exit__(self, *error): raise OutOfLimits
+    def piece():
+        try:
+            with Cut(0.1): [None for _ in iter(int, 1)]
+        except OutOfLimits:
+            print("interrupted")
+    piece()
+    until_s = time.thread_time() + 0.5
+    while time.thread_time() < until_s: pass""")
+    assert (done.stdout, done.stderr) == ("interrupted\nalive\n", "")
+
+
 def test_nothing_is_raised_into_what_comes_after_the_work() -> None:
     done = run("""
     import time
