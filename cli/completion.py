@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from .runs_around import runs_around_now
 from .shown import SYMBOLS
 
 # A person waits for it with the finger on the key.
@@ -46,10 +47,10 @@ def jobs(ctx: click.Context, _param: click.Parameter, begun: str) -> list[Comple
 
 
 def runs(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Offer the newest runs, with their job and state."""
+    """Offer the runs around now, with their job and state."""
 
     def ask(server: Any) -> list[tuple[str, str]]:
-        found = server.find_runs(limit=str(MOST), counts="0")["runs"]
+        found, _ = runs_around_now(server, {}, MOST)
         return [(run["run_id"], f"{run['state']} {run['job_id']}") for run in found]
 
     return _offer(ctx, ask, begun)

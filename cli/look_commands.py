@@ -8,6 +8,7 @@ import click
 
 from .lazy import offering
 from .local_times import local
+from .runs_around import runs_around_now
 from .shown import (
     FORMAT,
     args_text,
@@ -113,12 +114,12 @@ def _print_chain(chain: list[dict[str, Any]], run_id: str) -> None:
 
 
 def _print_others(server: Any, found: dict[str, Any]) -> None:
-    """Print the other runs of the same job and args, newest last."""
-    terms = {"job": found["job_id"], "limit": str(OTHERS)}
+    """Print the other runs of the same job and args around now, the latest last."""
     named = [f"{name}={value}" for name, value in found["args"].items()]
+    runs, _ = runs_around_now(server, {"job": found["job_id"], "arg": named}, OTHERS)
     others = [
         run
-        for run in reversed(server.find_runs(**terms, arg=named)["runs"])
+        for run in reversed(runs)
         if run["run_id"] != found["run_id"] and run["args"] == found["args"]
     ]
     if others:

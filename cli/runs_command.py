@@ -10,12 +10,13 @@ import click
 
 from .lazy import offering
 from .local_times import local
-from .shown import COLUMNS, FORMAT, args_text, job_text, print_as, print_runs
+from .runs_around import PAGE, runs_around_now
+from .shown import COLUMNS, FORMAT, args_text, job_text, print_as, print_runs, warn
 from .sources import ARCHIVE, join_terms, source
 
 WATCH_S = 1.0
-# The server's largest page.
-PAGE = 1_000
+# The status of an answer that took the server's store too long.
+TOO_SLOW = 503
 
 
 @click.command()
@@ -32,7 +33,7 @@ PAGE = 1_000
     type=click.IntRange(1),
     default=50,
     show_default=True,
-    help="The newest, at most so many.",
+    help="At most so many: the next five to come, before them those that were due last.",
 )
 @click.option("-t", "--times", is_flag=True, help="Show the time of each state.")
 @click.option(
@@ -63,7 +64,7 @@ def runs(
     group: bool,
     **terms: Any,
 ) -> None:
-    """List runs, newest last.
+    """List runs around now, the latest last.
 
     QUERY is words of a job's path and terms: state:failure label:daily date=2026-11-24.
     """
@@ -72,7 +73,7 @@ def runs(
         shown = (*shown, "rerun_number")
     server = source(ctx, archive)
     while True:
-        answer = _find(server, terms, 1 if count else terms["limit"])
+        answer = _find(server, terms, terms["limit"], count=count)
         if group:
             answer["runs"] = _last_of_each(answer["runs"])
         if watch and sys.stdout.isatty():
@@ -87,7 +88,7 @@ def runs(
 
 
 def _last_of_each(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return of each chain of reruns among runs, newest first, the newest."""
+    """Return of each chain of reruns among runs, the latest first, the latest."""
     last: dict[str, dict[str, Any]] = {}
     for run in runs:
         last.setdefault(run.get("rerun_root") or run["run_id"], run)
@@ -103,8 +104,8 @@ def _columns(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def _find(server: Any, terms: dict[str, Any], limit: int) -> dict[str, Any]:
-    """Return the first page of the server's answer with the runs of as many pages as needed."""
+def _find(server: Any, terms: dict[str, Any], limit: int, *, count: bool) -> dict[str, Any]:
+    """Return the runs that are meant, the server's time, and how many there are in each state."""
     query = {
         "q": join_terms(terms["query"]),
         "job": terms["job_id"],
@@ -113,6 +114,22 @@ def _find(server: Any, terms: dict[str, Any], limit: int) -> dict[str, Any]:
         "until": terms["until"],
     }
     query = {name: value for name, value in query.items() if value}
+    if count:
+        counted: dict[str, Any] = server.find_runs(**query, limit="1")
+        return counted
+    try:
+        found, now = runs_around_now(server, query, limit)
+    except RuntimeError as error:
+        if getattr(error, "status", None) != TOO_SLOW:
+            raise
+        warn(f"{error}: these are the runs that were made last")
+        return _made_last(server, query, limit)
+    return {"runs": found, "now": now}
+
+
+def _made_last(server: Any, query: dict[str, str], limit: int) -> dict[str, Any]:
+    """Return the first page of the server's answer with the runs of as many pages as needed: no
+    query is too much for that."""
     answer: dict[str, Any] = server.find_runs(**query, limit=str(min(limit, PAGE)))
     cursor = answer.get("next_cursor")
     while cursor and len(answer["runs"]) < limit:

@@ -158,6 +158,11 @@ class Surface(OperationsSurface):
         """Return a page of runs of callsheet's own API: q, state, job, label, since, cursor, …"""
         return Ask("GET", "/api/v2/runs", query=query)
 
+    @endpoint
+    def find_runs_by_time(self, /, **query: str | list[str]) -> Ask[Jso]:
+        """Return a stretch of runs in the order of their time: q, state, …, offset, limit, order"""
+        return Ask("GET", "/api/v2/runs-by-time", query=query)
+
     # --- operations -------------------------------------------------------------------------------
 
     @endpoint

@@ -3,9 +3,14 @@
 import json
 
 import pytest
+from web_stand import now_us
 
 from callsheet.cli.shown import SYMBOLS, elapsed_text
 from callsheet.jobs.states import State
+from callsheet.store.interface import StoreError
+from callsheet.store.sqlite import SqliteReader
+
+HOUR_US = 3600 * 10**6
 
 
 @pytest.mark.parametrize(
@@ -244,8 +249,67 @@ def test_runs_are_only_counted_when_that_is_all_one_wants(callsheet, stand):
     assert callsheet("runs", "--count", "nothing").out == ""
 
 
+def by_hour(stand, hours):
+    """Runs so many hours from now, made in this order; those of the past are over."""
+    made, now = {}, now_us()
+    for hour in hours:
+        made[hour] = stand.a_running_run(job_id="backup", schedule_us=now + hour * HOUR_US)
+        if hour < 0:
+            stand.end_run(made[hour])
+    return made
+
+
+def listed(found):
+    return [line.split()[0] for line in found.lines[1:]]
+
+
+def test_runs_are_those_around_now_whatever_is_planned_ahead(callsheet, stand):
+    made = by_hour(stand, [-9, 5, 4, -7, 3, 2, -8, 1, -6, -5, -4, -3, 6, -2, -1])
+    assert listed(callsheet("runs")) == [made[hour] for hour in sorted(made)]
+    # A fifth of the list is what comes next.
+    assert listed(callsheet("runs", "-n", "10")) == [
+        made[hour] for hour in (-8, -7, -6, -5, -4, -3, -2, -1, 1, 2)
+    ]
+    assert listed(callsheet("runs", "-n", "1")) == [made[-1]]
+    # Where there is too little of the one there is more of the other.
+    assert listed(callsheet("runs", "state:scheduled", "-n", "3")) == [
+        made[hour] for hour in (1, 2, 3)
+    ]
+    assert listed(callsheet("runs", "--until", "-150m", "-n", "4")) == [
+        made[hour] for hour in (-6, -5, -4, -3)
+    ]
+    shown = json.loads(callsheet("runs", "-n", "5", "--format", "json").out)
+    assert [run["run_id"] for run in shown] == [made[hour] for hour in (1, -1, -2, -3, -4)]
+
+
+def test_what_is_under_way_is_listed_however_long_ago_it_was_due(callsheet, stand):
+    long_ago = [stand.a_running_run(job_id="backup", schedule_us=day) for day in (1, 2, 3, 4)]
+    made = by_hour(stand, [-4, -3, -2, -1, 1, 2])
+    assert listed(callsheet("runs", "-n", "5")) == [
+        *long_ago[2:], *(made[hour] for hour in (-2, -1, 1))
+    ]  # fmt: skip
+    assert listed(callsheet("runs", "state:success", "-n", "2")) == [made[-2], made[-1]]
+    # Even when nothing was due: what comes last gives way.
+    assert listed(callsheet("runs", "--since", "now", "-n", "2")) == [made[1], made[2]]
+
+
+def test_what_takes_too_long_by_time_is_listed_by_when_it_was_made(callsheet, stand, monkeypatch):
+    made = by_hour(stand, [-1, 2, 1])
+
+    def too_long(*_args, **_terms):
+        raise StoreError("query took longer than 2 s: ask for less")
+
+    monkeypatch.setattr(SqliteReader, "find_by_time", too_long)
+    found = callsheet("runs")
+    assert listed(found) == list(made.values())
+    assert "ask for less" in found.err
+    assert "made last" in found.err
+
+
 def test_more_runs_than_a_page_holds_are_listed_when_asked_for(callsheet, stand, monkeypatch):
-    ids = [stand.a_run("backup") for _ in range(7)]
+    made = by_hour(stand, [1, 2, -1, 3, 4, -7, -6, -5, -4, -3, -2])
+    monkeypatch.setattr("callsheet.cli.runs_around.PAGE", 3)
     monkeypatch.setattr("callsheet.cli.runs_command.PAGE", 3)
-    assert [line.split()[0] for line in callsheet("runs", "-n", "6").lines[1:]] == ids[1:]
-    assert [line.split()[0] for line in callsheet("runs", "-n", "100").lines[1:]] == ids
+    assert listed(callsheet("runs", "-n", "6")) == [made[h] for h in (-5, -4, -3, -2, -1, 1)]
+    assert listed(callsheet("runs", "-n", "10")) == [made[h] for h in sorted(made)][:10]
+    assert listed(callsheet("runs", "-n", "100")) == [made[h] for h in sorted(made)]
