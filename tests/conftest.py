@@ -9,10 +9,10 @@ import pytest
 # Those that wait for real processes, longest first: handed out last they would leave all workers
 # but one with nothing to do.
 LONG = ("simulation", "chaos", "system", "browser", "cli")
-# Those that have real processes, sockets and browsers in them. A machine of CI that stands still
-# in the midst of one may fail it, so there it is tried once more, and the summary names it: a test
-# that is named there is a defect, of itself or of callsheet. All others say the same each time.
-REAL = {"chaos", "system", "browser", "cli", "agentd", "api", "wire"}
+# Those without a process, thread, socket or clock of the real world: they say the same each time.
+# Any other may fail where a machine of CI stands still in the midst of it, so there it is tried
+# once more, and the summary names it: such a test is a defect, of itself or of callsheet.
+PURE = {"jobs", "messages", "simulation", "sweep"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -25,5 +25,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: LONG.index(room(item)) if room(item) in LONG else len(LONG))
     if os.environ.get("CI"):
         for item in items:
-            if room(item) in REAL:
+            if room(item) not in PURE:
                 item.add_marker(pytest.mark.flaky(reruns=1))
