@@ -9,6 +9,7 @@ import { may } from "../session.js";
 
 const REREAD_MS = 5000;
 const TYPING_MS = 400;
+const FEW = 40;
 // What may be asked for besides words: [name, sign, does a job have it].
 const KINDS = [
   ["last run failed", "failure", (job) => TROUBLE.has(job.last[0]?.state)],
@@ -42,7 +43,7 @@ export function JobsView() {
     }
     go(next.pathname + next.search, { replace: true });
   };
-  const [open, setOpen] = useState(() => new Set(JSON.parse(sessionStorage.getItem("open") ?? "null") ?? []));
+  const [chosen, choose] = useState(() => JSON.parse(sessionStorage.getItem("open") ?? "null"));
   const [flat, setFlat] = useState(false);
   useEffect(() => stream.follow({ topic: "jobs" }, again, again), []);
   useEffect(() => {
@@ -50,16 +51,21 @@ export function JobsView() {
     return () => clearInterval(timer);
   }, []);
   const jobs = useMemo(() => (value ? (kind ? value.jobs.filter(kind[2]) : value.jobs) : []), [value, only]);
+  const folders = useMemo(() => (value ? foldersOf(value.jobs) : []), [value]);
+  // Until somebody opens or closes one, the folders of a few jobs are all open.
+  const open = useMemo(() => new Set(chosen ?? (value && value.jobs.length <= FEW ? folders : [])), [chosen, value, folders]);
   const rows = useMemo(() => tree(jobs, text, open, flat, Boolean(kind)), [jobs, text, open, flat]);
   const words = wordsOf(text);
   if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
   const toggle = (path) => {
     const next = new Set(open);
     if (!next.delete(path)) next.add(path);
-    sessionStorage.setItem("open", JSON.stringify([...next]));
-    setOpen(next);
+    setOpen([...next]);
   };
-  const folders = value ? foldersOf(value.jobs) : [];
+  const setOpen = (some) => {
+    sessionStorage.setItem("open", JSON.stringify(some));
+    choose(some);
+  };
   return html`<div>
     <div class="top">
       <h1 class="sr">Jobs</h1>
@@ -77,7 +83,7 @@ export function JobsView() {
         return (n > 0 || only === name) && html`<button key=${name} aria-pressed=${only === name ? "true" : "false"} data-only=${name} onClick=${() => set({ only: only === name ? "" : name })}>${sign && html`<${Icon} state=${sign} />`}${name} <b>${count(n)}</b></button>`;
       })}
       <span class="grow"></span>
-      <button class="hide-s" onClick=${() => setOpen(new Set(folders))}>open all</button><button class="hide-s" onClick=${() => setOpen(new Set())}>close all</button>
+      <button class="hide-s" onClick=${() => setOpen(folders)}>open all</button><button class="hide-s" onClick=${() => setOpen([])}>close all</button>
     </div>
     ${value && !value.jobs.length
       ? html`<div class="panel empty">No jobs. Put a YAML file into the job folder, then load it on <a href="/control"><u>Control</u></a>.</div>`
@@ -182,14 +188,13 @@ function tree(jobs, text, open, flat, all) {
     }
     node.jobs.push(job);
   }
-  const few = kept.length <= 40 && !sessionStorage.getItem("open");
   const rows = [];
   const walk = (node, path, depth) => {
     for (const [name, child] of [...node.folders].sort(([a], [b]) => a.localeCompare(b))) {
       const here = path ? `${path}/${name}` : name;
-      const all = inside(child);
-      const shown = few || all || words.length > 0 || open.has(here);
-      rows.push({ folder: true, name, path: here, depth, open: shown, jobs: all.length, roll: rolled(all) });
+      const its = inside(child);
+      const shown = all || words.length > 0 || open.has(here);
+      rows.push({ folder: true, name, path: here, depth, open: shown, jobs: its.length, roll: rolled(its) });
       if (shown) walk(child, here, depth + 1);
     }
     for (const job of node.jobs) rows.push({ job, depth });
