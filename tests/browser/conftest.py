@@ -131,6 +131,19 @@ def browser():
         browser.close()
 
 
+# What a page said for a moment only, kept: a test that is held back finds it all the same.
+KEEP_WHAT_PASSES = """
+window.passed = { toasts: [], statuses: [] };
+new MutationObserver(() => {
+    const keep = (list, text) => list.includes(text) || list.push(text);
+    for (const one of document.querySelectorAll(".toast"))
+        keep(window.passed.toasts, one.textContent);
+    for (const one of document.querySelectorAll("[data-status]"))
+        keep(window.passed.statuses, one.dataset.status);
+}).observe(document, { childList: true, subtree: true, attributes: true, characterData: true });
+"""
+
+
 class Page:
     """A page of the console and what went wrong on it. `expected` are parts of messages of the
     browser's that a test brings about on purpose."""
@@ -142,6 +155,7 @@ class Page:
         base = base or f"http://127.0.0.1:{server.port}"
         self.context = browser.new_context(base_url=base, **options)
         self.context.set_default_timeout(PATIENCE_MS)
+        self.context.add_init_script(KEEP_WHAT_PASSES)
         self.page = self.context.new_page()
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
@@ -161,6 +175,19 @@ class Page:
         self.page.goto(path)
         self.page.locator("[data-status=live]").first.wait_for(state="attached")
         return self.page
+
+    def toast(self, words):
+        """Wait until a toast has said this, were it only for a moment."""
+        said = "words => window.passed.toasts.some((one) => one.includes(words))"
+        self.page.wait_for_function(said, arg=words)
+
+    def forget_statuses(self):
+        """What the connection was before is of no matter."""
+        self.page.evaluate("() => { window.passed.statuses = []; }")
+
+    def lost(self):
+        """Wait until the connection was lost after `forget_statuses`; it may be back again."""
+        self.page.wait_for_function("() => window.passed.statuses.includes('reconnecting')")
 
     def close(self):
         self.context.close()

@@ -62,6 +62,13 @@ def log_in(console, name, password=PASSWORD):
     console.page.get_by_role("button", name="Log in").click()
 
 
+def log_out(page):
+    page.locator(".rail").get_by_role("button", name="Log out").click()
+    # The page is on its way there before it may be led elsewhere.
+    page.wait_for_url("**/login")
+    page.get_by_role("form", name="Log in").wait_for()
+
+
 def live(console):
     console.page.locator("[data-status=live]").first.wait_for(state="attached")
 
@@ -86,8 +93,7 @@ def test_who_logs_in_finds_the_page_that_was_asked_for_and_may_log_out(server, c
         "Strict",
     )
     assert page.evaluate("document.cookie") == ""
-    page.locator(".rail").get_by_role("button", name="Log out").click()
-    page.get_by_role("form", name="Log in").wait_for()
+    log_out(page)
     page.goto("/jobs")
     page.get_by_role("form", name="Log in").wait_for()
 
@@ -104,8 +110,7 @@ def test_an_operator_acts_and_a_viewer_only_looks(server, console):
     page.locator("body").press("h")
     page.get_by_text("that takes the role operator").wait_for()
     assert not server.root.find_runs(id=run_id)["runs"][0]["held"]
-    page.locator(".rail").get_by_role("button", name="Log out").click()
-    page.get_by_role("form", name="Log in").wait_for()
+    log_out(page)
     page.goto(f"/runs/{run_id}")
     log_in(console, "ann")
     live(console)
