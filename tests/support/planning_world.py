@@ -149,7 +149,7 @@ class RunnerNode:
 
 
 class WebNode:
-    """Asks `to` for what the test wishes, again each second until it is answered."""
+    """Asks for what the test wishes, again each half second until it is answered."""
 
     address = WEB
     asks_every_us = SECOND // 2
@@ -165,6 +165,7 @@ class WebNode:
 
     def wish(self, post: Post) -> None:
         self.open[post.message.command_id] = post
+        self.world.nudge(self.address)
 
     def step(self, batch: list[tuple[str, Any]]) -> list[Post]:
         for _, message in batch:
@@ -176,7 +177,7 @@ class WebNode:
         return list(self.open.values())
 
     def wakes_at(self) -> int | None:
-        return self.wake_us
+        return self.wake_us if self.open else None
 
 
 def a_runner(world: World, lasts_us: int = SECOND) -> RunnerNode:
