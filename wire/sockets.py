@@ -7,6 +7,8 @@ thread). It must never leave a default that hangs an exit (LINGER), loses a mess
 
 from __future__ import annotations
 
+import itertools
+
 import zmq
 
 from ..messages.codec import MAX_FRAME_BYTES
@@ -24,6 +26,8 @@ HEARTBEAT_DEAD_MS = 12_000
 # Over TCP: a first packet that was lost is not waited for longer than this.
 CONNECT_MS = 3_000
 BACKLOG = 1_024
+
+_monitors = itertools.count(1)
 
 
 def router(
@@ -71,8 +75,14 @@ def dealer(
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, side.reconnect_max_ms)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.IMMEDIATE, 1)
-    monitor = socket.get_monitor_socket(events) if events else None
+    monitor = socket.get_monitor_socket(events, _monitor_endpoint()) if events else None
     return _connect(socket, endpoint), monitor
+
+
+def _monitor_endpoint() -> str:
+    """Return an endpoint that no monitor had before. pyzmq would name it by the socket's file
+    descriptor, whose number is free before ZeroMQ has let go of the last one's endpoint."""
+    return f"inproc://monitor-{next(_monitors)}"
 
 
 def publisher(context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str]) -> zmq.Socket[bytes]:

@@ -23,7 +23,7 @@ from callsheet.messages.instructions import LeaseIds, NoteRun
 from callsheet.messages.post import LEDGER
 from callsheet.messages.transitions import Beat
 from callsheet.messages.verbs import READERS
-from callsheet.wire import ports
+from callsheet.wire import ports, sockets
 from callsheet.wire.feed import BEAT_TOPIC, EVENTS_TOPIC
 from callsheet.wire.garbage import BAD_FRAMES_AT_MOST, DEAF_S
 from callsheet.wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort, SubscriberPort
@@ -311,6 +311,20 @@ def test_the_first_connection_of_a_dealer_is_told(
         assert dealer.monitor is not None
         assert dealer.monitor.poll(int(DEADLINE_S * 1e3)), "no event of the handshake came"
     assert router.counts.received == 0
+
+
+def test_a_dealer_is_monitored_though_the_one_before_is_not_quite_gone(
+    context: ports.Context, endpoint: str, clock: ManualClock
+) -> None:
+    """Its file descriptor's number is free before the name that pyzmq makes of it."""
+    gone = context.socket(zmq.PAIR)
+    for descriptor in range(512):
+        gone.bind(f"inproc://monitor.s-{descriptor}")
+    router = a_router(context, endpoint, clock)
+    _, monitor = sockets.dealer(context, endpoint, "web/0", zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    assert monitor is not None
+    assert monitor.poll(int(DEADLINE_S * 1e3)), "no event of the handshake came"
+    router.close()
 
 
 def test_what_is_not_a_peers_to_say_is_not_heard_from_it(
