@@ -79,14 +79,16 @@ class Server:
     def callsheetctl(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a `callsheetctl` command to its end."""
         command = [sys.executable, "-m", "callsheet.cli.administrators", *args]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
 
     def callsheet(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a `callsheet` command against it to its end."""
         command = [sys.executable, "-m", "callsheet.cli.people", *args]
         environ = os.environ | {"CALLSHEET_HOST": f"127.0.0.1:{self.port}"}
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, env=environ
+            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environ
         )
 
     def start(self, *options: str) -> Server:
