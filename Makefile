@@ -40,8 +40,10 @@ help:  ## this list
 demo: $(READY)  ## run a server with example jobs and the console: BIND=127.0.0.1:5000 DIR=callsheet-demo
 	@exec $(VENV)/bin/callsheet demo --bind $(BIND) --dir $(DIR)
 
+# Compiled files are kept, though images of CI often say that Python is to keep none: each of the
+# some hundred processes that tests start, and each worker, would compile everything anew.
 test: $(READY) browser tools  ## run all tests, or some: TESTS="tests/jobs -k cron"
-	@$(PYTHON_IN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	@env -u PYTHONDONTWRITEBYTECODE $(PYTHON_IN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) .typing types  ## check style, format and types
 	@$(VENV)/bin/ruff check .
