@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from callsheet.store.sqlite import create_database
+
 # Against hanging only; nothing here asserts how fast something is.
 PATIENCE_S = 120.0
 
@@ -31,13 +33,16 @@ def free_port() -> int:
 def until(holds: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
     """Wait until `holds()` is true and return it; fail with `what` when it never is."""
     deadline = time.monotonic() + patience_s
+    pause_s = 0.02
     while True:
         found = holds()
         if found:
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {patience_s:.0f} s for {what}")
-        time.sleep(0.05)
+        # Less and less often: most of what is looked at is a server that has to answer.
+        time.sleep(pause_s)
+        pause_s = min(0.2, pause_s * 1.2)
 
 
 class Answer:
@@ -72,7 +77,7 @@ class Server:
         self.state = folder / "callsheet.db.state"
         self.config = folder / "callsheet.yaml"
         self.config.write_text(f"job_dir: jobs\ndatabase: callsheet.db\n{settings}")
-        self.callsheetctl("create", str(folder / "callsheet.db")).check_returncode()
+        create_database(folder / "callsheet.db")
 
     # --- life -----------------------------------------------------------------------------------
 
