@@ -193,6 +193,7 @@ def test_a_held_run_is_not_left_out_however_late_it_is_released() -> None:
     world.wait_until(world.settled)
     run = min(world.runs, key=lambda run: run.schedule_us)
     wish(world, HoldRun(run_id=run.run_id))
+    world.ledger.beat_every_us = 30 * SECOND
     world.run_until(run.schedule_us + 3 * HOUR)
     assert world.states(run.run_id) == [State.SCHEDULED]
 

@@ -151,6 +151,9 @@ def test_many_jobs_due_at_once_all_run_once(seed: int) -> None:
     world.wait_until(world.settled)
     assert len(world.runs) == 1_200
     due_us = world.runs[0].schedule_us
+    world.ledger.beat_every_us = 30 * SECOND
+    world.run_until(due_us - MINUTE)
+    world.ledger.beat_every_us = SECOND
     world.run_until(due_us + MINUTE)
     done = [run for run in world.runs if run.state is State.SUCCESS]
     assert len(done) == 1_200

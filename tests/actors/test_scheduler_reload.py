@@ -105,6 +105,7 @@ def test_a_start_with_a_broken_folder_goes_on_by_the_stored_definitions(seed: in
     world = a_world(seed)
     begin_us = runs_of(world, "a")[0].schedule_us
     world.problems = [MISTAKE]
+    world.ledger.beat_every_us = 30 * SECOND
     world.kill(SCHEDULER, 30 * HOUR)
     world.run_until(world.now_us + 30 * HOUR + 5 * MINUTE)
     assert world.scheduler.core.problems == [MISTAKE]
@@ -131,6 +132,7 @@ def test_a_disabled_schedule_makes_nothing_and_begins_anew_when_it_is_enabled() 
     world.folder["a"] = a_job("a", every(60, enabled=False))
     world.wish(ReloadJobs(), "w1")
     assert not runs_of(world, "a")
+    world.ledger.beat_every_us = 30 * SECOND
     world.run_until(world.now_us + 5 * HOUR)
     world.folder["a"] = a_job("a", every(60))
     enabled_us = world.now_us

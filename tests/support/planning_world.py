@@ -22,6 +22,8 @@ from callsheet.messages.wishes import AddRuns, Done, LedgerWish, Refused
 from callsheet.store.memory import MemoryReader
 
 DAY = 86_400 * SECOND
+# How often the runner tells of an end again: the wire loses one in five of whatever goes over it.
+REPEATS = 30
 
 
 class LedgerNode:
@@ -93,6 +95,7 @@ class RunnerNode:
     def __init__(self, world: World, lasts_us: int = SECOND) -> None:
         self.world, self.lasts_us = world, lasts_us
         self.started: dict[tuple[str, int], int] = {}
+        # Those that are told of, and how often each was told to have ended.
         self.again: dict[tuple[str, int], int] = {}
         self.failing: set[str] = set()
         self.wake_us = world.now_us
@@ -113,25 +116,26 @@ class RunnerNode:
                 self.epoch = message.epoch
                 for run in message.runs:
                     key = (run.run_id, run.attempt)
-                    if self.started.setdefault(key, self.world.now_us) < 0:
-                        self.started[key] = 0
+                    self.started.setdefault(key, self.world.now_us)
                     self.again[key] = 0
                     posts.append(self._started(key))
             elif isinstance(message, StartRun):
                 key = (message.run.run_id, message.run.attempt)
-                self.started.setdefault(key, self.world.now_us)
+                if key not in self.started:
+                    self.started[key], self.again[key] = self.world.now_us, 0
                 if message.run.program == BoundNoOp(success=False):
                     self.failing.add(message.run.run_id)
                 posts.append(self._started(key))
                 posts += self._ended(key)
             elif isinstance(message, StopAttempt):
                 posts += self._ended((message.run_id, message.attempt))
-        for key, at_us in list(self.started.items()):
-            if at_us >= 0 and at_us + self.lasts_us <= self.world.now_us:
-                posts += self._ended(key)
-                self.again[key] = self.again.get(key, 0) + 1
-                if self.again[key] > 30:
-                    self.started[key] = -1
+        for key, times in list(self.again.items()):
+            ended = self._ended(key)
+            posts += ended
+            if ended and times == REPEATS:
+                del self.again[key]
+            elif ended:
+                self.again[key] = times + 1
         return posts
 
     def _started(self, key: tuple[str, int]) -> Post:
@@ -145,7 +149,7 @@ class RunnerNode:
         return [Post(LEDGER, ended)]
 
     def wakes_at(self) -> int | None:
-        return self.wake_us if any(at_us >= 0 for at_us in self.started.values()) else None
+        return self.wake_us if self.again else None
 
 
 class WebNode:
