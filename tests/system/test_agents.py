@@ -51,9 +51,12 @@ def test_an_agent_let_in_by_a_token_runs_jobs_and_comes_back_by_its_key(server, 
     assert (found["group_id"], found["labels"], found["keyed"]) == ("far", ["big"], True)
     run = server.finished(server.schedule("remote", what="echo hello from far; exit 0"))
     assert (run["state"], output(server, run["run_id"])) == ("success", b"hello from far\n")
-    long = server.schedule("remote", what="sleep 3; head -c 300000 /dev/zero; exit 7")
+    go = one.folder / "go"
+    what = f"until [ -e {go} ]; do sleep .1; done; head -c 300000 /dev/zero; exit 7"
+    long = server.schedule("remote", what=what)
     until(lambda: server.run(long)["state"] == "running", "the run to run")
     one.kill()
+    go.touch()
     one.start()
     run = server.finished(long)
     assert (run["state"], len(output(server, long))) == ("failure", 300_000), one.log()
