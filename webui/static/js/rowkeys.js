@@ -42,6 +42,12 @@ export function useRowKeys({ lines, at, setAt, span, body, picks, setPicks, togg
     };
     const onRow = (event, plain, run) => {
       const { key } = event;
+      const part = event.target.closest("[role=button], [role=checkbox]");
+      if ((key === "Enter" || key === " ") && part) {
+        event.preventDefault();
+        part.click();
+        return;
+      }
       if (key === "Enter" && event.target.closest("button, a, input")) return;
       if ((key === "Enter" || key === "o") && !event.altKey) {
         if (event.ctrlKey || event.metaKey) open(`/runs/${at}`, "_blank", "noopener");

@@ -1,9 +1,9 @@
 // One row of the list of runs. Every value is a door: a click adds it to the query, Alt-click excludes it.
-import { html, useMemo, useRef } from "./preact.js";
+import { html, useMemo } from "./preact.js";
 import { AdHoc, Args, Elapsed, Icon, JobName, Late, Time } from "./parts.js";
-import { duration, elapsed, FINISHED, reason, shownState } from "./format.js";
+import { due, duration, elapsed, FINISHED, lateness, reason, shownState, when, whenFull } from "./format.js";
 import { term } from "./querytext.js";
-import { useNow } from "./stream.js";
+import { stream, useNow } from "./stream.js";
 
 const FEW = 3;
 const BAR_WIDE = 46;
@@ -23,59 +23,88 @@ export function usualOf(rows) {
   return usual;
 }
 
-/** @param {any} of `pick`, `flip` and `toggle` may be new ones at each drawing: only the last ones are called */
-export function RunRow({ line, index, columns, usual, q, toggle, here, picked, pick, flip, open }) {
+/** A row. What a click on a part of it does is said by the part's data, and done by the table (`useRowClicks`): a
+ *  list scrolls by the rows that come, and each listener and each title less is time less.
+ *  @param {any} of `hour`: the present one, since how an instant is written changes with the day */
+export function RunRow({ line, index, columns, usual, here, picked, open, hour }) {
   const { run, sub, others } = line;
-  const act = useRef({ toggle, pick, flip });
-  act.current = { toggle, pick, flip };
-  // The same tree again is not looked at: a list scrolls by the rows that come, whatever ticks meanwhile.
+  // The same tree again is not looked at, whatever ticks meanwhile.
   return useMemo(() => {
     const rest = Object.fromEntries(Object.entries(run.args).filter(([name]) => !columns.includes(name)));
     const state = shownState(run);
     const classes = [picked && "picked", here && "at", sub && "sub", run.left && "gone"].filter(Boolean).join(" ");
-    const value = { act, q, here };
     const tab = here ? 0 : -1;
+    // What is over stays as it is: nothing of it listens to the clock.
+    const parts = FINISHED.has(run.state) ? STILL : TICKING;
     return html`<tr class=${classes} aria-rowindex=${index + 1} aria-selected=${picked} data-run=${run.run_id} data-state=${run.state} tabindex=${tab}>
-      <td class="hide-s"><input type="checkbox" class="check" tabindex=${tab} aria-label=${`Pick ${run.run_id}`} checked=${picked} onClick=${(event) => act.current.pick(run, event.shiftKey)} /></td>
-      <td class="m-st"><${Value} ...${value} of=${`state:${state}`} className=${`state s-${state}`}><${Icon} state=${state} /><span>${state}</span><//></td>
+      <td class="hide-s"><span class="pick-box" role="checkbox" aria-checked=${picked ? "true" : "false"} tabindex=${tab} aria-label=${`Pick ${run.run_id}`}></span></td>
+      <td class="m-st"><span class=${`state s-${state} v`} role="button" tabindex=${tab} data-term=${`state:${state}`}><${Icon} state=${state} /><span>${state}</span></span></td>
       <td class="m-a j">
-        <${AdHoc} of=${run} /> <${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${rest} />
-        ${others > 1 && html` <button class="grp" tabindex=${tab} aria-expanded=${open} title=${`${others} runs of this instance`} onClick=${() => act.current.flip(run.run_id)}>${open ? "▾" : "▸"} ${others}</button>`}
+        ${run.ad_hoc && html`<${AdHoc} of=${run} /> `}<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${rest} />
+        ${others > 1 && html` <button class="grp" tabindex=${tab} aria-expanded=${open} title=${`${others} runs of this instance`}>${open ? "▾" : "▸"} ${others}</button>`}
       </td>
-      ${columns.map(
-        (name) => html`<td class="hide-m">${name in run.args ? html`<${Value} ...${value} of=${term(name, run.args[name], "=")}>${run.args[name]}<//>` : html`<span class="z">–</span>`}</td>`,
-      )}
-      <td class="m-b num"><${Time} at=${run.schedule_time} job=${run.job_id} tabindex=${here ? 0 : undefined} /></td>
-      <td class="num"><${Late} run=${run} /></td>
+      ${columns.map((name) => html`<td class="hide-m">${name in run.args ? value(term(name, run.args[name], "="), run.args[name], tab) : NONE}</td>`)}
+      <td class="m-b num">${parts.time(run, here)}</td>
+      <td class="num">${parts.late(run)}</td>
       <td class="m-d num">${run.times.running
-        ? html`<span class="el"><${Bar} run=${run} usual=${usual} /><${Elapsed} run=${run} /></span>`
+        ? html`<span class="el">${parts.bar(run, usual)}${parts.elapsed(run)}</span>`
         : html`<span class=${`only-s s-${state} c`}>${state}</span><span class="z hide-s">–</span>`}</td>
-      <td class="hide-m">${run.agent ? html`<${Value} ...${value} of=${term("agent", run.agent)}>${run.agent}<//>` : html`<span class="z">–</span>`}</td>
-      <td class="m-c cut"><${Why} run=${run} /></td>
-      <td class="hide-xl cut">${run.labels.map((label) => html`<${Value} ...${value} of=${term("label", label)} className="lab">${label}<//> `)}</td>
+      <td class="hide-m">${run.agent ? value(term("agent", run.agent), run.agent, tab) : NONE}</td>
+      <td class="m-c cut">${parts.why(run)}</td>
+      <td class="hide-xl cut">${run.labels.map((label) => html`${value(term("label", label), label, tab, "lab")} `)}</td>
       <td class="num"><a class="rid" tabindex=${tab} href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
     </tr>`;
-  }, [run, index, columns, usual, q, here, picked, open, sub, others]);
+  }, [run, index, columns, usual, here, picked, open, sub, others, hour]);
 }
 
-function Why({ run }) {
-  const why = reason(run, useNow()) || (run.rerun_of ? `rerun of ${run.rerun_of}` : "");
-  return html`<span title=${why}>${why}</span>`;
-}
+const NONE = html`<span class="z">–</span>`;
 
 /** A value that narrows the list. */
-function Value({ of, act, q, here, className = "link", children }) {
-  const click = (event) => {
-    event.stopPropagation();
-    act.current.toggle(of, { not: event.altKey, widen: event.ctrlKey || event.metaKey });
-  };
-  const on = q.split(" ").includes(of);
-  return html`<button class=${`${className} v`} data-term=${of} tabindex=${here ? 0 : -1} title=${`click: ${on ? "any, not" : "only"} ${of} · Alt-click: without`} onClick=${click}>${children}</button>`;
+function value(of, text, tab, className = "link") {
+  return html`<span class=${`${className} v`} role="button" tabindex=${tab} data-term=${of}>${text}</span>`;
+}
+
+const TICKING = {
+  time: (run, here) => html`<${Time} at=${run.schedule_time} job=${run.job_id} tabindex=${here ? 0 : undefined} />`,
+  late: (run) => html`<${Late} run=${run} />`,
+  bar: (run, usual) => html`<${Bar} run=${run} usual=${usual} />`,
+  elapsed: (run) => html`<${Elapsed} run=${run} />`,
+  why: (run) => html`<${Why} run=${run} />`,
+};
+
+const STILL = {
+  time: (run, here) => {
+    const now = stream.now();
+    const ms = due(run);
+    return html`<time datetime=${run.schedule_time} data-job=${run.job_id} tabindex=${here ? 0 : undefined} aria-label=${here ? whenFull(ms, now) : undefined}>${when(ms, now)}</time>`;
+  },
+  late: (run) => {
+    const late = lateness(run, 0);
+    return late ? html`<span class="late" title="began late">${duration(late)}</span>` : null;
+  },
+  bar: (run, usual) => drawnBar(run, usual, 0),
+  elapsed: (run) => {
+    const seconds = elapsed(run, 0);
+    return seconds === null ? NONE : duration(seconds);
+  },
+  why: (run) => said(run, 0),
+};
+
+function Why({ run }) {
+  return said(run, useNow());
+}
+
+function said(run, now) {
+  const why = reason(run, now) || (run.rerun_of ? `rerun of ${run.rerun_of}` : "");
+  return why && html`<span title=${why}>${why}</span>`;
 }
 
 /** How long it has run, against what is usual: the tick. */
 function Bar({ run, usual }) {
-  const now = useNow();
+  return drawnBar(run, usual, useNow());
+}
+
+function drawnBar(run, usual, now) {
   if (!usual) return null;
   const took = elapsed(run, now) ?? 0;
   const unit = (BAR_WIDE * USUAL_AT) / usual;

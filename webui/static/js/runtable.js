@@ -51,11 +51,13 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
     setAt(run.run_id);
     setPicks(next);
   };
+  const clicks = rowClicks({ lines, q, toggle, mark, flip });
+  const hour = Math.floor(now / 3600e3);
   // One flat list of keyed rows: what scrolls stays, only what comes is made.
   const shown = lines.slice(span.first, span.last).map((line, offset) => {
     const id = line.run?.run_id;
     return line.run
-      ? html`<${RunRow} key=${id} line=${line} index=${span.first + offset} columns=${columns} usual=${usual.get(line.run.job_id)} q=${q} toggle=${toggle} here=${id === at} picked=${picks.has(id)} pick=${mark} flip=${flip} open=${opened.has(id)} />`
+      ? html`<${RunRow} key=${id} line=${line} index=${span.first + offset} columns=${columns} usual=${usual.get(line.run.job_id)} here=${id === at} picked=${picks.has(id)} open=${opened.has(id)} hour=${hour} />`
       : html`<tr key=${`none-${line.at}`} class="unread" aria-hidden="true"><td colspan=${FEW_COLUMNS} style=${{ height: `${span.height}px` }}></td></tr>`;
   });
   if (nowAt > 0 && nowAt >= span.first && nowAt < span.last) shown.splice(nowAt - span.first, 0, html`<${NowRow} key="now" columns=${FEW_COLUMNS} />`);
@@ -63,12 +65,7 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
   return html`<div class=${`panel list-w${dim ? " dimmed" : ""}`} aria-busy=${dim || list.loading}>
     <${NewRows} list=${list} />
     ${ahead > 0 && html`<button class="new-rows" onClick=${() => setAll(true)}>${count(ahead)} more coming, show</button>`}
-    <table class="runs stack" aria-rowcount=${lines.length} aria-label="Runs">
-      <colgroup>
-        <col class="col-pick hide-s" /><col class="col-state" /><col class=${columns.length ? "col-job-s" : "col-job"} />${columns.map(() => html`<col class="col-arg hide-m" />`)}<col class="col-time" /><col class="col-late" /><col
-          class="col-el"
-        /><col class="col-agent hide-m" /><col /><col class="col-labels hide-xl" /><col class="col-run" />
-      </colgroup>
+    <table class=${`runs stack long args-${columns.length}`} aria-rowcount=${lines.length} aria-label="Runs">
       <thead>
         <tr>
           <th class="hide-s"><input type="checkbox" class="check" aria-label="Pick all rows that have been read" checked=${every} onChange=${() => setPicks(every ? new Map() : new Map(lines.runs().map((run) => [run.run_id, run])))} /></th>
@@ -84,13 +81,33 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
           <th class="num">Run</th>
         </tr>
       </thead>
-      <tbody ref=${body}>
+      <tbody ref=${body} ...${clicks}>
         <${Pad} rows=${span.first} height=${span.height} />
         ${shown}
         <${Pad} rows=${lines.length - span.last} height=${span.height} />
       </tbody>
     </table>
   </div>`;
+}
+
+/** What clicks on rows do, and what the pointer is told of a value before it. */
+function rowClicks({ lines, q, toggle, mark, flip }) {
+  const runOf = (event) => {
+    const id = event.target.closest("tr[data-run]")?.dataset.run;
+    return lines.get(lines.findIndex((run) => run.run_id === id))?.run;
+  };
+  return {
+    onClick: (event) => {
+      const of = event.target.closest("[data-term]")?.dataset.term;
+      if (of) toggle(of, { not: event.altKey, widen: event.ctrlKey || event.metaKey });
+      else if (event.target.closest("[role=checkbox]")) mark(runOf(event), event.shiftKey);
+      else if (event.target.closest(".grp")) flip(runOf(event).run_id);
+    },
+    onPointerOver: (event) => {
+      const value = event.target.closest("[data-term]");
+      if (value) value.title = `click: ${q.split(" ").includes(value.dataset.term) ? "any, not" : "only"} ${value.dataset.term} · Alt-click: without`;
+    },
+  };
 }
 
 /** The lines to draw: of several runs of one instance the active or newest, the others folded below it. Where
