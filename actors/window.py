@@ -203,7 +203,8 @@ def _whole(
     # not look at the schedule, but not for long: time zones change their rules.
     claim_us = min(following.at_us, max(next_from_us, now_us + window.reach_us + window.span_us))
     look_us = following.at_us - window.reach_us
-    if future:
+    # What a blackout leaves out is not written ahead of its time, however near the last run is.
+    if future and not following.left_out:
         look_us = min(look_us, max(future) - window.lead_us)
     return some.portion(claim_us, max(look_us, now_us + 1))
 

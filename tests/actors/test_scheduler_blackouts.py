@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scheduler_world import MINUTE, SECOND, SchedulerWorld, a_job, every
 
-from callsheet.actors.window import Window
+from callsheet.actors.window import Window, portion
 from callsheet.jobs.blackout_rules import Concerned, with_blackouts
 from callsheet.jobs.job import Job
 from callsheet.jobs.schedule_types import Blackout
@@ -89,3 +89,19 @@ def test_a_window_longer_than_the_horizon_is_passed() -> None:
     made = world.nominal("a")
     assert not any(window.from_us <= at_us < window.to_us for at_us in made)
     assert any(at_us >= window.to_us for at_us in made)
+
+
+def test_before_a_long_window_nothing_is_looked_at_again_and_again() -> None:
+    """A weekly job, next week's run of which is left out, within the hour before this week's."""
+    week = 7 * 24 * 60
+    weekly = a_job("a", every(week))
+    first_us = next(fires(weekly.schedules[0], NOW, NOW + 8 * 24 * 60 * MINUTE)).at_us
+    second_us = first_us + week * MINUTE
+    gone = Blackout(name="move", from_us=second_us - MINUTE, to_us=second_us + MINUTE)
+    [schedule] = shaded(weekly, gone).schedules
+    window, now_us = Window(), first_us - 30 * MINUTE
+    some = portion(schedule, now_us, now_us, 0, window)
+    assert [fire.at_us for fire in some.fires] == [first_us]
+    again = portion(schedule, some.upto_us, now_us, 0, window)
+    assert not again.writes
+    assert some.look_us == again.look_us == second_us - window.reach_us
