@@ -53,7 +53,10 @@ function grouped(document) {
 function Operation({ one, schemas, open }) {
   const { said } = one;
   const role = said["x-role"];
+  // Drawn when it is first opened: all of them at once would be twelve thousand elements.
+  const [seen, setSeen] = useState(false);
   const toggled = (event) => {
+    if (event.currentTarget.open) setSeen(true);
     if (event.currentTarget.open && !open) go(`${location.pathname}#${one.id}`, { replace: true });
   };
   return html`<details class="operation panel" id=${one.id} open=${open} onToggle=${toggled}>
@@ -61,17 +64,22 @@ function Operation({ one, schemas, open }) {
       <code class=${`method m-${one.method}`}>${said["x-websocket"] ? "WS" : one.method.toUpperCase()}</code>
       <code class="path">${one.path}</code><span class="dim">${said.summary}</span>
     </summary>
-    <div class="told">
-      <p>${said.description.replaceAll("`", "")}</p>
-      <p class="dim">${role ? `Takes the role ${role}${said["x-also-with-labels"] ? ", also of who reaches only certain labels" : ""}.` : "Needs no log-in."}</p>
-      ${said.parameters.length > 0 && html`<${Fields} title="Parameters" rows=${said.parameters.map((param) => ({ name: param.name, where: param.in, required: param.required, schema: param.schema, about: param.description }))} />`}
-      ${said.requestBody && html`<${Shape} title="Body" schema=${bodyOf(said.requestBody)} schemas=${schemas} />`}
-      ${Object.entries(said.responses)
-        .filter(([status]) => status.startsWith("2"))
-        .map(([status, answer]) => html`<${Shape} key=${status} title=${`Answer ${status}${kindsOf(answer)}`} schema=${bodyOf(answer)} schemas=${schemas} />`)}
-      <p class="dim">Errors: ${Object.keys(said.responses).filter((status) => status >= "4").join(", ")}</p>
-    </div>
+    ${(seen || open) && html`<${Told} said=${said} role=${role} schemas=${schemas} />`}
   </details>`;
+}
+
+/** All that is said of an operation. */
+function Told({ said, role, schemas }) {
+  return html`<div class="told">
+    <p>${said.description.replaceAll("`", "")}</p>
+    <p class="dim">${role ? `Takes the role ${role}${said["x-also-with-labels"] ? ", also of who reaches only certain labels" : ""}.` : "Needs no log-in."}</p>
+    ${said.parameters.length > 0 && html`<${Fields} title="Parameters" rows=${said.parameters.map((param) => ({ name: param.name, where: param.in, required: param.required, schema: param.schema, about: param.description }))} />`}
+    ${said.requestBody && html`<${Shape} title="Body" schema=${bodyOf(said.requestBody)} schemas=${schemas} />`}
+    ${Object.entries(said.responses)
+      .filter(([status]) => status.startsWith("2"))
+      .map(([status, answer]) => html`<${Shape} key=${status} title=${`Answer ${status}${kindsOf(answer)}`} schema=${bodyOf(answer)} schemas=${schemas} />`)}
+    <p class="dim">Errors: ${Object.keys(said.responses).filter((status) => status >= "4").join(", ")}</p>
+  </div>`;
 }
 
 const bodyOf = (part) => Object.values(part.content ?? {})[0]?.schema;
@@ -89,7 +97,16 @@ function Shape({ title, schema, schemas, depth = 0 }) {
   const inner = [...new Set(Object.values(shape.properties).flatMap(namesIn))].filter((name) => schemas[name]?.properties);
   return html`<${Fields} title=${title} about=${shape.description} rows=${rows} />
     ${depth < 4 &&
-    inner.map((name) => html`<details class="inner" key=${name}><summary><code>${name}</code></summary><${Shape} title=${name} schema=${{ $ref: name }} schemas=${schemas} depth=${depth + 1} /></details>`)}`;
+    inner.map((name) => html`<${Inner} key=${name} name=${name} schemas=${schemas} depth=${depth + 1} />`)}`;
+}
+
+/** A shape in another; drawn when it is first opened, as it has shapes in it in turn. */
+function Inner({ name, schemas, depth }) {
+  const [seen, setSeen] = useState(false);
+  return html`<details class="inner" onToggle=${(event) => event.currentTarget.open && setSeen(true)}>
+    <summary><code>${name}</code></summary>
+    ${seen && html`<${Shape} title=${name} schema=${{ $ref: name }} schemas=${schemas} depth=${depth} />`}
+  </details>`;
 }
 
 function Fields({ title, about, rows }) {
