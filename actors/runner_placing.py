@@ -22,6 +22,7 @@ from .runner_ends import Ends
 from .runner_given import Given, has_rebooted
 from .runner_reports import (
     FORGOTTEN,
+    is_too_old,
     no_agent,
     no_slot,
     noted,
@@ -48,8 +49,6 @@ SKEW_US = 5_000_000
 REPEATS_AT_ONCE = 500
 # Agents of older versions have no answer to a stop of what they have not got.
 CALLS_OFF_SINCE = 3
-# They would leave out, without a word, what a job says of how its process is launched.
-LAUNCHES_SINCE = 3
 CALLED_OFF = "stopped before it was started"
 
 
@@ -309,7 +308,7 @@ class Placing:
             # It had been given it before, and what it had of it may have gone with the power.
             self._due.drop(attempt.key)
             return self._ends.over(attempt, rebooted(attempt, now_us), now_us)
-        if attempt.program.launch and agent.version < LAUNCHES_SINCE:
+        if is_too_old(attempt, agent):
             return [self._error(attempt, now_us, too_old(attempt, agent))]
         run_id, number = attempt.key
         attempt.told_us = now_us

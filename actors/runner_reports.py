@@ -5,6 +5,7 @@ Part of the runner's core, called by `runner_placing.py`.
 
 from __future__ import annotations
 
+from ..jobs.programs import secrets_of
 from ..messages.agents import ProcessLost
 from ..messages.instructions import AttemptStarted, AttemptUpdated
 from ..messages.post import LEDGER, Post
@@ -58,6 +59,12 @@ def noted(attempt: Attempt, line: str) -> Post:
     return Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, note=line))
 
 
+# Agents of older versions would leave out, without a word, what a job says of how its process is
+# launched, or which secrets it gets.
+LAUNCHES_SINCE, SECRETS_SINCE = 3, 4
+LAUNCHING = "stdin, limits, niceness, secrets or environment"
+
+
 def no_slot(attempt: Attempt) -> str:
     """Return why a run has waited too long, with agents there."""
     group = attempt.program.group_id
@@ -78,10 +85,16 @@ def unknown(attempt: Attempt, now_us: int, why: str) -> ProcessLost:
     return ProcessLost(run_id=run_id, attempt=number, at_us=now_us, sentence=sentence)
 
 
+def is_too_old(attempt: Attempt, agent: Agent) -> bool:
+    """Whether an agent would leave out what a job asks for."""
+    since = SECRETS_SINCE if secrets_of(attempt.program) else LAUNCHES_SINCE
+    return bool(attempt.program.launch) and agent.version < since
+
+
 def too_old(attempt: Attempt, agent: Agent) -> str:
     """Return why a run is not given to an agent that would leave out what its job asks for."""
+    unknown = "secrets" if agent.version >= LAUNCHES_SINCE else LAUNCHING
     return (
         f"start failed: {attempt.key[0]}: agent {agent.agent_id} speaks protocol version "
-        f"{agent.version}, which knows no stdin, limits, niceness or environment of a job: "
-        "expected an agent of this version"
+        f"{agent.version}, which knows no {unknown} of a job: expected an agent of this version"
     )

@@ -84,9 +84,8 @@ class Daemon:
         if self._cgroups.why_not:
             level = logging.INFO if ways.cgroup in (None, NONE) else logging.WARNING
             log.log(level, "limits of jobs cannot be held here: %s", self._cgroups.why_not)
-        self._host = LocalHost(
-            spool, self._keepers, self._cgroups, take_whole=server.startswith("ipc:")
-        )
+        whole = server.startswith("ipc:")
+        self._host = LocalHost(spool, self._keepers, self._cgroups, ways.secrets, take_whole=whole)
         self._core = AgentCore(
             identity,
             self._host,

@@ -18,6 +18,7 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,14 +27,17 @@ from ..jobs.errors import CallsheetError
 from . import keeper, procs
 from .host import Key, Spec
 from .keeper_line import DATAGRAM_BYTES
+from .own_programs import with_variables
 
 log = logging.getLogger("callsheet.agentd")
 
 COUNT = 2
 # A keeper that was just started, or one that another agentd kept busy, answers within this time.
 ANSWER_S = 20.0
-# A start larger than this is read by the keeper from the claim.
+# A start larger than this is read by the keeper from the claim, unless it has what is not there.
 START_BYTES = 30_000
+# No larger start goes over a socket, whatever the system's limits are.
+WHOLE_START_BYTES = 150_000
 BATCH = 16
 
 _encode = msgspec.json.Encoder().encode
@@ -114,14 +118,20 @@ class Keepers:
 
     # --- commands -------------------------------------------------------------------------------
 
-    def start(self, key: Key, spec: Spec) -> None:
-        """Have the least busy keeper start a process."""
+    def start(self, key: Key, spec: Spec, given: Mapping[str, str] | None = None) -> bool:
+        """Have the least busy keeper start a process, with variables of which the claim knows
+        nothing if some are `given`. False when it is too large for that."""
+        env = with_variables(spec.env, given) if given else spec.env
+        item = _encode(("start", str(key), spec.argv, env, spec.split))
+        if given and len(item) > WHOLE_START_BYTES:
+            return False
         kept = min((k for k in self.kept.values() if k.name in self._names), key=_load)
         kept.asked.add(str(key))
-        item = _encode(("start", str(key), spec.argv, spec.env, spec.split))
-        kept.batch.append(item if len(item) < START_BYTES else _encode(("file", str(key))))
+        whole = given or len(item) < START_BYTES
+        kept.batch.append(item if whole else _encode(("file", str(key))))
         if len(kept.batch) >= BATCH:
             self._send(kept)
+        return True
 
     def signal(self, key: Key, number: int, *, whole: bool) -> bool:
         """Have the keeper of a process signal it; False when no keeper has it."""

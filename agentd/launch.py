@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import UNSET
 
 from ..jobs.keeping import KEEP_BYTES
-from ..jobs.programs import BoundProcess, Launch, output_of
+from ..jobs.programs import BoundProcess, Launch, output_of, secrets_of
 from .host import Key, Spec
 from .own_programs import is_own, own_program
 from .results import VARIABLE as RESULT
@@ -173,7 +173,8 @@ def spec_of(
         env[COOKIE] = cookie
     if needs_shell(program):
         argv = _chain(program, argv, launch, become, folder, cgroup)
-    gone = [name for name in environ if name not in env and (is_clean or is_personal(name))]
+    known = env.keys() | launch.secrets.keys()
+    gone = [name for name in environ if name not in known and (is_clean or is_personal(name))]
     if gone and (is_clean or become):
         argv = ("/usr/bin/env", *(word for name in gone for word in ("-u", name)), *argv)
     return Spec(
@@ -243,7 +244,7 @@ def needs_shell(program: BoundProcess) -> bool:
         or program.umask is not None
         or program.mem_max_bytes is not None
         or program.sudo_user is not None
-        or program.launch is not UNSET
+        or program.launch not in (UNSET, Launch(secrets=secrets_of(program)))
     )
 
 

@@ -14,10 +14,13 @@ from typing import Any
 
 import msgspec
 
+from ..jobs.programs import secrets_of
 from . import procs
 from .cgroups import Cgroups
+from .clearing import Clearing
 from .collecting import Collecting
 from .exits import BadRecord, parse_exit
+from .given_secrets import GivenSecrets
 from .grouped import Grouped
 from .host import Ended, Exit, Extent, Fact, Found, Gone, Key, Now, Refused, Results, Spec, Started
 from .keeper import PASSING
@@ -25,6 +28,7 @@ from .keepers import Keepers, Kept
 from .launch import FAILED, STDIN, failed_file, failure_of, stdin_of
 from .outputs import ClaimOutputs
 from .results import ResultFiles
+from .secret_sources import Source
 from .signals import Signals
 from .spool import Claimed, Spool
 
@@ -35,27 +39,26 @@ DURABLE_AGAIN_S = 0.5
 
 
 class LocalHost:
-    """See the module. `take_whole`: the server is on this host and may take files itself."""
+    """See the module. `secrets`: where this host has those of jobs; `take_whole`: the server is on
+    it, too, and may take files itself."""
 
     def __init__(
-        self, spool: Spool, keepers: Keepers, cgroups: Cgroups, *, take_whole: bool
+        self, spool: Spool, keepers: Keepers, cgroups: Cgroups, secrets: Source, *, take_whole: bool
     ) -> None:
         self._spool = spool
         self._grouped = Grouped(cgroups)
         self._keepers = keepers
         self._runs = spool.runs
-        self._outputs = ClaimOutputs(spool.runs, take_whole=take_whole)
+        self._secrets = GivenSecrets(secrets, spool.cookie_prefix)
+        self._outputs = ClaimOutputs(spool.runs, self._secrets, take_whole=take_whole)
         self._collecting = Collecting(spool.runs)
         self.results = ResultFiles(spool.runs, spool.cookie_prefix)
         self._facts: list[Fact] = []
         self._ends: list[tuple[Key, str]] = []
         self._notes: dict[Key, list[str]] = {}
         self._shells: dict[Key, str] = {}
-        self._doomed: list[Key] = []
         self._again_at = 0.0
-        # Those over whose claims have a record and an output, and nothing else.
-        self._plain: set[Key] = set()
-        self._unforgotten: set[Key] = set()
+        self._clearing = Clearing(spool, self._grouped)
         self._kept_keys: dict[Key, Spec] = {}
         self._signals = Signals(spool, keepers, self._grouped)
         self._fds_changed = True
@@ -72,12 +75,13 @@ class LocalHost:
             if claim is not None:
                 found.append(claim)
         self.results.sweep([(claim.key, claim.spec) for claim in found])
+        self._secrets.sweep([claim.key for claim in found])
         ended = [claim.key for claim in found if claim.exit]
         self._spool.exits.make_durable((key, self._spool.read(key).exit) for key in ended)
-        self._unforgotten.update(ended)
+        self._clearing.ended.update(ended)
         self._grouped.sweep(self._spool.cookie_prefix)
         left = self._signals.strays.left_by([(c.key, c.exit.pid) for c in found if c.exit])
-        return [_leaving(claim, left.get(claim.key, ())) for claim in found]
+        return [self._secrets.told_of(_leaving(claim, left.get(claim.key, ()))) for claim in found]
 
     def start(self, key: Key, spec: Spec, now: Now) -> None:
         """See `Host`."""
@@ -96,6 +100,23 @@ class LocalHost:
 
     def start_again(self, key: Key, spec: Spec) -> None:
         """See `Host`."""
+        if secrets_of(spec.program):
+            self._secrets.ask(key, spec)
+            self._fds_changed = True
+            self._start_those_ready()
+        else:
+            self._start(key, spec)
+
+    def _start_those_ready(self) -> None:
+        """Start the processes of which all secrets are known."""
+        for key, spec, given, why_not in self._secrets.ready():
+            if why_not:
+                self._refused(key, why_not, retry=False)
+            else:
+                self._start(key, spec, given)
+
+    def _start(self, key: Key, spec: Spec, given: dict[str, str] | None = None) -> None:
+        """Have a keeper start a process, with variables of which the claim knows nothing."""
         text = stdin_of(spec.program)
         try:
             self._outputs.begin(key, spec)
@@ -113,7 +134,8 @@ class LocalHost:
             return
         self._kept_keys[key] = spec
         self._signals.take(key, spec)
-        self._keepers.start(key, spec)
+        if not self._keepers.start(key, spec, given):
+            self._refused(key, "arguments and variables are too large for secrets", retry=False)
 
     def note(self, key: Key, line: str) -> None:
         """See `Host`."""
@@ -135,7 +157,8 @@ class LocalHost:
         self._signals.forget(key)
         self._outputs.forget(key)
         self.results.forget(key)
-        self._doomed.append(key)
+        self._secrets.forget(key)
+        self._clearing.doom(key)
 
     def extents(self, key: Key, spec: Spec, *, final: bool = False) -> tuple[Extent, ...]:
         """See `Host`."""
@@ -156,7 +179,7 @@ class LocalHost:
 
     def results_of(self, key: Key, spec: Spec) -> Results:
         """See `Host`."""
-        return self.results.read(key, spec)
+        return self._secrets.in_results(key, self.results.read(key, spec))
 
     def remember_epoch(self, epoch: int) -> None:
         """See `Host`."""
@@ -180,9 +203,9 @@ class LocalHost:
     def fds(self) -> list[int]:
         """Return the descriptors to be polled for reading."""
         self._listens = self._outputs.fd
-        collectors = self._collecting.fds
+        others = (*self._collecting.fds, *self._secrets.fds)
         more = () if self._listens is None else (self._listens,)
-        return [*self._keepers.kept, *self._signals.fds, *collectors, *more]
+        return [*self._keepers.kept, *self._signals.fds, *others, *more]
 
     @property
     def fds_changed(self) -> bool:
@@ -201,6 +224,9 @@ class LocalHost:
             return
         if fd == self._listens:
             self._outputs.hear()
+        if fd in self._secrets.fds:
+            self._start_those_ready()
+            self._fds_changed = True
         if self._collecting.hear(fd):
             self._fds_changed = True
         if fd not in self._keepers.kept:
@@ -215,6 +241,7 @@ class LocalHost:
         """Return what has happened, after it is on the disk."""
         self._signals.strays.look_anew()
         self._facts += self._collecting.facts()
+        self._start_those_ready()
         if not (self._facts or self._ends):
             return []
         facts, self._facts = self._facts, []
@@ -226,8 +253,8 @@ class LocalHost:
             left = self._signals.strays.left_by([(key, exit_.pid) for key, exit_ in exits])
             for key, exit_ in exits:
                 facts.append(Ended(key, exit_._replace(strays=left.get(key, ()))))
-            self._unforgotten |= over
-        return facts
+            self._clearing.ended |= over
+        return [self._secrets.told(fact) for fact in facts]
 
     def _durable(self) -> list[tuple[Key, str]]:
         """Return the ends that are on the disk now; the others are tried again, and not told."""
@@ -250,24 +277,11 @@ class LocalHost:
     @property
     def backlog(self) -> int:
         """How many forgotten claims are still there."""
-        return len(self._doomed)
+        return self._clearing.backlog
 
     def clean(self, at_most: int) -> bool:
         """Remove forgotten claims; return whether there are more. For idle moments."""
-        for key in self._doomed[:at_most]:
-            plain = key in self._plain
-            self._plain.discard(key)
-            try:
-                self._spool.forget(key, plain=plain)
-            except OSError as error:
-                log.warning("claim %s: cannot be removed: %s", key, error.strerror)
-            self._grouped.forget(key)
-        self._grouped.clean()
-        self._unforgotten.difference_update(self._doomed[:at_most])
-        del self._doomed[:at_most]
-        if not self._doomed and not self._unforgotten:
-            self._spool.exits.tidy()
-        return bool(self._doomed)
+        return self._clearing.clean(at_most)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -283,15 +297,16 @@ class LocalHost:
             name = FAILED if spec is None else failed_file(spec)
             self._shells[key] = name
             if spec is not None and not (name or spec.split or stdin_of(spec.program)):
-                self._plain.add(key)
+                self._clearing.plain.add(key)
             self._ends.append((key, item[2]))
         elif verb == "refused":
             self._refused(key, item[2])
 
     def _refused(self, key: Key, sentence: str, *, retry: bool = True) -> None:
         """Give a claim up that was not started, for now."""
-        self._doomed.append(key)
-        self.clean(len(self._doomed))
+        self._secrets.forget(key)
+        self._clearing.doom(key)
+        self.clean(self.backlog)
         self._facts.append(Refused(key, sentence, retry=retry))
 
     def _exit(self, key: Key, text: str) -> Exit:
@@ -301,14 +316,14 @@ class LocalHost:
         except BadRecord as error:
             log.error("%s", error)
             return Exit(at_us=time.time_ns() // 1_000, error=str(error))
+        return self._launched(key, exit_, self._shells.pop(key, FAILED))
+
+    def _launched(self, key: Key, exit_: Exit, name: str) -> Exit:
+        """Return an exit with all that was used; or what a launcher said in the file `name` that
+        failed, for that has an exit status. One that was stopped has nothing to say."""
         exit_ = self._grouped.measured(key, exit_)
-        # A launcher that fails has an exit status; one that was stopped has nothing to say.
-        name = self._shells.pop(key, FAILED)
-        if name and exit_.status > 0:
-            failure = failure_of(f"{self._runs}/{key}", name)
-            if failure:
-                return Exit(at_us=exit_.at_us, error=failure)
-        return exit_
+        failure = failure_of(f"{self._runs}/{key}", name) if name and exit_.status > 0 else ""
+        return Exit(at_us=exit_.at_us, error=failure) if failure else exit_
 
     def _settled(self, key: Key, now_us: int) -> Found | None:
         """Apply `ensure` to one claim, and put it aside when it cannot be read."""
@@ -325,18 +340,14 @@ class LocalHost:
                 return self._settled(key, now_us)
             self.fds_changed = True
         self._signals.take(key, found.spec)
+        self._secrets.take(key, found.spec)
         if found.state == "running":
             self._kept_keys[key] = found.spec
         self._grouped.take(key, found.spec)
-        if found.exit is not None:
-            found = msgspec.structs.replace(found, exit=self._grouped.measured(key, found.exit))
-        name = failed_file(found.spec)
-        if found.exit is not None and found.exit.status > 0 and name:
-            failure = failure_of(f"{self._runs}/{key}", name)
-            if failure:
-                exit_ = Exit(at_us=found.exit.at_us, error=failure)
-                return msgspec.structs.replace(found, exit=exit_)
-        return found
+        if found.exit is None:
+            return found
+        exit_ = self._launched(key, found.exit, failed_file(found.spec))
+        return msgspec.structs.replace(found, exit=exit_)
 
     def _keeper_gone(self, gone: Kept) -> None:
         """Settle what a dead keeper had in hand, and put another in its place."""

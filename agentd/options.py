@@ -15,6 +15,7 @@ from ..wire.log_files import OFF, LogPlan
 from .abandoning import Policy
 from .cgroups import NONE
 from .closing import How
+from .secret_sources import Source
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MOST_LOGGED = 2**40
@@ -24,12 +25,13 @@ SLOTS_AT_MOST = 100_000
 class Ways(NamedTuple):
     """How an agent works on its host. `sudo_allow`: path of the list of users that jobs may run as.
     `cgroup`: where runs with limits get their groups. `policy`: what is abandoned when no server is
-    there. `on_stop`: what SIGTERM does to the processes."""
+    there. `on_stop`: what SIGTERM does to the processes. `secrets`: where those of jobs are."""
 
     sudo_allow: str | None = None
     cgroup: str | None = None
     policy: Policy = Policy()
     on_stop: How = "leave"
+    secrets: Source = Source()
 
 
 USUAL = Ways()
@@ -58,6 +60,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--label", action="append", default=[], dest="labels", help="say this of it; repeatable")
     add("--slots", type=int, default=0, help="processes at the same time (default: any number)")
     add("--sudo-allow", metavar="FILE", help="file with the users that jobs may run as, one a line")
+    add(
+        "--secrets",
+        metavar="PATH",
+        help="the secrets of jobs: a file of name=value lines, or a "
+        "folder with a file for each, which nobody else may read",
+    )
+    add(
+        "--secrets-command",
+        metavar="COMMAND",
+        help="what prints a secret, whose name is put after it",
+    )
     add("--cgroup", metavar="PATH", help="where runs with limits get their cgroups, or none")
     add(
         "--on-stop",
@@ -92,7 +105,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def ways_of(options: argparse.Namespace) -> Ways:
     """Return what the options say of how it works."""
     policy = Policy(options.abandon_processes_after, options.abandon_results_after)
-    return Ways(options.sudo_allow, options.cgroup, policy, options.on_stop)
+    secrets = Source.of(options.secrets, options.secrets_command)
+    return Ways(options.sudo_allow, options.cgroup, policy, options.on_stop, secrets)
 
 
 def logs_of(options: argparse.Namespace) -> LogPlan:
@@ -131,6 +145,12 @@ def check(options: argparse.Namespace) -> None:
         raise BadOption("--slots", options.slots, f"a number from 0 to {SLOTS_AT_MOST}")
     if options.cgroup is not None and options.cgroup != NONE and options.cgroup[:1] != "/":
         raise BadOption("--cgroup", options.cgroup, "the path of a cgroup, or none")
+    if options.secrets is not None and options.secrets[:1] != "/":
+        raise BadOption("--secrets", options.secrets, "the absolute path of a file or folder")
+    try:
+        Source.of(None, options.secrets_command)
+    except ValueError as error:
+        raise BadOption("--secrets-command", options.secrets_command, f"words: {error}") from None
     if options.log_level.upper() not in LOG_LEVELS:
         raise BadOption("--log-level", options.log_level, "DEBUG, INFO, WARNING or ERROR")
     shown = options.log_stderr

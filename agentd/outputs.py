@@ -19,8 +19,10 @@ from ..jobs.keeping import WHOLE, Gap, gap_of
 from ..jobs.order import ENTRY, Order
 from ..wire.holes import gap_in, new_holes, write_gap
 from .collect import FOLDER
+from .given_secrets import GivenSecrets
 from .host import ORDER, OUTPUT, Extent, Key, Spec
 from .launch import ERR
+from .masked import Masker, reading
 from .punching import Puncher
 from .splitting import OUT, Splits
 
@@ -35,10 +37,11 @@ STEPS = 16
 
 class ClaimOutputs:
     """See the module. `runs` is the spool's folder of claims; `take_whole`: the server is on this
-    host and may take files itself."""
+    host and may take files itself, but for those with secrets in them."""
 
-    def __init__(self, runs: str, *, take_whole: bool) -> None:
+    def __init__(self, runs: str, secrets: GivenSecrets, *, take_whole: bool) -> None:
         self._runs = runs
+        self._secrets = secrets
         self._take_whole = take_whole
         self._compress = _compressor()
         self._gaps: dict[Key, Gap] = {}
@@ -74,42 +77,60 @@ class ClaimOutputs:
     # --- what there is --------------------------------------------------------------------------
 
     def extents(self, key: Key, spec: Spec, *, final: bool) -> tuple[Extent, ...]:
-        """See `Host`."""
+        """See `Host`. Of what may be the beginning of a secret nothing is there while it grows."""
+        masker = None
+        if self._secrets.has(key):
+            masker = self._secrets.masker(key)
+            if masker is None:
+                return ()
         try:
             if spec.split:
-                return self._split_extents(key, spec, final=final)
-            found = os.lstat(f"{self._runs}/{key}/{OUT}")
+                return self._split_extents(key, spec, masker, final=final)
+            path = f"{self._runs}/{key}/{OUT}"
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode):
+                return ()  # somebody has put another thing there, which is none of our files
+            size = found.st_size
+            gap = WHOLE
+            if size > spec.keep_bytes:
+                gap = self._trim(key, size, spec.keep_bytes, None)
+            if masker is not None and not final:
+                with reading(path) as pread:
+                    size = max(gap.end, masker.clear(pread, size))
         except OSError:
             return ()
-        if not stat.S_ISREG(found.st_mode):
-            return ()  # somebody has put another thing there, which is none of our files
-        size = found.st_size
-        gap = WHOLE
-        if size > spec.keep_bytes:
-            gap = self._trim(key, size, spec.keep_bytes, None)
         return (Extent(OUTPUT, size, gap),)
 
-    def _split_extents(self, key: Key, spec: Spec, *, final: bool) -> tuple[Extent, ...]:
+    def _split_extents(
+        self, key: Key, spec: Spec, masker: Masker | None, *, final: bool
+    ) -> tuple[Extent, ...]:
         order = self._splitting().order(key, has_head=_has_head(spec), final=final)
         if not order.size:
             return ()
         gap = WHOLE
         if order.size > spec.keep_bytes:
             gap = self._trim(key, order.size, spec.keep_bytes, order)
+        size = order.size
+        if masker is not None and not final:
+            size = max(gap.end, self._splitting().clear(key, masker))
         entries = Extent(ORDER, len(order) * ENTRY.size)
-        return (Extent(OUTPUT, order.size, gap, order.parts), entries)
+        return (Extent(OUTPUT, size, gap, order.parts), entries)
 
     def read(self, key: Key, name: str, offset: int, limit: int) -> bytes | None:
         """See `Host.read_output`."""
         try:
+            masker = None
+            if self._secrets.has(key) and name != ORDER:
+                masker = self._secrets.masker(key)
+                if masker is None:
+                    return b""
+            gap = self._gaps.get(key, WHOLE) if name == OUTPUT else WHOLE
             if name == OUTPUT and self._splits is not None and key in self._splits:
-                return self._splits.read(key, offset, limit)
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-            fd = os.open(self._path(key, name), flags)
-            try:
-                return os.pread(fd, limit, offset)
-            finally:
-                os.close(fd)
+                return self._splits.read(key, offset, limit, masker, gap)
+            with reading(self._path(key, name)) as pread:
+                if masker is None:
+                    return pread(limit, offset)
+                return masker.read(pread, offset, limit, gap)
         except FileNotFoundError:
             return b""
         except OSError as error:
@@ -120,7 +141,7 @@ class ClaimOutputs:
 
     def path(self, key: Key, name: str) -> str | None:
         """See `Host.output_path`. Streams that are told apart are no one file."""
-        if not self._take_whole or name == ORDER:
+        if not self._take_whole or name == ORDER or self._secrets.has(key):
             return None
         if name == OUTPUT and self._splits is not None and key in self._splits:
             return None

@@ -21,6 +21,13 @@ FAR_ENV = "CALLSHEET_FAR_ENV"
 PYTHON_OPTION = "--python"
 
 
+def with_variables(env: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a program of whichever kind with more of them for what it runs."""
+    if FAR_ENV in env:
+        return {**env, FAR_ENV: json.dumps(json.loads(env[FAR_ENV]) | more)}
+    return {**env, **more}
+
+
 def is_own(argv: tuple[str, ...]) -> bool:
     """Whether arguments name a program that comes with the agent."""
     return argv[0] in (SSH_PROGRAM, PYTHON_PROGRAM)

@@ -45,7 +45,8 @@ class ResultFiles:
         if path is None:
             return
         try:
-            _make_folder(self._folder)
+            # Others may enter it by a name they know, and not look around.
+            make_folder(self._folder, 0o711)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(path, flags, 0o600)
             os.fchmod(fd, 0o666)
@@ -113,16 +114,15 @@ class ResultFiles:
         return path
 
 
-def _make_folder(path: str) -> None:
-    """Make the folder, or see that it is ours alone to write in.
+def make_folder(path: str, mode: int) -> None:
+    """Make a folder, or see that it is ours alone to write in.
 
     Raises:
         OSError: it is not.
     """
     with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o711)
-        # Others may enter it by a name they know, and not look around.
-        os.chmod(path, 0o711)  # noqa: S103
+        os.mkdir(path, mode)
+        os.chmod(path, mode)
     found = os.lstat(path)
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     if not ours or found.st_mode & 0o022:

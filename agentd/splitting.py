@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import struct
 import time
 from itertools import groupby
 from typing import NamedTuple
 
+from ..jobs.keeping import WHOLE, Gap
 from ..jobs.order import LINES_BYTES, Order, in_order
 from .host import Key
 from .launch import ERR, STARTED
+from .masked import Masker, reading
 
 OUT, ORDER = "out", "order"
 _EVENT = struct.Struct("iIII")
@@ -123,8 +126,11 @@ class Splits:
         self._note(split, bursts, sizes, final=final)
         return split.order
 
-    def read(self, key: Key, offset: int, limit: int) -> bytes:
-        """Return bytes of the output, both streams in their order.
+    def read(
+        self, key: Key, offset: int, limit: int, masker: Masker | None = None, gap: Gap = WHOLE
+    ) -> bytes:
+        """Return bytes of the output, both streams in their order. Each is masked by itself: what
+        the other has written in between makes no secret of it less of one.
 
         Raises:
             OSError: they cannot be read.
@@ -139,12 +145,34 @@ class Splits:
                 if piece.stream not in files:
                     path = f"{split.folder}/{(OUT, ERR)[piece.stream]}"
                     files[piece.stream] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                place = piece.place + (split.head[0] if piece.stream else 0)
-                found.append(os.pread(files[piece.stream], piece.end - piece.start, place))
+                head = split.head[0] if piece.stream else 0
+                pread = functools.partial(os.pread, files[piece.stream])
+                place, length = piece.place + head, piece.end - piece.start
+                if masker is None:
+                    found.append(pread(length, place))
+                else:
+                    ends = (split.order.places(end)[piece.stream] + head for end in gap)
+                    found.append(masker.read(pread, place, length, Gap(*ends)))
         finally:
             for fd in files.values():
                 os.close(fd)
         return b"".join(found)
+
+    def clear(self, key: Key, masker: Masker) -> int:
+        """Return up to where the output is certain to be read as it will be ever after.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        split = self._of[key]
+        most = split.order.size
+        for stream, (name, part) in enumerate(zip((OUT, ERR), split.order.parts, strict=True)):
+            head = split.head[0] if stream else 0
+            with reading(f"{split.folder}/{name}") as pread:
+                upto = masker.clear(pread, head + part) - head
+            if upto < part:
+                most = min(most, split.order.offset_of(stream, max(0, upto)))
+        return most
 
     def head(self, key: Key) -> int:
         """Return how many bytes of its stderr are not the program's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,13 +116,16 @@ AGENT_OPTIONS = _together(
     click.option("--label", "labels", multiple=True, help="Say this of it; repeatable."),
     click.option("--slots", type=int, help="Processes at the same time (default: any number)."),
     click.option("--sudo-allow", metavar="FILE", help="The host's file of users jobs may be."),
+    click.option("--secrets", metavar="PATH", help="The host's file or folder of jobs' secrets."),
+    click.option("--secrets-command", metavar="COMMAND", help="What prints one there."),
 )
 
 
-def _agent_words(labels: tuple[str, ...], slots: int | None, allow: str | None) -> tuple[str, ...]:
-    words = [word for label in labels for word in ("--label", label)]
-    words += [] if slots is None else ["--slots", str(slots)]
-    words += [] if allow is None else ["--sudo-allow", allow]
+def _agent_words(given: Mapping[str, Any]) -> tuple[str, ...]:
+    words = [word for label in given["labels"] for word in ("--label", label)]
+    for option in ("slots", "sudo_allow", "secrets", "secrets_command"):
+        if given[option] is not None:
+            words += [f"--{option.replace('_', '-')}", str(given[option])]
     return tuple(words)
 
 
@@ -169,7 +172,7 @@ def install(ctx: click.Context, /, **given: Any) -> None:
         wheel=wheel,
         requirement=given["requirement"],
         with_ssh=given["with_ssh"],
-        options=_agent_words(given["labels"], given["slots"], given["sudo_allow"]),
+        options=_agent_words(given),
     )
     _far(ctx, given, plan, lambda steps: steps.install(start=not given["no_start"]))
 
@@ -279,7 +282,7 @@ def start_here(ctx: click.Context, /, **given: Any) -> None:
         server=given["server"],
         agent_id=given["agent_id"] or as_name(f"{host_name()}-{given['group']}"),
         command=(sys.executable, "-P", "-m", "callsheet.agentd.daemon"),
-        options=_agent_words(given["labels"], given["slots"], given["sudo_allow"]),
+        options=_agent_words(given),
         by="background" if is_front else given["by"],
         wait_s=given["wait_s"],
     )

@@ -140,8 +140,13 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
 def _agent_options(agents: AgentSettings) -> tuple[str, ...]:
     """Return what the settings say of the agent of this host, as agentd takes it."""
     words: list[str] = []
-    for option, path in (("--sudo-allow", agents.sudo_allow), ("--cgroup", agents.cgroup)):
-        words += [] if path is None else [option, path]
+    for option, text in (
+        ("--sudo-allow", agents.sudo_allow),
+        ("--cgroup", agents.cgroup),
+        ("--secrets", agents.secrets),
+        ("--secrets-command", agents.secrets_command),
+    ):
+        words += [] if text is None else [option, text]
     for option, after_us in (
         ("--abandon-processes-after", agents.abandon_processes_us),
         ("--abandon-results-after", agents.abandon_results_us),

@@ -7,6 +7,7 @@ also found where Apsis has them.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -28,7 +29,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     group, each for the agents, groups and `group+label` it lists. `start_timeout_us`: how long a
     run waits for an agent. `sudo_argv`: how agents call sudo, empty: as usual. `sudo_allow`: the
     file of the users that jobs may run as on the server's own host, None: nobody else. `cgroup`:
-    where runs with limits get their groups there, None: where the server was put.
+    where runs with limits get their groups there, None: where the server was put. `secrets` and
+    `secrets_command`: the file or folder with the secrets of jobs there, and what prints one.
     `abandon_processes_us` and `abandon_results_us`: after how long without a server the agent of
     its host stops processes, and removes results, None: never.
     """
@@ -41,6 +43,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     sudo_argv: tuple[str, ...] = ()
     sudo_allow: str | None = None
     cgroup: str | None = None
+    secrets: str | None = None
+    secrets_command: str | None = None
     abandon_processes_us: int | None = None
     abandon_results_us: int | None = None
 
@@ -58,6 +62,8 @@ def take_agents(fields: Fields) -> AgentSettings:
         timeout_us = inner.take("start_timeout", _duration, start_timeout_us)
         sudo_allow = inner.take("sudo_allow", _absolute, None)
         cgroup = inner.take("cgroup", _absolute, None)
+        secrets = inner.take("secrets", _absolute, None)
+        secrets_command = inner.take("secrets_command", _command, None)
         abandon_processes_us = inner.take("abandon_processes_after", _some_time, None)
         abandon_results_us = inner.take("abandon_results_after", _some_time, None)
         inner.finish()
@@ -70,6 +76,8 @@ def take_agents(fields: Fields) -> AgentSettings:
             sudo_argv=sudo_argv,
             sudo_allow=sudo_allow,
             cgroup=cgroup,
+            secrets=secrets,
+            secrets_command=secrets_command,
             abandon_processes_us=abandon_processes_us,
             abandon_results_us=abandon_results_us,
         )
@@ -110,6 +118,15 @@ def _absolute(value: Any, at: At) -> str:
     if not path.startswith("/"):
         raise UserError(f"{shown(path)}: expected an absolute path")
     return path
+
+
+def _command(value: Any, at: At) -> str:
+    command = filled(value, at)
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        raise UserError(f"{shown(command)}: {error}: expected words as of a shell") from None
+    return command
 
 
 def _agents_endpoint(value: Any, at: At) -> str:

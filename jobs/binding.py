@@ -36,6 +36,7 @@ from .programs import (
     BoundProgram,
     Ecs,
     ExtensionProgram,
+    Launch,
     NoOp,
     OnAgent,
     Process,
@@ -301,14 +302,14 @@ class _Binder:
 
     def _ssh(self, program: Ssh, default: TimeoutSpec | None) -> BoundProcess:
         # What is for the far side is in its arguments, but for the variables and its stdin.
-        launch = program.launch
+        near_side = UNSET if program.launch is UNSET else near_launch(program.launch)
         near = replace(
             program,
             sudo_user=None,
             mem_max_gb=None,
             cwd=None,
             umask=None,
-            launch=UNSET if launch is UNSET or launch.stdin is None else near_launch(launch),
+            launch=UNSET if near_side == Launch() else near_side,
         )
         return self._process(near, ssh_argv(program, self.expand), default)
 

@@ -14,13 +14,15 @@ from msgspec import UNSET, UnsetType
 from .errors import UserError
 from .parse_limits import limits_data, read_limits
 from .programs import ENV_MODES, ULIMITS, Launch
-from .reading import At, Fields, Told, filled, shown, text, words
+from .reading import At, Fields, Told, filled, shown, text, word, words
 
 UNLIMITED = "unlimited"
 NICE_FIRST, NICE_LAST = -20, 19
 _LIMIT_AT_MOST = 2**63 - 1
 _ENV_NAME = re.compile(r"[^=\0]+\Z")
 _ENV_KEYS = {"mode", "vars"}
+# It may name a file, and is never rendered: whoever chooses args must not choose secrets.
+SECRET_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"  # noqa: S105 - what names look like
 
 
 def read_launch(fields: Fields) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def read_launch(fields: Fields) -> dict[str, Any]:
     Returns:
         The fields `env` and `launch` of its record.
     """
-    mode, variables = fields.take("env", _env, None) or ("inherit", {})
+    mode, variables, secrets = fields.take("env", _env, None) or ("inherit", {}, {})
     stdin, path = fields.take("stdin", _stdin, None) or (None, None)
     launch = Launch(
         env_mode=mode,
@@ -38,6 +40,7 @@ def read_launch(fields: Fields) -> dict[str, Any]:
         ulimits=fields.take("ulimits", _ulimits, {}),
         nice=fields.take("nice", _nice, None),
         limits=fields.take("limits", read_limits, None),
+        secrets=secrets,
     )
     return {"env": variables, "launch": UNSET if launch == Launch() else launch}
 
@@ -59,6 +62,7 @@ def bound_launch(launch: Launch | UnsetType, expand: Callable[[str], str]) -> La
         ulimits=launch.ulimits,
         nice=launch.nice,
         limits=launch.limits,
+        secrets=launch.secrets,
     )
 
 
@@ -67,10 +71,11 @@ def launch_data(env: Mapping[str, str], launch: Launch | UnsetType) -> dict[str,
     found: dict[str, Any] = {}
     if launch is UNSET:
         launch = Launch()
-    if launch.env_mode != "inherit" or is_long_env(env):
-        found["env"] = {"mode": launch.env_mode, "vars": dict(env)}
-    elif env:
-        found["env"] = dict(env)
+    variables = {**env, **{name: {"secret": of} for name, of in launch.secrets.items()}}
+    if launch.env_mode != "inherit" or is_long_env(variables):
+        found["env"] = {"mode": launch.env_mode, "vars": variables}
+    elif variables:
+        found["env"] = variables
     if launch.stdin is not None:
         found["stdin"] = launch.stdin
     if launch.stdin_file is not None:
@@ -89,15 +94,16 @@ def launch_data(env: Mapping[str, str], launch: Launch | UnsetType) -> dict[str,
 # --- values -------------------------------------------------------------------------------------
 
 
-def _env(value: Any, at: At) -> tuple[str, dict[str, str]]:
-    """Read variables, or `{mode, vars}`."""
+def _env(value: Any, at: At) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Read variables, or `{mode, vars}`; return the mode, and the variables that are given as
+    texts and as secrets."""
     if not is_long_env(value):
-        return "inherit", _variables(value, at)
+        return "inherit", *_variables(value, at)
     fields = Fields(value, at)
     mode = fields.take("mode", _mode, "inherit")
-    variables = fields.take("vars", _variables, {})
+    variables, secrets = fields.take("vars", _variables, None) or ({}, {})
     fields.finish()
-    return mode, variables
+    return mode, variables, secrets
 
 
 def is_long_env(value: Any) -> bool:
@@ -114,13 +120,33 @@ def _mode(value: Any, at: At) -> str:
     return found
 
 
-def _variables(value: Any, at: At) -> dict[str, str]:
-    found = words(value, at)
-    for name in found:
+def _variables(value: Any, at: At) -> tuple[dict[str, str], dict[str, str]]:
+    given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {}
+    fields = Fields({name: of for name, of in given.items() if isinstance(of, Mapping)}, at)
+    # Without them what is left is a mapping of texts.
+    plain = {n: of for n, of in given.items() if n not in fields.data} if fields.data else value
+    found = words(plain, at)
+    secrets = {filled(name, at): fields.take(name, _secret) for name in fields.data}
+    fields.finish()
+    for name in (*found, *secrets):
         if not _ENV_NAME.match(name):
             at.fail(f"{shown(name)}: expected a name without '='", key=name)
             raise Told
-    return found
+    return found, secrets
+
+
+def _secret(value: Any, at: At) -> str:
+    fields = Fields(value, at)
+    name = fields.take("secret", _secret_name)
+    fields.finish()
+    return name
+
+
+def _secret_name(value: Any, at: At) -> str:
+    name = word(value, at)
+    if not re.fullmatch(SECRET_NAME, name):
+        raise UserError(f"{shown(name)}: expected up to 100 letters, digits and . _ -, no template")
+    return name
 
 
 def _stdin(value: Any, at: At) -> tuple[str | None, str | None]:

@@ -51,7 +51,7 @@ def read_ssh(fields: Fields, common: dict[str, Any], argv: Callable[[Any, At], A
         sentence = "artifacts: are not taken from another host: expected the program to send them"
         fields.at.fail(sentence, key="artifacts")
     fields.finish()
-    for name in common["env"]:
+    for name in (*common["env"], *({} if launch is UNSET else launch.secrets)):
         if not _VARIABLE.match(name):
             fields.at.fail(f"env: {shown(name)}: expected letters, digits and _", key="env")
             raise Told
@@ -107,8 +107,9 @@ def ssh_argv(program: Ssh, expand: Callable[[str], str]) -> tuple[str, ...]:
 
 
 def near_launch(launch: Launch) -> Launch:
-    """Return what of a far program's beginning is for the near side: the text it reads."""
-    return Launch(stdin=launch.stdin)
+    """Return what of a far program's beginning is for the near side: the text it reads, and the
+    secrets, which are those of the agent's host."""
+    return Launch(stdin=launch.stdin, secrets=launch.secrets)
 
 
 def python_argv(program: PythonCall, expand: Callable[[str], str]) -> tuple[str, ...]:

@@ -67,7 +67,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `env_mode`: `inherit` the agent's environment, begin with a `clean` one, or with that of a
     `login`. `stdin` is a text, `stdin_file` a path, both None: nothing to read. `ulimits`: numbers
     by the names of `ULIMITS`, None for unlimited. `nice`: None as the agent is. `limits`: None for
-    a run that has no group of its own.
+    a run that has no group of its own. `secrets`: names of secrets of the agent's host, by the
+    variables in which the process gets their values.
     """
 
     env_mode: str = "inherit"
@@ -76,6 +77,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ulimits: dict[str, int | None] = {}
     nice: int | None = None
     limits: Limits | None = None
+    secrets: dict[str, str] = {}
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -248,6 +250,11 @@ class BoundProcess(
     umask: int | None = None
     launch: Launch | msgspec.UnsetType = msgspec.UNSET
     output: OutputSpec | msgspec.UnsetType = msgspec.UNSET
+
+
+def secrets_of(program: BoundProcess) -> dict[str, str]:
+    """Return the secrets that a process is given, by variable."""
+    return {} if program.launch is msgspec.UNSET else program.launch.secrets
 
 
 def output_of(program: BoundProcess) -> OutputSpec:

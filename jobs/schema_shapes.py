@@ -15,6 +15,7 @@ from .blackout_rules import POLICIES
 from .deadlines import KINDS
 from .params import TYPES
 from .parse_actions import SCOPES
+from .parse_launch import SECRET_NAME
 from .parse_limits import (
     CPU_AT_LEAST,
     CPU_AT_MOST,
@@ -100,6 +101,11 @@ _DAY_POINT = any_of(DAYTIME, mapping(daytime=DAYTIME, date_shift=WHOLE, cal_shif
 _LIMIT = any_of(template_or(DURATION), mapping(duration=template_or(DURATION), signal=SIGNAL))
 _MOMENT = any_of(DURATION, DAYTIME, mapping(daytime=DAYTIME, tz=ZONE))
 _ENTRIES = said(ARGS, "Args by name; they win over the automatic ones.")
+_SECRET = {"type": ["string", "integer"], "pattern": f"^{SECRET_NAME}$"}
+_VARIABLES: Shape = {
+    "type": "object",
+    "additionalProperties": any_of(WORD, mapping(secret=_SECRET)),
+}
 _ATTEMPTS = {"type": "integer", "minimum": 1, "maximum": ATTEMPTS_AT_MOST}
 _EXIT_CODE = {"type": "integer", "minimum": 1, "maximum": 255}
 _SIZE: Shape = any_of(
@@ -228,8 +234,8 @@ PROGRAM: dict[str, Shape] = {
     "resources": mapping(mem_max_gb={"type": "number", "exclusiveMinimum": 0}),
     "cwd": FILLED,
     "env": said(
-        any_of(ARGS, mapping(mode={"enum": list(ENV_MODES)}, vars=ARGS)),
-        "Variables of its environment; mode: inherit, clean or login.",
+        any_of(_VARIABLES, mapping(mode={"enum": list(ENV_MODES)}, vars=_VARIABLES)),
+        "Variables of its environment, or {secret: NAME}; mode: inherit, clean or login.",
     ),
     "stdin": said(any_of(TEXT, mapping(file=FILLED)), "What it reads: a text, or {file: path}."),
     "ulimits": said(

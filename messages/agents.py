@@ -16,7 +16,7 @@ from ..jobs.run import RUN_ID
 # Versions of this dialogue that a server understands, oldest first; the last one is spoken now. An
 # agent may be one version behind its server. It names its version itself: what a record of another
 # version leaves out must not be taken for this one's.
-AGENT_VERSIONS = (1, 2, 3)
+AGENT_VERSIONS = (1, 2, 3, 4)
 # Both become names of files, on either side: nothing else is even read from a message.
 RunId = Annotated[str, msgspec.Meta(pattern=RUN_ID)]
 Attempt = Annotated[int, msgspec.Meta(ge=1, lt=10**9)]

@@ -99,8 +99,8 @@ def own_keys(path: Path) -> KeyPair:
     return keys
 
 
-def read_secret(path: Path) -> bytes:
-    """Return the content of a file that holds a secret.
+def read_secret(path: Path, at_most: int = 4_096) -> bytes:
+    """Return the content of a file that holds a secret, no more than `at_most` bytes of it.
 
     Raises:
         BadKey: it is missing, another user's, or others may read it.
@@ -114,7 +114,7 @@ def read_secret(path: Path) -> bytes:
             if mode & 0o077:
                 what = f"its mode is {mode:04o}, so that others may read or change it"
                 raise BadKey(str(path), what, "0600")
-            return file.read(4_096)
+            return file.read(at_most)
     except OSError as error:
         raise BadKey(str(path), f"it cannot be read: {error.strerror}", "a secret") from None
 

@@ -193,7 +193,7 @@ def test_an_agent_that_says_no_version_speaks_the_first():
 
 def test_an_agent_of_another_version_is_refused_with_what_was_expected():
     driver = RunnerDriver()
-    sentence = "agent x: speaks protocol version 9: expected 1 to 3"
+    sentence = "agent x: speaks protocol version 9: expected 1 to 4"
     assert driver.hello(version=9) == [Post(AGENT, Refuse(sentence=sentence))]
 
 

@@ -88,3 +88,11 @@ def test_the_agent_of_this_host_abandons_what_the_settings_say(tmp_path):
     assert (never.abandon_processes_us, never.abandon_results_us) == (None, None)
     with pytest.raises(SettingsError, match="abandon_results_after: 0: expected a duration of"):
         load_settings(a_file(tmp_path, "agents: {abandon_results_after: 0}\n"))
+
+
+def test_where_secrets_of_jobs_are_is_said_by_a_path_and_a_command(tmp_path):
+    text = "agents: {secrets: /etc/s, secrets_command: vault get}\n"
+    agents = load_settings(a_file(tmp_path, text)).agents
+    assert (agents.secrets, agents.secrets_command) == ("/etc/s", "vault get")
+    with pytest.raises(SettingsError, match=r"secrets_command: .*: expected words as of a shell"):
+        load_settings(a_file(tmp_path, 'agents: {secrets_command: "a \'b"}\n'))

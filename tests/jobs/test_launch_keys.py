@@ -40,6 +40,12 @@ READ = [
         {},
     ),
     ({"nice": -5}, Launch(nice=-5), {}),
+    ({"env": {"T": {"secret": "db-1"}}}, Launch(secrets={"T": "db-1"}), {}),
+    (
+        {"env": {"mode": "clean", "vars": {"T": {"secret": 7}, "A": "b"}}},
+        Launch(env_mode="clean", secrets={"T": "7"}),
+        {"A": "b"},
+    ),
     # A group that limits nothing is measured all the same.
     ({"limits": {}}, Launch(limits=Limits()), {}),
     (

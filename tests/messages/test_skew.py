@@ -85,13 +85,18 @@ def test_an_older_agent_reads_every_command_that_is_meant_for_it():
         assert kind in map(type, told)
 
 
-def test_what_an_older_agent_would_leave_out_without_a_word_is_an_error():
+@pytest.mark.parametrize(
+    ("version", "launch", "knows_no"),
+    [(2, Launch(stdin="hello"), "stdin"), (3, Launch(stdin="x", secrets={"T": "s"}), "secrets")],
+)
+def test_what_an_older_agent_would_leave_out_without_a_word_is_an_error(version, launch, knows_no):
     old = OldAgent()
-    old.say(HELLO)
-    program = BoundProcess(argv=("x",), launch=Launch(stdin="hello"))
+    old.say(msgspec.structs.replace(HELLO, version=version))
+    program = BoundProcess(argv=("x",), launch=launch)
     reports, told = old.sort(old.driver.start(a_run(version=101, program=program)))
     assert told == []
-    assert "agent old speaks protocol version 2, which knows no stdin" in reports[-1].message
+    expected = f"agent old speaks protocol version {version}, which knows no {knows_no}"
+    assert expected in reports[-1].message
 
 
 # --- an older server, this agent ------------------------------------------------------------------
@@ -149,15 +154,15 @@ class OldServer:
 def test_an_agent_speaks_the_version_of_an_older_server():
     old = OldServer()
     assert not old.core.has_server
-    old.later(2)
-    assert (old.core.has_server, old.versions_said()) == (True, [3, 2])
+    old.later(3)
+    assert (old.core.has_server, old.versions_said()) == (True, [4, 3, 2])
     old.later(20)
-    assert old.versions_said() == [3, 2]
+    assert old.versions_said() == [4, 3, 2]
 
 
 def test_it_runs_a_process_for_an_older_server_and_says_nothing_that_it_does_not_know():
     old = OldServer()
-    old.later(2)
+    old.later(3)
     program = v2.BoundProcess(argv=("sleep", "600"))
     command = v2.StartProcess(
         epoch=1, run_id="r1", attempt=1, program=program, not_after_us=START_US + 10**9
@@ -188,7 +193,7 @@ def test_it_runs_a_process_for_an_older_server_and_says_nothing_that_it_does_not
 
 def test_after_an_upgrade_of_the_server_it_speaks_its_own_version_again():
     old = OldServer()
-    old.later(2)
+    old.later(3)
     old.core.part()
     old.versions = AGENT_VERSIONS
     old.hear(old.core.meet(old.now))
@@ -197,8 +202,8 @@ def test_after_an_upgrade_of_the_server_it_speaks_its_own_version_again():
 
 def test_a_server_that_takes_no_version_is_asked_with_each_in_turn():
     old = OldServer(versions=())
-    old.later(5)
-    assert old.versions_said() == [3, 2, 1, 3, 2, 1]
+    old.later(7)
+    assert old.versions_said() == [4, 3, 2, 1] * 2
 
 
 @pytest.mark.parametrize("late", [1, 2])
@@ -206,4 +211,4 @@ def test_refusals_that_come_late_do_not_make_it_older_than_need_be(late):
     old = OldServer()
     for _ in range(late):
         old.core.refused()
-    assert old.core.spoken == 2
+    assert old.core.spoken == AGENT_VERSIONS[-2]
