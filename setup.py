@@ -124,6 +124,8 @@ setup(
         "storage": STORAGE,
         "ssh": SSH,
         "test": TEST,
+        # What ADR 0010 measures Tornado against; nothing of callsheet imports it.
+        "bench": ["starlette>=1.0,<2", "uvicorn[standard]>=0.40,<1"],
         "dev": [
             *TEST,
             "ruff>=0.17,<0.18",  # a newer one brings new rules; taken on purpose, not by surprise
