@@ -13,9 +13,9 @@ from callsheet.jobs.programs import BoundNoOp
 from callsheet.jobs.run import NewRun, Run
 from callsheet.jobs.states import State
 from callsheet.messages.agents import AgentsAnswer, AskAgents
-from callsheet.messages.commands import StartRun, StopAttempt
+from callsheet.messages.commands import AgentsInForce, Recorded, StartRun, StopAttempt
 from callsheet.messages.hello import Hello, RunnerWelcome
-from callsheet.messages.instructions import AttemptEnded, AttemptStarted
+from callsheet.messages.instructions import AgentsTaken, AttemptEnded, AttemptStarted
 from callsheet.messages.post import FEED, LEDGER, RUNNER, WEB, Post
 from callsheet.messages.transitions import Beat, FeedFrame
 from callsheet.messages.wishes import AddRuns, Done, LedgerWish, Refused
@@ -106,7 +106,6 @@ class RunnerNode:
 
     def step(self, batch: list[tuple[str, Any]]) -> list[Post]:
         posts = []
-        self.wake_us = self.world.now_us + SECOND // 2
         for sender, message in batch:
             if isinstance(message, AskAgents):
                 posts.append(Post(sender, AgentsAnswer(request=message.request, agents=[])))
@@ -129,6 +128,13 @@ class RunnerNode:
                 posts += self._ended(key)
             elif isinstance(message, StopAttempt):
                 posts += self._ended((message.run_id, message.attempt))
+            elif isinstance(message, Recorded) and message.ended:
+                self.again.pop((message.run_id, message.attempt), None)
+            elif isinstance(message, AgentsInForce):
+                posts.append(Post(LEDGER, AgentsTaken(seq=message.seq)))
+        if self.world.now_us < self.wake_us:
+            return posts
+        self.wake_us = self.world.now_us + SECOND // 2
         for key, times in list(self.again.items()):
             ended = self._ended(key)
             posts += ended
