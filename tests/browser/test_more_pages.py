@@ -311,3 +311,29 @@ def test_the_graph_shows_what_hangs_on_what_with_states_and_around_one_job(conso
     second.focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/job/chain/second")
+
+
+def test_the_sheet_on_a_wall_has_nothing_to_click_and_follows_by_itself(console, server):
+    page = console.open("/?wall=1")
+    figure = page.locator("[data-total=done] b")
+    expect(figure).to_be_visible()
+    assert figure.evaluate("one => one.getBoundingClientRect().height") > 90
+    expect(page.locator(".rail, .tabbar, .skip")).to_have_count(0)
+    expect(page.locator("button:visible")).to_have_count(0)
+    before = int(figure.inner_text())
+    server.finished(server.schedule("colours"))
+    expect(figure).not_to_have_text(str(before))
+
+
+def test_a_query_is_saved_under_a_name_found_again_and_forgotten(console):
+    page = console.open("/runs?q=label:night")
+    page.get_by_role("button", name="Save…").click()
+    page.locator(".dialog [name=name]").fill("Every night")
+    page.locator(".dialog [type=submit]").click()
+    saved = page.get_by_role("navigation", name="Saved queries").get_by_role("link")
+    expect(saved).to_have_text(["Every night"])
+    page.goto("/jobs")
+    saved.click()
+    page.wait_for_url("**/runs?q=label:night")
+    page.get_by_role("button", name="Forget").click()
+    expect(saved).to_have_count(0)

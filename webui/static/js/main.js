@@ -8,6 +8,7 @@ import { openPalette, Palette, visited } from "./palette.js";
 import { Icon, Trouble } from "./parts.js";
 import { useUrl } from "./router.js";
 import { useRuns } from "./runlist.js";
+import { SavedNav } from "./saved.js";
 import { LoginView, useMe, whoAmI, Who } from "./session.js";
 import { stream, useNow, useStatus } from "./stream.js";
 import { TimeCard } from "./timecard.js";
@@ -95,7 +96,16 @@ function App() {
   };
   useLayoutEffect(() => globalKeys(LETTERS, changeZone), []);
   useEffect(() => showFavicon(status === "stale" || status === "reconnecting" ? "stale" : marks["/"] ? "trouble" : marks["/checks"] ? "late" : ""), [status, Boolean(marks["/"]), Boolean(marks["/checks"])]);
+  // A screen on the wall: nothing to click, and read from across the room.
+  const wall = url.searchParams.get("wall") === "1" && isAt(url.pathname, "/");
+  useLayoutEffect(() => {
+    document.documentElement.toggleAttribute("data-wall", wall);
+  }, [wall]);
   const deeds = useMemo(() => [["Change the zone of times", changeZone], ["Change between light and dark", cycleTheme], ["Show all keys", showKeys]], []);
+  const banner = status === "stale" && html`<${StaleBanner} />`;
+  if (wall) {
+    return html`<main id="main" class=${`wall${status === "live" ? "" : " stale-clock"}`} tabindex="-1">${banner}<${SheetView} /><${Connection} status=${status} /></main>`;
+  }
   return html`<a class="skip" href="#main">Skip to content</a>
     <div class=${`app${status === "live" ? "" : " stale-clock"}`}>
       <aside class="rail" aria-label="Site">
@@ -108,6 +118,7 @@ function App() {
             </a>`,
           )}
         </nav>
+        <${SavedNav} here=${url.pathname + url.search} />
         <div class="rail-foot">
           <button onClick=${changeZone} title="Zone for all times">${shownZone()}<span class="r grow"></span><kbd>z</kbd></button>
           <button onClick=${cycleTheme}>Light or dark<span class="grow"></span><kbd>t</kbd></button>
@@ -117,7 +128,7 @@ function App() {
         </div>
       </aside>
       <main id="main" tabindex="-1">
-        ${status === "stale" ? html`<${StaleBanner} />` : status === "reconnecting" && html`<div class="only-phone"><${Connection} status=${status} /></div>`}
+        ${banner || (status === "reconnecting" && html`<div class="only-phone"><${Connection} status=${status} /></div>`)}
         ${view(url.pathname)}
         ${url.pathname === "/control" && html`<${More} status=${status} zone=${changeZone} />`}
       </main>

@@ -5,11 +5,12 @@ import { shownState } from "./format.js";
 import { allowed, labelOf, operate } from "./operations.js";
 import { Args, Icon, JobName } from "./parts.js";
 import { go } from "./router.js";
+import { savedQueries } from "./saved.js";
 import { may } from "./session.js";
 
 const MOST = 8;
 const WAIT_MS = 120;
-const KINDS = ["Jobs", "Runs", "Agents", "Pages", "Do"];
+const KINDS = ["Jobs", "Runs", "Agents", "Saved queries", "Pages", "Do"];
 const VISITED = 6;
 
 let show = (_text, _run) => {};
@@ -160,6 +161,7 @@ function groupsOf({ words, only, found, pages, deeds, run }) {
       })),
     },
     { name: "Agents", options: parts.length && !only ? found.agents.filter((agent) => fits(agent.agent_id)).slice(0, 3).map((agent) => ({ shown: marked(agent.agent_id), note: agent.state, act: () => go("/agents") })) : [] },
+    { name: "Saved queries", options: only ? [] : savedQueries().filter(([name]) => fits(name)).map(([name, path]) => place(path, name)) },
     { name: "Pages", options: only ? [] : pages.filter(([, name]) => fits(name)).map(([path, name]) => place(path, name)) },
     { name: "Do", options: [...(run || parts.length ? doing : []), ...(only || parts.length ? general : [])].slice(0, 12) },
   ].filter((group) => group.options.length);

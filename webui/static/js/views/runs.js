@@ -8,6 +8,7 @@ import { useLongList } from "../longlist.js";
 import { join, parse, statesOf, toggled } from "../querytext.js";
 import { QueryBox } from "../querybox.js";
 import { RunTable } from "../runtable.js";
+import { SaveQuery } from "../saved.js";
 import { go, useUrl } from "../router.js";
 import { stream } from "../stream.js";
 import { boundOf, TimeRange } from "../timerange.js";
@@ -51,6 +52,7 @@ export function RunsView() {
       <h1 class="sr">Runs</h1>
       <${QueryBox} q=${q} set=${(next, replace) => set({ q: next }, replace)} runs=${seen} counts=${list.counts} error=${error} live=${useRested(found)} />
       <${TimeRange} since=${since} until=${until} set=${setSpan} />
+      <${SaveQuery} href=${url.pathname + url.search} />
       ${may("admin") && html`<a class="btn hide-s" href="/adhoc">Ad hoc run…</a>`}
     </div>
     <${Facets} q=${q} set=${set} toggle=${toggle} counts=${list.counts}>
