@@ -147,6 +147,7 @@ def test_a_run_whose_window_closed_meanwhile_waits_for_the_next() -> None:
     world.add_runs({"job_id": "dep"})
     world.run_until(began_us + HOUR_S * SECOND)
     assert world.states(*runs) == [S.WAITING] * 2
+    world.ledger.beat_every_us = 30 * SECOND
     world.wait_until(lambda: world.states(*runs) == [S.SUCCESS] * 2, 86_400)
     started = [world.reader.run(run).times["starting"] for run in runs]
     assert all(at_us - began_us >= (86_400 - 600) * SECOND for at_us in started)
