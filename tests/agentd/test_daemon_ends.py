@@ -31,11 +31,17 @@ def claims(stand):
     return sorted(entry.name for entry in (stand.spool / "runs").iterdir())
 
 
-def test_told_to_stop_its_processes_it_leaves_nothing_behind(stand):
+def heeding(ready):
+    """Return a process that ends with status 3 when it is stopped, once `ready` is there."""
+    return a_shell(f"trap 'echo bye; exit 3' TERM; sleep 600 & touch {ready}; wait")
+
+
+def test_told_to_stop_its_processes_it_leaves_nothing_behind(stand, tmp_path):
     stand.start()
     stand.run("r1", a_process("sleep", "600"))
-    stand.run("r2", a_shell("trap 'exit 3' TERM; sleep 600 & wait"))
+    stand.run("r2", heeding(tmp_path / "ready"))
     pids = [stand.started(run_id).pid for run_id in ("r1", "r2")]
+    until((tmp_path / "ready").exists, "the trap to be set")
     stand.send(ShutDown(epoch=1, stop=True))
     assert stand.ended("r1").status == -signal.SIGTERM
     assert stand.ended("r2").status == 3
@@ -47,11 +53,14 @@ def test_told_to_stop_its_processes_it_leaves_nothing_behind(stand):
     assert claims(stand) == []
 
 
-def test_sigterm_stops_its_processes_where_it_is_to_and_a_result_waits_for_its_server(stand):
+def test_sigterm_stops_its_processes_where_it_is_to_and_a_result_waits_for_its_server(
+    stand, tmp_path
+):
     stand.options = ["--on-stop", "stop"]
     stand.start()
-    stand.run("r1", a_shell("trap 'echo bye; exit 3' TERM; sleep 600 & wait"))
+    stand.run("r1", heeding(tmp_path / "ready"))
     pid = stand.started("r1").pid
+    until((tmp_path / "ready").exists, "the trap to be set")
     stand.process.terminate()
     ended = stand.ended("r1")
     assert (ended.status, lives(pid)) == (3, False)
