@@ -36,6 +36,11 @@ def stand(tmp_path):
     stand.options = ["--secrets", str(folder)]
     yield stand
     stand.close()
+    # Nobody comes back for what a killed agentd has left in memory.
+    if (stand.spool / "id").exists():
+        spool_id = (stand.spool / "id").read_text().strip()
+        for path in memory_of(stand, "r").parent.glob(f"{spool_id}.*"):
+            path.unlink()
 
 
 def put(path, text, mode=0o600):
