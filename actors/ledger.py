@@ -206,8 +206,9 @@ class Ledger:
         """Return all that is to be sent once the batch is durable: the feed, answers, commands."""
         self._judge(now_us)
         self._pauses.settle(now_us)
-        self._backfills.settle(now_us)
         self._operations.settle(now_us)
+        # After all that moves runs: they are those of backfills too.
+        self._backfills.settle(now_us)
         for sender, incarnation in self._hellos.items():
             self._welcome(sender, incarnation, now_us)
         self._hellos = {}

@@ -26,6 +26,9 @@ from ..messages.backfills import (
     StopBackfill,
 )
 from ..messages.codec import BadFrame, unpack_runs
+from ..messages.commands import RunsDocketed
+from ..messages.hello import DueRow
+from ..messages.post import SCHEDULER
 from ..messages.transitions import BackfillNoted, RunWithdrawn
 from ..messages.wishes import LedgerWish
 from ..store.interface import Opening
@@ -217,7 +220,12 @@ class Backfills:
         backfill = group.backfill
         line = f"its turn in backfill {backfill.backfill_id}"
         run = self._book.note(run, now_us, line, backfill.by, held=False)
-        self._attempts.launch(run, now_us, "")
+        if run.schedule_us > now_us:
+            # Somebody has put it to a time that is still to come: it has its place from now on.
+            due = DueRow(run.run_id, run.schedule_us, run.job_id)
+            self._attempts.outgoing.reply(SCHEDULER, RunsDocketed(due=[due]))
+        else:
+            self._attempts.launch(run, now_us, "")
 
     def _withdraw(self, group: _Group, run: Run, now_us: int) -> None:
         backfill = group.backfill

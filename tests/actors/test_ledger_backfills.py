@@ -13,10 +13,18 @@ from callsheet.jobs.states import ACTIVE, State
 from callsheet.messages.access import Access, Role
 from callsheet.messages.backfills import AddBackfill, Backfill, StopBackfill, backfill_number
 from callsheet.messages.codec import BadFrame, pack_runs, unpack_runs
-from callsheet.messages.instructions import AttemptEnded, AttemptStarted, LeaseIds
+from callsheet.messages.instructions import AttemptEnded, AttemptStarted, LeaseIds, RunsDue
+from callsheet.messages.operations import Deed, Target
 from callsheet.messages.post import RUNNER
 from callsheet.messages.transitions import RunWithdrawn
-from callsheet.messages.wishes import Done, Refused, ReleaseRun, SkipRun
+from callsheet.messages.wishes import (
+    Done,
+    Operate,
+    Refused,
+    ReleaseRun,
+    RescheduleRun,
+    SkipRun,
+)
 
 HOUR = 3600 * SECOND
 
@@ -124,6 +132,34 @@ def test_a_ledger_that_dies_between_an_end_and_the_next_begin_makes_it_up(ledger
     assert ledger.ledger.wakes_at() == 0
     ledger.tell()
     assert under_way(ledger) == ["r2"]
+
+
+def test_what_an_operation_does_to_runs_of_a_backfill_is_seen_in_the_same_turn(ledger):
+    ledger.wish(an_add(ledger, 4))
+    targets = [Target(run_id=one, seen=State.SCHEDULED) for one in ("r2", "r3")]
+    ledger.wish(Operate(deed=Deed(verb="skip"), targets=targets), "skip")
+    while ledger.ledger.wakes_at() == 0:
+        ledger.tell()
+    assert states(ledger) == {"starting": 1, "skipped": 2, "pending": 1}
+    end(ledger, "r1")
+    assert under_way(ledger) == ["r4"]
+    end(ledger, "r4")
+    assert ledger.writer.reader.backfill(1).state == "done"
+
+
+def test_a_run_put_to_a_time_to_come_has_its_turn_and_waits_for_its_time(ledger):
+    ledger.wish(an_add(ledger, 2))
+    ledger.wish(RescheduleRun(run_id="r2", schedule_us=ledger.now_us + HOUR))
+    end(ledger, "r1")
+    assert states(ledger) == {"success": 1, "scheduled": 1}
+    [due] = ledger.writer.reader.due(ledger.now_us + HOUR + 1, 10)
+    assert (due.run_id, due.schedule_us) == ("r2", ledger.now_us + HOUR)
+    ledger.restart()
+    ledger.later(3600)
+    ledger.tell(RunsDue(run_ids=["r2"]))
+    assert under_way(ledger) == ["r2"]
+    end(ledger, "r2")
+    assert ledger.writer.reader.backfill(1).state == "done"
 
 
 def test_a_stop_withdraws_what_has_not_begun_and_leaves_the_rest_alone(ledger):
