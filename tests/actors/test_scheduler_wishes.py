@@ -23,6 +23,7 @@ from callsheet.messages.wishes import (
     Operate,
     ReloadJobs,
     RerunRun,
+    RerunRuns,
     ScheduleRun,
     SchedulerWish,
 )
@@ -271,6 +272,23 @@ def test_an_operation_reruns_each_run_once_whoever_dies(seed: int) -> None:
     assert {run.state for run in again} == {State.SUCCESS}
     assert world.reader.operation(own_id).counts == {"done": 150}
     world.assert_ids_used_once()
+
+
+def test_a_ledger_that_asks_once_more_for_what_is_on_record_is_not_told() -> None:
+    world = SchedulerWorld(a_job("a"))
+    run = world.wish(ScheduleRun(job_id="a"), "w1").runs[0]
+    world.run_until(world.now_us + 30 * SECOND)
+    own_id = many_reruns(world, [world.reader.run(run.run_id)], "again")
+    world.run_until(world.now_us + 30 * SECOND)
+    repeated = SchedulerWish(
+        command_id=f"operation/{own_id}/0",
+        principal="ann",
+        instruction=RerunRuns(reruns=[]),
+        access=ADMIN,
+    )
+    scheduler = world.scheduler.core
+    said = scheduler.receive(LEDGER, repeated, world.now_us) + scheduler.settle(world.now_us)
+    assert said == []
 
 
 def test_reruns_with_args_that_do_not_fit_are_not_made() -> None:
