@@ -50,6 +50,8 @@ class OpenRequests:
 
     def repeat(self, now_us: int) -> list[Post]:
         """Return what has waited too long, as sent again now."""
+        if not self._sent:
+            return []
         late: list[tuple[Hashable, Post]] = []
         for key, sent in self._sent.items():
             # A clock that was set back must not silence the repeats.
@@ -70,4 +72,8 @@ class OpenRequests:
 
 def earliest(*times_us: int | None) -> int | None:
     """Return the earliest of the times that are not None, None when there is none."""
-    return min((time_us for time_us in times_us if time_us is not None), default=None)
+    first_us = None
+    for time_us in times_us:
+        if time_us is not None and (first_us is None or time_us < first_us):
+            first_us = time_us
+    return first_us

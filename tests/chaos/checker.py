@@ -269,12 +269,17 @@ def vacuity(known: Known) -> Faults:
     for kind, least in plan.blows.items():
         if counts[kind] < least:
             yield f"{kind}: {counts[kind]} times, {least} were planned"
-    began = [(one.at_s, after.at_s) for run in history.runs for one, after in _moves(run)]
-    met = sum(any(a <= blow.at_s <= b for a, b in began) for blow in history.blows)
+    met = met_starting(history)
     if met < plan.starting:
         yield f"{met} blows while something was starting: {plan.starting} were planned"
     if not any(known.starts):
         yield "no job wrote anything"
+
+
+def met_starting(history: History) -> int:
+    """Return how many blows came while some run was starting."""
+    began = [(one.at_s, after.at_s) for run in history.runs for one, after in _moves(run)]
+    return sum(any(a <= blow.at_s <= b for a, b in began) for blow in history.blows)
 
 
 def _moves(run: Run) -> Iterator[tuple[Said, Said]]:

@@ -224,6 +224,6 @@ BROKEN: dict[str, Parts] = {
     "placements are forgotten": Parts(runner=ForgetsPlacements),
     "output is cut": Parts(runner=LosesOutput),
     "a process is started twice": Parts(host=StartsTwice),
-    "reboots are not told": Parts(host=HidesReboots),
-    "torn claims are believed": Parts(host=BelievesTornClaims),
+    "reboots are not told": Parts(host=HidesReboots, kinds=("reboot",)),
+    "torn claims are believed": Parts(host=BelievesTornClaims, kinds=("reboot",)),
 }

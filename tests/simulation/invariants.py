@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+from promises import Promises
 from simulated_host import Evidence, Process, Violation
 from simulated_jobs import POOLS
 from world import SECOND, World
@@ -35,7 +36,9 @@ from callsheet.messages.hello import ScheduleRow
 from callsheet.messages.post import WAITER
 from callsheet.messages.transitions import (
     ActionNoted,
+    BackfillNoted,
     JobsChanged,
+    PauseNoted,
     RunMoved,
     RunNoted,
     RunWithdrawn,
@@ -72,8 +75,11 @@ class Seen:
 class Watch:
     """See the module."""
 
-    def __init__(self, world: World, disk: MemoryDisk, evidence: Evidence) -> None:
+    def __init__(
+        self, world: World, disk: MemoryDisk, evidence: Evidence, promises: Promises
+    ) -> None:
         self.world, self.disk, self.evidence = world, disk, evidence
+        self.promises = promises
         self.seen: dict[str, Seen] = {}
         self.moves: dict[tuple[State | None, State], int] = {}
         self.actions: dict[str, str] = {}
@@ -86,10 +92,13 @@ class Watch:
         self._count = 0
         self._jobs_version = 0
         self._latest_us = world.now_us
-        self._ever: dict[Instance, set[State]] = {}
+        # By instance, in which states a run of it ever was: the greatest number of one.
+        self._ever: dict[Instance, dict[State, int]] = {}
         self._occupying: dict[Instance, set[str]] = {}
         self._in_pools: dict[str, int] = {}
         self._rows: dict[tuple[str, str, int], ScheduleRow] = {}
+        # What each row's horizon has passed.
+        self._passed: dict[tuple[str, str, int], list[tuple[Planned, int]]] = {}
         self._schedules: dict[str, Schedule] = {}
         self._jobs: dict[str, Any] = {}
 
@@ -97,24 +106,30 @@ class Watch:
 
     def look(self) -> None:
         """Look at what has become durable."""
-        tables = self.disk.tables
-        self._latest_us = max(self._latest_us, self.world.now_us)
+        tables, now_us = self.disk.tables, self.world.now_us
+        self._latest_us = max(self._latest_us, now_us)
         if self._count == len(tables.events):
             return
         touched: dict[str, None] = {}
         leaving: list[RunWithdrawn] = []
         for event in tables.events[self._count :]:
             self._count += 1
-            _that(event.seq == self._count, f"I1: event {self._count} has seq {event.seq}")
+            if event.seq != self._count:
+                raise Violation(f"I1: event {self._count} has seq {event.seq}")
             match event:
                 case RunMoved():
-                    self._moved(event)
+                    run = self._moved(event)
+                    self.promises.see(event, run)
                     touched[event.run_id] = None
                 case RunNoted():
                     self._noted(event)
+                    self.promises.see(event, None)
                     touched[event.run_id] = None
+                case PauseNoted() | BackfillNoted():
+                    self.promises.see(event, None)
                 case RunWithdrawn():
                     self._withdrawn(event)
+                    self.promises.see(event, None)
                     leaving.append(event)
                     continue
                 case JobsChanged():
@@ -132,25 +147,31 @@ class Watch:
             self._folded(run_id)
         self._horizons()
 
-    def _moved(self, event: RunMoved) -> None:
+    def _moved(self, event: RunMoved) -> Run:
         run_id, before, after = event.run_id, event.before, event.after
-        seen = self.seen.setdefault(run_id, Seen())
-        what = f"I3: {run_id} from {before} to {after} at seq {event.seq} ({event.message})"
-        _that(seen.state is before, f"{what}: it was {seen.state}")
+        seen = self.seen.get(run_id)
+        if seen is None:
+            seen = self.seen[run_id] = Seen()
+        if seen.state is not before:
+            raise Violation(f"{_illegal(event)}: it was {seen.state}")
         run = self._run(run_id)
         marked = event.message.startswith("marked as")
         if before is None:
-            _that(after in (State.SCHEDULED, State.ERROR), what)
+            legal = after in (State.SCHEDULED, State.ERROR)
+            seen.held = run.backfill is not None
         elif before in FINISHED and marked:
-            _that(after in MARKABLE, what)
+            legal = after in MARKABLE
         else:
-            _that(after in EDGES[before] or after in SETTLES.get(before, ()), what)
+            legal = after in EDGES[before] or after in SETTLES.get(before, ())
+        if not legal:
+            raise Violation(_illegal(event))
         if after is State.STARTING:
             self._starting(event, seen, run)
             seen.attempts += 1
         if after in FINISHED and before not in FINISHED and before is not None:
             seen.ended += 1
-            _that(seen.ended == 1, f"{what}: it ended before")
+            if seen.ended > 1:
+                raise Violation(f"{_illegal(event)}: it ended before")
         if before in (*OCCUPYING, State.STOPPING, State.LOST) and after in FINISHED and not marked:
             self._truth(event, run, seen)
         self._index(run, before, after)
@@ -162,10 +183,13 @@ class Watch:
             wanted = COUNTS_AS.get(after, {after})
             if action.states is None or (is_new and not wanted.isdisjoint(action.states)):
                 self.actions[f"{run_id}.{event.seq}.{index}"] = action.job_id
+        return run
 
     def _index(self, run: Run, before: State | None, after: State) -> None:
         instance = (run.job_id, args_text(run.args))
-        self._ever.setdefault(instance, set()).update(COUNTS_AS.get(after, {after}))
+        ever = self._ever.setdefault(instance, {})
+        for state in COUNTS_AS.get(after, {after}):
+            ever[state] = max(ever.get(state, 0), run.number)
         members = self._occupying.setdefault(instance, set())
         was_in, is_in = before in OCCUPYING, after in OCCUPYING
         if is_in:
@@ -194,8 +218,9 @@ class Watch:
                 count = len(others - {run.run_id})
                 _that(count < cond.count, f"{what} while {count} of at most {cond.count} run")
             elif isinstance(cond, BoundDependency):
-                ever = self._ever.get((cond.job_id, args_text(cond.args)), set())
-                _that(not ever.isdisjoint(cond.states), f"{what}: {cond} never held")
+                ever = self._ever.get((cond.job_id, args_text(cond.args)), {})
+                newest = max(ever.get(state, 0) for state in cond.states)
+                _that(newest > cond.after, f"{what}: {cond} never held")
             elif isinstance(cond, BoundPool):
                 room = POOLS[cond.name] - self._in_pools.get(cond.name, 0)
                 _that(cond.weight <= room, f"{what} with room for {room} in {cond}")
@@ -234,7 +259,7 @@ class Watch:
         line = event.message
         if line == "held" or line.startswith("held: "):
             seen.held = True
-        elif line == "released":
+        elif line == "released" or line.startswith("its turn in backfill "):
             seen.held = False
         elif line.endswith("started by override"):
             seen.held = False
@@ -243,7 +268,8 @@ class Watch:
     def _withdrawn(self, event: RunWithdrawn) -> None:
         seen = self.seen.pop(event.run_id)
         _that(seen.state is State.SCHEDULED, f"{event.run_id}: withdrawn while {seen.state}")
-        self.withdrawn.add((event.job_id, args_text(event.args), event.schedule_us))
+        if event.fingerprint:
+            self.withdrawn.add((event.job_id, args_text(event.args), event.schedule_us))
 
     def _folded(self, run_id: str) -> None:
         """The record is what the events say (I2)."""
@@ -253,9 +279,11 @@ class Watch:
             return
         record = (run.state, run.version, run.attempt)
         events = (seen.state, seen.version, seen.attempts)
-        _that(record == events, f"I2: {run_id}: record {record}, events {events}")
-        if run.state in (State.SCHEDULED, State.WAITING):
-            _that(run.held == seen.held, f"I2: {run_id}: held {run.held}, events {seen.held}")
+        if record != events:
+            raise Violation(f"I2: {run_id}: record {record}, events {events}")
+        self.promises.folded(run)
+        if run.held != seen.held and run.state in (State.SCHEDULED, State.WAITING):
+            raise Violation(f"I2: {run_id}: held {run.held}, events {seen.held}")
 
     def _run(self, run_id: str) -> Run:
         run = self.disk.tables.runs.get(int(run_id[1:]))
@@ -316,15 +344,19 @@ class Watch:
             self._rows[key] = row
             from_us = row.valid_from_us if known is None else known.written_upto_us
             _that(row.written_upto_us >= from_us, f"I5: horizon of {key} went back to {row}")
-            self._covered(row, from_us, row.written_upto_us, strict=row.valid_to_us is None)
+            newly = self._fires(row, from_us, row.written_upto_us)
+            self._passed.setdefault(key, []).extend(newly)
+            self._covered(row, newly)
 
-    def _covered(self, row: ScheduleRow, from_us: int, upto_us: int, *, strict: bool) -> None:
-        for planned, at_us in self._fires(row, from_us, upto_us):
+    def _covered(self, row: ScheduleRow, passed: list[tuple[Planned, int]]) -> None:
+        strict = row.valid_to_us is None
+        for planned, at_us in passed:
             there = planned in self.disk.tables.planned or planned in self.left_out
-            there = there or self._skipped(row, at_us)
+            there = there or planned in self.promises.put_off or self._skipped(row, at_us)
             if not there and not strict:
                 there = planned in self.withdrawn
-            _that(there, f"I5: {row}: no run and no skip for {planned}")
+            if not there:
+                raise Violation(f"I5: {row}: no run and no skip for {planned}")
 
     def _fires(self, row: ScheduleRow, from_us: int, upto_us: int) -> list[tuple[Planned, int]]:
         if upto_us <= from_us:
@@ -437,17 +469,20 @@ class Watch:
             self._folded(run_id)
         numbers = {int(run_id[1:]) for run_id in self.seen}
         _that(numbers == set(tables.runs), "I2: runs and events differ")
+        # Horizons also move without an event.
+        self._horizons()
         self._equations()
         self._follow_ups()
         self._processes()
 
     def _equations(self) -> None:
         """Fires = runs + skips + withdrawn for every schedule that ever was in force (I5)."""
-        for row in self.disk.tables.schedules.values():
+        for key, row in self.disk.tables.schedules.items():
+            _that(self._rows[key] is row, f"I5: {row} is none that was looked at")
             upto_us = row.written_upto_us
             if row.valid_to_us is not None:
                 upto_us = min(upto_us, row.valid_to_us)
-            self._covered(row, row.valid_from_us, upto_us, strict=row.valid_to_us is None)
+            self._covered(row, [one for one in self._passed[key] if one[1] < upto_us])
         for spans in self._spans.values():
             by_time = sorted(spans, key=lambda span: span.from_us)
             for one, other in pairwise(by_time):
@@ -474,6 +509,11 @@ class Watch:
             run = self.disk.tables.runs[int(process.key.run_id[1:])]
             if process.alive:
                 _that(run.state in ACTIVE, f"{process.key}: alive, and its run is {run.state}")
+
+
+def _illegal(event: RunMoved) -> str:
+    move = f"from {event.before} to {event.after} at seq {event.seq}"
+    return f"I3: {event.run_id} {move} ({event.message})"
 
 
 def _words(status: int, *, timed_out: bool) -> str:

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -23,25 +24,30 @@ SHOWN = 10
 AT_ONCE = 20
 
 
-def run_some(seeds: list[int]) -> tuple[list[Outcome], list[tuple[int, str]]]:
-    """Run worlds one after another; return their outcomes, and those that failed with why."""
+def run_some(
+    seeds: list[int], history: Collection[int] = ()
+) -> tuple[list[Outcome], list[tuple[int, str]]]:
+    """Run worlds one after another; return their outcomes, and those that failed with why. The
+    outcomes of the seeds in `history` have it."""
     outcomes, failures = [], []
     for seed in seeds:
         try:
-            outcomes.append(simulate(seed))
+            outcomes.append(simulate(seed, history=seed in history))
         except Failed as failed:
             failures.append((seed, failed.what))
     return outcomes, failures
 
 
-def run_many(seeds: range, jobs: int) -> tuple[list[Outcome], list[tuple[int, str]]]:
+def run_many(
+    seeds: range, jobs: int, history: Collection[int] = ()
+) -> tuple[list[Outcome], list[tuple[int, str]]]:
     """Run worlds in several processes; return as `run_some` does, in the order of the seeds."""
     parts = [list(seeds[i : i + AT_ONCE]) for i in range(0, len(seeds), AT_ONCE)]
     if jobs == 1:
-        results = list(map(run_some, parts))
+        results = [run_some(part, history) for part in parts]
     else:
         with ProcessPoolExecutor(jobs) as pool:
-            results = list(pool.map(run_some, parts))
+            results = list(pool.map(run_some, parts, [history] * len(parts)))
     outcomes = [outcome for some, _ in results for outcome in some]
     return outcomes, [failure for _, some in results for failure in some]
 
@@ -49,7 +55,7 @@ def run_many(seeds: range, jobs: int) -> tuple[list[Outcome], list[tuple[int, st
 def run_one(seed: int, *, story: bool) -> int:
     """Run one world and tell what happened; return the exit status."""
     try:
-        outcome = simulate(seed, story=story)
+        outcome = simulate(seed, story=story, history=True)
     except Failed as failed:
         print(*failed.story, sep="\n")
         print(failed)

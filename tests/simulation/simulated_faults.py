@@ -7,7 +7,7 @@ and others fall apart in one way; most bugs need few kinds of faults, and many o
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from simulated_host import SimulatedHost
@@ -65,10 +65,10 @@ class Director:
             "full": self._full,
         }
 
-    def plan(self, span_us: int, faults: int, wishes: int) -> None:
-        """Plan this many of each within a span from now on."""
+    def plan(self, span_us: int, faults: int, wishes: int, kinds: Sequence[str] = ()) -> None:
+        """Plan this many of each within a span from now on; `kinds` of faults, else by chance."""
         rnd = self.rnd
-        kinds = [kind for kind in self._kinds if rnd.random() < 0.5]
+        kinds = kinds or [kind for kind in self._kinds if rnd.random() < 0.5]
         for _ in range(faults if kinds else 0):
             self.world.after(rnd.randrange(span_us), partial(self._strike, rnd.choice(kinds)))
         for _ in range(wishes):

@@ -50,7 +50,7 @@ class Folder:
         self._random = random.Random(f"{seed} jobs")
         self._now_us = now_us
         self._groups = groups
-        self._ids = [f"job{number}" for number in range(count)]
+        self._ids = [f"{'night/' * (number % 3 == 1)}job{number}" for number in range(count)]
         self._params = {job_id: self._random.choice(((), (), X)) for job_id in self._ids}
         self.problem = False
         self.jobs = {job_id: self._job(job_id) for job_id in self._ids}

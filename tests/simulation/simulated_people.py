@@ -10,36 +10,21 @@ from typing import Any
 
 from simulated_host import Violation
 from simulated_jobs import Folder
+from simulated_wishes import Wishes
 from world import SECOND, World
 
 from callsheet.jobs.run import Run
-from callsheet.jobs.states import ACTIVE, FINISHED, MARKABLE, State
 from callsheet.messages.access import Access, Role
 from callsheet.messages.post import LEDGER, SCHEDULER, WEB, Post
 from callsheet.messages.transitions import Beat, FeedFrame, Replay, Replayed, RunWithdrawn
-from callsheet.messages.wishes import (
-    Done,
-    HoldRun,
-    LedgerWish,
-    MarkRun,
-    Refused,
-    ReleaseRun,
-    ReloadJobs,
-    RerunRun,
-    ScheduleRun,
-    SchedulerWish,
-    SignalRun,
-    SkipRun,
-    StartNow,
-    StopRun,
-)
+from callsheet.messages.wishes import Done, LedgerWish, Refused, ReloadJobs, SchedulerWish
 from callsheet.store.memory import MemoryReader
 from callsheet.wire.feed import FeedFollower, Then
 
-WORDS = ("start", "skip", "hold", "release", "stop", "kill", "mark", "rerun", "usr1")
 FOLLOWER = "web/1"
+# A message may be on its way for so long.
+LATE_US = 30 * SECOND
 MAY_ALL = Access(role=Role.ADMIN)
-USR1 = 10
 
 
 class People:
@@ -49,11 +34,13 @@ class People:
 
     def __init__(self, world: World, reader: MemoryReader, folder: Folder) -> None:
         self.world, self.reader, self.folder = world, reader, folder
-        self.rnd = random.Random(f"{world.seed} people")
+        self.wishes = Wishes(world, reader, folder)
+        self.rnd = self.wishes.rnd
         self.asked: dict[str, Any] = {}
         self.open: dict[str, tuple[Post, int]] = {}
         self.answers: dict[str, Done | Refused] = {}
-        self.signals: dict[str, int] = {}
+        # When, by true time, each wish came up and when it was answered.
+        self._spans_us: dict[str, tuple[int, int]] = {}
 
     def boot(self) -> list[Post]:
         return []
@@ -79,106 +66,43 @@ class People:
         if isinstance(message, Refused) and message.reason == "busy":
             return
         self.open.pop(message.command_id, None)
-        known = self.answers.setdefault(message.command_id, message)
-        reload = isinstance(self.asked[message.command_id].instruction, ReloadJobs)
-        if not reload and type(known) is not type(message):
+        command_id = message.command_id
+        known = self.answers.setdefault(command_id, message)
+        self._spans_us[command_id] = self._spans_us[command_id][0], self.world.true_us
+        may_differ = isinstance(self.asked[command_id].instruction, ReloadJobs)
+        may_differ = may_differ or self.is_of_yesterday(command_id)
+        if not may_differ and type(known) is not type(message):
             raise Violation(f"wish {message.command_id}: two answers: {known!r}, {message!r}")
 
-    # --- wishing --------------------------------------------------------------------------------
+    def is_of_yesterday(self, command_id: str) -> bool:
+        """Whether the clock leapt by a day while a wish or its repeats were on their way: then what
+        was answered is forgotten, and a repeat is as good as another wish."""
+        began_us, over_us = self._spans_us[command_id]
+        return any(began_us <= at_us <= over_us + LATE_US for at_us in self.world.leaps_us)
 
     def wish(self) -> None:
         """Wish for something."""
         command_id = f"w{len(self.asked) + 1}"
-        dice = self.rnd.random()
-        if dice < 0.35:
-            instruction, to = self._schedule(), SCHEDULER
-        elif dice < 0.45:
-            self.folder.edit()
-            instruction, to = ReloadJobs(dry_run=self.rnd.random() < 0.1), SCHEDULER
-        else:
-            instruction, to = self._about_a_run()
-        if instruction is None:
+        made = self.wishes.make(command_id)
+        if made is None:
             return
+        instruction, to = made
         kind = SchedulerWish if to == SCHEDULER else LedgerWish
         wish = kind(
             command_id=command_id,
-            principal=f"ann {command_id}",
+            principal=name_of(command_id),
             instruction=instruction,
             access=MAY_ALL,
         )
         self.asked[command_id] = wish
+        self._spans_us[command_id] = self.world.true_us, self.world.true_us
         self.open[command_id] = Post(to, wish), self.world.true_us
         self.world.nudge(self.address)
 
-    def _schedule(self) -> ScheduleRun:
-        rnd = self.rnd
-        job_id = rnd.choice(self.folder.ids)
-        args = {"x": rnd.choice("123")} if self.folder.params(job_id) else {}
-        if rnd.random() < 0.05:
-            args["y"] = "?"
-        schedule_us = None
-        if rnd.random() < 0.4:
-            schedule_us = self.world.now_us + rnd.randrange(-5, 40) * SECOND
-        stop_after_us = rnd.choice((None, None, None, 3 * SECOND))
-        count = rnd.choice((1, 1, 1, 2, 5))
-        if rnd.random() < 0.1:
-            job = {"program": {"type": "no-op"}}
-            return ScheduleRun(job=job, count=count, schedule_us=schedule_us)
-        return ScheduleRun(
-            job_id=job_id,
-            args=args,
-            count=count,
-            schedule_us=schedule_us,
-            stop_after_us=stop_after_us,
-        )
 
-    def _about_a_run(self) -> tuple[Any, str]:
-        rnd = self.rnd
-        word = rnd.choice(WORDS)
-        run = self._a_run(word)
-        if run is None:
-            return None, LEDGER
-        run_id = run.run_id
-        match word:
-            case "start":
-                return StartNow(run_id=run_id), LEDGER
-            case "skip":
-                return SkipRun(run_id=run_id, reason=rnd.choice(("", "no need"))), LEDGER
-            case "hold":
-                return HoldRun(run_id=run_id), LEDGER
-            case "release":
-                return ReleaseRun(run_id=run_id), LEDGER
-            case "stop" | "kill":
-                return StopRun(run_id=run_id, kill=word == "kill"), LEDGER
-            case "mark":
-                return MarkRun(run_id=run_id, state=rnd.choice(sorted(MARKABLE))), LEDGER
-            case "usr1":
-                self.signals[run_id] = self.signals.get(run_id, 0) + 1
-                return SignalRun(run_id=run_id, signal=USR1), LEDGER
-        return RerunRun(run_id=run_id, job_id=run.job_id, args=run.args), SCHEDULER
-
-    def _a_run(self, word: str) -> Run | None:
-        """Pick a run, mostly one for which the wish makes sense."""
-        tables = self.reader._tables
-        wanted = {
-            "start": (State.SCHEDULED, State.WAITING),
-            "skip": (State.SCHEDULED, State.WAITING),
-            "hold": (State.SCHEDULED, State.WAITING),
-            "release": (State.SCHEDULED, State.WAITING),
-            "mark": FINISHED,
-            "rerun": FINISHED,
-        }.get(word, ACTIVE - {State.WAITING})
-        runs = list(tables.runs.values())
-        fit = [
-            run
-            for run in runs[-200:]
-            if run.state in wanted
-            and (word != "release" or run.held)
-            and (word != "start" or run.schedule_us < self.world.now_us + 60 * SECOND)
-        ]
-        if fit and self.rnd.random() < 0.9:
-            return self.rnd.choice(fit)
-        return self.rnd.choice(runs) if runs and self.rnd.random() < 0.3 else None
+def name_of(command_id: str) -> str:
+    """Return who has made a wish: each is another's, so that its traces can be told apart."""
+    return f"ann {command_id}"
 
 
 class Follower:

@@ -29,6 +29,8 @@ from callsheet.messages.transitions import Beat
 from callsheet.messages.verbs import READERS, kind_of
 
 SECOND = 1_000_000
+# Answers to wishes are kept for a day by the clock on the wall.
+LEAP_US = 20 * 3_600 * SECOND
 START_US = 1_800_000_000 * SECOND
 # Where a node may be killed within a turn. `BEFORE`: before what it decided is durable; `SILENT`:
 # after that, before it says anything; `HALF`: after some of what it says.
@@ -87,8 +89,11 @@ class World:
     what the cores are told, and may be set.
     """
 
-    def __init__(self, seed: int, wire: Wire = BAD, *, slack_us: int = 0) -> None:
-        """Make an empty world; timers go off up to `slack_us` late."""
+    def __init__(
+        self, seed: int, wire: Wire = BAD, *, slack_us: int = 0, keep_history: bool = False
+    ) -> None:
+        """Make an empty world; timers go off up to `slack_us` late. `keep_history`: everything
+        that is delivered is encoded and hashed."""
         self.seed = seed
         self.random = random.Random(seed)
         self.wire = wire
@@ -99,19 +104,23 @@ class World:
         self.story: list[str] | None = None
         self.after_step: Callable[[], None] = lambda: None
         self.cut_off: set[str] = set()
+        # When the clock was set forward by most of a day or more.
+        self.leaps_us: list[int] = []
         self._slack_us = slack_us
         self._nodes: dict[str, Node] = {}
         self._up: dict[str, int] = {}
         self._frozen: dict[str, int] = {}
         self._doom: dict[str, str] = {}
         self._armed: dict[str, int] = {}
+        # When each node wants to be woken, as it said after its last turn.
+        self._wakes: dict[str, int | None] = {}
         self._inbox: dict[str, list[tuple[str, Any]]] = {}
         self._subscribers: dict[str, list[str]] = {}
         self._last: dict[tuple[str, str], int] = {}
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._lives = 0
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if keep_history else None
 
     @property
     def now_us(self) -> int:
@@ -159,6 +168,8 @@ class World:
         """Set the clock on the wall forward or back; time itself goes on as ever."""
         self.tell("clock", f"set by {by_us / SECOND:+.1f} s")
         self.offset_us += by_us
+        if by_us > LEAP_US:
+            self.leaps_us.append(self.true_us)
         for address in self._up:
             self._arm(address)
 
@@ -204,6 +215,8 @@ class World:
         self, sender: str, posts: list[Post], local: Local | None = None, *, half: bool = False
     ) -> None:
         """Put posts onto the wire in the order of a stage; `half`: some of them only."""
+        if not posts and not half:
+            return
         groups = list(by_address(posts, local or {}).items())
         if half:
             groups = groups[: self.random.randrange(len(groups) + 1)]
@@ -215,8 +228,8 @@ class World:
                 self._send(sender, to, message)
 
     def history(self) -> str:
-        """Return the hash of everything that was delivered."""
-        return self._hash.hexdigest()
+        """Return the hash of everything that was delivered, empty: it was not kept."""
+        return "" if self._hash is None else self._hash.hexdigest()
 
     def below(self, count: int) -> int:
         """Return a random number below `count`, quicker than `randrange` does."""
@@ -231,7 +244,7 @@ class World:
     # --- inside ---------------------------------------------------------------------------------
 
     def _send(self, sender: str, to: str, message: Any) -> None:
-        data = encode(message)
+        data = b"" if self._hash is None and not self.wire.coded else encode(message)
         if to != FEED:
             self._put(sender, sender, to, message, data)
             return
@@ -246,28 +259,31 @@ class World:
         copies = 0 if self.random.random() < wire.lose else 1
         if self.random.random() < wire.double:
             copies += 1
-        if sender in self.cut_off or to in self.cut_off:
+        if self.cut_off and (sender in self.cut_off or to in self.cut_off):
             copies = 0
         for _ in range(copies):
-            at_us = self.true_us + 100 + self.below(wire.delay_us)
+            delay_us = 100 + self.below(wire.delay_us)
             if wire.fifo:
-                at_us = max(at_us, self._last.get((sender, to), 0) + 1)
+                at_us = max(self.true_us + delay_us, self._last.get((sender, to), 0) + 1)
                 self._last[sender, to] = at_us
+                delay_us = at_us - self.true_us
             if wire.coded:
                 (message,) = reader_of(shown_as, to).unpack(ONE + data)
-            self.after(at_us - self.true_us, partial(self._deliver, shown_as, to, message, data))
+            self.after(delay_us, partial(self._deliver, shown_as, to, message, data))
 
     def _deliver(self, sender: str, to: str, message: Any, data: bytes) -> None:
-        if to not in self._up:
+        life = self._up.get(to)
+        if life is None:
             return
-        self._hash.update(f"{self.true_us} {self.offset_us} {sender} {to} ".encode())
-        self._hash.update(data)
+        if self._hash is not None:
+            self._hash.update(f"{self.true_us} {self.offset_us} {sender} {to} ".encode())
+            self._hash.update(data)
         if self.story is not None:
             self.tell(f"{sender} -> {to}", repr(message))
         inbox = self._inbox[to]
         inbox.append((sender, message))
         if len(inbox) == 1:
-            self.nudge(to)
+            self.after(self.below(2_000), partial(self._step, to, life))
 
     def _boot(self, address: str) -> None:
         self._lives += 1
@@ -284,7 +300,9 @@ class World:
             self.after(until_us - self.true_us, partial(self._step, address, life))
             return
         self._frozen.pop(address, None)
-        batch, self._inbox[address] = self._inbox[address], []
+        batch = self._inbox[address]
+        if batch:
+            self._inbox[address] = []
         self._turn(address, partial(self._nodes[address].step, batch))
 
     def _turn(self, address: str, act: Callable[[], list[Post]]) -> None:
@@ -307,8 +325,13 @@ class World:
             self._arm(address)
 
     def _arm(self, address: str) -> None:
+        """Ask a node when it wants to be woken, and set its timer."""
+        self._wakes[address] = self._nodes[address].wakes_at()
+        self._set(address)
+
+    def _set(self, address: str) -> None:
         """Set a node's timer; one that is set to go off earlier stays."""
-        wakes_at = self._nodes[address].wakes_at()
+        wakes_at = self._wakes[address]
         if wakes_at is None:
             return
         at_us = max(wakes_at - self.offset_us, self.true_us + 1_000)
@@ -325,13 +348,13 @@ class World:
         if self._up.get(address) != life or self._armed.get(address) != armed_us:
             return
         del self._armed[address]
-        wakes_at = self._nodes[address].wakes_at()
+        wakes_at = self._wakes[address]
         if wakes_at is None:
             return
         if wakes_at <= self.now_us and not self._inbox[address]:
             self._step(address, life)
         else:
-            self._arm(address)
+            self._set(address)
 
 
 def reader_of(sender: str, to: str) -> Reader:

@@ -140,7 +140,11 @@ class Server:
         return int(pid)
 
     def _alive(self, role: str) -> int:
-        pid = self.processes().get(role, 0)
+        """Return the pid of a role's process, 0 while there is none, or no server yet that says."""
+        try:
+            pid = self.processes().get(role, 0)
+        except FileNotFoundError:
+            return 0
         return pid if pid > 0 and Path(f"/proc/{pid}").exists() else 0
 
     # --- HTTP -----------------------------------------------------------------------------------
