@@ -9,6 +9,8 @@ const LINE_PX = 18;
 // Lines are drawn in blocks of so many; what is far from the window is only as high as it was.
 const BLOCK = 100;
 const SPARE_PX = 1200;
+// So near the end is at the end.
+const NEAR_PX = 24;
 
 export const rawPath = (run, one) =>
   `/api/v2/runs/${run.run_id}/output/${encodeURIComponent(one.output_id)}/raw${one.attempt ? `?attempt=${one.attempt}` : ""}`;
@@ -63,6 +65,8 @@ export function OutputPane({ run, outputs, outputId, tabs }) {
   const [only, setOnly] = useState(false);
   const [at, setAt] = useState(0);
   const seen = useRef(0);
+  // Where the pane was when last heard of.
+  const left = useRef(0);
   const box = useRef(null);
   const pattern = useMemo(() => searcher(needle, isPattern), [needle, isPattern]);
   const hits = useMemo(() => matching(lines, pattern), [lines, turn, pattern]);
@@ -70,8 +74,12 @@ export function OutputPane({ run, outputs, outputId, tabs }) {
   const total = places ? places.length : lines.length;
 
   useLayoutEffect(() => {
-    if (follow && box.current) {
-      box.current.scrollTop = box.current.scrollHeight;
+    // Who has scrolled up a moment ago is not taken back to the end, though the event of it is still to come.
+    const pane = box.current;
+    if (pane) left.current = Math.min(left.current, pane.scrollHeight - pane.clientHeight);
+    if (follow && pane && pane.scrollTop >= left.current - NEAR_PX) {
+      pane.scrollTop = pane.scrollHeight;
+      left.current = pane.scrollTop;
       seen.current = lines.length;
     }
   });
@@ -88,7 +96,8 @@ export function OutputPane({ run, outputs, outputId, tabs }) {
   }, [turn > 0]);
   const onScroll = () => {
     const { scrollTop, scrollHeight, clientHeight } = box.current;
-    setFollow(scrollHeight - scrollTop - clientHeight < 24);
+    left.current = scrollTop;
+    setFollow(scrollHeight - scrollTop - clientHeight < NEAR_PX);
   };
   const onFind = (event) => {
     if (event.key === "Enter") {

@@ -85,7 +85,7 @@ const STILL = {
   bar: (run, usual) => drawnBar(run, usual, 0),
   elapsed: (run) => {
     const seconds = elapsed(run, 0);
-    return seconds === null ? NONE : duration(seconds);
+    return seconds === null ? NONE : html`<span>${duration(seconds)}</span>`;
   },
   why: (run) => said(run, 0),
 };
