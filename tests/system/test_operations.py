@@ -2,6 +2,8 @@
 
 import json
 import re
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ log:
   rotate: {size: 8KiB, keep: 1000}
 """
 ROLES = ("supervisor", "ledger", "web", "agent")
+# A process at rest wakes about ten times a second; two that answer each other, hundreds of times.
+AT_REST = 60
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +159,23 @@ def test_no_role_has_refused_what_another_has_to_say(server):
     assert server.get("/api/v2/agents").status == 200
     for path in sorted((server.folder / "logs").iterdir()):
         assert "frame: " not in path.read_text(), path.name
+
+
+def wakeups(pid):
+    """How often the threads of a process have waited so far."""
+    statuses = Path(f"/proc/{pid}/task").glob("*/status")
+    lines = [line for status in statuses for line in status.read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt"))
+
+
+def test_no_process_of_a_server_at_rest_keeps_another_busy(server):
+    def busy():
+        pids = {"supervisor": server.process.pid, **server.processes()}
+        before = {role: wakeups(pid) for role, pid in pids.items()}
+        began_s = time.monotonic()
+        threading.Event().wait(1.0)
+        most = AT_REST * (time.monotonic() - began_s)
+        woken = {role: wakeups(pid) - before[role] for role, pid in pids.items()}
+        return {role: times for role, times in woken.items() if times > most}
+
+    until(lambda: not busy(), "a second in which every process rests")
