@@ -24,6 +24,13 @@ from .sources import ARCHIVE, join_terms, source
 @click.option("--stderr", "output_id", flag_value="stderr", help="Only stderr, of split streams.")
 @click.option("-l", "--list", "list_them", is_flag=True, help="List outputs and artifacts.")
 @click.option("-o", "--to", type=click.File("wb", lazy=True), default="-", help="Where to write.")
+@click.option(
+    "--zip",
+    "to_zip",
+    type=click.File("wb", lazy=True),
+    metavar="FILE",
+    help="Write all outputs and artifacts, of all attempts, into this zip; - for standard output.",
+)
 @click.option("--json", "as_json", is_flag=True, help="List them as JSON.")
 @ARCHIVE
 @click.pass_context
@@ -36,13 +43,19 @@ def output(
     output_id: str,
     list_them: bool,
     to: Any,
+    to_zip: Any,
     as_json: bool,
     archive: str | None,
 ) -> None:
-    """Print an output of a run, as its bytes; or list what there is of it."""
+    """Print an output of a run, as its bytes; list what there is, or fetch it all as a zip."""
+    if archive is not None and to_zip is not None:
+        raise click.UsageError("--zip: a server makes it: expected no --archive")
     server = source(ctx, archive)
     if archive is not None and (follow or follow_new):
         raise click.UsageError("--archive: what is archived does not grow: expected no --follow")
+    if to_zip is not None:
+        to_zip.write(server.get_outputs_zip(run_id))
+        return
     if list_them or as_json:
         _list(server.get(f"/api/v2/runs/{run_id}")["run"]["outputs"], as_json=as_json)
         return

@@ -154,6 +154,11 @@ class Surface(OperationsSurface):
         return Ask("GET", _run(run_id, "output", output_id), raw=True)
 
     @endpoint
+    def get_outputs_zip(self, run_id: str) -> Ask[bytes]:
+        """Return all outputs and artifacts of a run, of all its attempts, as a zip."""
+        return Ask("GET", f"/api/v2/runs/{quote(run_id)}/outputs.zip", raw=True)
+
+    @endpoint
     def find_runs(self, /, **query: str | list[str]) -> Ask[Jso]:
         """Return a page of runs of callsheet's own API: q, state, job, label, since, cursor, …"""
         return Ask("GET", "/api/v2/runs", query=query)

@@ -29,6 +29,7 @@ from ..wire.log_lines import about
 from . import (
     connections,
     output_api,
+    output_zip,
     unix_sockets,
     v1_jobs,
     v1_runs,
@@ -84,6 +85,7 @@ TABLE = Table(
     [
         *v1_runs.ROUTES,
         *output_api.ROUTES,
+        *output_zip.ROUTES,
         *v1_jobs.ROUTES,
         *v2_runs.ROUTES,
         *v2_by_time.ROUTES,

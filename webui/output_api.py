@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -199,7 +200,9 @@ def _attachment(record: OutputRecord | None) -> str:
     return f"attachment; filename*=UTF-8''{name}"
 
 
-async def _pieces(read: Any, record: OutputRecord, start: int, end: int | None) -> Any:
+async def _pieces(
+    read: Any, record: OutputRecord, start: int, end: int | None
+) -> AsyncIterator[bytes]:
     offset = start
     while end is None or offset < end:
         size = PIECE_BYTES if end is None else min(PIECE_BYTES, end - offset)
@@ -208,6 +211,17 @@ async def _pieces(read: Any, record: OutputRecord, start: int, end: int | None) 
             return
         offset += len(piece)
         yield piece
+
+
+def pieces_of(request: Request, record: OutputRecord) -> AsyncIterator[bytes]:
+    """Yield the bytes of an output as it is shown, of a growing one what its record counts.
+
+    Raises:
+        Problem: 404, its file is gone.
+    """
+    if is_view(record):
+        return _spans(request, record.run_id, record.output_id, record.attempt, record.length)
+    return _pieces(request.services.outputs.read, record, 0, shown_length(record))
 
 
 async def _live_pieces(request: Request, live: LiveOutput) -> Any:
@@ -224,9 +238,12 @@ async def _live_pieces(request: Request, live: LiveOutput) -> Any:
         yield piece
 
 
-async def _spans(request: Request, run_id: str, output_id: str, attempt: int) -> Any:
-    """Yield what there is of an output that is read span by span."""
-    offset, length = 0, None
+async def _spans(
+    request: Request, run_id: str, output_id: str, attempt: int, length: int | None = None
+) -> AsyncIterator[bytes]:
+    """Yield what there is of an output that is read span by span: up to `length`, or of None what
+    it has at the first of them."""
+    offset = 0
     while length is None or offset < length:
         span = await request.services.outputs.span(run_id, output_id, offset, PIECE_BYTES, attempt)
         length = span.length if length is None else length

@@ -174,6 +174,21 @@ class Outputs:
                 found.append(OutputRecord(run_id=run_id, attempt=run.attempt, length=live.length))
         return found
 
+    async def all_of(self, run_id: str) -> tuple[Run, list[OutputRecord]]:
+        """Return a run and the outputs of all its attempts as they are now.
+
+        Raises:
+            Problem: 404, there is no such run.
+        """
+        run = records = None
+        if run_number(run_id) is not None:
+            run, records = await self._services.read(lambda r: (r.run(run_id), r.outputs(run_id)))
+        if run is None or records is None:
+            raise Problem(404, f"unknown run {run_id[:100]}")
+        ours = [one for one in await self.of(run_id) if one.attempt == run.attempt]
+        known = {(one.attempt, one.output_id) for one in records}
+        return run, [*records, *(o for o in ours if (o.attempt, o.output_id) not in known)]
+
     async def live(self, run: Run, output_id: str) -> LiveOutput | None:
         """Return the growing file of a run's output, None when there is none."""
         return await self._services.pool.run(

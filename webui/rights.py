@@ -65,6 +65,7 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/v2/runs/{run_id}/chain"): _LOOK,
     ("GET", "/api/v2/runs/{run_id}/output/{output_id}"): _LOOK_IN_REACH,
     ("GET", "/api/v2/runs/{run_id}/output/{output_id}/raw"): _LOOK_IN_REACH,
+    ("GET", "/api/v2/runs/{run_id}/outputs.zip"): _LOOK_IN_REACH,
     ("GET", "/api/v2/runs/{run_id}/reruns"): _LOOK_IN_REACH,
     ("GET", "/api/v2/operations"): _LOOK_IN_REACH,
     ("POST", "/api/v2/operations"): _ACT_IN_REACH,

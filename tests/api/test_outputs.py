@@ -1,6 +1,11 @@
 """Outputs over HTTP and sockets: finished ones as stored, live ones as they grow."""
 
 import asyncio
+import io
+import random
+import socket
+import tracemalloc
+import zipfile
 
 import pytest
 from backports import zstd
@@ -214,3 +219,111 @@ def test_the_client_follows_a_live_output(stand):
         return got
 
     assert asyncio.run(asyncio.wait_for(follow(), WAIT_S)) == b"one two"
+
+
+# --- all of them as a zip -------------------------------------------------------------------------
+
+ODD_NAMES = [
+    "../../etc/passwd",
+    "/abs/../a.csv",
+    "A.csv",
+    "a.csv",
+    "c:\\windows\\nul.txt",
+    "reports/März 🌍.pdf",
+    "reports",
+    "bell\x07\u202efdp.exe ",
+    "...",
+    "x" * 300 + ".parquet",
+]
+
+
+def an_artifact(run_id, number, name, data=b"1"):
+    return OutputRecord(
+        run_id=run_id, output_id=f"file-{number}", name=name, data=data, length=len(data)
+    )
+
+
+def members_in(body):
+    """What a zip holds, each member's checksum held against its bytes."""
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        return {entry.filename: archive.read(entry) for entry in archive.infolist()}
+
+
+def test_all_outputs_of_a_run_are_one_zip_whatever_they_are_called(stand):
+    run_id = stand.a_running_run()
+    files = [an_artifact(run_id, n, name, b"%d" % n) for n, name in enumerate(ODD_NAMES)]
+    stand.end_run(run_id, outputs=[store_packed(stand, run_id, DATA), *files])
+    path = f"/api/v2/runs/{run_id}/outputs.zip"
+    status, headers, body = stand.request("GET", path)
+    assert (status, headers["content-type"]) == (200, "application/zip")
+    assert headers["content-disposition"] == f"attachment; filename*=UTF-8''a.{run_id}.zip"
+    assert len(body) < len(DATA) / 10
+    members = members_in(body)
+    assert members.pop("output.txt") == DATA
+    assert members == {
+        "artifacts/etc/passwd": b"0",
+        "artifacts/abs/a.csv": b"1",
+        "artifacts/A.csv": b"2",
+        "artifacts/a (2).csv": b"3",
+        "artifacts/c_/windows/_nul.txt": b"4",
+        "artifacts/reports/März 🌍.pdf": b"5",
+        "artifacts/reports (2)": b"6",
+        "artifacts/bell__fdp.exe": b"7",
+        "artifacts/unnamed": b"8",
+        f"artifacts/{'x' * 52}.parquet": b"9",
+    }
+    assert stand.request("HEAD", path)[::2] == (200, b"")
+    with Client("127.0.0.1", stand.port) as client:
+        assert members_in(client.get_outputs_zip(run_id))["output.txt"] == DATA
+
+
+def test_a_zip_tells_what_is_not_in_it(stand):
+    run_id = stand.a_running_run()
+    gone = OutputRecord(run_id=run_id, output_id="x", name="gone.bin", length=5, path="00/gone")
+    stand.end_run(run_id, outputs=[a_cut_output(stand, run_id), gone])
+    members = members_in(stand.request("GET", f"/api/v2/runs/{run_id}/outputs.zip")[2])
+    raw = stand.request("GET", f"/api/v2/runs/{run_id}/output/output/raw")[2]
+    told = (
+        "output.txt: 996 bytes were left out\n"
+        f"artifacts/gone.bin: output x of {run_id}: its file is gone\n"
+    )
+    assert members == {"output.txt": raw, "left-out.txt": told.encode()}
+
+
+def test_a_zip_of_a_running_run_has_what_there_is_and_attempts_have_folders(stand):
+    run_id = stand.a_running_run()
+    path = f"/api/v2/runs/{run_id}/outputs.zip"
+    assert members_in(stand.request("GET", path)[2]) == {"left-out.txt": b"There are no outputs.\n"}
+    live = LiveFile(stand, run_id)
+    live.append(b"so far\n")
+    assert members_in(stand.request("GET", path)[2]) == {"output.txt": b"so far\n"}
+    live.finish()
+    other = stand.a_running_run()
+    ended = [OutputRecord(run_id=other, attempt=n, data=b"%d" % n, length=1) for n in (1, 2)]
+    stand.end_run(other, outputs=ended)
+    path = f"/api/v2/runs/{other}/outputs.zip"
+    both = {"attempt-1/output.txt": b"1", "attempt-2/output.txt": b"2"}
+    assert members_in(stand.request("GET", path)[2]) == both
+    assert members_in(stand.request("GET", f"{path}?attempt=2")[2]) == {"output.txt": b"2"}
+    assert stand.ask("GET", f"{path}?attempt=3")[0] == 404
+    assert stand.ask("GET", "/api/v2/runs/r99999/outputs.zip")[0] == 404
+
+
+def test_a_zip_is_made_while_it_is_sent(stand):
+    run_id = stand.a_running_run()
+    noise = random.Random(6).randbytes(2**20) * 16
+    path = path_of(run_id, 1, "output")
+    (stand.outputs / path).parent.mkdir(parents=True, exist_ok=True)
+    (stand.outputs / path).write_bytes(noise)
+    stand.end_run(run_id, outputs=[OutputRecord(run_id=run_id, length=len(noise), path=path)])
+    asked = f"GET /api/v2/runs/{run_id}/outputs.zip HTTP/1.1\r\nHost: localhost\r\n"
+    tracemalloc.start()
+    try:
+        with socket.create_connection(("127.0.0.1", stand.port), WAIT_S) as reader:
+            reader.sendall(f"{asked}Connection: close\r\n\r\n".encode())
+            body = b"".join(iter(lambda: reader.recv(2**16)[:1], b""))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert body
+    assert peak < 10 * 2**20

@@ -1,6 +1,7 @@
 """A run on its page: its outputs in tabs and files, and running it again or at another time."""
 
 import re
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,6 +32,12 @@ def test_streams_have_tabs_and_artifacts_are_downloaded(console, server, tmp_pat
         page.get_by_role("region", name="Artifacts").get_by_role("link").click()
     assert download.value.suggested_filename == "table.csv"
     assert download.value.path().read_text() == "1,2\n"
+    with page.expect_download() as download:
+        output.get_by_role("link", name="All as zip").click()
+    assert re.fullmatch(rf"apart\.[\w.=-]+\.{run_id}\.zip", download.value.suggested_filename)
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.read("artifacts/table.csv") == b"1,2\n"
+        assert archive.read("output.txt") == b"a result\na warning\n"
 
 
 def test_both_streams_stand_side_by_side(console, server, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import zipfile
 
 import pytest
 
@@ -112,5 +113,11 @@ def test_outputs_and_artifacts_are_listed_printed_and_written(callsheet, stand, 
     target = tmp_path / "a.csv"
     assert callsheet("output", "--output-id", "a.csv", "-o", str(target), run_id).status == 0
     assert target.read_bytes() == b"1,2"
+    together = tmp_path / "all.zip"
+    assert callsheet("output", "--zip", str(together), run_id).status == 0
+    with zipfile.ZipFile(together) as archive:
+        assert archive.namelist() == ["artifacts/out/a.csv", "output.txt", "left-out.txt"]
+    refused = callsheet("output", "--zip", str(together), "--archive", "a.db", run_id)
+    assert (refused.status, "--zip" in refused.err) == (2, True)
     shown = callsheet("output", "-f", run_id).out
     assert shown == "head\n[callsheet: 996 bytes were left out here]\ntail"

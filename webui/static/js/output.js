@@ -49,7 +49,7 @@ export function Output({ run, outputs }) {
     ${ids.map((id) => tab(id, html`${apart ? (NAMES[id] ?? id) : id}${id === "stderr" && length(id) > 0 ? html` <b class="small">${bytes(length(id))}</b>` : ""}`, !isSplit && id === outputId))}
     ${apart && tab("split", "split", isSplit)}
   </div>`;
-  if (!isSplit) return html`<div id="output"><${OutputPane} key=${`${outputId}.${run.attempt}`} run=${run} outputs=${outputs} outputId=${outputId} tabs=${tabs} /></div>`;
+  if (!isSplit) return html`<div id="output"><${OutputPane} key=${`${outputId}.${run.attempt}`} run=${run} outputs=${outputs} outputId=${outputId} tabs=${tabs} all=${outputs.length > 1} /></div>`;
   return html`<div id="output">
     <div class="out-bar panel split-bar">${tabs}</div>
     <div class="cols-2 out-split">${["stdout", "stderr"].map((id) => html`<${OutputPane} key=${`${id}.${run.attempt}`} run=${run} outputs=${outputs} outputId=${id} tabs=${html`<b class="small">${id}</b>`} />`)}</div>

@@ -53,7 +53,8 @@ function useLines(run, outputId) {
   return state;
 }
 
-export function OutputPane({ run, outputs, outputId, tabs }) {
+/** An output; `all`: with a link to all of the run's. */
+export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
   const { lines, turn, length, ended } = useLines(run, outputId);
   const stored = outputs.find((one) => one.output_id === outputId && one.attempt === run.attempt);
   const [follow, setFollow] = useState(!/^#L\d+$/.test(location.hash));
@@ -131,6 +132,7 @@ export function OutputPane({ run, outputs, outputId, tabs }) {
       html`<button class="btn small" aria-pressed=${isPattern ? "true" : "false"} title="regular expression" onClick=${() => setPattern(!isPattern)}>.*</button>
         <button class="btn small" aria-pressed=${only ? "true" : "false"} onClick=${() => setOnly(!only)}>only these</button>`}
       <a class="btn small" href=${rawPath(run, { output_id: outputId })} download=${downloadName(run, outputId)}>Download</a>
+      ${all && html`<a class="btn small" href=${`/api/v2/runs/${run.run_id}/outputs.zip`} download title="All outputs and artifacts, of all attempts">All as zip</a>`}
     </div>
     <div class=${`term-w${wrap ? "" : " nowrap-w"}`} tabindex="0" role="log" aria-live="off" aria-label=${`Output of ${run.run_id}`} ref=${box} onScroll=${onScroll}>
       ${lines.first > 1 && html`<p class="faint small pad">${count(lines.first - 1)} lines before these: download the whole</p>`}
