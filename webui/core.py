@@ -63,6 +63,8 @@ class WebCore:
         self._wishes = Wishes()
         self._publishing = Publishing()
         self._followed: set[tuple[str, str]] = set()
+        # Who asked before any ledger had said where it stands.
+        self._entering: list[Follow] = []
         self._wall_us: int | None = None
         self._time = 0
         self._welcome_epoch = 0
@@ -191,19 +193,21 @@ class WebCore:
         self._welcome_epoch = welcome.epoch
         self._hello_at = self._time
         if follower.epoch == 0:
-            return self._stand(welcome)
+            self._stand(welcome)
+            entering, self._entering = self._entering, []
+            return [self._followed_from(follow) for follow in entering]
         if self._lost or welcome.seq < follower.seq:
             # The ledger cannot repeat what we miss, or its store is an older one, restored.
-            return [*self._stand(welcome), self._resync()]
+            self._stand(welcome)
+            return [self._resync()]
         # Everything published was durable first, so what we know is true in a new epoch too.
         follower.stand(welcome.epoch, follower.seq)
         return self._ask_replay() if welcome.seq > follower.seq else []
 
-    def _stand(self, welcome: Welcome) -> list[Post]:
+    def _stand(self, welcome: Welcome) -> None:
         self._hole = self._lost = False
         self._follower.stand(welcome.epoch, welcome.seq)
         self._changes.begin(welcome.seq)
-        return []
 
     def _resync(self) -> Post:
         self._counts["resyncs"] += 1
@@ -326,6 +330,15 @@ class WebCore:
         self._changes.follow(follow.topic, follow.key, follow.filter)
         if follow.topic == "agents":
             self._agents_at = self._time
+        if self._follower.epoch == 0:
+            # Nobody knows yet from where on changes will be heard of. To say so now would bid them
+            # read what they have, and what changes from then until the welcome would reach nobody.
+            self._entering.append(follow)
+            return []
+        return [self._followed_from(follow)]
+
+    def _followed_from(self, follow: Follow) -> Post:
+        """Say from where on a topic is followed, and what has changed since its `resume`."""
         resync, body = False, b""
         follower = self._follower
         if follow.resume is not None:
@@ -342,8 +355,10 @@ class WebCore:
         followed = Followed(
             token=follow.token, epoch=follower.epoch, seq=follower.seq, resync=resync, body=body
         )
-        return [Post(LOOP, followed)]
+        return Post(LOOP, followed)
 
     def _unfollow(self, message: Unfollow) -> None:
-        self._followed.discard((message.topic, message.key))
+        place = (message.topic, message.key)
+        self._followed.discard(place)
+        self._entering = [one for one in self._entering if (one.topic, one.key) != place]
         self._changes.unfollow(message.topic, message.key)

@@ -47,7 +47,8 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True):
     """A socket wants a topic: `runs`, `run`, `summary`, `output`, `jobs` or `agents`.
 
     `key` names what is the same for all who follow the same: the query's text, the run id, or
-    empty. `resume`: (epoch, seq) up to which the asker knows everything. Answered by `Followed`.
+    empty. `resume`: (epoch, seq) up to which the asker knows everything. Answered by `Followed`, as
+    soon as a ledger has said where it stands.
     """
 
     token: int

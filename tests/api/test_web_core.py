@@ -295,6 +295,38 @@ def test_resuming_knows_only_so_far_back():
     ]
 
 
+@pytest.mark.parametrize("resume", [None, (0, 0), (1, 12), (2, 30)])
+def test_nobody_follows_before_a_ledger_has_said_where_it_stands(resume):
+    # What changes between a list that is read and the welcome would be in neither.
+    web = Driven()
+    follow = Follow(token=1, topic="runs", key="k", filter=RunFilter(), resume=resume)
+    web.tell(follow, "local")
+    web.later(5)
+    web.tell(Beat(epoch=2, seq=39))
+    assert web.to(LOOP, Followed) == []
+    web.welcomed(epoch=2, seq=40)
+    [followed] = web.to(LOOP, Followed)
+    assert (followed.epoch, followed.seq) == (2, 40)
+    # Whoever knows less than was said before is told to read.
+    assert followed.resync == (resume is not None)
+    web.frame(40, a_run(7), epoch=2)
+    [changed] = web.to(LOOP, Changed)
+    assert changed.seq == 41
+    assert "k" in changed.bodies
+    web.welcomed(epoch=2, seq=41)
+    assert web.to(LOOP, Followed) == []
+
+
+def test_who_left_before_a_ledger_spoke_is_not_told_of_it():
+    web = Driven()
+    for token, key in ((1, "k"), (2, "other")):
+        follow = Follow(token=token, topic="runs", key=key, filter=RunFilter())
+        web.tell(follow, "local")
+    web.tell(Unfollow(topic="runs", key="k"), "local")
+    web.welcomed()
+    assert [followed.token for followed in web.to(LOOP, Followed)] == [2]
+
+
 def test_a_reader_ahead_of_the_feed_resumes_only_in_the_same_epoch():
     web = Driven().welcomed()
     assert not web.follows(resume=(1, 12)).resync
