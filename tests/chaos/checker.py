@@ -235,18 +235,27 @@ class Bands:
 def exclusion(known: Known) -> Faults:
     """C8: more runs of a job ran at once than may."""
     for job, most in known.plan.most.items():
-        steps = []
-        for (run_id, attempt), starts in known.starts.items():
-            if starts[0].job == job:
-                ends = known.ends.get((run_id, attempt))
-                steps.append((starts[0].at_s, 1, run_id))
-                # One that was stopped wrote no end: it counts for no time, rather than for ever.
-                steps.append((ends[0].at_s if ends else starts[0].at_s, -1, run_id))
-        running = 0
-        for at_s, step, run_id in sorted(steps):
-            running += step
+        for running, run_id, at_s in at_once(known, job):
             if running > most:
                 yield f"{job}: {running} at once when {run_id} began at {at_s:.3f}: {most} may"
+
+
+def at_once(known: Known, job: str) -> Iterator[tuple[int, str, float]]:
+    """Yield how many runs of a job ran as each of them began, which one, and when."""
+    steps = []
+    for (run_id, attempt), starts in known.starts.items():
+        if starts[0].job == job:
+            ends = known.ends.get((run_id, attempt))
+            # One that was stopped wrote no end, and what became of one that was hit nobody knew
+            # when its place was given to another: they count for no time.
+            short = not ends or known.is_hit(run_id, attempt)
+            steps.append((starts[0].at_s, 1, run_id))
+            steps.append((starts[0].at_s if short else ends[0].at_s, -1, run_id))
+    running = 0
+    for at_s, step, run_id in sorted(steps):
+        running += step
+        if step > 0:
+            yield running, run_id, at_s
 
 
 def stream(known: Known) -> Faults:
@@ -272,8 +281,20 @@ def vacuity(known: Known) -> Faults:
     met = met_starting(history)
     if met < plan.starting:
         yield f"{met} blows while something was starting: {plan.starting} were planned"
+    full = met_full(known)
+    if full < plan.full:
+        yield f"{full} runs began as the last that may at once: {plan.full} were planned"
     if not any(known.starts):
         yield "no job wrote anything"
+
+
+def met_full(known: Known) -> int:
+    """Return how many runs began as the last that may at once: only then has C8 seen anything."""
+    return sum(
+        running >= most
+        for job, most in known.plan.most.items()
+        for running, _, _ in at_once(known, job)
+    )
 
 
 def met_starting(history: History) -> int:

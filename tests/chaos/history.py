@@ -117,6 +117,7 @@ class Plan:
     """What was meant to happen. `most`: how many runs of a job may run at once. `retries`: how many
     attempts a run of a job has at most. `stopped`: runs that somebody asked to stop. `blows`: at
     least so many of each kind. `starting`: at least so many blows while a run was starting.
+    `full`: at least so many runs began as the last of their job that may at once.
     `late_s`: how late a run may begin where no trouble was; None: lateness is not judged."""
 
     cut_s: float
@@ -125,6 +126,7 @@ class Plan:
     stopped: list[str] = field(default_factory=list)
     blows: dict[str, int] = field(default_factory=dict)
     starting: int = 0
+    full: int = 0
     runs: int = 0
     late_s: float | None = None
     recovery_s: float = 5.0

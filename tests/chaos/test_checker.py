@@ -19,7 +19,7 @@ def good(seed: int) -> h.History:
     chance = random.Random(seed)
     plan = h.Plan(
         cut_s=1_100.0, most={"few": 1}, retries={"again": 2}, stopped=["r6"],
-        blows={"kill ledger/0": 1, "keeper": 1}, starting=1, runs=40, late_s=2.0,
+        blows={"kill ledger/0": 1, "keeper": 1}, starting=1, runs=40, late_s=2.0, full=10,
     )  # fmt: skip
     made = h.History(plan)
     made.blows = [h.Blow("kill", "ledger/0", 1_010.05, 1_011.0)]
@@ -256,6 +256,11 @@ def run_beside_another(made, chance):
     return ("C8 exclusion",)
 
 
+def never_need_all_places(made, chance):
+    made.plan.most["few"] += chance.randrange(1, 3)
+    return ("C10 vacuity",)
+
+
 def mislead_a_subscriber(made, chance):
     run_id = chance.choice(list(made.replica))
     version, state = made.replica[run_id]
@@ -305,9 +310,9 @@ TAMPERINGS: list[Callable[[h.History, random.Random], tuple[str, ...]]] = [
     lose_without_a_blow, skip_what_ran, skip_without_a_reason, err, forget_a_run, know_a_run_twice,
     make_another_run, drop_a_move, repeat_a_move, swap_moves, number_a_move_as_another,
     go_back_in_the_stream, be_stuck, leave_a_process, start_late, run_beside_another,
-    mislead_a_subscriber, show_a_subscriber_too_little, show_a_subscriber_too_much, strike_less,
-    strike_when_nothing_starts, take_a_broken_folder, refuse_a_sound_folder,
-    let_a_broken_folder_change_jobs,
+    never_need_all_places, mislead_a_subscriber, show_a_subscriber_too_little,
+    show_a_subscriber_too_much, strike_less, strike_when_nothing_starts, take_a_broken_folder,
+    refuse_a_sound_folder, let_a_broken_folder_change_jobs,
 ]  # fmt: skip
 
 
@@ -337,6 +342,31 @@ def test_each_check_has_somebody_who_tells_on_it():
     for tamper in TAMPERINGS:
         named.update(tamper(good(1), random.Random(1)))
     assert named.keys() == CHECKS.keys()
+
+
+def three(*ends_s, hit=()):
+    """Three runs that begin 0.1 s after each other where two may; None: it wrote no end."""
+    made = h.History(h.Plan(cut_s=0.0, most={"few": 2}))
+    for n, end_s in enumerate(ends_s):
+        made.words.append(h.Word("start", f"r{n}", 1, n / 10, "few", f"k{n}"))
+        if end_s is not None:
+            made.words.append(h.Word("end", f"r{n}", 1, end_s))
+    made.blows = [h.Blow("keeper", "", 0.0, 0.0, list(hit))]
+    return made
+
+
+def test_a_run_too_many_at_once_is_named_and_one_that_comes_after_is_not():
+    assert judge(three(0.5, 0.5, 0.5))["C8 exclusion"] == [
+        "few: 3 at once when r2 began at 0.200: 2 may"
+    ]
+    # The place of one that has ended is free, as is that of one whose end nobody can know.
+    for made in (
+        three(0.15, 0.5, 0.5), three(None, 0.5, 0.5), three(0.5, 0.5, 0.5, hit=["r1.1"])
+    ):  # fmt: skip
+        assert judge(made)["C8 exclusion"] == []
+    made = three(0.05, 0.15, 0.5)
+    made.plan.full = 1
+    assert "0 runs began as the last that may at once: 1 were planned" in judge(made)["C10 vacuity"]
 
 
 def test_a_history_is_read_as_it_was_written(tmp_path):

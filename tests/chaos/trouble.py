@@ -43,6 +43,11 @@ KINDS = ("kill", "server", "keeper", "pause", "garbage")
 # The interval in seconds, the exit code, and how long each of them runs.
 TICKS = {"tick1": (1, 0, 0.2), "tick2": (2, 3, 1.5), "tick5": (5, 0, 0.4)}
 MOST, TRIES = 2, 3
+ASKED = (
+    *("work", "work", "again", "work", "work", "long", "few", "few", "few"),
+    *("work", "again", "work", "work", "work", "long", "work", "work"),
+    *("work", "again", "work", "work", "work", "long", "work"),
+)
 
 PROGRAM = """\
 program:
@@ -81,8 +86,8 @@ def jobs(folder: Path) -> dict[str, str]:
             folder, "work", "sleep {{ nap }}; code={{ code }}", "params: [key, code, nap]\n"
         ),
         "few": job(
-            folder, "few", "sleep {{ nap }}; code=0",
-            f"params: [key, nap]\ncondition: {{type: max_running, count: {MOST}}}\n",
+            folder, "few", "sleep 0.3; code=0",
+            "params: [key]\ncondition: {type: pool, name: few}\n",
         ),
         "again": job(folder, "again", fail, "params: [key]\n" + again),
         "long": job(folder, "long", "sleep 6000; code=0", "params: [key]\n"),
@@ -109,7 +114,7 @@ class Trouble:
         self.random = random.Random(seed)
         self.seconds, self.asked, self.blows, self.reloads = seconds, runs, blows, reloads
         self.kinds = [one for one in ALL_KINDS if one[0] in kinds]
-        self.server = Server(folder, jobs(folder))
+        self.server = Server(folder, jobs(folder), f"pools: {{few: {MOST}}}\n")
         self.armed = folder / "crash"
         if "crash" in kinds:
             crashing = str(Path(__file__).with_name("crashing"))
@@ -177,12 +182,10 @@ class Trouble:
         pause_s = self.seconds / max(1, self.asked)
         long: list[str] = []
         for n in range(self.asked):
-            name = ("work", "work", "few", "again", "work", "work", "work", "long")[n % 8]
+            name = ASKED[n % len(ASKED)]
             args = {"key": f"k{n}"}
             if name == "work":
                 args |= {"code": str(n % 4), "nap": f"{n % 5 * 0.4:g}"}
-            if name == "few":
-                args["nap"] = "0.3"
             due_s = time.time()
             run_id = self.server.schedule(name, **args)
             self.history.targets.append(h.Target(name, args["key"], due_s, run_id=run_id))
@@ -190,7 +193,9 @@ class Trouble:
                 long.append(run_id)
             if len(long) > 4:
                 self._stop(long.pop(0))
-            self.over.wait(max(0.0, pause_s - (time.time() - due_s)))
+            # Of `few` more are asked for at once than may run at once.
+            if name != "few" or ASKED[(n + 1) % len(ASKED)] != "few":
+                self.over.wait(max(0.0, pause_s - (time.time() - due_s)))
         for run_id in long:
             self._stop(run_id)
 
