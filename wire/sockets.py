@@ -75,11 +75,11 @@ def dealer(
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, side.reconnect_max_ms)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.IMMEDIATE, 1)
-    monitor = socket.get_monitor_socket(events, _monitor_endpoint()) if events else None
+    monitor = socket.get_monitor_socket(events, monitor_endpoint()) if events else None
     return _connect(socket, endpoint), monitor
 
 
-def _monitor_endpoint() -> str:
+def monitor_endpoint() -> str:
     """Return an endpoint that no monitor had before. pyzmq would name it by the socket's file
     descriptor, whose number is free before ZeroMQ has let go of the last one's endpoint."""
     return f"inproc://monitor-{next(_monitors)}"

@@ -23,6 +23,7 @@ from callsheet.wire.gate import (
     KeyedRouterPort,
 )
 from callsheet.wire.ports import Letter
+from callsheet.wire.sockets import monitor_endpoint
 
 PATIENCE_S = 60.0
 REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -37,7 +38,7 @@ class Peer:
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 50)
         self.endpoint = endpoint
-        self.monitor = self.socket.get_monitor_socket()
+        self.monitor = self.socket.get_monitor_socket(addr=monitor_endpoint())
         self.events: list[int] = []
 
     def connect(self) -> Peer:

@@ -16,6 +16,7 @@ from callsheet.messages.published import EVENTS, PublishedBeat
 from callsheet.wire.curve import BadKey, ServerSide, new_keys, own_keys, public_bytes, public_text
 from callsheet.wire.place import FeedDoor
 from callsheet.wire.published import FEED_DOMAIN, HIGH_WATER_FRAMES, far
+from callsheet.wire.sockets import monitor_endpoint
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_over_tcp_a_program_whose_key_is_allowed_follows(guarded, tmp_path):
 def test_over_tcp_nobody_else_is_let_in(guarded, kind):
     context = zmq.Context()
     socket = context.socket(zmq.SUB)
-    monitor = socket.get_monitor_socket()
+    monitor = socket.get_monitor_socket(addr=monitor_endpoint())
     if kind == "unknown key":
         keys = new_keys()
         socket.setsockopt(zmq.CURVE_SERVERKEY, public_bytes(guarded.key, "the server's"))
