@@ -143,6 +143,16 @@ new MutationObserver(() => {
 }).observe(document, { childList: true, subtree: true, attributes: true, characterData: true });
 """
 
+# Clicks on Undo as soon as it is offered: before the offer can fade, however slow the test is.
+UNDO_AT_ONCE = """
+() => {
+    for (const one of document.querySelectorAll(".toast [aria-label=Dismiss]")) one.click();
+    window.passed.toasts = [];
+    window.undoing = new MutationObserver(() => document.querySelector(".toast .undo")?.click());
+    window.undoing.observe(document, { childList: true, subtree: true });
+}
+"""
+
 
 class Page:
     """A page of the console and what went wrong on it. `expected` are parts of messages of the
@@ -185,6 +195,10 @@ class Page:
         """Wait until a toast has said this, were it only for a moment."""
         said = "words => window.passed.toasts.some((one) => one.includes(words))"
         self.page.wait_for_function(said, arg=words)
+
+    def undo_at_once(self):
+        """Have Undo clicked from now on wherever it is offered; the toasts before are gone."""
+        self.page.evaluate(UNDO_AT_ONCE)
 
     def forget_statuses(self):
         """What the connection was before is of no matter."""

@@ -98,9 +98,15 @@ def test_a_waiting_run_is_held_with_a_reason_released_and_skipped(console, serve
     expect(page.locator(".log")).to_contain_text("wait for the file")
     deed(page, "release").click()
     expect(state(page)).to_contain_text("waiting")
+    console.undo_at_once()
+    deed(page, "hold").click()
+    page.locator(".dialog [type=submit]").click()
+    console.toast(f"{run_id} released")
+    expect(state(page)).to_contain_text("waiting")
     deed(page, "skip").click()
     page.locator(".dialog [type=submit]").click()
     expect(state(page)).to_contain_text("skipped")
+    expect(page.locator(".undo")).to_have_count(0)
 
 
 def test_a_waiting_run_is_started_past_its_condition(console, server):
@@ -159,6 +165,19 @@ def test_a_finished_run_is_marked_and_run_again(console, server):
     expect(page.locator("h1")).to_contain_text("fails")
 
 
+# In one turn of the page's loop, so that no timer comes between.
+SAY_TWO_AND_LOOK_AT_ONE = """
+async () => {
+    const { done } = await import("/static/js/toast.js");
+    done("looked at");
+    let button = null;
+    while (!(button = document.querySelector(".toast button"))) await null;
+    button.focus();
+    done("other");
+}
+"""
+
+
 def test_a_refusal_is_a_toast_in_the_servers_words(console, server):
     console.expected.append("400 (Bad Request)")
     run_id = server.schedule("greetings/never")
@@ -173,6 +192,20 @@ def test_a_refusal_is_a_toast_in_the_servers_words(console, server):
     expect(toast).to_contain_text(f"400: can't skip {run_id} in state skipped")
     toast.get_by_label("Dismiss").click()
     expect(toast).to_have_count(0)
+
+
+def test_a_toast_stays_while_it_is_looked_at(console):
+    console.page.clock.install()
+    page = console.open("/control")
+    page.evaluate(SAY_TWO_AND_LOOK_AT_ONE)
+    looked_at, other = (page.locator(".toast", has_text=words) for words in ("looked at", "other"))
+    page.clock.fast_forward(20_000)
+    expect(other).to_have_count(0)
+    page.clock.fast_forward(20_000)
+    expect(looked_at).to_have_count(1)
+    page.evaluate("() => document.activeElement.blur()")
+    page.clock.fast_forward(20_000)
+    expect(looked_at).to_have_count(0)
 
 
 def test_an_unknown_run_is_an_error_in_place_of_the_page(console):

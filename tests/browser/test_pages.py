@@ -62,14 +62,29 @@ def test_every_page_is_accessible_in_both_themes(console, server):
         # Without loading the document anew: the judge stays.
         console.turn_to(path)
         page.locator("main h1").first.wait_for(state="attached")
-        for theme, rules in RULES.items():
+        for theme in RULES:
             page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            wrong += [
-                (path, theme, one["id"], node["html"][:200], node["failureSummary"])
-                for one in page.evaluate(JUDGE % rules)
-                for node in one["nodes"]
-            ]
+            wrong += judged(page, path, theme)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    for path, charts in (("/timeline", 2), ("/job/fails", 1)):
+        console.turn_to(path)
+        switches = page.get_by_role("button", name="Show as table")
+        expect(switches).to_have_count(charts)
+        for switch in switches.all():
+            switch.focus()
+            page.keyboard.press("Enter")
+        expect(page.get_by_role("table").locator("tbody th[scope=row]")).not_to_have_count(0)
+        wrong += judged(page, f"{path} as tables", "light")
     assert wrong == []
+
+
+def judged(page, path, theme):
+    """What is wrong with the page that is shown."""
+    return [
+        (path, theme, one["id"], node["html"][:200], node["failureSummary"])
+        for one in page.evaluate(JUDGE % RULES[theme])
+        for node in one["nodes"]
+    ]
 
 
 def test_a_page_that_is_not_there_says_so(console):

@@ -46,7 +46,10 @@ async function operate(agent, verb, again) {
   if (body === null) return;
   const path = `/api/v2/agents/${encodeURIComponent(agent.agent_id)}/${verb}`;
   if (await attempt(`Could not ${verb} ${agent.agent_id}`, () => post(path, body))) {
-    done(`${agent.agent_id} ${DEEDS[verb].said}`);
+    const undo = async () => {
+      if (await attempt(`Could not undrain ${agent.agent_id}`, () => post(path.replace(/drain$/, "undrain")))) again();
+    };
+    done(`${agent.agent_id} ${DEEDS[verb].said}`, "", "", verb === "drain" ? undo : undefined);
     again();
   }
 }

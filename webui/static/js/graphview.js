@@ -1,4 +1,5 @@
 // A graph of jobs, left to right: what is needed stands before what needs it. The layout is pure.
+import { useTable } from "./astable.js";
 import { html } from "./preact.js";
 import { clock, duration, elapsed, shownState, when } from "./format.js";
 import { jobPath } from "./api.js";
@@ -67,7 +68,10 @@ export function GraphView({ graph, focus }) {
   const nodes = new Map(graph.nodes.map((node) => [node.job_id, node]));
   const isHot = (edge) => nodes.get(edge.after).last?.state === "waiting" && nodes.get(edge.before).last?.state !== "success";
   const edges = [...graph.edges].sort((a, b) => Number(isHot(a)) - Number(isHot(b)));
-  return html`<div class="gp" tabindex="0" role="region" aria-label="Graph of jobs"><svg class="graph" width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${`${graph.nodes.length} jobs and ${graph.edges.length} dependencies`}>
+  const { button, table } = useTable("Graph of jobs", ["job", "latest run", "needs", "starts"], () => ids.map((id) => [html`<a href=${`/job/${jobPath(id)}`}>${id}</a>`, wordsOf(nodes.get(id), now), namesOf(graph.edges, "after", id, "needs"), namesOf(graph.edges, "before", id, "starts")]));
+  const end = html`<div class="row"><span class="grow"></span>${button}</div>`;
+  if (table) return html`${end}${table}`;
+  return html`${end}<div class="gp" tabindex="0" role="region" aria-label="Graph of jobs"><svg class="graph" width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${`${graph.nodes.length} jobs and ${graph.edges.length} dependencies`}>
     ${edges.map((edge) => {
       const [fromX, fromY] = [x(edge.before) + NODE_W, y(edge.before) + NODE_H / 2];
       const [toX, toY] = [x(edge.after), y(edge.after) + NODE_H / 2];
@@ -94,6 +98,18 @@ function Node({ node, x, y, isFocus, now }) {
     <text class="lbl-1" x=${x + 31} y=${y + 15}>${cut(name, 21)}</text>
     <text class="lbl" x=${x + 31} y=${y + 28}>${cut(noteOf(node, now), 26)}</text>
   </g>`;
+}
+
+/** State and time of a node in words. */
+function wordsOf(node, now) {
+  const [state, note] = [node.last ? shownState(node.last) : "", noteOf(node, now)];
+  return !state || note.startsWith(state) ? note : `${state}, ${note}`;
+}
+
+/** The jobs at the other ends of a job's edges: those it needs, or those it starts. */
+function namesOf(edges, end, id, kind) {
+  const other = end === "after" ? "before" : "after";
+  return edges.filter((edge) => edge[end] === id && (edge.kind === "starts") === (kind === "starts")).map((edge) => edge[other]).join(", ");
 }
 
 function noteOf({ last, next }, now) {

@@ -1,7 +1,8 @@
 // The past of a job: a heat map of its worst states, and how long its runs took, with what is usual.
+import { useTable } from "./astable.js";
 import { html, useEffect, useMemo, useState } from "./preact.js";
 import { query as asQuery } from "./api.js";
-import { clock, count, counted, duration, shownZone } from "./format.js";
+import { clock, count, counted, duration, inZone, shownZone } from "./format.js";
 import { go } from "./router.js";
 import { useGet, useRefreshed } from "./views_common.js";
 
@@ -87,27 +88,29 @@ function HeatMap({ past, jobId }) {
     const [x, y] = [left + column * wide, 16 + row * tall];
     paths[name] = `${paths[name] ?? ""}M${x.toFixed(1)} ${y.toFixed(1)}h${(wide - 0.9).toFixed(1)}v${(tall - 0.9).toFixed(1)}h-${(wide - 0.9).toFixed(1)}z`;
   }
+  const hrefOf = (cell) => `/runs${asQuery({ q: `job:${quoted(jobId)} since:${iso(cell.from)} until:${iso(cell.to + 1)}` })}`;
   const open = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const column = Math.floor((((event.clientX - box.left) / box.width) * WIDE - left) / wide);
     const row = Math.floor((((event.clientY - box.top) / box.height) * HIGH - 16) / tall);
     const cell = cells.get(`${column} ${row}`);
-    if (cell) go(`/runs${asQuery({ q: `job:${quoted(jobId)} since:${iso(cell.from)} until:${iso(cell.to + 1)}` })}`);
+    if (cell) go(hrefOf(cell));
   };
   const good = past.state.filter((state) => past.states[state] === "success").length;
   const rate = past.at.length ? `${((good / past.at.length) * 100).toFixed(1)} % success` : "no runs";
   const step = often ? (columns > 100 ? 28 : 14) : columns > 52 ? 26 : 4;
   const labels = Array.from({ length: Math.ceil(columns / step) }, (_, index) => index * step).filter((column) => column < columns - step / 3);
   const dayOf = (column) => new Date((first + column * (often ? 1 : 7)) * DAY_MS).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  const { button, table } = useTable("History", ["first run", "runs", "worst"], () => [...cells.values()].sort((a, b) => b.from - a.from).map((cell) => [html`<a href=${hrefOf(cell)}>${inZone(cell.from * 1000, zone)}</a>`, count(cell.n), cell.state]));
   return html`<figure>
-    <figcaption class="row"><h2>History</h2><span class="faint small">${often ? `${count(columns)} days by hour` : `${count(columns)} weeks by day`} · ${rate}</span></figcaption>
-    <svg class="chart heat" viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${`${heatWords(past)}, ${often ? "by day and hour" : "by week and day"}`} onClick=${open} data-heat=${often ? "hours" : "weeks"}>
+    <figcaption class="row"><h2>History</h2><span class="faint small">${often ? `${count(columns)} days by hour` : `${count(columns)} weeks by day`} · ${rate}</span><span class="grow"></span>${button}</figcaption>
+    ${table ?? html`<svg class="chart heat" viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${`${heatWords(past)}, ${often ? "by day and hour" : "by week and day"}`} onClick=${open} data-heat=${often ? "hours" : "weeks"}>
       ${often
         ? [0, 6, 12, 18].map((hour) => html`<text class="lbl lbl-end" x="18" y=${16 + hour * tall + 8}>${String(hour).padStart(2, "0")}</text>`)
         : ["Mon", "Wed", "Fri", "Sun"].map((name, index) => html`<text class="lbl lbl-end" x="26" y=${16 + index * 2 * tall + tall / 2 + 4}>${name}</text>`)}
       ${labels.map((column) => html`<text class="lbl" x=${left + column * wide} y="10">${dayOf(column)}</text>`)}
       ${WORST.map((state) => paths[state] && html`<path class=${`f-${state}`} d=${paths[state]} />`)}
-    </svg>
+    </svg>`}
   </figure>`;
 }
 
@@ -151,6 +154,7 @@ const STEPS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 240, 300, 60
 
 function Lengths({ past }) {
   const found = useMemo(() => lengthsOf(past), [past]);
+  const { button, table } = useTable("Duration", ["at", "took", "state", "run"], () => lengthRows(past));
   if (!found) return html`<figure><figcaption class="row"><h2>Duration</h2><span class="faint small">no run has ended well</span></figcaption></figure>`;
   const { from, span, line, p50, p90, top } = found;
   const most = Math.max(top * 1.15, 0.001);
@@ -179,8 +183,8 @@ function Lengths({ past }) {
     go(`/runs/r${past.number[nearest]}`);
   };
   return html`<figure>
-    <figcaption class="row"><h2>Duration</h2><span class="faint small">p50 ${duration(p50)} · p90 ${duration(p90)}</span></figcaption>
-    <svg class="chart lengths" viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${`Half of ${count(past.at.length)} runs took at most ${duration(p50)}, nine in ten at most ${duration(p90)}`} onClick=${open}>
+    <figcaption class="row"><h2>Duration</h2><span class="faint small">p50 ${duration(p50)} · p90 ${duration(p90)}</span><span class="grow"></span>${button}</figcaption>
+    ${table ?? html`<svg class="chart lengths" viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${`Half of ${count(past.at.length)} runs took at most ${duration(p50)}, nine in ten at most ${duration(p90)}`} onClick=${open}>
       ${ticks.map((took) => html`<path class="grid-l" d=${`M42 ${y(took).toFixed(1)}h${WIDE - 50}`} /><text class="lbl lbl-end" x="38" y=${y(took) + 4}>${took === 0 ? "0" : duration(took)}</text>`)}
       ${band && html`<path class="band" d=${band} />`}
       <path class="dots" d=${dots.good} /><path class="dots dots-f" d=${dots.bad} />
@@ -189,8 +193,14 @@ function Lengths({ past }) {
       ${past.definitions.slice(-1).map((one) => html`<text class=${`lbl-2 ${x(one.at) > WIDE * 0.6 ? "lbl-end" : ""}`} x=${x(one.at) + (x(one.at) > WIDE * 0.6 ? -4 : 4)} y="22">${(one.commit ?? one.hash).slice(0, 7)}</text>`)}
       ${line.length > 1 && html`<text class="lbl-1 lbl-end" x=${WIDE - 8} y=${Math.max(12, y(line[line.length - 1].p50) - 6)}>p50 ${duration(line[line.length - 1].p50)}</text>`}
       ${[0, 0.33, 0.66].map((share) => html`<text class="lbl" x=${42 + share * (WIDE - 50)} y=${HIGH - 3}>${day(from + share * span)}</text>`)}
-    </svg>
+    </svg>`}
   </figure>`;
+}
+
+/** What each run took, the newest first. */
+function lengthRows(past) {
+  const zone = shownZone();
+  return past.at.flatMap((at, index) => (past.took[index] === null ? [] : [[inZone(at * 1000, zone), duration(past.took[index]), past.states[past.state[index]], html`<a href=${`/runs/r${past.number[index]}`}>r${past.number[index]}</a>`]])).reverse();
 }
 
 export function quoted(text) {

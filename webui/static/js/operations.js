@@ -90,8 +90,13 @@ export async function operate(run, verb) {
     done(`Rerun of ${run.job_id} is ${made.run_id}`, "", `/runs/${made.run_id}`);
     go(`/runs/${made.run_id}`);
   } else {
-    done(`${run.run_id} ${DEEDS[verb].said}`);
+    done(`${run.run_id} ${DEEDS[verb].said}`, "", "", verb === "hold" ? () => release(run) : undefined);
   }
+}
+
+/** Undo a hold: of all verbs the one that another takes back whole. */
+async function release(run) {
+  if (await attempt(`Could not release ${run.run_id}`, () => post(`/api/v2/runs/${run.run_id}/release`))) done(`${run.run_id} released`);
 }
 
 /** The verb of a key on a run, if its state allows it. @param {any} run @param {string} key */

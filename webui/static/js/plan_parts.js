@@ -1,4 +1,5 @@
 // What timeline, calendar and graph share: three views of one query, and the two weeks to come.
+import { useTable } from "./astable.js";
 import { html, useEffect, useMemo, useState } from "./preact.js";
 import { query as asQuery } from "./api.js";
 import { count, dayOf, shownZone } from "./format.js";
@@ -49,7 +50,9 @@ export function Coming({ q }) {
   const { value, error, again } = useKeptGet(`/api/v2/day${asQuery({ q, from: new Date(from).toISOString(), to: new Date(to).toISOString(), bins: DAYS * 24 })}`);
   useRefreshed(again, REREAD_MS);
   const zone = shownZone();
+  const hrefOf = (cell) => `/timeline${asQuery({ q, from: new Date(cell.ms).toISOString(), span: "2h" })}`;
   const days = useMemo(() => (value ? byDay(value, from) : []), [value, zone, from]);
+  const { button, table } = useTable("Coming days", ["day", "hour", "expected runs"], () => days.flatMap((day) => day.hours.filter((cell) => cell?.n).map((cell) => [day.name, html`<a href=${hrefOf(cell)}>${String(cell.hour).padStart(2, "0")}:00</a>`, count(cell.n)])));
   if (error && !value) return null;
   const all = days.flatMap((day) => day.hours.filter(Boolean));
   const most = Math.max(1, ...all.map((cell) => cell.n));
@@ -57,8 +60,8 @@ export function Coming({ q }) {
   const width = CELL.left + 24 * CELL.x + 78;
   const depth = (n) => (n === 0 ? 0 : Math.min(4, 1 + Math.floor((n / most) * 3.99)));
   return html`<section class="sec" aria-labelledby="h-coming">
-    <div class="sec-head"><h2 id="h-coming">Coming ${DAYS} days</h2><span class="sub">expected runs by hour${busiest ? `, busiest ${busiest.day} ${String(busiest.hour).padStart(2, "0")}:00` : ""}${value && !value.complete ? " · more than can be counted: narrow the query" : ""}</span></div>
-    <div class="panel gp pad" tabindex="0" role="region" aria-labelledby="h-coming"><svg class="chart coming" viewBox=${`0 0 ${width} ${CELL.top + days.length * CELL.y + 4}`} role="group" aria-label=${`${count(all.reduce((sum, cell) => sum + cell.n, 0))} expected runs in ${DAYS} days`}>
+    <div class="sec-head"><h2 id="h-coming">Coming ${DAYS} days</h2><span class="sub">expected runs by hour${busiest ? `, busiest ${busiest.day} ${String(busiest.hour).padStart(2, "0")}:00` : ""}${value && !value.complete ? " · more than can be counted: narrow the query" : ""}</span><span class="grow"></span>${button}</div>
+    ${table ? html`<div class="panel">${table}</div>` : html`<div class="panel gp pad" tabindex="0" role="region" aria-labelledby="h-coming"><svg class="chart coming" viewBox=${`0 0 ${width} ${CELL.top + days.length * CELL.y + 4}`} role="group" aria-label=${`${count(all.reduce((sum, cell) => sum + cell.n, 0))} expected runs in ${DAYS} days`}>
       ${Array.from({ length: 12 }, (_, index) => html`<text class="lbl" x=${CELL.left + index * 2 * CELL.x} y="14">${String(index * 2).padStart(2, "0")}</text>`)}
       <text class="lbl lbl-end" x=${width - 4} y="14">runs</text>
       ${days.map(
@@ -67,13 +70,13 @@ export function Coming({ q }) {
           ${day.hours.map(
             (cell, hour) =>
               cell &&
-              html`<g class="ccell" data-n=${cell.n} onClick=${() => go(`/timeline${asQuery({ q, from: new Date(cell.ms).toISOString(), span: "2h" })}`)}><title>${`${day.name} ${String(hour).padStart(2, "0")}:00: ${count(cell.n)}`}</title>
+              html`<g class="ccell" data-n=${cell.n} onClick=${() => go(hrefOf(cell))}><title>${`${day.name} ${String(hour).padStart(2, "0")}:00: ${count(cell.n)}`}</title>
                 <rect class=${`cal${depth(cell.n)}`} x=${CELL.left + hour * CELL.x} y=${CELL.top + row * CELL.y} width=${CELL.x - 1.6} height=${CELL.y - 2} />${cell.n > 0 && html`<text class=${`calt${depth(cell.n)} lbl-mid`} x=${CELL.left + hour * CELL.x + CELL.x / 2} y=${CELL.top + row * CELL.y + 12.6}>${cell.n < 10000 ? cell.n : "…"}</text>`}</g>`,
           )}
           <text class="lbl lbl-end" x=${width - 4} y=${CELL.top + row * CELL.y + 13}>${count(day.n)}</text>
         </g>`,
       )}
-    </svg></div>
+    </svg></div>`}
   </section>`;
 }
 

@@ -55,7 +55,7 @@ export function SaveQuery({ href }) {
   };
   const forget = () => {
     keep(savedQueries().filter(([, path]) => path !== href));
-    done(`Forgot ${here?.[0]}`);
+    done(`Forgot ${here?.[0]}`, "", "", here && (() => keep([...savedQueries().filter(([name]) => name !== here[0]), here])));
   };
   if (!here && href === "/runs") return null;
   return here

@@ -1,5 +1,5 @@
-// What happened to what you asked for: a success fades, an error stays until it is dismissed.
-import { html, useLayoutEffect, useState } from "./preact.js";
+// What happened to what you asked for: a success fades unless it is being looked at, an error stays until it is dismissed.
+import { html, useEffect, useLayoutEffect, useState } from "./preact.js";
 import { Icon } from "./parts.js";
 
 const FADE_MS = 5000;
@@ -14,10 +14,6 @@ function put(toast) {
   if (same) toasts = toasts.map((one) => (one === same ? { ...one, times: one.times + 1 } : one));
   else toasts = [...toasts, { ...toast, id: ++number, times: 1 }].slice(-MOST);
   show(toasts);
-  if (!same && toast.kind === "success") {
-    const { id } = toasts[toasts.length - 1];
-    setTimeout(() => drop(id), FADE_MS);
-  }
 }
 
 function drop(id) {
@@ -25,9 +21,10 @@ function drop(id) {
   show(toasts);
 }
 
-/** @param {string} title @param {string} [text] @param {string} [href] */
-export function done(title, text = "", href = "") {
-  put({ kind: "success", title, text, href });
+/** @param {string} title @param {string} [text] @param {string} [href]
+ *  @param {() => void} [undo] puts all back as it was; given only where that is so */
+export function done(title, text = "", href = "", undo = undefined) {
+  put({ kind: "success", title, text, href, undo });
 }
 
 /** Say that something did not happen, in the server's words. @param {string} title @param {any} error */
@@ -54,13 +51,32 @@ export function Toasts() {
     setAll(toasts); // some may have come before the first drawing
   }, []);
   return html`<div class="toasts" role="status" aria-live="polite">
-    ${all.map(
-      (toast) => html`<div class=${`toast s-${toast.kind}`} key=${toast.id} role=${toast.kind === "failure" ? "alert" : undefined}>
-        <${Icon} state=${toast.kind} />
-        <b>${toast.href ? html`<a href=${toast.href}>${toast.title}</a>` : toast.title}${toast.times > 1 ? ` ×${toast.times}` : ""}</b>
-        <button aria-label="Dismiss" onClick=${() => drop(toast.id)}>✕</button>
-        ${toast.text && html`<small>${toast.text}</small>`}
-      </div>`,
-    )}
+    ${all.map((toast) => html`<${Toast} key=${toast.id} toast=${toast} />`)}
+  </div>`;
+}
+
+function Toast({ toast }) {
+  const [isHovered, setHovered] = useState(false);
+  const [isFocused, setFocused] = useState(false);
+  const isLookedAt = isHovered || isFocused;
+  useEffect(() => {
+    if (toast.kind !== "success" || isLookedAt) return undefined;
+    const timer = setTimeout(() => drop(toast.id), FADE_MS); // anew when it is left, or said again
+    return () => clearTimeout(timer);
+  }, [isLookedAt, toast.times]);
+  const undo = () => {
+    if (!toasts.some((one) => one.id === toast.id)) return; // a double click is one wish
+    drop(toast.id);
+    toast.undo();
+  };
+  return html`<div class=${`toast s-${toast.kind}`} role=${toast.kind === "failure" ? "alert" : undefined}
+    onPointerEnter=${() => setHovered(true)} onPointerLeave=${() => setHovered(false)} onFocusIn=${() => setFocused(true)} onFocusOut=${() => setFocused(false)}>
+    <${Icon} state=${toast.kind} />
+    <b>${toast.href ? html`<a href=${toast.href}>${toast.title}</a>` : toast.title}${toast.times > 1 ? ` ×${toast.times}` : ""}</b>
+    <span class="row">
+      ${toast.undo && html`<button class="undo" aria-label=${`Undo: ${toast.title}`} onClick=${undo}>Undo</button>`}
+      <button aria-label="Dismiss" onClick=${() => drop(toast.id)}>✕</button>
+    </span>
+    ${toast.text && html`<small>${toast.text}</small>`}
   </div>`;
 }

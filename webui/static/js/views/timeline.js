@@ -1,8 +1,9 @@
 // Timeline: runs that were, are and are to come, by job, on one axis with one now.
+import { useTable } from "../astable.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../preact.js";
 import { Icon, Trouble } from "../parts.js";
 import { jobPath, query as asQuery } from "../api.js";
-import { clock, count, dayName, duration, instantOf } from "../format.js";
+import { clock, count, dayName, duration, instantOf, inZone, shownZone } from "../format.js";
 import { useWidth } from "../daylanes.js";
 import { DRAWN, gridOf, LABELS, LANE, laneShapes, rowsOf, TOP } from "../gantt.js";
 import { Coming, PlanViews, useKeptGet } from "../plan_parts.js";
@@ -58,6 +59,7 @@ export function TimelineView() {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   });
+  const { button, table } = useTable("Timeline", ["due", "job", "args", "state", "began", "took", "finish by", "run"], () => runRows(value?.jobs ?? [], now));
   const runs = value ? value.jobs.reduce((sum, lane) => sum + lane.runs.length, 0) : 0;
   return html`<div>
     <div class="top">
@@ -72,8 +74,8 @@ export function TimelineView() {
       : value &&
         (value.jobs.length === 0
           ? html`<div class="panel empty">No runs here${q && html` with <code>${q}</code>`}. <button class="btn small" onClick=${() => set({ from: "" })}>Now</button></div>`
-          : html`<${Gantt} jobs=${value.jobs} view=${{ from, to: from + long }} now=${now} move=${move} />`)}
-    <${Legend} complete=${value?.complete !== false} />
+          : (table ? html`<div class="panel">${table}</div>` : html`<${Gantt} jobs=${value.jobs} view=${{ from, to: from + long }} now=${now} move=${move} />`))}
+    <${Legend} end=${value?.jobs.length ? button : null} complete=${value?.complete !== false} />
     <${Coming} q=${q} />
   </div>`;
 }
@@ -191,11 +193,24 @@ function Over({ over, now }) {
   return html`<span class=${`state s-${run.state}`}><${Icon} state=${run.state} /><span>${run.state}</span></span> <b>${lane.lane.job_id}</b> <span class="dim">${args.join(" ")}</span> due ${clock(run.due)}${took}${usual ? html` <span class="faint">usually ${duration(usual.p50)}, nine in ten within ${duration(usual.p90)}</span>` : ""} <span class="faint">${run.run_id ?? "not written yet"}${run.finish_by ? ` · finish by ${clock(run.finish_by)}` : ""}</span>`;
 }
 
-function Legend({ complete }) {
+/** The runs of all lanes as they are due. */
+function runRows(jobs, now) {
+  const zone = shownZone();
+  const at = (ms) => (ms ? inZone(ms, zone) : "–");
+  const took = (run) => (run.start ? duration(((run.end ?? now) - run.start) / 1000) : "–");
+  const args = (run) => Object.entries(run.args ?? {}).map(([name, value]) => `${name}=${value}`).join(" ");
+  return jobs
+    .flatMap((lane) => lane.runs.map((run) => ({ lane, run })))
+    .sort((a, b) => a.run.due - b.run.due)
+    .map(({ lane, run }) => [at(run.due), html`<a href=${`/job/${jobPath(lane.job_id)}`}>${lane.job_id}</a>`, args(run), run.state, at(run.start), took(run), at(run.finish_by), run.run_id ? html`<a href=${`/runs/${run.run_id}`}>${run.run_id}</a>` : "–"]);
+}
+
+function Legend({ complete, end }) {
   const key = (name, mark) => html`<span><svg class="k" viewBox="0 0 18 10" aria-hidden="true">${mark}</svg>${name}</span>`;
   return html`<div class="legend legend-row">
     ${key("success", html`<rect class="f-success" y="1" width="18" height="8" />`)}${key("failure, error", html`<rect class="f-failure" width="18" height="10" />`)}${key("running", html`<rect class="f-running" width="18" height="10" />`)}${key("late", html`<path class="f-late" d="M0 0h2v10h-2zM0 3.5h18v3h-18z" />`)}${key("expected, half end by here", html`<rect class="fc" x=".5" y="1" width="17" height="8" />`)}${key("nine in ten", html`<path class="fc-w" d="M0 5h17M17 2v6" />`)}${key("waiting", html`<path class="gs-wait" d="M0 5h18" />`)}
     <span class="faint">likely ends from the last runs of each job${complete ? "" : " · only the newest 4,000 runs are shown: narrow the query or the span"}</span>
+    <span class="grow"></span>${end}
   </div>`;
 }
 
