@@ -206,6 +206,7 @@ def test_the_sheet_prints_without_what_is_for_the_screen_alone(console, server):
     page.emulate_media(media="print")
     expect(page.locator(".rail")).to_be_hidden()
     expect(page.get_by_role("button", name="Print")).to_be_hidden()
+    expect(page.locator(".btn:visible")).to_have_count(0)
     expect(page.locator(".print-only")).to_contain_text("expected: ")
     expect(page.locator(".needs tr").first).to_contain_text("fails")
 
