@@ -13,7 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as Collecting
 from aiosmtpd.smtp import AuthResult
-from live_server import free_port
+from ports import free_port
 
 from callsheet.actors.deliver_limits import NotDelivered
 from callsheet.actors.deliver_mail import send_mail

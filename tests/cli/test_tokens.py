@@ -6,7 +6,7 @@ import os
 import stat
 
 import pytest
-from live_server import free_port
+from ports import free_port
 
 from callsheet.cli.entrance import NobodyCould, check_access
 from callsheet.client import APIError, Client

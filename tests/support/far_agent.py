@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from live_server import Server, free_port
+from live_server import Server
+from ports import free_port
 
 
 def two_ports() -> int:
     """Return a port that is free with the one after it."""
-    while True:
-        port = free_port()
-        try:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port + 1))
-        except OSError:
-            continue
-        return port
+    return free_port(2)
 
 
 class Far:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_server import free_port, until
+from live_server import until
+from ports import free_port
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 # Where Debian's sshd, when root starts it, wants an empty folder.
