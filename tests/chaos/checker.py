@@ -288,6 +288,15 @@ def vacuity(known: Known) -> Faults:
         yield "no job wrote anything"
 
 
+def met_blows(history: History) -> int:
+    """Return how many runs were due while there were blows."""
+    if not history.blows:
+        return 0
+    from_s = min(blow.at_s for blow in history.blows)
+    until_s = max(blow.until_s for blow in history.blows)
+    return sum(from_s <= run.due_s <= until_s for run in history.runs)
+
+
 def met_full(known: Known) -> int:
     """Return how many runs began as the last that may at once: only then has C8 seen anything."""
     return sum(

@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
-from checker import Known, judge, met_full, met_starting  # noqa: E402
+from checker import Known, judge, met_blows, met_full, met_starting  # noqa: E402
 from history import History, read, write  # noqa: E402
 from trouble import KINDS, Trouble  # noqa: E402
 
@@ -32,6 +32,7 @@ def report(history: History) -> bool:
     broken = sum(reload.broken for reload in history.reloads)
     print(f"runs: {len(history.runs)} ({', '.join(f'{n} {s}' for s, n in states.most_common())})")
     print(f"blows: {', '.join(f'{n} {kind}' for kind, n in blows.most_common())}")
+    print(f"runs due while there were blows: {met_blows(history)}")
     print(f"blows while a run was starting: {met_starting(history)}")
     print(f"runs begun as the last that may at once: {met_full(Known(history))}")
     print(f"reloads: {len(history.reloads)}, {broken} of a broken folder")

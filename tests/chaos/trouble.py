@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ KINDS = ("kill", "server", "keeper", "pause", "garbage")
 # The interval in seconds, the exit code, and how long each of them runs.
 TICKS = {"tick1": (1, 0, 0.2), "tick2": (2, 3, 1.5), "tick5": (5, 0, 0.4)}
 MOST, TRIES = 2, 3
+# What is asked for, again and again, and by how many at once.
+ASKERS = 3
 ASKED = (
     *("work", "work", "again", "work", "work", "long", "few", "few", "few"),
     *("work", "again", "work", "work", "work", "long", "work", "work"),
@@ -96,7 +99,8 @@ def jobs(folder: Path) -> dict[str, str]:
 
 class Trouble:
     """`runs` are asked for while `seconds` pass, in which there are `blows` and `reloads`; `seed`
-    decides all that is by chance except the times; of blows there are only those `kinds`."""
+    decides all that is by chance except the times; of blows there are only those `kinds`. Where
+    asking takes longer there are more blows: none is asked for after the last."""
 
     def __init__(
         self,
@@ -137,12 +141,12 @@ class Trouble:
         self.server.start()
         up_s = time.time()
         self.replica.start()
-        parts = [self._ask, self._reload]
+        parts = [*(partial(self._ask, turn) for turn in range(ASKERS)), self._reload]
         threads = [threading.Thread(target=self._guarded, args=(part,)) for part in parts]
         for thread in threads:
             thread.start()
         try:
-            self._strike()
+            self._strike(threads[:ASKERS])
         finally:
             self.over.set()
             for thread in threads:
@@ -178,10 +182,14 @@ class Trouble:
 
     # --- asking for runs ------------------------------------------------------------------------
 
-    def _ask(self) -> None:
-        pause_s = self.seconds / max(1, self.asked)
+    def _ask(self, turn: int) -> None:
+        """Ask for every third round of runs, from the `turn`th on: who waits for a server that was
+        killed just now keeps no other from asking."""
+        pause_s = self.seconds * ASKERS / max(1, self.asked)
         long: list[str] = []
         for n in range(self.asked):
+            if n // len(ASKED) % ASKERS != turn:
+                continue
             name = ASKED[n % len(ASKED)]
             args = {"key": f"k{n}"}
             if name == "work":
@@ -270,9 +278,12 @@ class Trouble:
 
     # --- blows ----------------------------------------------------------------------------------
 
-    def _strike(self) -> None:
+    def _strike(self, asking: list[threading.Thread]) -> None:
+        """Strike as often as is planned, and on until all runs have been asked for."""
         pause_s = self.seconds / max(1, self.blows)
-        for kind, victim in shuffled(self.random, self.kinds, self.blows):
+        for n, (kind, victim) in enumerate(shuffled(self.random, self.kinds)):
+            if n >= self.blows and not any(thread.is_alive() for thread in asking):
+                return
             began_s = time.time()
             blow = h.Blow(kind, victim, began_s, began_s)
             getattr(self, f"_{kind}")(blow)
@@ -368,17 +379,10 @@ def least_of_each(kinds: list[tuple[str, str]], blows: int) -> dict[str, int]:
     return {f"{kind} {victim}".strip(): rounds for kind, victim in kinds}
 
 
-def shuffled(
-    chance: random.Random, kinds: list[tuple[str, str]], count: int
-) -> Iterator[tuple[str, str]]:
-    """Yield so many blows: all kinds in some order, and again in another."""
-    given = 0
+def shuffled(chance: random.Random, kinds: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield blows without end: all kinds in some order, and again in another."""
     while True:
-        for blow in chance.sample(kinds, len(kinds)):
-            if given == count:
-                return
-            given += 1
-            yield blow
+        yield from chance.sample(kinds, len(kinds))
 
 
 def record_of(run: dict[str, Any]) -> h.Run:
