@@ -195,6 +195,13 @@ class Server:
             message = f"server: exit status {status} on SIGTERM: expected 0:\n{self.log_tail()}"
             raise BenchError(message)
 
+    def kill(self) -> None:
+        """SIGKILL the supervisor, whose roles die with it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
     def log_tail(self) -> str:
         """Return the end of the server's log."""
         with open(f"{self.folder}/server.log", encoding="utf-8", errors="replace") as file:
