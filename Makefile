@@ -24,8 +24,8 @@ JOBS ?= 200
 SEED ?= 1
 MINUTES ?= 10
 TESTS ?=
-# Tests wait as often as they work: twice as many workers as two cores keep busy.
-WORKERS ?= 4
+# Tests wait as often as they work: with three workers a core none is left idle.
+WORKERS ?= 6
 
 VENV := .venv
 PYTHON_IN := $(VENV)/bin/python
