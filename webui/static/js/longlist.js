@@ -8,6 +8,7 @@ import { stateFits, withoutStates } from "./querytext.js";
 import { stream } from "./stream.js";
 
 const STRETCH = 100;
+// What moves after a rest is shown at once; what moves all the time, so often.
 const FLUSH_MS = 250;
 /** Runs still to come that are shown above the line of now at first. */
 export const AHEAD_SHOWN = 5;
@@ -41,6 +42,7 @@ export class LongList {
     this.known = new Map();
     this.waiting = new Map();
     this.timer = 0;
+    this.flushedMs = -FLUSH_MS;
     this.live = true;
     this.stops = [];
     this.drift = false;
@@ -154,7 +156,7 @@ export class LongList {
         (message) => {
           for (const run of message.runs ?? []) this.waiting.set(run.run_id, run);
           for (const id of message.gone ?? message.withdrawn ?? []) this.waiting.set(id, null);
-          if (this.waiting.size && !this.timer) this.timer = setTimeout(() => this.#flush(), FLUSH_MS);
+          if (this.waiting.size && !this.timer) this.timer = setTimeout(() => this.#flush(), this.flushedMs + FLUSH_MS - performance.now());
         },
         () => this.live && this.onResync(),
       ),
@@ -163,6 +165,7 @@ export class LongList {
 
   #flush() {
     this.timer = 0;
+    this.flushedMs = performance.now();
     const changes = this.waiting;
     this.waiting = new Map();
     const places = new Map();
