@@ -14,24 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from live_server import ROLES
 
 from callsheet.store.sqlite import SqliteReader, create_database
 
 pytestmark = pytest.mark.slow
 
 DEADLINE_S = 60.0
-ROLES = {
-    "supervisor",
-    "ledger/0",
-    "scheduler/0",
-    "binder/0",
-    "waiter/0",
-    "runner/0",
-    "responder/0",
-    "checker/0",
-    "web/0",
-    "agent",
-}
+KEPT = {"supervisor", *ROLES}
 
 
 class Server:
@@ -141,7 +131,7 @@ def test_a_server_is_ready_answers_and_stops_with_all_its_processes(
     server = serve()
     assert answers(server.ready())
     pids = server.pids()
-    assert set(pids) == ROLES
+    assert set(pids) == KEPT
     assert server.stop() == 0
     assert all(gone(pid) for pid in pids.values())
     assert "Traceback" not in server.log.read_text()

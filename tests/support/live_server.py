@@ -23,6 +23,19 @@ from callsheet.store.sqlite import create_database
 # Against hanging only; nothing here asserts how fast something is.
 PATIENCE_S = 120.0
 
+# Each is a process of its own, kept by the supervisor.
+ROLES = (
+    "ledger/0",
+    "scheduler/0",
+    "binder/0",
+    "waiter/0",
+    "runner/0",
+    "responder/0",
+    "checker/0",
+    "web/0",
+    "agent",
+)
+
 
 def until(holds: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
     """Wait until `holds()` is true and return it; fail with `what` when it never is."""

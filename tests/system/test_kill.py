@@ -11,20 +11,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from live_server import Server, until
+from live_server import ROLES, Server, until
 
 RUNS = int(os.environ.get("CALLSHEET_KILL_RUNS", "500"))
-ROLES = (
-    "ledger/0",
-    "scheduler/0",
-    "binder/0",
-    "waiter/0",
-    "runner/0",
-    "responder/0",
-    "checker/0",
-    "web/0",
-    "agent",
-)
 OVER = ("success", "failure", "error", "skipped")
 
 JOB = """\
