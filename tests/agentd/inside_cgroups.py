@@ -146,7 +146,8 @@ def test_a_kill_reaches_whoever_has_left_the_session(running, tmp_path):
     running.started("r7")
     pid = int(until(lambda: mark.exists() and mark.read_text().strip(), "the stray"))
     running.send(StopProcess(epoch=1, run_id="r7", attempt=1))
-    assert running.ended("r7").status == -15
+    # After a grace of a millisecond the one signal may come as soon as the other.
+    assert running.ended("r7").status in (-15, -9)
     until(lambda: not lives(pid), "the stray to be killed")
 
 
