@@ -26,6 +26,7 @@ from ..messages.hello import ScheduleRow
 from ..messages.operations import Moved
 from ..messages.transitions import RunsArchived
 from ..store.interface import Reader, RunQuery
+from ..store.rows import in_force
 
 MISSING = "missing"
 UNSCHEDULED = "unscheduled"
@@ -170,15 +171,7 @@ def _period(reader: Reader, row: ScheduleRow, calendars: Mapping[str, Calendar])
             return None
     except (msgspec.ValidationError, UserError):
         return None
-    return InForce(
-        job=job,
-        schedule=schedule,
-        fingerprint=row.fingerprint,
-        from_us=row.valid_from_us,
-        to_us=row.valid_to_us,
-        written_us=row.written_upto_us,
-        calendars=calendars,
-    )
+    return in_force(row, job, schedule, calendars)
 
 
 def _record(

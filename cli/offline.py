@@ -16,12 +16,10 @@ from ..conf.folder import load_folder
 from ..conf.settings import Settings, load_settings
 from ..jobs.calendars import Calendar
 from ..jobs.errors import UserError
-from ..jobs.forecast import Keep, Nominal
+from ..jobs.forecast import Keep, nominal_run
 from ..jobs.job import Job
 from ..jobs.named_calendars import named_calendars
-from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
-from ..jobs.states import State
 from ..webui.query import parse_filter, parse_instant
 from .sources import join_terms
 
@@ -88,19 +86,7 @@ def instant_of(text: str) -> int:
 def keeper(words: tuple[str, ...]) -> tuple[RunFilter, Keep]:
     """Return a query's filter and whether a nominal run matches it."""
     wanted = parse_filter({"q": [join_terms(words)]}, now_us())
-    return wanted, lambda job, nominal: wanted.matches(as_run(job, nominal))
-
-
-def as_run(job: Job, nominal: Nominal) -> Run:
-    """Return the run that a nominal one will be, as far as queries look at it."""
-    return Run(
-        run_id="r0",
-        job_id=job.job_id,
-        args=nominal.args,
-        state=State.SCHEDULED,
-        schedule_us=nominal.at_us,
-        labels=job.labels,
-    )
+    return wanted, lambda job, nominal: wanted.matches(nominal_run(job, nominal))
 
 
 def matching_jobs(jobs: Mapping[str, Job], matches: Callable[[str], bool]) -> dict[str, Job]:

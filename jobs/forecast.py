@@ -13,8 +13,9 @@ from .binding import schedule_args
 from .calendars import Calendar
 from .errors import UserError
 from .job import Job
-from .run import args_key
+from .run import Run, args_key
 from .schedules import fires
+from .states import State
 
 # A day of 10,000 jobs has some 100,000 runs; beyond these numbers nobody reads on.
 MOST_RUNS = 100_000
@@ -42,6 +43,19 @@ class Nominal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Keep = Callable[[Job, Nominal], bool]
+
+
+def nominal_run(job: Job, nominal: Nominal) -> Run:
+    """Return the run that a schedule names as it would be written; it has no number of its own."""
+    return Run(
+        run_id="r0",
+        job_id=job.job_id,
+        args=nominal.args,
+        state=State.SCHEDULED,
+        schedule_us=nominal.at_us,
+        labels=job.labels,
+        ad_hoc=job.ad_hoc,
+    )
 
 
 def forecast(

@@ -39,7 +39,7 @@ from .calendars import schedule_in_force
 from .faults import sentence_of
 from .interface import StoreUnusable
 from .reader import SqliteReader
-from .rows import STATES, args_text, decode_events
+from .rows import STATES, args_text, decode_events, in_force
 
 _UNREADABLE = "a record cannot be read, as `callsheetctl verify` will say"
 LIMIT_S = 24 * 3600.0
@@ -250,17 +250,7 @@ class Account:
                 unknown.add(row.fingerprint)
                 continue
             schedule, calendars = then
-            found.append(
-                InForce(
-                    job=job,
-                    schedule=schedule,
-                    fingerprint=row.fingerprint,
-                    from_us=row.valid_from_us,
-                    to_us=row.valid_to_us,
-                    written_us=row.written_upto_us,
-                    calendars=calendars,
-                )
-            )
+            found.append(in_force(row, job, schedule, calendars))
         for mark in sorted(unknown):
             said = "cannot be computed: its definition, its calendar or its type is not there"
             self.remarks.append(f"{job_id}: schedule {mark} {said}; its runs are taken as they are")

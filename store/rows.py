@@ -6,18 +6,22 @@ Used by the SQLite store and, where the rule must be the same, by its in-memory 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
+from ..jobs.accounts import InForce
 from ..jobs.calendar_days import CalendarDays
+from ..jobs.calendars import Calendar
 from ..jobs.job import Job
 from ..jobs.run import Run
+from ..jobs.schedule_types import Schedule
 from ..jobs.states import State
 from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
+from ..messages.hello import ScheduleRow
 from ..messages.instructions import OutputRecord
 from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
@@ -172,3 +176,18 @@ def span_rows(rows: Iterable[RunRow]) -> list[SpanRow]:
             least, most, changed = span
             spans[block] = min(least, schedule_us), max(most, schedule_us), max(changed, at_us)
     return [(block, *span) for block, span in spans.items()]
+
+
+def in_force(
+    row: ScheduleRow, job: Job, schedule: Schedule, calendars: Mapping[str, Calendar]
+) -> InForce:
+    """Return when a stored schedule, decoded by the caller, was in force, and with what."""
+    return InForce(
+        job=job,
+        schedule=schedule,
+        fingerprint=row.fingerprint,
+        from_us=row.valid_from_us,
+        to_us=row.valid_to_us,
+        written_us=row.written_upto_us,
+        calendars=calendars,
+    )

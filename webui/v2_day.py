@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from ..jobs.bound_conditions import dependencies
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.errors import UserError
-from ..jobs.forecast import forecast
+from ..jobs.forecast import forecast, nominal_run
 from ..jobs.run import Run, args_key
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import ACTIVE, State
@@ -30,7 +30,7 @@ from .routing import Problem, Request, Route
 from .shapes import Instant
 from .shapes_charts import Bar, Day, DayGroup, History, Redefined, Timeline
 from .usual import usual_lengths
-from .v2_planning import jobs_of, nominal_run, runs_written
+from .v2_planning import jobs_of, runs_written
 
 DAY_US = DAY_S * SECOND_US
 # How long a run may be late before it is called so.

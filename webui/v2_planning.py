@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.errors import UserError
-from ..jobs.forecast import Nominal, forecast
+from ..jobs.forecast import Nominal, forecast, nominal_run
 from ..jobs.job import Job
 from ..jobs.parse import job_to_data
 from ..jobs.plan import JobChange, Plan, WaitingRun, make_plan, set_digest, waiting_run
@@ -313,19 +313,6 @@ def _row(nominal: Nominal, run: Run | None) -> ForecastRow:
         if run.held:
             row["held"] = True
     return row
-
-
-def nominal_run(job: Job, nominal: Nominal) -> Run:
-    """Return the run that a schedule names as it would be written; it has no number of its own."""
-    return Run(
-        run_id="r0",
-        job_id=job.job_id,
-        args=nominal.args,
-        state=State.SCHEDULED,
-        schedule_us=nominal.at_us,
-        labels=job.labels,
-        ad_hoc=job.ad_hoc,
-    )
 
 
 ROUTES = [

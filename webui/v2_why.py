@@ -29,6 +29,7 @@ from ..jobs.words import instance_words
 from ..messages.hello import ScheduleRow
 from ..messages.transitions import AnyEvent, JobsChanged, RunWithdrawn
 from ..store.interface import Reader, RunQuery
+from ..store.rows import in_force
 from .query import BadQuery, parse_instant
 from .routing import Problem, Request, Route
 from .shapes import Instant, RunPage
@@ -220,14 +221,7 @@ def _period(reader: Reader, row: ScheduleRow) -> Period | None:
         return None
     if job is None:
         return None
-    return Period(
-        job=job,
-        schedule=schedule,
-        fingerprint=row.fingerprint,
-        from_us=row.valid_from_us,
-        to_us=row.valid_to_us,
-        written_us=row.written_upto_us,
-    )
+    return in_force(row, job, schedule, {})
 
 
 def _withdrawal(reader: Reader, sought: Sought, periods: list[Period]) -> Withdrawal | None:
