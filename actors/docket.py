@@ -142,7 +142,8 @@ class Docket:
     # --- inside ---------------------------------------------------------------------------------
 
     def _enter(self, place: Place) -> None:
-        if place[1] not in self._here and f"r{place[1]}" not in self._sent:
+        # One that is here for another time was put to this one, and what told of that was lost.
+        if self._here.get(place[1]) != place[0] and f"r{place[1]}" not in self._sent:
             self._here[place[1]] = place[0]
             heapq.heappush(self._heap, place)
 

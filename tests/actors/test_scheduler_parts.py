@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
+from msgspec.structs import replace
 
 from callsheet.actors.docket import FILL_AGAIN_US, ROWS_A_READ, SPAN_US, Docket
 from callsheet.actors.requests import REPEAT_US, OpenRequests
@@ -165,6 +166,23 @@ def test_a_run_nobody_told_of_is_found_by_the_sweep() -> None:
         run_id="r9", job_id="a", args={}, state=State.SCHEDULED, schedule_us=NOW_US
     )
     assert due(docket, NOW_US + 10 * SECOND) == ["r9"]
+
+
+def test_a_run_that_was_put_to_an_earlier_time_is_found_whatever_was_lost() -> None:
+    docket, disk = a_docket(NOW_US + 1800 * SECOND)
+    due(docket, NOW_US)
+    disk.tables.scheduled[1] = replace(disk.tables.scheduled[1], schedule_us=NOW_US + SECOND)
+    assert due(docket, NOW_US + 10 * SECOND) == ["r1"]
+    docket.taken(["r1"])
+    disk.tables.scheduled.clear()
+    assert due(docket, NOW_US + 1800 * SECOND) == []
+
+
+def test_a_run_that_is_put_to_another_time_is_due_at_the_last_that_was_told() -> None:
+    docket, _ = a_docket(NOW_US + 60 * SECOND)
+    due(docket, NOW_US)
+    docket.add([DueRow("r1", NOW_US + SECOND, "a")])
+    assert due(docket, NOW_US + SECOND) == ["r1"]
 
 
 def test_a_run_that_was_withdrawn_is_not_said_to_be_due() -> None:
