@@ -304,10 +304,8 @@ class Placing:
         self._again(attempt.key, now_us + REPEAT_US)
         if not agent.connected or agent.hello is None:
             return []
-        if has_rebooted(attempt, agent) and attempt.key not in agent.claims:
-            # It had been given it before, and what it had of it may have gone with the power.
-            self._due.drop(attempt.key)
-            return self._ends.over(attempt, rebooted(attempt, now_us), now_us)
+        if self._went_with_reboot(attempt, agent):
+            return self._lose(attempt, now_us)
         if is_too_old(attempt, agent):
             return [self._error(attempt, now_us, too_old(attempt, agent))]
         run_id, number = attempt.key
@@ -356,11 +354,22 @@ class Placing:
             return self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
         if agent.version < CALLS_OFF_SINCE:
             return self._ask(attempt, now_us)
+        if self._went_with_reboot(attempt, agent):
+            return self._lose(attempt, now_us)
         return self.stop(attempt.key, now_us, kill=attempt.killing)
 
     def _agent_is_there(self, attempt: Attempt) -> bool:
         agent = self._book.agents.by_id.get(attempt.agent_id)
         return agent is not None and agent.connected
+
+    def _went_with_reboot(self, attempt: Attempt, agent: Agent) -> bool:
+        """Whether an agent was given it before its host's reboot, and has nothing of it now: it may
+        have begun, and what was known of it may have gone with the power."""
+        return has_rebooted(attempt, agent) and attempt.key not in agent.claims
+
+    def _lose(self, attempt: Attempt, now_us: int) -> list[Post]:
+        self._due.drop(attempt.key)
+        return self._ends.over(attempt, rebooted(attempt, now_us), now_us)
 
     def give_up(self, attempt: Attempt, now_us: int, why: str) -> list[Post]:
         """End an attempt as lost, since nobody can say what becomes of it."""

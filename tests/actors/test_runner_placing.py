@@ -335,6 +335,14 @@ def test_what_a_host_was_given_before_its_reboot_is_not_started_by_it_again(driv
     assert starts(driver.later(30)) == []
 
 
+def test_what_is_to_be_stopped_and_may_have_begun_before_a_reboot_is_lost_by_it():
+    placed = {("r1", 1): Placed(run_id="r1", attempt=1, agent_id="x", boot_id="b")}
+    driver = RunnerDriver(a_run(stop_asked=True), placed=placed)
+    posts = driver.hello(boot_id="b2")
+    assert ended_as(posts) == [(State.LOST, LOST)]
+    assert [m for _, m in posts if isinstance(m, StopProcess)] == []
+
+
 def test_what_a_host_still_has_after_its_reboot_it_is_asked_about(driver):
     driver.start(fresh())
     posts = driver.hello(boot_id="b2", incarnation="x2", claims=["r1.1 done"])
