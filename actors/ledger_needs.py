@@ -16,7 +16,7 @@ from ..messages.hello import DueRow
 from ..messages.operations import Part
 from ..messages.transitions import AnyEvent
 from ..messages.wishes import AddRuns, Done, Refused
-from ..store.interface import Writer
+from ..store.interface import StoreBroken, Writer
 
 # The docket a welcome carries: what is due within this time, at most so many rows. The scheduler
 # reads what lies beyond from the store.
@@ -67,8 +67,13 @@ class Found(msgspec.Struct, kw_only=True):
     due: list[DueRow] = []
 
 
-def find(needs: Needs, writer: Writer, now_us: int) -> Found:
-    """Look up everything in `needs`; what is not there is left out of the answer."""
+def find(needs: Needs, writer: Writer, now_us: int, epoch: int) -> Found:
+    """Look up everything in `needs`; what is not there is left out of the answer.
+
+    Raises:
+        StoreBroken: another ledger has taken the store since `epoch` began. What it wrote does not
+            fit what the one that asks holds in memory.
+    """
     found = Found()
     reader = writer.reader
     wanted = set(needs.run_ids)
@@ -99,6 +104,8 @@ def find(needs: Needs, writer: Writer, now_us: int) -> Found:
         found.runs.update((run.run_id, run) for run in expected)
     if needs.docket:
         found.due = reader.due(now_us + DOCKET_SPAN_US, DOCKET_ROWS)
+    if reader.head()[0] != epoch:
+        raise StoreBroken(f"epoch {epoch} is over: expected to be the only server")
     return found
 
 

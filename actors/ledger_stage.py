@@ -135,7 +135,7 @@ class LedgerStage(Stage):
         if batch:
             self._idle = False
         needs = core.needs(batch, now_us)
-        core.admit(find(needs, self._writer, now_us) if needs else Found())
+        core.admit(find(needs, self._writer, now_us, core.epoch) if needs else Found())
         for sender, message in batch:
             now.at = (sender, message)
             core.receive(sender, message, now_us)

@@ -42,7 +42,7 @@ def carry_out(database: str, instruction: OfAccess) -> Done:
         )
         batch = [(WEB, wish)]
         needs = ledger.needs(batch, now_us)
-        ledger.admit(find(needs, writer, now_us) if needs else Found())
+        ledger.admit(find(needs, writer, now_us, ledger.epoch) if needs else Found())
         ledger.receive(WEB, wish, now_us)
         posts = ledger.settle(now_us)
         writer.commit(ledger.take_changes())

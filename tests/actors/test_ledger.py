@@ -61,6 +61,7 @@ from callsheet.messages.wishes import (
     StartNow,
     StopRun,
 )
+from callsheet.store.interface import StoreBroken
 
 WAITS = (BoundConst(value=False),)
 
@@ -599,3 +600,10 @@ def test_a_restart_raises_the_epoch_and_keeps_everything(ledger):
     assert ledger.ledger.seq == seq
     _, welcome = ledger.tell(Hello(role="runner/0"), sender="runner/0")
     assert [r.run_id for r in welcome.runs] == [run.run_id]
+
+
+def test_a_ledger_whose_store_another_has_taken_believes_nothing_that_it_finds_there():
+    driver = LedgerDriver()
+    driver.disk.writable().epoch += 1
+    with pytest.raises(StoreBroken, match="epoch 1 is over"):
+        driver.tell(RunsDue(run_ids=["r1"]))

@@ -99,7 +99,7 @@ class LedgerNode:
         if batch:
             self._idle = False
         needs = core.needs(batch, now_us)
-        core.admit(find(needs, self.writer, now_us) if needs else Found())
+        core.admit(find(needs, self.writer, now_us, core.epoch) if needs else Found())
         for sender, message in batch:
             core.receive(sender, message, now_us)
         posts = core.settle(now_us)

@@ -49,7 +49,8 @@ class LedgerDriver:
     def tell(self, *messages: Any, sender: str = SCHEDULER) -> list[Any]:
         """Give one batch to the ledger; return the messages it sent, the feed's left out."""
         batch = [(sender, message) for message in messages]
-        self.ledger.admit(find(self.ledger.needs(batch, self.now_us), self.writer, self.now_us))
+        needs = self.ledger.needs(batch, self.now_us)
+        self.ledger.admit(find(needs, self.writer, self.now_us, self.ledger.epoch))
         for who, message in batch:
             assert self.ledger.receive(who, message, self.now_us) == []
         posts = self.ledger.settle(self.now_us)

@@ -311,7 +311,7 @@ class WebStand:
     def _turn(self, batch: list[tuple[str, Any]]) -> None:
         ledger = self.ledger
         needs = ledger.needs(batch, now_us())
-        ledger.admit(find(needs, self.writer, now_us()) if needs else Found())
+        ledger.admit(find(needs, self.writer, now_us(), ledger.epoch) if needs else Found())
         for sender, message in batch:
             ledger.receive(sender, message, now_us())
         posts = ledger.settle(now_us())
