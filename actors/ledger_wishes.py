@@ -85,8 +85,10 @@ class Wishes:
                 self._operations.answered(message, known, now_us)
             else:
                 self._audit.record(message, known, before, now_us)
-            book.changes.answers[command_id] = known
-            book.changes.answers_at_us = now_us
+            if not (isinstance(known, Refused) and known.reason == "busy"):
+                # Who is told that others are busy asks again, under the same id.
+                book.changes.answers[command_id] = known
+                book.changes.answers_at_us = now_us
         if isinstance(known, Refused):
             self._outgoing.reply(sender, known)
         else:

@@ -226,11 +226,13 @@ def test_one_that_was_looked_up_before_another_was_made_is_refused(ledger):
     twin = an_add(ledger, 1)
     ledger.wish(wish)
     end(ledger, "r1")
-    refused = ledger.wish(twin)
+    refused = ledger.wish(twin, command_id="w9")
     assert (refused.reason, refused.sentence) == (
         "busy",
         "backfill b1 was asked for at the same moment: ask again",
     )
+    # Asked again, under the same id, by somebody who knows of the other.
+    assert isinstance(ledger.wish(replace(twin, known=1), command_id="w9"), Done)
 
 
 def test_a_run_that_could_not_be_bound_is_an_error_and_holds_up_nobody(ledger):
