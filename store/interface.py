@@ -372,7 +372,7 @@ class Writer(Protocol):
         """
 
     def maintain(self, now_us: int) -> None:
-        """Idle work: checkpoint the log, forget answers older than 24 hours.
+        """Idle work: checkpoint the log, forget answers older than 24 hours, but the last ones.
 
         The answer to what an action asked for is kept until the action is settled.
         """

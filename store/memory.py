@@ -33,7 +33,7 @@ from .findings import MemoryFindingReads
 from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
 from .memory_tables import NAME, ExpectedKey, Tables, number_of, tally, terms_of
 from .operations import OPERATIONS_AT_MOST, MemoryOperationsReads
-from .rows import ANSWER_AGE_US, PAGE_RUNS, args_text, decode_job
+from .rows import ANSWER_AGE_US, LAST_ANSWERS, PAGE_RUNS, args_text, decode_job
 
 
 class MemoryDisk:
@@ -372,11 +372,11 @@ class MemoryWriter:
         self._disk.writable().apply(changes)
 
     def maintain(self, now_us: int) -> None:
-        """Idle work: forget answers older than 24 hours, but to actions that are not settled."""
+        """Idle work: forget old answers, but the last ones and those to actions not settled."""
         tables = self._ours()
         old = [
             command_id
-            for command_id, (at_us, _) in tables.answers.items()
+            for command_id, (at_us, _) in list(tables.answers.items())[:-LAST_ANSWERS]
             if at_us < now_us - ANSWER_AGE_US
             and command_id.removeprefix(ACTION_COMMAND) not in tables.outbox
         ]

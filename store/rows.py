@@ -49,6 +49,8 @@ LABEL_BEGIN, LABEL_END = "\x1f", "\x1e"
 BLOCK_BITS = 12
 # Answers are kept so long; then a command id may be used anew.
 ANSWER_AGE_US = 24 * 3600 * 1_000_000
+# So many of the last are kept whatever their age: to a clock that leaps by a day all are old.
+LAST_ANSWERS = 1_000
 # A page of runs holds at most so many.
 PAGE_RUNS = 10_001
 

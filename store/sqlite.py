@@ -18,7 +18,7 @@ from .lock import WriterLock
 from .migrate import create_database, migrate_database, open_checked
 from .operations import OPERATIONS_AT_MOST
 from .reader import SqliteReader
-from .rows import ANSWER_AGE_US, decode_outbox_item, decode_run, decode_streak
+from .rows import ANSWER_AGE_US, LAST_ANSWERS, decode_outbox_item, decode_run, decode_streak
 from .tallies import TallyKeeper
 from .wal import wal_pages
 
@@ -156,8 +156,8 @@ class SqliteWriter:
         self._relieve(connection)
 
     def maintain(self, now_us: int) -> None:
-        """Idle work: checkpoint the log, forget answers older than 24 hours, but to actions that
-        are not settled: these are asked for again however long it takes.
+        """Idle work: checkpoint the log, forget answers older than 24 hours, but the last ones and
+        those to actions that are not settled: these are asked for again however long it takes.
 
         Raises:
             StoreError: it can wait.
@@ -184,10 +184,11 @@ class SqliteWriter:
 
     def _forget_answers(self, connection: sqlite3.Connection, before_us: int) -> None:
         old = (
-            "SELECT rowid FROM answers WHERE at_us < ? AND command_id NOT IN"
+            "SELECT rowid FROM answers WHERE at_us < ?"
+            " AND rowid <= (SELECT max(rowid) FROM answers) - ? AND command_id NOT IN"
             " (SELECT ? || action_id FROM outbox) ORDER BY at_us LIMIT ?"
         )
-        terms = (before_us, ACTION_COMMAND, FORGOTTEN_ANSWERS)
+        terms = (before_us, LAST_ANSWERS, ACTION_COMMAND, FORGOTTEN_ANSWERS)
         if connection.execute(f"SELECT 1 FROM ({old}) LIMIT 1", terms).fetchone() is None:
             return
         try:

@@ -371,8 +371,6 @@ class Promises:
             who, instruction = name_of(command_id), wish.instruction
             answer = people.answers[command_id]
             done = isinstance(answer, Done)
-            if people.is_of_yesterday(command_id):
-                continue
             if isinstance(instruction, Operate):
                 operation = tables.operations.operations.get(operation_id(command_id))
                 if (operation is not None) != done:

@@ -22,8 +22,6 @@ from callsheet.store.memory import MemoryReader
 from callsheet.wire.feed import FeedFollower, Then
 
 FOLLOWER = "web/1"
-# A message may be on its way for so long.
-LATE_US = 30 * SECOND
 MAY_ALL = Access(role=Role.ADMIN)
 
 
@@ -39,8 +37,6 @@ class People:
         self.asked: dict[str, Any] = {}
         self.open: dict[str, tuple[Post, int]] = {}
         self.answers: dict[str, Done | Refused] = {}
-        # When, by true time, each wish came up and when it was answered.
-        self._spans_us: dict[str, tuple[int, int]] = {}
 
     def boot(self) -> list[Post]:
         return []
@@ -68,17 +64,9 @@ class People:
         self.open.pop(message.command_id, None)
         command_id = message.command_id
         known = self.answers.setdefault(command_id, message)
-        self._spans_us[command_id] = self._spans_us[command_id][0], self.world.true_us
         may_differ = isinstance(self.asked[command_id].instruction, ReloadJobs)
-        may_differ = may_differ or self.is_of_yesterday(command_id)
         if not may_differ and type(known) is not type(message):
             raise Violation(f"wish {message.command_id}: two answers: {known!r}, {message!r}")
-
-    def is_of_yesterday(self, command_id: str) -> bool:
-        """Whether the clock leapt by a day while a wish or its repeats were on their way: then what
-        was answered is forgotten, and a repeat is as good as another wish."""
-        began_us, over_us = self._spans_us[command_id]
-        return any(began_us <= at_us <= over_us + LATE_US for at_us in self.world.leaps_us)
 
     def wish(self) -> None:
         """Wish for something."""
@@ -95,7 +83,6 @@ class People:
             access=MAY_ALL,
         )
         self.asked[command_id] = wish
-        self._spans_us[command_id] = self.world.true_us, self.world.true_us
         self.open[command_id] = Post(to, wish), self.world.true_us
         self.world.nudge(self.address)
 

@@ -29,8 +29,6 @@ from callsheet.messages.transitions import Beat
 from callsheet.messages.verbs import READERS, kind_of
 
 SECOND = 1_000_000
-# Answers to wishes are kept for a day by the clock on the wall.
-LEAP_US = 20 * 3_600 * SECOND
 START_US = 1_800_000_000 * SECOND
 # Where a node may be killed within a turn. `BEFORE`: before what it decided is durable; `SILENT`:
 # after that, before it says anything; `HALF`: after some of what it says.
@@ -104,8 +102,6 @@ class World:
         self.story: list[str] | None = None
         self.after_step: Callable[[], None] = lambda: None
         self.cut_off: set[str] = set()
-        # When the clock was set forward by most of a day or more.
-        self.leaps_us: list[int] = []
         self._slack_us = slack_us
         self._nodes: dict[str, Node] = {}
         self._up: dict[str, int] = {}
@@ -168,8 +164,6 @@ class World:
         """Set the clock on the wall forward or back; time itself goes on as ever."""
         self.tell("clock", f"set by {by_us / SECOND:+.1f} s")
         self.offset_us += by_us
-        if by_us > LEAP_US:
-            self.leaps_us.append(self.true_us)
         for address in self._up:
             self._arm(address)
 

@@ -40,6 +40,7 @@ from callsheet.messages.transitions import (
 from callsheet.messages.wishes import Done, Refused
 from callsheet.store.findings import CLOSED_KEPT, ROUNDS_KEPT
 from callsheet.store.interface import Changes, RunQuery, StoreBroken, StoreError, StoreUnusable
+from callsheet.store.rows import LAST_ANSWERS
 
 SINCE_US = 1_700_000_000 * 1_000_000
 
@@ -830,16 +831,35 @@ def test_closed_findings_and_rounds_are_bounded(writer, reader):
     assert [one.at_us for one in rounds] == list(range(ROUNDS_KEPT + 3, 3, -1))
 
 
+def answer_to_others(writer, count=LAST_ANSWERS):
+    """Answer `count` wishes of others, just now."""
+    done = Done(command_id="", seq=4)
+    answers = {f"{count} others, {n}": done for n in range(count)}
+    writer.commit(Changes(answers=answers, answers_at_us=T0_US + 99 * HOUR_US))
+
+
 def test_answers_are_kept_for_24_hours(writer, reader):
     done = Done(command_id="c1", seq=4, runs=[a_run()], result={"run_ids": ["r1"]})
     refused = Refused(command_id="c2", reason="wrong_state", sentence="no", details=[["a", "b"]])
     writer.commit(Changes(answers={"c1": done}, answers_at_us=T0_US))
     writer.commit(Changes(answers={"c2": refused}, answers_at_us=T0_US + HOUR_US))
+    answer_to_others(writer)
     writer.maintain(T0_US + 24 * HOUR_US)
     assert (reader.answer("c1"), reader.answer("c2")) == (done, refused)
     writer.maintain(T0_US + 24 * HOUR_US + 1)
     assert (reader.answer("c1"), reader.answer("c2")) == (None, refused)
     assert reader.answer("c3") is None
+
+
+def test_the_last_answers_are_kept_whatever_the_clock_says(writer, reader):
+    done = Done(command_id="c1", seq=4)
+    writer.commit(Changes(answers={"c1": done}, answers_at_us=T0_US))
+    answer_to_others(writer, LAST_ANSWERS - 1)
+    writer.maintain(T0_US + 1_000 * HOUR_US)
+    assert reader.answer("c1") == done
+    answer_to_others(writer, LAST_ANSWERS)
+    writer.maintain(T0_US + 1_000 * HOUR_US)
+    assert reader.answer("c1") is None
 
 
 def test_agents_and_tokens_are_kept_and_found_by_readers_and_openings(store, writer, reader):
@@ -902,6 +922,7 @@ def test_the_answer_to_an_action_is_kept_until_the_action_is_settled(writer, rea
         outbox={"r1.2.0": item}, answers={"act-r1.2.0": done, "c1": done}, answers_at_us=T0_US
     )
     writer.commit(changes)
+    answer_to_others(writer)
     writer.maintain(T0_US + 100 * HOUR_US)
     assert (reader.answer("act-r1.2.0"), reader.answer("c1")) == (done, None)
     writer.commit(Changes(outbox={"r1.2.0": None}))
