@@ -164,7 +164,8 @@ class Backfills:
     def settle(self, now_us: int) -> None:
         """See which runs have begun and which are over; have the next ones begin.
 
-        One that the store was not asked for is left for the next turn, which comes at once.
+        One that the store was not asked for is left for the next turn, which comes at once, and so
+        are those whose turn comes after it.
         """
         if not self._open:
             return
@@ -174,10 +175,11 @@ class Backfills:
             gone = 0
             for run_id in group.next_ones:
                 run = self._book.get(run_id)
+                if run is None and run_id not in self._asked:
+                    break
                 if run is None:
-                    if run_id in self._asked:
-                        # There is no such run: nothing is to wait for it.
-                        del group.pending[run_id], self._of_run[run_id]
+                    # There is no such run: nothing is to wait for it.
+                    del group.pending[run_id], self._of_run[run_id]
                     continue
                 if stopped:
                     self._withdraw(group, run, now_us)

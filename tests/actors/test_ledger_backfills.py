@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ledger_driver import SECOND, LedgerDriver
+from ledger_driver import ADMIN, SECOND, LedgerDriver
 from msgspec.structs import replace
 
 from callsheet.jobs.bound_conditions import BoundConst
@@ -15,10 +15,11 @@ from callsheet.messages.backfills import AddBackfill, Backfill, StopBackfill, ba
 from callsheet.messages.codec import BadFrame, pack_runs, unpack_runs
 from callsheet.messages.instructions import AttemptEnded, AttemptStarted, LeaseIds, RunsDue
 from callsheet.messages.operations import Deed, Target
-from callsheet.messages.post import RUNNER
+from callsheet.messages.post import RUNNER, WEB
 from callsheet.messages.transitions import RunWithdrawn
 from callsheet.messages.wishes import (
     Done,
+    LedgerWish,
     Operate,
     Refused,
     ReleaseRun,
@@ -209,6 +210,21 @@ def test_what_people_do_with_a_run_of_it_is_counted(ledger):
     end(ledger, "r3")
     assert ledger.writer.reader.backfill(1).state == "done"
     assert states(ledger) == {"success": 3, "skipped": 1}
+
+
+def test_one_that_happens_to_be_at_hand_does_not_go_before_its_turn(ledger):
+    ledger.wish(an_add(ledger, 4, parallel=2))
+    ledger.tell()
+    earlier = RescheduleRun(run_id="r4", schedule_us=ledger.now_us - 9 * HOUR)
+    wish = LedgerWish(command_id="w", principal="ann", instruction=earlier, access=ADMIN)
+    ends = [
+        AttemptEnded(run_id=run_id, attempt=1, at_us=ledger.now_us, state=State.SUCCESS)
+        for run_id in ("r1", "r2")
+    ]
+    ledger.tell(wish, *ends, sender=WEB)
+    assert under_way(ledger) == []
+    ledger.tell()
+    assert under_way(ledger) == ["r3", "r4"]
 
 
 def test_two_that_are_about_the_same_time_are_refused_unless_asked_for(ledger):
