@@ -366,6 +366,17 @@ def test_terms_are_completed_from_what_was_found_and_become_chips(console, serve
     expect(page.locator("#query")).to_have_value("!label:gated")
 
 
+ROWS_ARE = """
+(wanted) => {
+    const rows = [...document.querySelectorAll("tr[data-run]")];
+    const found = rows.map((row) => [row.dataset.run, row.dataset.state]);
+    const first = wanted.findIndex(([id]) => id === found[0]?.[0]);
+    const same = wanted.slice(first, first + found.length);
+    return first >= 0 && found.length >= 30 && JSON.stringify(found) === JSON.stringify(same);
+}
+"""
+
+
 def test_any_place_of_a_long_list_is_looked_at(console, server):
     hours = 40 + 3 * secrets.randbelow(1000)  # where no other try has made any
     made = schedule_ahead(server, hours, 1000)
@@ -379,6 +390,26 @@ def test_any_place_of_a_long_list_is_looked_at(console, server):
     expect(row(page, made[500])).to_be_visible()
     rows = page.locator("tr[data-run]").count()
     assert rows < 200  # of the thousand
+
+
+def test_whatever_comes_while_one_looks_the_rows_are_those_of_the_server_in_its_order(
+    console, server
+):
+    page = console.open("/runs?q=greetings/never")
+    page.evaluate("() => { window.unbroken = true; }")
+    made = [server.schedule("greetings/never") for _ in range(30)]
+    for run_id in made[::3]:
+        assert server.post(f"/api/v1/runs/{run_id}/skip").status == 200
+    expect(row(page, made[27])).to_have_attribute("data-state", "skipped")
+    later = datetime.now(UTC) + timedelta(hours=2)
+    body = {"time": later.isoformat()}
+    for run_id in made[1::6]:
+        assert server.post(f"/api/v2/runs/{run_id}/reschedule", body).status == 200
+    path = "/api/v2/runs-by-time?q=greetings/never&limit=100"
+    listed = server.request("GET", path).json["runs"]
+    wanted = [[run["run_id"], run["state"]] for run in listed]
+    page.wait_for_function(ROWS_ARE, arg=wanted)
+    assert page.evaluate("() => window.unbroken")
 
 
 def test_reruns_are_one_row_that_opens(console, server):

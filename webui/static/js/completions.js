@@ -6,7 +6,7 @@ import { JobName } from "./parts.js";
 import { quoted, read } from "./querytext.js";
 
 const MOST = 8;
-const LOOKED_AT = 2000;
+export const LOOKED_AT = 2000;
 const KEYS = [
   ["state:", "running, failure …"],
   ["label:", "has this label"],

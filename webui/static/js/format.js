@@ -150,9 +150,12 @@ export function counted(n, one, many = `${one}s`) {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
+// Made once: a number's own way makes one each time.
+const GROUPED = new Intl.NumberFormat("en-US");
+
 /** `1,208`. @param {number} n */
 export function count(n) {
-  return n.toLocaleString("en-US");
+  return GROUPED.format(n);
 }
 
 /** `88.4 KB`. @param {number} n */

@@ -8,6 +8,7 @@ const HIGH = 44;
 const BAR = 7;
 const MOST_BINS = 240;
 const AGAIN_MS = 10_000;
+const AFTER_ROWS_MS = 60;
 // Worst on top, so that a little of it is seen above much that went well.
 const ORDER = ["scheduled", "success", "skipped", "waiting", "running", "error", "failure", "lost"];
 const SHOWN_AS = { starting: "running", stopping: "running" };
@@ -18,8 +19,7 @@ export function Histogram({ terms, version, set }) {
   const box = useRef(null);
   const [wide, setWide] = useState(0);
   const [bins, setBins] = useState(null);
-  const [drag, setDrag] = useState(null);
-  const readMs = useRef(0);
+  const again = useRef(() => {});
   const key = JSON.stringify(terms);
   useLayoutEffect(() => {
     const seen = new ResizeObserver(([entry]) => setWide(Math.round(entry.contentRect.width)));
@@ -30,28 +30,40 @@ export function Histogram({ terms, version, set }) {
     if (!wide) return undefined;
     let live = true;
     const read = () => {
-      readMs.current = Date.now();
+      timer = 0;
+      readMs = Date.now();
       get(`/api/v2/runs-per-time${asQuery({ ...terms, bins: Math.max(12, Math.min(MOST_BINS, Math.floor(wide / BAR))) })}`)
-        .then((value) => live && setBins({ ...value, key }))
+        .then((value) => live && setBins(value))
         .catch(() => live && setBins(null)); // the list itself says what is wrong
     };
     // Not before the rows, and not for every change of them.
-    const wait = bins?.key === key ? Math.max(0, readMs.current + AGAIN_MS - Date.now()) : 60;
-    const timer = setTimeout(read, wait);
+    let readMs = Date.now();
+    let timer = setTimeout(read, AFTER_ROWS_MS);
+    again.current = () => {
+      timer ||= setTimeout(read, Math.max(0, readMs + AGAIN_MS - Date.now()));
+    };
     return () => {
       live = false;
       clearTimeout(timer);
+      again.current = () => {};
     };
-  }, [key, wide > 0, version]);
+  }, [key, wide > 0]);
+  useEffect(() => again.current(), [version]);
+  // Until it is read again the chart is the same, whatever comes.
+  const plot = useMemo(() => html`<${Plot} bins=${bins} wide=${wide} set=${set} />`, [bins, wide, set]);
+  return html`<div class="strip" ref=${box}>${plot}</div>`;
+}
+
+function Plot({ bins, wide, set }) {
+  const [drag, setDrag] = useState(null);
   const paths = useMemo(() => (bins?.counts && bins.from && wide ? barsOf(bins, sizeOf(bins), wide) : {}), [bins, wide]);
-  const frame = (inside) => html`<div class="strip" ref=${box}>${inside}</div>`;
-  if (!bins?.counts || !bins.from || !wide) return frame(html`<svg class="plot" aria-hidden="true"></svg><div class="axis"></div>`);
+  if (!bins?.counts || !bins.from || !wide) return html`<svg class="plot" aria-hidden="true"></svg><div class="axis"></div>`;
   const from = Date.parse(bins.from);
   const step = bins.step * 1000;
   const size = sizeOf(bins);
   const x = (ms) => ((ms - from) / step / size) * wide;
   const brush = (event) => {
-    const left = box.current.getBoundingClientRect().left;
+    const left = event.currentTarget.getBoundingClientRect().left;
     const at = (e) => from + Math.max(0, Math.min(size, Math.floor(((e.clientX - left) / wide) * size))) * step;
     const begun = at(event);
     const move = (e) => setDrag([Math.min(begun, at(e)), Math.max(begun, at(e)) + step]);
@@ -68,13 +80,13 @@ export function Histogram({ terms, version, set }) {
     addEventListener("pointerup", end);
     addEventListener("pointercancel", end);
   };
-  return frame(html`<svg class="plot brush" viewBox=${`0 0 ${wide} ${HIGH}`} preserveAspectRatio="none" role="img" aria-label=${sentence(bins)} onPointerDown=${brush}>
+  return html`<svg class="plot brush" viewBox=${`0 0 ${wide} ${HIGH}`} preserveAspectRatio="none" role="img" aria-label=${sentence(bins)} onPointerDown=${brush}>
       ${Object.entries(paths).map(([state, d]) => html`<path class=${`f-${state}`} d=${d} />`)}
       <path class="axis-l" d=${`M0 ${HIGH - 0.5}h${wide}`} />
       ${drag && html`<rect class="brushed" x=${x(drag[0])} y="0" width=${x(drag[1]) - x(drag[0])} height=${HIGH} />`}
       <${NowLine} x=${x} wide=${wide} />
     </svg>
-    <${Axis} from=${from} to=${from + size * step} x=${x} wide=${wide} />`);
+    <${Axis} from=${from} to=${from + size * step} x=${x} wide=${wide} />`;
 }
 
 function sizeOf(bins) {

@@ -4,12 +4,13 @@ import { useEffect, useReducer, useRef } from "./preact.js";
 import { ApiError, get, query as asQuery } from "./api.js";
 import { onceBack } from "./again.js";
 import { due } from "./format.js";
-import { stateFits, withoutStates } from "./querytext.js";
+import { Pace, SLOW_MS } from "./pace.js";
+import { statesTest, withoutStates } from "./querytext.js";
+import { Sequence } from "./sequence.js";
 import { stream } from "./stream.js";
+import { Usual } from "./usual.js";
 
 const STRETCH = 100;
-// What moves after a rest is shown at once; what moves all the time, so often.
-const FLUSH_MS = 250;
 /** Runs still to come that are shown above the line of now at first. */
 export const AHEAD_SHOWN = 5;
 // More is not drawn: narrow the query. A browser's page has an end, too.
@@ -17,6 +18,8 @@ const MOST_ROWS = 500_000;
 // Changes of runs nobody has looked at, remembered for counting; with more the figures are read anew.
 const MOST_KNOWN = 20_000;
 const MOVES_MS = 60_000;
+// A list whose places were found to be wrong is read anew after this time.
+const DRIFT_MS = 1000;
 
 /** @typedef {any} Run */
 
@@ -26,10 +29,11 @@ export class LongList {
     this.terms = terms;
     this.rising = rising;
     this.redraw = redraw;
-    /** @type {(Run | null)[]} */
-    this.rows = [];
+    this.rows = rowsOf(0);
+    /** Those of the rows that run another one again. @type {Map<string, Run>} */
+    this.reruns = new Map();
+    this.usual = new Usual();
     this.counts = null;
-    this.total = 0;
     /** The place of the first row that is not ahead (falling), as read. */
     this.ahead = 0;
     this.fresh = 0;
@@ -41,18 +45,27 @@ export class LongList {
     this.asked = new Set();
     this.known = new Map();
     this.waiting = new Map();
-    this.timer = 0;
-    this.flushedMs = -FLUSH_MS;
+    this.leaving = new Set();
+    this.fits = statesTest(terms.q ?? "");
+    this.pace = new Pace(() => this.#flush());
+    this.movedMs = -SLOW_MS;
     this.live = true;
     this.stops = [];
     this.drift = false;
     this.key = "";
-    /** Whether somebody reads, so that no row may go. */
+    /** Whether the pointer is on the rows, so that none may go. */
     this.reading = () => false;
+    /** Whether the pointer or the keyboard is there, so that rows are not to jump. */
+    this.watched = () => false;
     /** The rows that are looked at. */
     this.view = { first: 0, last: 0 };
     /** Asked for when what is here is no longer known to be true. */
     this.onResync = () => {};
+  }
+
+  /** How many there are, known or not. */
+  get total() {
+    return this.rows.length;
   }
 
   start() {
@@ -62,11 +75,10 @@ export class LongList {
         if (!this.live) return;
         this.readAt = this.nowAtRead = Date.parse(page.now);
         this.counts = page.counts;
-        this.total = Math.max(page.total ?? 0, page.offset + page.runs.length);
-        if (page.total === null && page.runs.length === STRETCH) this.total = MOST_ROWS;
-        this.total = Math.min(this.total, MOST_ROWS);
+        const least = page.offset + page.runs.length;
+        const total = page.total === null && page.runs.length === STRETCH ? MOST_ROWS : Math.max(page.total ?? 0, least);
         this.ahead = page.ahead ?? 0;
-        this.rows = new Array(this.total).fill(null);
+        this.rows = rowsOf(Math.min(total, MOST_ROWS));
         this.#put(page.offset, page.runs);
         this.loading = false;
         this.#follow(page);
@@ -84,19 +96,17 @@ export class LongList {
 
   stop() {
     this.live = false;
-    clearTimeout(this.timer);
+    this.pace.stop();
     for (const stop of this.stops) stop();
   }
 
   /** Read what is missing of these rows. @param {number} first @param {number} last */
   need(first, last) {
     if (this.loading) return;
-    for (let at = Math.max(0, first); at < Math.min(last, this.total); at += 1) {
-      if (this.rows[at] !== null) continue;
-      const offset = at - (at % STRETCH);
-      if (!this.asked.has(offset)) this.#read(offset);
-      at = offset + STRETCH - 1;
-    }
+    const from = Math.max(0, first);
+    const offsets = new Set();
+    this.rows.slice(from, last).forEach((run, i) => run ?? offsets.add(from + i - ((from + i) % STRETCH)));
+    for (const offset of offsets) if (!this.asked.has(offset)) this.#read(offset);
   }
 
   #read(offset) {
@@ -114,28 +124,42 @@ export class LongList {
   }
 
   #put(offset, runs) {
-    const have = new Map();
-    this.rows.forEach((run, at) => run && have.set(run.run_id, at));
-    runs.forEach((run, i) => {
-      const at = offset + i;
-      const before = have.get(run.run_id);
-      if (at >= this.rows.length) return;
-      if (before !== undefined && before !== at) this.#drifted();
-      const newer = this.rows[at]?.run_id === run.run_id && (this.rows[at].version ?? 0) > run.version;
-      if (!newer) this.rows[at] = run;
+    runs.slice(0, Math.max(0, this.total - offset)).forEach((run, i) => {
+      const place = this.rows.placeOf(run.run_id);
+      if (place < 0) this.#have(run, offset + i);
+      else if (place !== offset + i) this.#drifted();
+      else if (!((this.rows.get(run.run_id).version ?? 0) > run.version)) this.#have(run, place);
     });
+  }
+
+  /** A run is what stands at a place. */
+  #have(run, place) {
+    const before = this.rows.at(place);
+    if (before && before.run_id !== run.run_id) this.#remember(before, false);
+    this.rows.put(place, run);
+    this.#remember(run, true);
+  }
+
+  /** Keep what is said of a row besides its place; or do so no more. */
+  #remember(run, here) {
+    const id = run.run_id;
+    if (here && run.left) this.leaving.add(id);
+    else this.leaving.delete(id);
+    if (here && run.rerun_of) this.reruns.set(id, run);
+    else this.reruns.delete(id);
+    if (here) this.usual.note(run);
   }
 
   /** The places are not what they were thought to be: the list is read anew, soon. */
   #drifted() {
     if (this.drift) return;
     this.drift = true;
-    setTimeout(() => this.live && this.onResync(), 4 * FLUSH_MS);
+    setTimeout(() => this.live && this.onResync(), DRIFT_MS);
   }
 
   #cut(length) {
-    this.rows.length = length;
-    this.total = length;
+    for (const run of this.rows.items(length)) this.#remember(run, false);
+    this.rows.cut(length);
   }
 
   #failed(error, again) {
@@ -156,7 +180,7 @@ export class LongList {
         (message) => {
           for (const run of message.runs ?? []) this.waiting.set(run.run_id, run);
           for (const id of message.gone ?? message.withdrawn ?? []) this.waiting.set(id, null);
-          if (this.waiting.size && !this.timer) this.timer = setTimeout(() => this.#flush(), this.flushedMs + FLUSH_MS - performance.now());
+          if (this.waiting.size) this.pace.ask();
         },
         () => this.live && this.onResync(),
       ),
@@ -164,98 +188,85 @@ export class LongList {
   }
 
   #flush() {
-    this.timer = 0;
-    this.flushedMs = performance.now();
     const changes = this.waiting;
     this.waiting = new Map();
-    const places = new Map();
-    this.rows.forEach((run, at) => run && changes.has(run.run_id) && places.set(run.run_id, at));
-    const going = [];
-    const coming = [];
+    const now = performance.now();
+    // Under a hand or an eye that is known of, rows change where they stand at once, and others come in seldom.
+    const still = now - this.movedMs < SLOW_MS && this.watched();
+    this.settle(stream.now());
     for (const [id, run] of changes) {
-      const at = places.get(id);
-      const before = at === undefined ? undefined : this.rows[at];
+      const before = this.rows.get(id);
       if (run && before && (before.version ?? 0) > (run.version ?? 0)) continue;
+      const stays = run && before && (!this.fits(run) || due(run) === due(before));
+      if (!stays && still) {
+        this.waiting.set(id, run);
+        continue;
+      }
       this.#count(id, run, before);
-      const fits = run && this.#fits(run);
-      if (before && fits) this.rows[at] = run;
-      else if (before && run) this.rows[at] = { ...run, left: true };
-      else if (before) going.push(at);
-      else if (fits) coming.push(run);
+      if (stays) this.#have(this.fits(run) ? run : { ...run, schedule_time: before.schedule_time, left: true }, this.rows.placeOf(id));
+      else this.#move(id, run, before);
     }
-    for (const at of going.sort((a, b) => b - a)) this.#remove(at);
-    for (const run of coming) this.#insert(run);
+    if (this.waiting.size) this.pace.ask(this.movedMs + SLOW_MS);
     if (!this.reading()) this.sweep();
     if (this.known.size > MOST_KNOWN) this.onResync();
     this.tell();
   }
 
+  /** A row comes, goes, or comes to another place. */
+  #move(id, run, before) {
+    if (before) this.#remove(this.rows.placeOf(id));
+    if (!run || !this.fits(run)) return;
+    this.movedMs = performance.now();
+    this.#insert(run, Boolean(before));
+  }
+
   /** Let what has become due by now be no longer ahead. @param {number} now */
   settle(now) {
+    this.nowAtRead = Math.max(now, this.nowAtRead);
     if (this.rising) return;
-    while (this.ahead > 0 && this.rows[this.ahead - 1] && due(this.rows[this.ahead - 1]) <= now) this.ahead -= 1;
-    this.nowAtRead = now;
+    for (let next; this.ahead > 0 && (next = this.rows.at(this.ahead - 1)) && due(next) <= this.nowAtRead; ) this.ahead -= 1;
   }
 
   /** Take out the rows that no longer fit the query. */
   sweep() {
-    for (let at = this.rows.length - 1; at >= 0; at -= 1) if (this.rows[at]?.left) this.#remove(at);
+    for (const id of this.leaving) this.#remove(this.rows.placeOf(id));
   }
 
   #remove(at) {
-    this.rows.splice(at, 1);
-    this.total -= 1;
+    this.#remember(this.rows.at(at), false);
+    this.rows.remove(at);
     if (!this.rising && at < this.ahead) this.ahead -= 1;
   }
 
-  /** Put a run that may be new where it belongs, if that place has been looked at. */
-  #insert(run) {
-    const isNew = !this.#fitted(run);
-    const at = this.#placeOf(run);
-    if (at === null) {
-      if (!isNew) return;
-      // Somewhere in what was not looked at: the list is longer, that is all that is known.
-      this.rows.splice(this.rising ? this.rows.length : this.#aHole(run), 0, null);
+  /** Put a run where it belongs, if that place has been looked at. `moved`: it was a row, so it is none of those unknown. */
+  #insert(run, moved) {
+    const sign = this.rising ? 1 : -1;
+    const at = this.rows.seek((other) => sign * (due(other) - due(run) || number(other) - number(run)));
+    const isKnown = at === 0 || this.rows.at(at - 1) !== null;
+    if (isKnown) {
+      this.rows.insert(at, run);
+      this.#remember(run, true);
+    } else {
+      // Somewhere in what was not looked at: the list is longer, if it is new, and that is all that is known.
+      if (!moved && this.#fitted(run)) return;
+      this.rows.widen(at);
       this.asked.clear();
-    } else this.rows.splice(at, 0, run);
-    this.total += 1;
-    this.fresh += 1;
+    }
+    if (!moved) this.fresh += 1;
     if (!this.rising && due(run) > this.nowAtRead) this.ahead += 1;
   }
 
-  /** The place of a run between two rows that stand beside each other; null: not known. */
-  #placeOf(run) {
-    const sign = this.rising ? 1 : -1;
-    const order = (other) => sign * (due(other) - due(run) || number(other) - number(run));
-    let low = 0;
-    let high = this.rows.length;
-    while (low < high) {
-      let middle = (low + high) >> 1;
-      while (middle < high && this.rows[middle] === null) middle += 1;
-      if (middle === high) high = (low + high) >> 1;
-      else if (order(this.rows[middle]) < 0) low = middle + 1;
-      else high = (low + high) >> 1;
-    }
-    while (low < this.rows.length && this.rows[low] && order(this.rows[low]) < 0) low += 1;
-    const above = low === 0 || this.rows[low - 1] !== null;
-    const below = low === this.rows.length || this.rows[low] !== null;
-    return above && below ? low : null;
-  }
-
-  #aHole(run) {
-    if (due(run) > this.nowAtRead) return 0;
-    const hole = this.rows.lastIndexOf(null);
-    return hole < 0 ? this.rows.length : hole;
-  }
-
-  #fits(run) {
-    return stateFits(this.terms.q ?? "", run);
+  /** The first runs of the list that are known. @param {number} most */
+  some(most) {
+    const found = [];
+    for (const run of this.rows.items()) if (found.push(run) >= most) break;
+    return found;
   }
 
   /** Whether a run of the stream was in the list when it was read. */
   #fitted(run) {
     const state = this.known.get(`was ${run.run_id}`) ?? stateAt(run, this.readAt);
-    return Boolean(state) && this.#fits({ ...run, state });
+    return Boolean(state) && this.fits({ ...run, state });
   }
 
   #count(id, run, before) {
@@ -307,6 +318,11 @@ export function useLongList(terms, rising) {
   );
   const list = shown.current ?? next.current ?? NOTHING;
   return { list, stale: next.current !== null && shown.current?.key !== key, error: next.current?.error ?? list.error, reread };
+}
+
+/** So many rows of which none is known. @param {number} length */
+function rowsOf(length) {
+  return new Sequence((run) => run.run_id, length);
 }
 
 const NOTHING = new LongList({}, false, () => {});

@@ -81,12 +81,15 @@ function Door() {
 function App() {
   const url = useUrl();
   const status = useStatus();
-  const [, redraw] = useState(0);
+  const me = useMe();
+  const [drawn, redraw] = useState(0);
   const marks = useMarks();
+  // The figures in the rail change with each run: the page is not drawn anew for them.
+  const page = useMemo(() => view(url.pathname), [url.pathname, me, drawn]);
   useLayoutEffect(() => {
-    const page = [...PAGES, ...OTHERS].find(([path]) => isAt(url.pathname, path));
+    const place = [...PAGES, ...OTHERS].find(([path]) => isAt(url.pathname, path));
     const isOfOne = /^\/(runs\/|job\/)/.test(url.pathname);
-    if (page && !isOfOne) document.title = `${page[1]} · callsheet`;
+    if (place && !isOfOne) document.title = `${place[1]} · callsheet`;
     if (isOfOne) visited(url.pathname, decodeURIComponent(url.pathname.slice(1)));
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [url.pathname]);
@@ -104,7 +107,7 @@ function App() {
   const deeds = useMemo(() => [["Change the zone of times", changeZone], ["Change between light and dark", cycleTheme], ["Show all keys", showKeys]], []);
   const banner = status === "stale" && html`<${StaleBanner} />`;
   if (wall) {
-    return html`<main id="main" class=${`wall${status === "live" ? "" : " stale-clock"}`} tabindex="-1">${banner}<${SheetView} /><${Connection} status=${status} /></main>`;
+    return html`<main id="main" class=${`wall${status === "live" ? "" : " stale-clock"}`} tabindex="-1">${banner}${page}<${Connection} status=${status} /></main>`;
   }
   return html`<a class="skip" href="#main">Skip to content</a>
     <div class=${`app${status === "live" ? "" : " stale-clock"}`}>
@@ -129,7 +132,7 @@ function App() {
       </aside>
       <main id="main" tabindex="-1">
         ${banner || (status === "reconnecting" && html`<div class="only-phone"><${Connection} status=${status} /></div>`)}
-        ${view(url.pathname)}
+        ${page}
         ${url.pathname === "/control" && html`<${More} status=${status} zone=${changeZone} />`}
       </main>
     </div>

@@ -7,9 +7,9 @@ const SETTLE_MS = 400;
 // A key whose value is still to be typed asks for nothing yet.
 const UNFINISHED = /^\s*!?\w+:\s*$/;
 
-/** @param {{q: string, set: (q: string, replace?: boolean) => void, runs: any[], counts: any, error: any, live: string}} of
- *  `runs`, `counts`: of the present result, which completions come from; `live`: how many were found, said aloud */
-export function QueryBox({ q, set, runs, counts, error, live }) {
+/** @param {{q: string, set: (q: string, replace?: boolean) => void, found: () => {runs: any[], counts: any}, error: any, live: string}} of
+ *  `found`: what the present result is, which completions come from; `live`: how many were found, said aloud */
+export function QueryBox({ q, set, found, error, live }) {
   const [chips, setChips] = useState(parse(q));
   const [text, setText] = useState("");
   const [open, setOpen] = useState(false);
@@ -48,9 +48,13 @@ export function QueryBox({ q, set, runs, counts, error, live }) {
     return change([...chips, ...parse(found.terms.join(" "))], rest, false);
   };
   // What is half typed may find nothing: completions come from what was found before it.
-  const pool = useRef({ runs, counts });
-  if (!text.trim()) pool.current = { runs, counts };
-  const offered = useMemo(() => (open ? completions(text, pool.current.runs, pool.current.counts) : []), [open, text, pool.current]);
+  const pool = useRef(/** @type {any} */ (null));
+  if (!text.trim()) pool.current = null;
+  const offered = useMemo(() => {
+    if (!open) return [];
+    const { runs, counts } = text.trim() ? (pool.current ??= found()) : found();
+    return completions(text, runs, counts);
+  }, [open, text]);
   const options = offered.flatMap((group) => group.options);
   const chosen = at >= 0 ? options[Math.min(at, options.length - 1)] : undefined;
   const take = (option, not) => {

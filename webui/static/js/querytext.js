@@ -89,9 +89,10 @@ export function withoutStates(q) {
   return join(parse(q).filter((one) => one.key !== "state"));
 }
 
-/** Whether a run's state is what the terms about states ask for. @param {string} q @param {any} run */
-export function stateFits(q, run) {
-  return parse(q)
+/** What tells whether a run's state is what the terms about states ask for. @param {string} q @returns {(run: any) => boolean} */
+export function statesTest(q) {
+  const asked = parse(q)
     .filter((one) => one.key === "state")
-    .every((one) => one.value.split(",").some((state) => (state === "held" ? run.held : run.state === state)) !== one.not);
+    .map((one) => ({ states: one.value.split(","), not: one.not }));
+  return (run) => asked.every(({ states, not }) => states.some((state) => (state === "held" ? run.held : run.state === state)) !== not);
 }

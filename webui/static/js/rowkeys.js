@@ -10,7 +10,7 @@ import { attempt, done } from "./toast.js";
 
 /** @param {{lines: any, at: string | null, setAt: (id: string) => void, span: any, body: any, picks: Map<string, any>, setPicks: (picks: Map<string, any>) => void, toggle: any, group: () => void, flip: (id: string) => void}} of */
 export function useRowKeys({ lines, at, setAt, span, body, picks, setPicks, toggle, group, flip }) {
-  const find = () => (at === null ? -1 : lines.findIndex((one) => one.run_id === at));
+  const find = () => lines.indexOf(at);
   const to = (next) => {
     const line = lines.get(next);
     if (!line?.run) return;

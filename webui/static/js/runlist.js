@@ -48,7 +48,7 @@ export function useRuns(terms, { states, limit = PAGE } = {}) {
       .then((page) => {
         if (!live) return;
         readAt = Date.parse(page.now);
-        setFound({ ...EMPTY, runs: byId(page.runs), counts: page.counts, cursor: page.next_cursor, loading: false });
+        setFound({ ...EMPTY, known: new Map(), runs: byId(page.runs), counts: page.counts, cursor: page.next_cursor, loading: false });
         const narrow = Object.fromEntries(NARROWS.filter((name) => terms[name]).map((name) => [name, terms[name]]));
         stop = stream.follow(
           { topic: "runs", ...narrow, resume: `${page.epoch}:${page.seq}` },
@@ -94,7 +94,7 @@ export function useRuns(terms, { states, limit = PAGE } = {}) {
 
   useEffect(() => {
     if (found.known.size > MOST_KNOWN) reload();
-  }, [found.known]);
+  }, [found.runs]);
 
   return { ...found, runs: [...found.runs.values()], more: Boolean(found.cursor), loadMore, reload };
 }
@@ -125,7 +125,8 @@ function byId(runs) {
 
 function merged(old, changes, kept, readAt) {
   const runs = new Map(old.runs);
-  const known = new Map(old.known);
+  // Thousands, which nobody draws: not copied.
+  const known = old.known;
   const counts = old.counts ? { ...old.counts } : null;
   const move = (state, by) => {
     if (counts && state) counts[state] = Math.max(0, (counts[state] ?? 0) + by);

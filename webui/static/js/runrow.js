@@ -5,39 +5,24 @@ import { due, duration, elapsed, FINISHED, lateness, reason, shownState, when, w
 import { term } from "./querytext.js";
 import { stream, useNow } from "./stream.js";
 
-const FEW = 3;
 const BAR_WIDE = 46;
 // The usual time stands at this part of the bar, so that what takes longer is seen to.
 const USUAL_AT = 0.7;
-
-/** The median of how long good runs of each job took, of the rows at hand. @param {any[]} rows @returns {Map<string, number>} */
-export function usualOf(rows) {
-  const times = new Map();
-  for (const run of rows) {
-    if (!run || run.state !== "success" || typeof run.elapsed !== "number") continue;
-    if (!times.has(run.job_id)) times.set(run.job_id, []);
-    times.get(run.job_id).push(run.elapsed);
-  }
-  const usual = new Map();
-  for (const [job, some] of times) if (some.length >= FEW) usual.set(job, some.sort((a, b) => a - b)[some.length >> 1]);
-  return usual;
-}
 
 /** A row. What a click on a part of it does is said by the part's data, and done by the table (`useRowClicks`): a
  *  list scrolls by the rows that come, and each listener and each title less is time less.
  *  @param {any} of `hour`: the present one, since how an instant is written changes with the day */
 export function RunRow({ line, index, columns, usual, here, picked, open, hour }) {
   const { run, sub, others } = line;
-  // The same tree again is not looked at, whatever ticks meanwhile.
-  return useMemo(() => {
+  const classes = [picked && "picked", here && "at", sub && "sub", run.left && "gone"].filter(Boolean).join(" ");
+  const tab = here ? 0 : -1;
+  // The same cells again are not looked at, whatever ticks or comes in above meanwhile.
+  const cells = useMemo(() => {
     const rest = Object.fromEntries(Object.entries(run.args).filter(([name]) => !columns.includes(name)));
     const state = shownState(run);
-    const classes = [picked && "picked", here && "at", sub && "sub", run.left && "gone"].filter(Boolean).join(" ");
-    const tab = here ? 0 : -1;
     // What is over stays as it is: nothing of it listens to the clock.
     const parts = FINISHED.has(run.state) ? STILL : TICKING;
-    return html`<tr class=${classes} aria-rowindex=${index + 1} aria-selected=${picked} data-run=${run.run_id} data-state=${run.state} tabindex=${tab}>
-      <td class="hide-s"><span class="pick-box" role="checkbox" aria-checked=${picked ? "true" : "false"} tabindex=${tab} aria-label=${`Pick ${run.run_id}`}></span></td>
+    return html`<td class="hide-s"><span class="pick-box" role="checkbox" aria-checked=${picked ? "true" : "false"} tabindex=${tab} aria-label=${`Pick ${run.run_id}`}></span></td>
       <td class="m-st"><span class=${`state s-${state} v`} role="button" tabindex=${tab} data-term=${`state:${state}`}><${Icon} state=${state} /><span>${state}</span></span></td>
       <td class="m-a j">
         ${run.ad_hoc && html`<${AdHoc} of=${run} /> `}<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${rest} />
@@ -52,9 +37,9 @@ export function RunRow({ line, index, columns, usual, here, picked, open, hour }
       <td class="hide-m">${run.agent ? value(term("agent", run.agent), run.agent, tab) : NONE}</td>
       <td class="m-c cut">${parts.why(run)}</td>
       <td class="hide-xl cut">${run.labels.map((label) => html`${value(term("label", label), label, tab, "lab")} `)}</td>
-      <td class="num"><a class="rid" tabindex=${tab} href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
-    </tr>`;
-  }, [run, index, columns, usual, here, picked, open, sub, others, hour]);
+      <td class="num"><a class="rid" tabindex=${tab} href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>`;
+  }, [run, columns, usual, here, picked, open, others, hour]);
+  return html`<tr class=${classes} aria-rowindex=${index + 1} aria-selected=${picked} data-run=${run.run_id} data-state=${run.state} tabindex=${tab}>${cells}</tr>`;
 }
 
 const NONE = html`<span class="z">–</span>`;

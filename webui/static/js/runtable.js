@@ -2,9 +2,10 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
 import { clock, count, due } from "./format.js";
 import { useRowKeys } from "./rowkeys.js";
-import { RunRow, usualOf } from "./runrow.js";
+import { RunRow } from "./runrow.js";
+import { Lines } from "./runlines.js";
 import { AHEAD_SHOWN } from "./longlist.js";
-import { useNow } from "./stream.js";
+import { stream, useNow } from "./stream.js";
 
 const SPARE = 12;
 const STEP = 8;
@@ -16,20 +17,17 @@ const ROW_PX = 28;
 const FEW_COLUMNS = 4;
 const FAR_PX = 300;
 
-/** Rows as they are drawn: `at` their place in the list, `sub` a run that stands below the newer one of its instance.
- *  @typedef {{run: any, at: number, sub: boolean, others: number}} Line */
-
 export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, setPicks, turn }) {
-  const now = useNow();
+  useNow(); // what is still to come changes with each second
   const [all, setAll] = useState(false);
   const [opened, setOpened] = useState(new Set());
   const [at, setAt] = useState(/** @type {string | null} */ (null));
   const body = useRef(null);
-  list.settle(now);
+  list.settle(stream.now());
+  const now = list.nowAtRead;
   const skip = rising || all || list.ahead === list.total ? 0 : Math.max(0, list.ahead - AHEAD_SHOWN);
-  const lines = useMemo(() => new Lines(list.rows, skip, groups, opened), [list, list.rows, list.version, skip, groups, opened]);
+  const lines = useMemo(() => new Lines(list.rows, groups ? list.reruns.values() : [], skip, opened), [list, list.rows, list.version, skip, groups, opened]);
   const span = useWindow(lines.length, body);
-  const usual = useMemo(() => usualOf(list.rows), [list, list.loading, Math.floor(list.version / 20)]);
   const seen = lines.slice(span.first, span.last).map((line) => line.run).filter(Boolean);
   const columns = useColumns(seen, q);
   useLayoutEffect(() => {
@@ -42,7 +40,7 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
   useReading(list, body);
   const flip = (id) => setOpened((old) => new Set(old.has(id) ? [...old].filter((one) => one !== id) : [...old, id]));
   useRowKeys({ lines, at, setAt, span, body, picks, setPicks, toggle, group, flip });
-  const nowAt = lines.findIndex((run, line) => !line?.sub && (rising ? due(run) > now : due(run) <= now));
+  const nowAt = lines.indexAt(list.rows.seek((run) => (due(run) <= now) === rising ? -1 : 1));
   const ahead = rising ? 0 : skip;
   const mark = (run, shift) => {
     const next = new Map(picks);
@@ -57,11 +55,11 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
   const shown = lines.slice(span.first, span.last).map((line, offset) => {
     const id = line.run?.run_id;
     return line.run
-      ? html`<${RunRow} key=${id} line=${line} index=${span.first + offset} columns=${columns} usual=${usual.get(line.run.job_id)} here=${id === at} picked=${picks.has(id)} open=${opened.has(id)} hour=${hour} />`
+      ? html`<${RunRow} key=${id} line=${line} index=${span.first + offset} columns=${columns} usual=${list.usual.of(line.run.job_id, now)} here=${id === at} picked=${picks.has(id)} open=${opened.has(id)} hour=${hour} />`
       : html`<tr key=${`none-${line.at}`} class="unread" aria-hidden="true"><td colspan=${FEW_COLUMNS} style=${{ height: `${span.height}px` }}></td></tr>`;
   });
   if (nowAt > 0 && nowAt >= span.first && nowAt < span.last) shown.splice(nowAt - span.first, 0, html`<${NowRow} key="now" columns=${FEW_COLUMNS} />`);
-  const every = picks.size > 0 && lines.runs().every((run) => picks.has(run.run_id));
+  const every = picks.size > 0 && picks.size >= list.rows.known - lines.folded - skip && lines.runs().every((run) => picks.has(run.run_id));
   return html`<div class=${`panel list-w${dim ? " dimmed" : ""}`} aria-busy=${dim || list.loading}>
     <${NewRows} list=${list} />
     ${ahead > 0 && html`<button class="new-rows" onClick=${() => setAll(true)}>${count(ahead)} more coming, show</button>`}
@@ -94,7 +92,7 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
 function rowClicks({ lines, q, toggle, mark, flip }) {
   const runOf = (event) => {
     const id = event.target.closest("tr[data-run]")?.dataset.run;
-    return lines.get(lines.findIndex((run) => run.run_id === id))?.run;
+    return lines.get(lines.indexOf(id))?.run;
   };
   return {
     onClick: (event) => {
@@ -108,86 +106,6 @@ function rowClicks({ lines, q, toggle, mark, flip }) {
       if (value) value.title = `click: ${q.split(" ").includes(value.dataset.term) ? "any, not" : "only"} ${value.dataset.term} · Alt-click: without`;
     },
   };
-}
-
-/** The lines to draw: of several runs of one instance the active or newest, the others folded below it. Where
- *  nothing is folded, which is nearly always, a line is made when it is looked at and not before. */
-class Lines {
-  /** @param {any[]} rows @param {number} skip @param {boolean} groups @param {Set<string>} opened */
-  constructor(rows, skip, groups, opened) {
-    this.rows = rows;
-    this.skip = skip;
-    this.length = Math.max(0, rows.length - skip);
-    const heads = new Map(groups ? [...foldsOf(rows)].filter(([, group]) => group.length > 1).map(([, group]) => [group[0].run_id, group]) : []);
-    /** @type {Line[] | null} */
-    this.made = heads.size ? made(rows, skip, heads, opened) : null;
-    if (this.made) this.length = this.made.length;
-  }
-
-  /** @param {number} index @returns {Line | undefined} */
-  get(index) {
-    if (index < 0 || index >= this.length) return undefined;
-    return this.made ? this.made[index] : { run: this.rows[this.skip + index], at: this.skip + index, sub: false, others: 0 };
-  }
-
-  /** @param {number} first @param {number} last @returns {Line[]} */
-  slice(first, last) {
-    return Array.from({ length: Math.max(0, Math.min(last, this.length) - first) }, (_, i) => /** @type {Line} */ (this.get(first + i)));
-  }
-
-  /** @param {(run: any, line: Line) => boolean} fits of rows that are there @returns {number} */
-  findIndex(fits) {
-    for (let index = 0; index < this.length; index += 1) {
-      const run = this.made ? this.made[index].run : this.rows[this.skip + index];
-      if (run && fits(run, /** @type {Line} */ (this.made?.[index]))) return index;
-    }
-    return -1;
-  }
-
-  /** The runs of all rows that are there. */
-  runs() {
-    return (this.made ? this.made.map((line) => line.run) : this.rows.slice(this.skip)).filter(Boolean);
-  }
-}
-
-function made(rows, skip, heads, opened) {
-  const lines = [];
-  const under = new Set([...heads.values()].flatMap((group) => group.slice(1).map((run) => run.run_id)));
-  for (let at = skip; at < rows.length; at += 1) {
-    const run = rows[at];
-    if (run && under.has(run.run_id)) continue;
-    const group = run && heads.get(run.run_id);
-    lines.push({ run, at, sub: false, others: group ? group.length : 0 });
-    if (group && opened.has(run.run_id)) for (const other of group.slice(1)) lines.push({ run: other, at, sub: true, others: 0 });
-  }
-  return lines;
-}
-
-const ACTIVE = new Set(["waiting", "starting", "running", "stopping"]);
-
-/** Runs by the first of their chain of reruns, the one to be shown first. An active run is never folded away. */
-function foldsOf(rows) {
-  const have = new Map();
-  let any = false;
-  for (const run of rows) {
-    if (!run) continue;
-    have.set(run.run_id, run);
-    any ||= Boolean(run.rerun_of);
-  }
-  const groups = new Map();
-  if (!any) return groups;
-  for (const run of have.values()) {
-    let root = run;
-    while (root.rerun_of && have.has(root.rerun_of)) root = have.get(root.rerun_of);
-    const key = root.rerun_of ?? root.run_id;
-    groups.set(key, [...(groups.get(key) ?? []), run]);
-  }
-  for (const group of groups.values()) {
-    group.sort((a, b) => Number(ACTIVE.has(b.state)) - Number(ACTIVE.has(a.state)) || Number(b.run_id.slice(1)) - Number(a.run_id.slice(1)));
-    const idle = group.filter((run, i) => i === 0 || !ACTIVE.has(run.state));
-    group.splice(0, group.length, ...idle);
-  }
-  return groups;
 }
 
 /** Args that most of the page shares, or that one job has, as columns; those that are asked for stay. */
@@ -205,7 +123,7 @@ function useColumns(seen, q) {
 }
 
 function pickBetween(next, lines, from, to) {
-  const ends = [from, to].map((id) => lines.findIndex((run) => run.run_id === id)).sort((a, b) => a - b);
+  const ends = [from, to].map((id) => lines.indexOf(id)).sort((a, b) => a - b);
   for (const line of lines.slice(ends[0], ends[1] + 1)) if (line.run) next.set(line.run.run_id, line.run);
 }
 
@@ -249,8 +167,9 @@ function useReading(list, body) {
         list.tell();
       }, LEFT_MS);
     };
-    list.reading = () => over;
     const at = body.current;
+    list.reading = () => over;
+    list.watched = () => over || Boolean(at?.contains(document.activeElement));
     at?.addEventListener("pointerenter", enter);
     at?.addEventListener("pointerleave", leave);
     return () => {
@@ -264,31 +183,49 @@ function useReading(list, body) {
 /** Which rows are near the screen; looked at again on scroll and resize, in steps. */
 function useWindow(length, body) {
   const [span, setSpan] = useState({ first: 0, last: 64, height: ROW_PX });
-  const measured = useRef(0);
-  const begins = useRef(/** @type {number | null} */ (null));
+  const many = useRef(length);
+  const look = useRef(() => {});
+  many.current = length;
   useLayoutEffect(() => {
-    const look = () => {
+    const page = { height: ROW_PX, top: 0, scrolled: 0, high: 0 };
+    // To ask the page is to lay out whatever has just come: it is asked where that has been done anyway.
+    const measure = () => {
       if (!body.current) return;
-      const height = (measured.current ||= body.current.querySelector("tr[data-run]")?.offsetHeight ?? 0) || ROW_PX;
-      // Where the rows begin is not asked for at each step: the answer would lay out what has just come.
-      const top = (begins.current ??= body.current.getBoundingClientRect().top + scrollY) - scrollY;
-      const near = Math.floor((Math.floor(-top / height) - SPARE) / STEP) * STEP;
-      const first = Math.max(0, Math.min(length, near));
-      const last = Math.max(0, near) + Math.ceil((innerHeight / height + 2 * SPARE + STEP) / STEP) * STEP;
+      page.height = body.current.querySelector("tr[data-run]")?.offsetHeight || page.height;
+      page.scrolled = scrollY;
+      page.top = body.current.getBoundingClientRect().top + page.scrolled;
+      page.high = innerHeight;
+    };
+    look.current = () => {
+      const { height, top, scrolled, high } = page;
+      const near = Math.floor((Math.floor((scrolled - top) / height) - SPARE) / STEP) * STEP;
+      const first = Math.max(0, Math.min(many.current, near));
+      const last = Math.max(0, near) + Math.ceil((high / height + 2 * SPARE + STEP) / STEP) * STEP;
       setSpan((old) => (old.first === first && old.last === last && old.height === height ? old : { first, last, height }));
     };
-    const again = () => {
-      measured.current = 0;
-      begins.current = null;
-      look();
+    const onScroll = () => {
+      page.scrolled = scrollY;
+      look.current();
     };
-    again();
-    addEventListener("scroll", look, { passive: true });
-    addEventListener("resize", again);
+    const onResize = () => {
+      measure();
+      look.current();
+    };
+    onResize();
+    // The page grows with its rows, and with what stands above them.
+    const seen = new ResizeObserver(() => {
+      measure();
+      requestAnimationFrame(look.current);
+    });
+    seen.observe(document.body);
+    addEventListener("scroll", onScroll, { passive: true });
+    addEventListener("resize", onResize);
     return () => {
-      removeEventListener("scroll", look);
-      removeEventListener("resize", again);
+      seen.disconnect();
+      removeEventListener("scroll", onScroll);
+      removeEventListener("resize", onResize);
     };
-  }, [length]);
+  }, []);
+  useLayoutEffect(() => look.current(), [length]);
   return { ...span, last: Math.min(span.last, length) };
 }

@@ -1,6 +1,7 @@
 // Runs: the list of a query, live, drawn by window.
-import { html, useEffect, useLayoutEffect, useMemo, useState } from "../preact.js";
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useState } from "../preact.js";
 import { Icon, Trouble } from "../parts.js";
+import { LOOKED_AT } from "../completions.js";
 import { count, counted, STATES } from "../format.js";
 import { Bulk } from "../bulk.js";
 import { Histogram } from "../histogram.js";
@@ -30,7 +31,7 @@ export function RunsView() {
   const terms = useMemo(() => ({ q, since: boundOf(since, stream.now()), until: boundOf(until, stream.now()) }), [q, since, until]);
   const { list, stale, error, reread } = useLongList(terms, rising);
   useEffect(() => setPicks(new Map()), [q, since, until]);
-  const set = (changes, replace = false) => {
+  const set = useCallback((changes, replace = false) => {
     const next = new URL(location.href);
     if ("q" in changes) next.searchParams.delete("state");
     for (const [name, value] of Object.entries(changes)) {
@@ -38,20 +39,24 @@ export function RunsView() {
       else next.searchParams.delete(name);
     }
     go(next.pathname + next.search, { replace });
-  };
+  }, []);
   const toggle = (term, { not = false, widen = false } = {}) => set({ q: toggled(q, `${not ? "!" : ""}${term}`, { widen }) });
-  const setSpan = (from, to) => set({ since: from, until: to });
+  const setSpan = useCallback((from, to) => set({ since: from, until: to }), []);
   const group = () => {
     localStorage.setItem("groups", groups ? "no" : "yes");
     setGroups(!groups);
   };
-  const found = list.loading ? "" : counted(list.total, "run");
-  const seen = useMemo(() => list.rows.filter(Boolean), [list, list.version]);
+  const found = useRested(list.loading ? "" : counted(list.total, "run"));
+  // What has nothing to do with the runs that come and go is not drawn anew for them.
+  const box = useMemo(
+    () => html`<${QueryBox} q=${q} set=${(next, replace) => set({ q: next }, replace)} found=${() => ({ runs: list.some(LOOKED_AT), counts: list.counts })} error=${error} live=${found} />`,
+    [list, q, error, found],
+  );
+  const range = useMemo(() => html`<${TimeRange} since=${since} until=${until} set=${setSpan} />`, [since, until]);
   return html`<div class="runs-page">
     <div class="top">
       <h1 class="sr">Runs</h1>
-      <${QueryBox} q=${q} set=${(next, replace) => set({ q: next }, replace)} runs=${seen} counts=${list.counts} error=${error} live=${useRested(found)} />
-      <${TimeRange} since=${since} until=${until} set=${setSpan} />
+      ${box}${range}
       <${SaveQuery} href=${url.pathname + url.search} />
       ${may("admin") && html`<a class="btn hide-s" href="/adhoc">Ad hoc run…</a>`}
     </div>
@@ -59,7 +64,7 @@ export function RunsView() {
       <label class="hide-s opt"><input type="checkbox" class="check" checked=${groups} onChange=${group} /> group reruns</label>
     <//>
     <${Histogram} terms=${terms} version=${list.total} set=${setSpan} />
-    ${error && error.status !== 400 && !seen.length
+    ${error && error.status !== 400 && !list.rows.known
       ? html`<${Trouble} error=${error} again=${reread} />`
       : !list.loading && !list.total
         ? html`<${Nothing} q=${q} since=${since} until=${until} set=${set} />`
