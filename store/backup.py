@@ -8,7 +8,9 @@ was there is moved aside. Called by the command line, and beside the ledger.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -65,8 +67,11 @@ def backup_database(database: str, target: str, *, passwords: bool = False) -> B
     _replaceable(target)
     part = f"{target}.{os.getpid()}.part"
     source = open_checked(database, writable=False)
+    held = -1
     try:
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _remove_unfinished(target)
+        held = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        fcntl.flock(held, fcntl.LOCK_EX)
         head = _copy(source, part)
         leave_out_secrets(part, passwords=passwords)
         _sync(part)
@@ -78,9 +83,9 @@ def backup_database(database: str, target: str, *, passwords: bool = False) -> B
         raise StoreError(f"backup {target}: {sentence_of(error)}") from None
     finally:
         source.close()
-        for name in (part, f"{part}-journal"):
-            with contextlib.suppress(OSError):
-                os.unlink(name)
+        if held >= 0:
+            _remove(part)
+            os.close(held)
     epoch, seq = head
     return BackedUp(seq=seq, epoch=epoch, size_bytes=os.path.getsize(target))
 
@@ -143,6 +148,29 @@ def restore_database(
 
 
 # --- inside ---------------------------------------------------------------------------------------
+
+
+def _remove_unfinished(target: str) -> None:
+    """Remove what is left of backups to the same place that were killed: who writes one holds it.
+    It would take as much room as a backup for ever, and one of our own number keep us from ours."""
+    folder, name = os.path.split(os.path.abspath(target))
+    pattern = re.compile(re.escape(name) + r"\.\d+\.part")
+    for found in filter(pattern.fullmatch, os.listdir(folder)):
+        part = os.path.join(folder, found)
+        with contextlib.suppress(OSError):
+            held = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(part)
+            finally:
+                os.close(held)
+
+
+def _remove(part: str) -> None:
+    """Remove a backup that is not finished, and what SQLite has beside it."""
+    for name in (part, f"{part}-journal"):
+        with contextlib.suppress(OSError):
+            os.unlink(name)
 
 
 def _copy(source: sqlite3.Connection, part: str) -> tuple[int, int]:

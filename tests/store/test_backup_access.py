@@ -1,5 +1,6 @@
 """Backups hold nothing to log in by; a restore lets nobody in who was shut out since."""
 
+import fcntl
 import os
 import sqlite3
 import stat
@@ -127,3 +128,19 @@ def test_a_backup_that_was_tampered_with_is_refused_and_nothing_is_changed(
     with pytest.raises(StoreUnusable):
         restore_database(str(target), database)
     assert read(database, lambda reader: (reader.head(), reader.users())) == before
+
+
+def test_what_killed_backups_left_is_removed_and_what_another_writes_is_not(database, tmp_path):
+    target = tmp_path / "b.db"
+    ours, dead, held = (tmp_path / f"b.db.{pid}.part" for pid in (os.getpid(), 7, 8))
+    for part in (ours, dead, held):
+        part.write_bytes(b"half of it")
+    dead.with_name(f"{dead.name}-journal").write_bytes(b"x")
+    others = tmp_path / "b.db.old.part"
+    others.touch()
+    with held.open() as writing:
+        fcntl.flock(writing, fcntl.LOCK_EX)
+        backup_database(database, str(target))
+    assert [one.name for one in sorted(tmp_path.glob("b.db*"))] == ["b.db", held.name, others.name]
+    backup_database(database, str(target))
+    assert [one.name for one in sorted(tmp_path.glob("b.db*"))] == ["b.db", others.name]
