@@ -145,7 +145,9 @@ class Daemon:
         if self._fd is not None:
             self._epoll.register(self._fd, select.EPOLLIN)
             os.set_blocking(self._fd, False)
-            os.write(self._fd, b"ready\n")
+            # Who is to hear it may be gone by now: the first turn finds that out.
+            with contextlib.suppress(OSError):
+                os.write(self._fd, b"ready\n")
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 from agent_stand import AgentStand, a_process, a_shell, lives, until
+from keepers import keepers_of
 
 from callsheet.messages.agents import (
     AGENT_VERSIONS,
@@ -107,3 +112,21 @@ def test_a_real_agentd_works_for_a_server_of_the_version_before(stand):
     assert older.incarnation == newest.incarnation
     stand.send(AgentWelcome(epoch=1, server_id="old"))
     assert stand.result("r1", a_shell("exit 4")).status == 4
+
+
+def test_an_agentd_whose_supervisor_is_gone_before_it_works_ends_in_order(tmp_path):
+    theirs, ours = socket.socketpair()
+    ours.close()
+    spool = tmp_path / "spool"
+    command = [sys.executable, "-m", "callsheet.agentd.daemon", "--server", "ipc:///nowhere",
+               "--spool", str(spool), "--supervised-fd", str(theirs.fileno())]  # fmt: skip
+    try:
+        result = subprocess.run(
+            command, pass_fds=[theirs.fileno()], capture_output=True, text=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+    finally:
+        theirs.close()
+        for keeper in keepers_of(spool):
+            os.kill(keeper, signal.SIGKILL)
+    assert (result.returncode, "Traceback" in result.stderr) == (0, False), result.stderr
