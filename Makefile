@@ -19,6 +19,7 @@ BLOWS ?=
 RELOADS ?=
 LATE ?=
 KINDS ?=
+TIMES ?=
 KILLS ?= 100
 JOBS ?= 200
 SEED ?= 1
@@ -82,7 +83,7 @@ sweep: $(READY)  ## sweep schedules against every minute near each change of the
 chaos: $(READY)  ## kill, stop and lie to every process of a real server: SECONDS=120 RUNS=1000 SEED=1
 	@$(PYTHON_IN) tests/chaos/run.py --seconds $(SECONDS) --runs $(or $(RUNS),1000) --seed $(SEED) \
 	    $(if $(BLOWS),--blows $(BLOWS)) $(if $(RELOADS),--reloads $(RELOADS)) $(if $(LATE),--late $(LATE)) \
-	    $(if $(KINDS),--kinds $(KINDS))
+	    $(if $(KINDS),--kinds $(KINDS)) $(if $(TIMES),--times $(TIMES)) $(if $(ONLY),--only "$(ONLY)")
 
 survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs: KILLS=100 JOBS=200 SEED=1
 	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(JOBS) CALLSHEET_SURVIVE_SEED=$(SEED) \

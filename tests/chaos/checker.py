@@ -5,8 +5,8 @@ what callsheet says. It shares no code with callsheet, so that no mistake is on 
 checks are those of the project's plan for reliability:
 
 C1 missed, C2 duplicate, C3 truth, C4 history, C5 stuck, C6 orphan, C7 late, C8 exclusion,
-C9 stream, C10 vacuity, C11 reloads. Targets and evidence are an idea of Jepsen's test of Chronos,
-which lets a run pass that nobody asked for: C2 here.
+C9 stream, C10 vacuity, C11 reloads, C12 outcome, C13 stores. Targets and evidence are an idea of
+Jepsen's test of Chronos, which lets a run pass that nobody asked for: C2 here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 
-from history import Blow, History, Run, Said, Word
+from history import Blow, History, Reload, Run
+from known import (
+    OVER,
+    RAN,
+    Known,
+    at_once,
+    compared,
+    excused,
+    met_equal,
+    met_full,
+    met_starting,
+)
 
-OVER = {"success", "failure", "error", "skipped", "lost"}
-RAN = {"success", "failure"}
 # What may follow what, as the documents say; `waiting` comes again when a run is tried again.
 MOVES = {
     "": {"scheduled", "waiting"},
@@ -30,44 +38,27 @@ MOVES = {
     "stopping": {"success", "failure", "error", "lost"},
     "lost": {"success", "failure", "error"},
 }
+# What is said of a folder that has been read so often in vain.
+TOO_MUCH, READINGS = "took longer or more memory than allowed", 3
 Faults = Iterator[str]
-
-
-class Known:
-    """A history, and what is found in it again and again."""
-
-    def __init__(self, history: History) -> None:
-        self.history = history
-        self.plan = history.plan
-        self.runs = {run.run_id: run for run in history.runs}
-        self.starts: dict[tuple[str, int], list[Word]] = {}
-        self.ends: dict[tuple[str, int], list[Word]] = {}
-        for word in history.words:
-            of = self.starts if word.what == "start" else self.ends
-            of.setdefault((word.run_id, word.attempt), []).append(word)
-        self.by_key: dict[tuple[str, str], list[Run]] = {}
-        for run in history.runs:
-            self.by_key.setdefault((run.job, run.key), []).append(run)
-        self.hit = {one for blow in history.blows for one in blow.hit}
-
-    def is_hit(self, run_id: str, attempt: int) -> bool:
-        """Whether that which knew the outcome of an attempt was destroyed."""
-        return f"{run_id}.{attempt}" in self.hit
 
 
 def missed(known: Known) -> Faults:
     """C1: what was due has not run, and no decision about it is on record."""
     ran = {(word.job, word.key) for word in known.history.words if word.what == "start"}
+    archived = set(known.history.archived.values())
     for target in known.history.targets:
         if not target.needed or (target.job, target.key) in ran:
             continue
         runs = known.by_key.get((target.job, target.key), [])
-        if not runs:
+        if not runs and f"{target.job} {target.key}" not in archived:
             yield f"{target.job} {target.key}: it was due and there is no run"
         for run in runs:
             if run.state == "skipped" and run.reason:
                 continue
-            if run.state == "lost" and any(known.is_hit(run.run_id, n) for n, *_ in run.attempts):
+            if run.job in known.plan.own and run.state == "success":
+                continue
+            if excused(known, run):
                 continue
             yield f"{target.job} {target.key}: {run.run_id} is {run.state} and never began"
 
@@ -96,6 +87,14 @@ def duplicate(known: Known) -> Faults:
     for run_id, count in Counter(run.run_id for run in known.history.runs).items():
         if count > 1:
             yield f"{run_id}: it is told of {count} times"
+    kept = Counter(known.history.archived.values())
+    for name, count in kept.items():
+        if count > 1:
+            yield f"{name}: {count} runs of it are archived"
+        if tuple(name.split(" ")) not in asked:
+            yield f"{name}: nobody asked for what is archived"
+    for job, key in known.by_key.keys() & {tuple(name.split(" ")) for name in kept}:
+        yield f"{job} {key}: it is archived, and not gone"
 
 
 def _failed(known: Known, run_id: str, attempt: int) -> bool:
@@ -108,6 +107,10 @@ def _failed(known: Known, run_id: str, attempt: int) -> bool:
 def truth(known: Known) -> Faults:
     """C3: what is told of an end is not what the job itself wrote."""
     for run in known.history.runs:
+        if run.job in known.plan.own:
+            if run.state not in {"success", "skipped"}:
+                yield f"{run.run_id}: {run.state} is told of {run.job}: {run.reason}"
+            continue
         yield from (f"{run.run_id}: {fault}" for fault in _untrue(known, run))
 
 
@@ -240,24 +243,6 @@ def exclusion(known: Known) -> Faults:
                 yield f"{job}: {running} at once when {run_id} began at {at_s:.3f}: {most} may"
 
 
-def at_once(known: Known, job: str) -> Iterator[tuple[int, str, float]]:
-    """Yield how many runs of a job ran as each of them began, which one, and when."""
-    steps = []
-    for (run_id, attempt), starts in known.starts.items():
-        if starts[0].job == job:
-            ends = known.ends.get((run_id, attempt))
-            # One that was stopped wrote no end, and what became of one that was hit nobody knew
-            # when its place was given to another: they count for no time.
-            short = not ends or known.is_hit(run_id, attempt)
-            steps.append((starts[0].at_s, 1, run_id))
-            steps.append((starts[0].at_s if short else ends[0].at_s, -1, run_id))
-    running = 0
-    for at_s, step, run_id in sorted(steps):
-        running += step
-        if step > 0:
-            yield running, run_id, at_s
-
-
 def stream(known: Known) -> Faults:
     """C9: who has followed the stream has something else than who asks now."""
     replica = known.history.replica
@@ -265,7 +250,8 @@ def stream(known: Known) -> Faults:
         have = replica.get(run.run_id)
         if have != (run.version, run.state):
             yield f"{run.run_id}: {(run.version, run.state)}, a subscriber has {have}"
-    for run_id in replica.keys() - known.runs.keys():
+    # Nobody is told that a run was archived.
+    for run_id in replica.keys() - known.runs.keys() - known.history.archived.keys():
         yield f"{run_id}: a subscriber has it, and there is no such run"
 
 
@@ -286,47 +272,49 @@ def vacuity(known: Known) -> Faults:
         yield f"{full} runs began as the last that may at once: {plan.full} were planned"
     if not any(known.starts):
         yield "no job wrote anything"
-
-
-def met_blows(history: History) -> int:
-    """Return how many runs were due while there were blows."""
-    if not history.blows:
-        return 0
-    from_s = min(blow.at_s for blow in history.blows)
-    until_s = max(blow.until_s for blow in history.blows)
-    return sum(from_s <= run.due_s <= until_s for run in history.runs)
-
-
-def met_full(known: Known) -> int:
-    """Return how many runs began as the last that may at once: only then has C8 seen anything."""
-    return sum(
-        running >= most
-        for job, most in known.plan.most.items()
-        for running, _, _ in at_once(known, job)
-    )
-
-
-def met_starting(history: History) -> int:
-    """Return how many blows came while some run was starting."""
-    began = [(one.at_s, after.at_s) for run in history.runs for one, after in _moves(run)]
-    return sum(any(a <= blow.at_s <= b for a, b in began) for blow in history.blows)
-
-
-def _moves(run: Run) -> Iterator[tuple[Said, Said]]:
-    moves = [said for said in run.log if said.kind == "moved"]
-    for said, after in pairwise(moves):
-        if said.state == "starting":
-            yield said, after
+    equal = met_equal(known)
+    if equal < plan.equal:
+        yield f"{equal} runs ended as they do without trouble: {plan.equal} were planned"
+    for name in plan.stores:
+        if name not in history.stores:
+            yield f"{name}: nobody has looked whether it is sound"
 
 
 def reloads(known: Known) -> Faults:
     """C11: a broken folder was taken, or changed what is in force; a sound one was refused."""
     for reload in known.history.reloads:
-        if reload.taken == reload.broken:
+        if reload.taken == reload.broken and not given_up(known, reload):
             word = "was taken" if reload.taken else "was refused"
             yield f"at {reload.at_s:.1f}: a {'broken' if reload.broken else 'sound'} folder {word}"
         if reload.broken and reload.before != reload.after:
             yield f"at {reload.at_s:.1f}: a broken folder changed the jobs"
+
+
+def outcome(known: Known) -> Faults:
+    """C12: a run ended otherwise than the same does where there is no trouble. What may differ: a
+    run is lost of which that was destroyed which alone knew its end."""
+    for run, calm in compared(known):
+        if calm is None:
+            yield f"{run.run_id}: {run.job} {run.key} was not asked for without trouble"
+        elif run.outcome != calm and not excused(known, run):
+            yield f"{run.run_id}: {run.outcome}, without trouble {calm}"
+
+
+def stores(known: Known) -> Faults:
+    """C13: a database, backup or archive is not sound."""
+    for name, wrong in known.history.stores.items():
+        if wrong:
+            yield f"{name}: {wrong}"
+
+
+def given_up(known: Known, reload: Reload) -> bool:
+    """Whether the binder died as often as it may while it read a sound folder: it is then thought
+    that the folder kills it, which is said."""
+    deaths = sum(
+        "binder" in blow.victim and reload.at_s <= blow.until_s and blow.at_s <= reload.until_s
+        for blow in known.history.blows
+    )
+    return not reload.broken and TOO_MUCH in reload.why and deaths >= READINGS
 
 
 CHECKS: dict[str, Callable[[Known], Faults]] = {
@@ -341,6 +329,8 @@ CHECKS: dict[str, Callable[[Known], Faults]] = {
     "C9 stream": stream,
     "C10 vacuity": vacuity,
     "C11 reloads": reloads,
+    "C12 outcome": outcome,
+    "C13 stores": stores,
 }
 
 

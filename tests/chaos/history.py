@@ -55,6 +55,18 @@ class Said:
 
 
 @dataclass
+class Outcome:
+    """What became of a run: its state, how its process ended, how many attempts there were, and
+    what the last of them printed."""
+
+    state: str
+    code: int | None
+    signal: str | None
+    attempts: int
+    output: str
+
+
+@dataclass
 class Run:
     """What callsheet says of a run. `code` and `signal`: how its process ended, None: not told.
     `attempts`: number, state and exit code of each."""
@@ -70,6 +82,12 @@ class Run:
     reason: str = ""
     attempts: list[tuple[int, str, int | None]] = field(default_factory=list)
     log: list[Said] = field(default_factory=list)
+    output: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it, by which it is compared with another of the same job and key."""
+        return Outcome(self.state, self.code, self.signal, len(self.attempts), self.output)
 
 
 @dataclass
@@ -87,13 +105,15 @@ class Blow:
 @dataclass
 class Reload:
     """A reload that was asked for: whether the folder was broken, whether it was taken, and which
-    jobs there were before and after."""
+    jobs there were before and after; when it was over, and why it was not taken."""
 
     at_s: float
     broken: bool
     taken: bool
     before: list[str]
     after: list[str]
+    until_s: float = 0.0
+    why: str = ""
 
 
 @dataclass
@@ -117,7 +137,9 @@ class Plan:
     """What was meant to happen. `most`: how many runs of a job may run at once. `retries`: how many
     attempts a run of a job has at most. `stopped`: runs that somebody asked to stop. `blows`: at
     least so many of each kind. `starting`: at least so many blows while a run was starting.
-    `full`: at least so many runs began as the last of their job that may at once.
+    `full`: at least so many runs began as the last of their job that may at once. `own`: jobs that
+    the server itself does, of which there is no evidence. `equal`: at least so many runs ended just
+    as they do without trouble. `stores`: files that are to be sound in the end.
     `late_s`: how late a run may begin where no trouble was; None: lateness is not judged."""
 
     cut_s: float
@@ -127,6 +149,9 @@ class Plan:
     blows: dict[str, int] = field(default_factory=dict)
     starting: int = 0
     full: int = 0
+    own: list[str] = field(default_factory=list)
+    equal: int = 0
+    stores: list[str] = field(default_factory=list)
     runs: int = 0
     late_s: float | None = None
     recovery_s: float = 5.0
@@ -134,7 +159,9 @@ class Plan:
 
 @dataclass
 class History:
-    """All of it. `replica`: what a subscriber has of each run, as (version, state)."""
+    """All of it. `replica`: what a subscriber has of each run, as (version, state). `calm`: what
+    became of each run that was asked for where there was no trouble, by job and key. `archived`:
+    job and key of each run that is in an archive. `stores`: what is wrong with each file."""
 
     plan: Plan
     targets: list[Target] = field(default_factory=list)
@@ -145,6 +172,9 @@ class History:
     heard: list[Heard] = field(default_factory=list)
     live: list[Live] = field(default_factory=list)
     replica: dict[str, tuple[int, str]] = field(default_factory=dict)
+    calm: dict[str, Outcome] = field(default_factory=dict)
+    archived: dict[str, str] = field(default_factory=dict)
+    stores: dict[str, str] = field(default_factory=dict)
 
 
 def write(history: History, path: Path) -> None:
@@ -172,6 +202,9 @@ def read(path: Path) -> History:
         _all(Heard, data["heard"]),
         _all(Live, data["live"]),
         {run_id: (version, state) for run_id, (version, state) in data["replica"].items()},
+        {name: Outcome(**one) for name, one in data["calm"].items()},
+        data["archived"],
+        data["stores"],
     )
 
 

@@ -36,8 +36,12 @@ class Replica:
             self._thread.join()
         self._loop.close()
 
-    def same_as(self, runs: list[h.Run]) -> bool:
-        return self.runs == {run.run_id: (run.version, run.state) for run in runs}
+    def same_as(self, history: h.History) -> bool:
+        """Whether there is nothing else here; nobody is told that a run was archived."""
+        there = {run.run_id: (run.version, run.state) for run in history.runs}
+        return there == {
+            run_id: known for run_id, known in self.runs.items() if run_id not in history.archived
+        }
 
     def _follow(self) -> None:
         self._task = self._loop.create_task(self._take())

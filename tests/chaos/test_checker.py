@@ -6,12 +6,13 @@ import copy
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import history as h
 import pytest
 from checker import CHECKS, judge
 
-MUTATIONS = 400
+MUTATIONS = 500
 
 
 def good(seed: int) -> h.History:
@@ -20,6 +21,7 @@ def good(seed: int) -> h.History:
     plan = h.Plan(
         cut_s=1_100.0, most={"few": 1}, retries={"again": 2}, stopped=["r6"],
         blows={"kill ledger/0": 1, "keeper": 1}, starting=1, runs=40, late_s=2.0, full=10,
+        own=["chaff"], equal=30, stores=["callsheet.db"],
     )  # fmt: skip
     made = h.History(plan)
     made.blows = [h.Blow("kill", "ledger/0", 1_010.05, 1_011.0)]
@@ -64,9 +66,29 @@ def good(seed: int) -> h.History:
             told = run.code if state == "failure" and run.signal is None else None
             run.attempts.append((attempt, state, told))
             said("waiting" if attempt < len(codes) else state)
+        run.output = f"{key} leaves {run.code}\n"
         made.runs.append(run)
+        if name != "tick":
+            made.calm[f"{name} {key}"] = (
+                replace(run.outcome, state="success") if n == 13 else (run.outcome)
+            )
         made.replica[run_id] = (run.version, run.state)
         made.heard.append(h.Heard(1 if n < 20 else 2, seq))
+    made.stores["callsheet.db"] = ""
+    for n in range(3):
+        made.targets.append(h.Target("chaff", f"c{n}", 1_050.0 + n))
+        made.archived[f"r{50 + n}"] = f"chaff c{n}"
+    chaff = h.Run(
+        "r60", "chaff", "c9", 1_060.0, "success", seq + 1, attempts=[(1, "success", None)]
+    )
+    chaff.log = [
+        h.Said(seq + more, 1_060.0, state, "moved")
+        for more, state in enumerate(("scheduled", "starting", "running", "success"), 1)
+    ]
+    chaff.version = seq + 4
+    made.runs.append(chaff)
+    made.replica["r60"] = (chaff.version, "success")
+    made.targets.append(h.Target("chaff", "c9", 1_060.0))
     return made
 
 
@@ -304,6 +326,63 @@ def let_a_broken_folder_change_jobs(made, chance):
     return ("C11 reloads",)
 
 
+def end_otherwise_than_without_trouble(made, chance):
+    run = chance.choice([run for run in made.runs if run.state in {"success", "failure"}])
+    while f"{run.job} {run.key}" not in made.calm:
+        run = chance.choice([run for run in made.runs if run.state in {"success", "failure"}])
+    calm = made.calm[f"{run.job} {run.key}"]
+    other = {"code": 9, "signal": "SIGKILL", "attempts": 7, "output": calm.output[:-1]}
+    name = chance.choice(list(other))
+    made.calm[f"{run.job} {run.key}"] = replace(calm, **{name: other[name]})
+    return ("C12 outcome",)
+
+
+def compare_with_nothing(made, chance):
+    del made.calm[chance.choice(list(made.calm))]
+    return ("C12 outcome",)
+
+
+def compare_too_few(made, chance):
+    made.calm.clear()
+    return ("C10 vacuity",)
+
+
+def lose_what_is_archived(made, chance):
+    del made.archived[chance.choice(list(made.archived))]
+    return ("C1 missed",)
+
+
+def archive_unasked(made, chance):
+    made.archived["r70"] = "chaff c70"
+    return ("C2 duplicate",)
+
+
+def archive_twice(made, chance):
+    made.archived["r70"] = chance.choice(list(made.archived.values()))
+    return ("C2 duplicate",)
+
+
+def keep_what_is_archived(made, chance):
+    made.archived["r60"] = "chaff c9"
+    return ("C2 duplicate",)
+
+
+def fail_at_ones_own_work(made, chance):
+    run = next(run for run in made.runs if run.job == "chaff")
+    run.log[-1].state = run.state = chance.choice(["failure", "error", "lost"])
+    return ("C3 truth",)
+
+
+def spoil_a_store(made, chance):
+    made.stores["callsheet.db"] = "run r1: no such run"
+    return ("C13 stores",)
+
+
+def leave_a_store_unseen(made, chance):
+    made.stores.clear()
+    return ("C10 vacuity",)
+
+
 TAMPERINGS: list[Callable[[h.History, random.Random], tuple[str, ...]]] = [
     lose_a_start, lose_an_end, start_twice, end_twice, start_an_attempt_too_many, run_unasked,
     run_as_another, recode_an_end, recode_a_run, tell_another_end, tell_an_end_of_what_is_lost,
@@ -312,7 +391,9 @@ TAMPERINGS: list[Callable[[h.History, random.Random], tuple[str, ...]]] = [
     go_back_in_the_stream, be_stuck, leave_a_process, start_late, run_beside_another,
     never_need_all_places, mislead_a_subscriber, show_a_subscriber_too_little,
     show_a_subscriber_too_much, strike_less, strike_when_nothing_starts, take_a_broken_folder,
-    refuse_a_sound_folder, let_a_broken_folder_change_jobs,
+    refuse_a_sound_folder, let_a_broken_folder_change_jobs, end_otherwise_than_without_trouble,
+    compare_with_nothing, compare_too_few, lose_what_is_archived, archive_unasked, archive_twice,
+    keep_what_is_archived, fail_at_ones_own_work, spoil_a_store, leave_a_store_unseen,
 ]  # fmt: skip
 
 
@@ -367,6 +448,22 @@ def test_a_run_too_many_at_once_is_named_and_one_that_comes_after_is_not():
     made = three(0.05, 0.15, 0.5)
     made.plan.full = 1
     assert "0 runs began as the last that may at once: 1 were planned" in judge(made)["C10 vacuity"]
+
+
+def test_a_sound_folder_is_refused_only_if_its_reader_died_as_often_as_it_may():
+    made = h.History(h.Plan(cut_s=0.0))
+    made.blows = [
+        h.Blow("crash", "binder after it has said it", 1.0 + n, 1.5 + n) for n in range(3)
+    ]
+    why = "loading the folder took longer or more memory than allowed"
+    made.reloads = [h.Reload(0.5, False, False, [], [], 3.2, why)]
+    assert judge(made)["C11 reloads"] == []
+    for other in (
+        replace(made.reloads[0], why="a.yaml:1:1: ?"),
+        replace(made.reloads[0], at_s=2.0),
+    ):
+        made.reloads = [other]
+        assert len(judge(made)["C11 reloads"]) == 1
 
 
 def test_a_history_is_read_as_it_was_written(tmp_path):

@@ -9,21 +9,24 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import history as h
 import zmq
+from chaos_jobs import ASKED, BROKEN, MOST, OWN, TICKS, TRIES, asked_for, jobs, tick
 from crash_points import ARMED, PLACES
+from crashes import Crashes
 from keepers import keepers_of, kill_keeper
 from live_server import Server, until
+from reading import archived, live, record_of
 from replica import Replica
 
 from callsheet.wire.place import run_directory
@@ -41,66 +44,16 @@ ALL_KINDS = [
 ]
 # Crashes at named places take long to go through: they come when they are asked for.
 KINDS = ("kill", "server", "keeper", "pause", "garbage")
-# The interval in seconds, the exit code, and how long each of them runs.
-TICKS = {"tick1": (1, 0, 0.2), "tick2": (2, 3, 1.5), "tick5": (5, 0, 0.4)}
-MOST, TRIES = 2, 3
-# What is asked for, again and again, and by how many at once.
+# So many ask for runs at once.
 ASKERS = 3
-ASKED = (
-    *("work", "work", "again", "work", "work", "long", "few", "few", "few"),
-    *("work", "again", "work", "work", "work", "long", "work", "work"),
-    *("work", "again", "work", "work", "work", "long", "work"),
-)
-
-PROGRAM = """\
-program:
-  type: shell
-  env: {{CHAOS: "{folder}"}}
-  command: |
-    say() {{ echo "$@" >> {folder}/evidence; }}
-    say start $CALLSHEET_RUN_ID $CALLSHEET_ATTEMPT $(date +%s.%N) {job} "{key}" $$
-    {body}
-    say end $CALLSHEET_RUN_ID $CALLSHEET_ATTEMPT $(date +%s.%N) $code
-    exit $code
-"""
-BROKEN = ("program: [", "program: {type: no-op}\nprogam: 1\n", "params: 7\n", "\t- x\n", "null\n")
-
-
-def job(folder: Path, name: str, body: str, head: str, key: str = "{{ key }}") -> str:
-    """Return a job file whose runs write evidence; `body` is to set `code`."""
-    return head + PROGRAM.format(folder=folder, job=name, key=key, body=body)
-
-
-def tick(folder: Path, name: str, *, scheduled: bool) -> str:
-    """Return a job that runs at each multiple of its interval, or does so no more."""
-    interval, code, nap = TICKS[name]
-    schedule = f"schedule: {{type: interval, interval: {interval}, catch_up: all}}\n"
-    head = "params: [schedule_time]\n" + (schedule if scheduled else "")
-    return job(folder, name, f"sleep {nap}; code={code}", head, "{{ schedule_time }}")
-
-
-def jobs(folder: Path) -> dict[str, str]:
-    """Return the job files by name."""
-    again = f"retry: {{attempts: {TRIES}, backoff: 0.2s}}\n"
-    fail = f"code=0; [ $CALLSHEET_ATTEMPT = {TRIES} ] || code=7"
-    return {
-        **{name: tick(folder, name, scheduled=True) for name in TICKS},
-        "work": job(
-            folder, "work", "sleep {{ nap }}; code={{ code }}", "params: [key, code, nap]\n"
-        ),
-        "few": job(
-            folder, "few", "sleep 0.3; code=0",
-            "params: [key]\ncondition: {type: pool, name: few}\n",
-        ),
-        "again": job(folder, "again", fail, "params: [key]\n" + again),
-        "long": job(folder, "long", "sleep 6000; code=0", "params: [key]\n"),
-    }  # fmt: skip
 
 
 class Trouble:
     """`runs` are asked for while `seconds` pass, in which there are `blows` and `reloads`; `seed`
     decides all that is by chance except the times; of blows there are only those `kinds`. Where
-    asking takes longer there are more blows: none is asked for after the last."""
+    asking takes longer there are more blows: none is asked for after the last. With `times` a
+    process dies so often at each named place instead, of those that begin with one of `places`,
+    and so long runs are asked for, and the folder is reloaded, at the same pace."""
 
     def __init__(
         self,
@@ -112,23 +65,36 @@ class Trouble:
         blows: int,
         reloads: int,
         kinds: tuple[str, ...] = KINDS,
+        times: int = 0,
+        places: tuple[str, ...] = ("",),
     ) -> None:
         self.folder = folder
         (folder / "evidence").touch()
         self.random = random.Random(seed)
         self.seconds, self.asked, self.blows, self.reloads = seconds, runs, blows, reloads
-        self.kinds = [one for one in ALL_KINDS if one[0] in kinds]
-        self.server = Server(folder, jobs(folder), f"pools: {{few: {MOST}}}\n")
-        self.armed = folder / "crash"
+        self.kinds = [
+            (kind, victim)
+            for kind, victim in ALL_KINDS
+            if kind in kinds and (kind != "crash" or victim.startswith(places))
+        ]
+        self.times = times
+        own = list(OWN) if "crash" in kinds else []
+        self.ticks = [*TICKS, *own]
+        more = {name: tick(folder, name, scheduled=True) for name in own}
+        self.server = Server(folder, jobs(folder) | more, f"pools: {{few: {MOST}}}\n")
+        self.server.patience_s = PATIENCE_S
+        self.crashes = Crashes(self.server, folder / "crash", self._struck)
         if "crash" in kinds:
             crashing = str(Path(__file__).with_name("crashing"))
-            self.server.environ = {ARMED: str(self.armed), "PYTHONPATH": crashing}
+            self.server.environ = {ARMED: str(folder / "crash"), "PYTHONPATH": crashing}
         self.spool = self.server.state / "spool"
         plan = h.Plan(
             cut_s=0.0, most={"few": MOST}, retries={"again": TRIES}, runs=runs,
-            blows=least_of_each(self.kinds, blows), late_s=None,
+            blows=least_of_each(self.kinds, times * len(self.kinds) or blows), late_s=None,
+            own=own,
         )  # fmt: skip
         self.history = h.History(plan)
+        self.striking = threading.Event()
         self.over = threading.Event()
         self.faults: list[BaseException] = []
         self.replica = Replica(self.server)
@@ -143,11 +109,14 @@ class Trouble:
         self.replica.start()
         parts = [*(partial(self._ask, turn) for turn in range(ASKERS)), self._reload]
         threads = [threading.Thread(target=self._guarded, args=(part,)) for part in parts]
+        if self.times:
+            self.striking.set()
         for thread in threads:
             thread.start()
         try:
             self._strike(threads[:ASKERS])
         finally:
+            self.striking.clear()
             self.over.set()
             for thread in threads:
                 thread.join()
@@ -187,13 +156,12 @@ class Trouble:
         killed just now keeps no other from asking."""
         pause_s = self.seconds * ASKERS / max(1, self.asked)
         long: list[str] = []
-        for n in range(self.asked):
+        for n in count():
+            if n >= self.asked and not self.striking.is_set():
+                break
             if n // len(ASKED) % ASKERS != turn:
                 continue
-            name = ASKED[n % len(ASKED)]
-            args = {"key": f"k{n}"}
-            if name == "work":
-                args |= {"code": str(n % 4), "nap": f"{n % 5 * 0.4:g}"}
+            name, args = asked_for(n)
             due_s = time.time()
             run_id = self.server.schedule(name, **args)
             self.history.targets.append(h.Target(name, args["key"], due_s, run_id=run_id))
@@ -235,7 +203,9 @@ class Trouble:
     def _reload(self) -> None:
         folder = self.folder / "jobs"
         extra, bad = folder / "extra.yaml", folder / "bad.yaml"
-        for n in range(self.reloads):
+        for n in count():
+            if n >= self.reloads and not self.striking.is_set():
+                break
             began_s = time.time()
             broken = self.random.random() < 0.3
             if broken:
@@ -246,8 +216,11 @@ class Trouble:
             answer = self.server.insist("/api/control/reload_jobs?dry_run=False", {})
             assert answer.status in {200, 400}, answer.body
             self.history.reloads.append(
-                h.Reload(began_s, broken, answer.status == 200, before, self._jobs())
-            )
+                h.Reload(
+                    began_s, broken, answer.status == 200, before, self._jobs(), time.time(),
+                    answer.body.decode() if answer.status != 200 else "",
+                )
+            )  # fmt: skip
             bad.unlink(missing_ok=True)
             self.over.wait(max(0.0, self.seconds / self.reloads - (time.time() - began_s)))
 
@@ -257,7 +230,7 @@ class Trouble:
 
     def _end_schedules(self) -> tuple[float, float]:
         """Let nothing be scheduled any more; return before and after when that came to hold."""
-        for name in TICKS:
+        for name in self.ticks:
             text = tick(self.folder, name, scheduled=False)
             (self.folder / "jobs" / f"{name}.yaml").write_text(text)
         before_s = time.time()
@@ -269,7 +242,8 @@ class Trouble:
         """Note what was due by the intervals. A schedule counts from when it was loaded first: what
         was due before the server was up is no needed target, nor is what was on its way when the
         schedules went."""
-        for name, (interval, _, _) in TICKS.items():
+        for name in self.ticks:
+            interval = (TICKS | OWN)[name][0]
             due_s = int(created_s) // interval * interval
             while due_s <= after_s + 1:
                 key = datetime.fromtimestamp(due_s, UTC).isoformat()
@@ -280,16 +254,29 @@ class Trouble:
 
     def _strike(self, asking: list[threading.Thread]) -> None:
         """Strike as often as is planned, and on until all runs have been asked for."""
+        if self.times:
+            self.crashes.everywhere([place for _, place in self.kinds], self.times, self.random)
+            return
+        if not self.kinds:
+            for thread in asking:
+                thread.join()
+            return
         pause_s = self.seconds / max(1, self.blows)
         for n, (kind, victim) in enumerate(shuffled(self.random, self.kinds)):
             if n >= self.blows and not any(thread.is_alive() for thread in asking):
                 return
             began_s = time.time()
-            blow = h.Blow(kind, victim, began_s, began_s)
-            getattr(self, f"_{kind}")(blow)
-            blow.until_s = time.time()
-            self.history.blows.append(blow)
+            if kind == "crash":
+                self.crashes.at(victim)
+            else:
+                blow = h.Blow(kind, victim, began_s, began_s)
+                getattr(self, f"_{kind}")(blow)
+                blow.until_s = time.time()
+                self._struck(blow)
             time.sleep(max(0.0, pause_s * self.random.uniform(0.6, 1.4) - (time.time() - began_s)))
+
+    def _struck(self, blow: h.Blow) -> None:
+        self.history.blows.append(blow)
 
     def _kill(self, blow: h.Blow) -> None:
         pid = self.server.kill(blow.victim)
@@ -327,13 +314,6 @@ class Trouble:
                             for _ in range(50):
                                 dealer.send(self.random.randbytes(self.random.randrange(1, 300)))
 
-    def _crash(self, blow: h.Blow) -> None:
-        """Whoever passes a place next dies there."""
-        written = self.armed.with_suffix(".part")
-        written.write_text(blow.victim)
-        written.rename(self.armed)
-        until(lambda: not self.armed.exists(), f"a death: {blow.victim}", PATIENCE_S)
-
     def _pid(self, role: str) -> int:
         try:
             pid = self.server.processes().get(role, 0)
@@ -364,18 +344,48 @@ class Trouble:
             page = self._insisted(path)
             ids += [run["run_id"] for run in page["runs"]]
             cursor = page["next_cursor"]
-        history.runs = [record_of(self._insisted(f"/api/v2/runs/{one}")["run"]) for one in ids]
+        history.runs = [self._told(run_id) for run_id in ids]
         # What is over has written its last word; the stream says so in a moment.
         history.words = h.read_words(self.folder / "evidence")
+        if history.plan.own:
+            history.archived = archived(self.folder / "kept.db")
+        self._look_at_stores()
         with contextlib.suppress(AssertionError):
-            until(lambda: self.replica.same_as(history.runs), "the replica")
+            until(lambda: self.replica.same_as(history), "the replica")
         history.replica, history.heard = dict(self.replica.runs), list(self.replica.heard)
         history.live = live(self.folder)
+
+    def _told(self, run_id: str) -> h.Run:
+        """Return all that the server tells of a run."""
+        found = record_of(self._insisted(f"/api/v2/runs/{run_id}")["run"])
+        if found.attempts and found.job in ASKED:
+            path = f"/api/v2/runs/{run_id}/output/output/raw"
+            answer = until(lambda: self._answered(path), f"an answer to GET {path}", PATIENCE_S)
+            found.output = answer.body.decode() if answer.status == 200 else ""
+        return found
+
+    def _answered(self, path: str) -> Any:
+        with contextlib.suppress(OSError):
+            answer = self.server.get(path)
+            return answer if answer.status in {200, 404} else None
+        return None
+
+    def _look_at_stores(self) -> None:
+        """Have the database verified, and what was written beside it."""
+        main = self.server.folder / "callsheet.db"
+        looks = {"callsheet.db": ("--database", str(main))}
+        if self.history.plan.own:
+            looks["backup.db"] = ("--database", str(self.folder / "backup.db"), "--no-outputs")
+            looks["kept.db"] = ("--database", str(main), "--archive", str(self.folder / "kept.db"))
+        for name, options in looks.items():
+            done = self.server.callsheetctl("verify", *options)
+            self.history.stores[name] = (done.stdout + done.stderr) if done.returncode else ""
+        self.history.plan.stores = list(looks)
 
 
 def least_of_each(kinds: list[tuple[str, str]], blows: int) -> dict[str, int]:
     """Return how often each kind of blow comes at least."""
-    rounds = blows // len(kinds)
+    rounds = blows // max(1, len(kinds))
     return {f"{kind} {victim}".strip(): rounds for kind, victim in kinds}
 
 
@@ -383,42 +393,3 @@ def shuffled(chance: random.Random, kinds: list[tuple[str, str]]) -> Iterator[tu
     """Yield blows without end: all kinds in some order, and again in another."""
     while True:
         yield from chance.sample(kinds, len(kinds))
-
-
-def record_of(run: dict[str, Any]) -> h.Run:
-    """Return a run as the server tells of it."""
-    status = run["meta"].get("program", {}).get("status") or {}
-    attempts = [(one["attempt"], one["state"], code_of(one)) for one in run["attempts"]]
-    log = [
-        h.Said(one["seq"], seconds(one["time"]), one["state"], one["kind"], one["message"])
-        for one in run["log"]
-    ]
-    args = run["args"]
-    return h.Run(
-        run["run_id"], run["job_id"], args.get("schedule_time") or args.get("key", ""),
-        seconds(run["schedule_time"]), run["state"], run["version"], status.get("exit_code"),
-        status.get("signal"), run["reason"] or "", attempts, log,
-    )  # fmt: skip
-
-
-def code_of(attempt: dict[str, Any]) -> int | None:
-    """Return the exit code that is told of an attempt, None where none is."""
-    found = re.match(r"exit code (\d+)", attempt["reason"] or "")
-    return int(found[1]) if found else None
-
-
-def seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def live(folder: Path) -> list[h.Live]:
-    """Return the processes that this chaos has started and that are there."""
-    mark = f"CHAOS={folder}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, NotADirectoryError):
-            environ = (entry / "environ").read_bytes().split(b"\0")
-            if mark in environ:
-                [run] = [one for one in environ if one.startswith(b"CALLSHEET_RUN_ID=")]
-                found.append(h.Live(int(entry.name), run.partition(b"=")[2].decode()))
-    return found

@@ -72,6 +72,8 @@ class Server:
         self.port = free_port()
         self.bind = f"127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        # How long it may take to start, or to answer who insists.
+        self.patience_s = PATIENCE_S
         # What goes before the server, to put it somewhere else.
         self.prefix: list[str] = []
         # What is added to its environment.
@@ -112,7 +114,7 @@ class Server:
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
                 env=os.environ | self.environ,
             )  # fmt: skip
-        until(self._ready, f"the server; its log:\n{self.log()}")
+        until(self._ready, f"the server; its log:\n{self.log()}", self.patience_s)
         return self
 
     def _ready(self) -> bool:
@@ -191,7 +193,7 @@ class Server:
                 return None
             return None if answer.status == 503 else answer
 
-        return until(answered, f"an answer to POST {path}")
+        return until(answered, f"an answer to POST {path}", self.patience_s)
 
     def schedule(self, job_id: str, **args: str) -> str:
         """Schedule a run for now, insisting, and return its id."""

@@ -1,17 +1,15 @@
 """Kills the process at a named place. Loaded by every Python that has this folder on PYTHONPATH.
 
-`CALLSHEET_CRASH` names a file. Who passes the place that is written in it removes the file, so that
-one dies and not all, and ends as by `kill -9`.
+`CALLSHEET_CRASH` names a folder. Who passes a place whose name a file there has takes that file for
+itself, so that one dies and not all, and ends as by `kill -9`. Who dies again and again is started
+again at once: that it is started later and later is not what is looked at here.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,54 +17,24 @@ from types import ModuleType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from crash_points import ARMED, PLACES, Place
+from crash_points import ARMED, PLACES
+from dying import put_places_in
 
 sys.path.pop(0)
 
-
-def passes(name: str, place: Place, owner: Any) -> None:
-    """Die here if that is what is written."""
-    if place.role:
-        address = owner.script.address if hasattr(owner, "script") else owner.peer
-        if address.partition("/")[0] != place.role:
-            return
-    try:
-        with open(os.environ[ARMED]) as file:
-            if file.read() != name:
-                return
-        os.unlink(os.environ[ARMED])
-    except OSError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
+SUPERVISOR = "callsheet.actors.supervisor"
+KEEPER = "callsheet.agentd.keeper"
+SOON_S = (0.1,)
 
 
-def dying(method: Callable[..., Any], places: dict[str, Place]) -> Callable[..., Any]:
-    """Return a method that passes places before and after it does what it did."""
-
-    @functools.wraps(method)
-    def passing(self: Any, *args: Any, **kwargs: Any) -> Any:
-        for name, place in places.items():
-            if place.when == "before":
-                passes(name, place, self)
-        found = method(self, *args, **kwargs)
-        for name, place in places.items():
-            if place.when == "after":
-                passes(name, place, self)
-        return found
-
-    return passing
-
-
-def put_places_in(module: ModuleType) -> None:
-    """Let the methods of a module that are places be such."""
-    methods = {place.method for place in PLACES.values() if place.module == module.__name__}
-    for path in methods:
-        of, _, name = path.partition(".")
-        owner = getattr(module, of)
-        places = {
-            n: p for n, p in PLACES.items() if (p.module, p.method) == (module.__name__, path)
-        }
-        setattr(owner, name, dying(owner.__dict__[name], places))
+def put_all_in(module: ModuleType) -> None:
+    """Give a module its places, and whatever else is other under chaos."""
+    put_places_in(module, module.__name__, os.environ[ARMED])
+    if module.__name__ == SUPERVISOR:
+        vars(module).update(BACKOFF_S=SOON_S, STILLBORN_S=SOON_S)
+    elif module.__name__ == KEEPER:
+        # What agentd starts: the same with places.
+        module.__file__ = str(Path(__file__).with_name("keeper.py"))
 
 
 def then_put_places(load: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
@@ -74,7 +42,7 @@ def then_put_places(load: Callable[[ModuleType], None]) -> Callable[[ModuleType]
 
     def execute(module: ModuleType) -> None:
         load(module)
-        put_places_in(module)
+        put_all_in(module)
 
     return execute
 
@@ -85,7 +53,7 @@ class Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Any, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in {place.module for place in PLACES.values()}:
+        if name not in {SUPERVISOR, *(place.module for place in PLACES.values())}:
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)
