@@ -2,8 +2,9 @@
 
 Holds one small entry for each run of the near future; what is further off stays in the store and
 is read in time. What any lost message may have left out is found by a sweep of the store, so that a
-run is at worst some seconds late, and never forgotten. It says `RunsDue` until the ledger has taken
-it; of a run that its schedule leaves out, as it was missed, it says `RunsLate`.
+run is at worst some seconds late, and never forgotten. It says `RunsSoon` once, a moment before a
+run is due, and `RunsDue` until the ledger has taken it; of one that its schedule leaves out, as it
+was missed, it says `RunsLate`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+from ..jobs.ahead import AHEAD_US
 from ..jobs.run import Run, run_number
 from ..messages.hello import DueRow
-from ..messages.instructions import RunsDue, RunsLate
+from ..messages.instructions import RunsDue, RunsLate, RunsSoon
 from ..messages.post import LEDGER, Post
 from ..store.interface import Reader
 from .requests import REPEAT_US, earliest
@@ -30,6 +32,8 @@ SWEEP_US = 5_000_000
 SWEEP_AFTER_US = 1_000_000
 SWEEP_ROWS = 1_000
 IDS_A_MESSAGE = 1_000
+# Of so many runs that are due together the ledger is told ahead: a burst is bound by its pace.
+SOON_AT_MOST = 100
 
 # Up to this a run is never too late for its schedule.
 PUNCTUAL_US = 1_000_000
@@ -46,6 +50,8 @@ class Docket:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._heap: list[Place] = []
+        # Those taken from it since they come within `AHEAD_US`.
+        self._near: list[Place] = []
         # When each run is due: an entry of the heap for another time is one it was put off from.
         self._here: dict[int, int] = {}
         self._sent: dict[str, int] = {}
@@ -60,7 +66,7 @@ class Docket:
 
     def begin(self, rows: list[DueRow]) -> None:
         """Begin anew with the rows of a welcome, all that are due up to the last of them."""
-        self._heap, self._here, self._sent = [], {}, {}
+        self._heap, self._near, self._here, self._sent = [], [], {}, {}
         self._filled = max((_place(row) for row in rows), default=(0, 0))
         self._full = False
         self._open, self._stale = True, False
@@ -102,8 +108,9 @@ class Docket:
         self._sweep(now_us)
         due: list[str] = []
         late = self._repeat(now_us)
-        while self._heap and self._heap[0][0] <= now_us:
-            at_us, number = heapq.heappop(self._heap)
+        soon = self._come_near(now_us)
+        while self._near and self._near[0][0] <= now_us:
+            at_us, number = heapq.heappop(self._near)
             if self._here.get(number) == at_us:
                 del self._here[number]
                 run_id = f"r{number}"
@@ -111,7 +118,19 @@ class Docket:
                     self._sent[run_id] = now_us
                     (late if at_us < now_us - PUNCTUAL_US else due).append(run_id)
         left_out = judge(lambda: self._reader.runs(late), now_us) if late else {}
-        return self._say([*late, *due], left_out)
+        posts = self._say([*late, *due], left_out)
+        return [*posts, Post(LEDGER, RunsSoon(run_ids=soon))] if soon else posts
+
+    def _come_near(self, now_us: int) -> list[str]:
+        """Move what comes within `AHEAD_US`; return of whom the ledger is told before it is due."""
+        soon: list[str] = []
+        while self._heap and self._heap[0][0] <= now_us + AHEAD_US:
+            at_us, number = place = heapq.heappop(self._heap)
+            if self._here.get(number) == at_us:
+                heapq.heappush(self._near, place)
+                if at_us > now_us and len(soon) < SOON_AT_MOST:
+                    soon.append(f"r{number}")
+        return soon
 
     def _say(self, run_ids: list[str], left_out: dict[str, str]) -> list[Post]:
         said: dict[str, list[str]] = {}
@@ -134,10 +153,11 @@ class Docket:
             return None
         if self._stale or not self._full:
             return 0
-        due_us = self._heap[0][0] if self._heap else None
+        due_us = self._near[0][0] if self._near else None
+        near_us = self._heap[0][0] - AHEAD_US if self._heap else None
         repeat_us = next(iter(self._sent.values())) + REPEAT_US if self._sent else None
         fill_us = self._filled[0] - (FILL_AGAIN_US if len(self._here) < ENTRIES else SOON_US)
-        return earliest(due_us, repeat_us, fill_us, self._sweep_us)
+        return earliest(due_us, near_us, repeat_us, fill_us, self._sweep_us)
 
     # --- inside ---------------------------------------------------------------------------------
 

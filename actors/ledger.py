@@ -14,7 +14,7 @@ from typing import Any
 from ..jobs.run import Run, args_key
 from ..jobs.states import ACTIVE, State
 from ..jobs.times import SECOND_US
-from ..messages.commands import ClearRefused, DueTaken, IdsLeased, OutboxItem
+from ..messages.commands import ClearRefused, IdsLeased, OutboxItem
 from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome, Welcome
 from ..messages.instructions import (
     ActionSettled,
@@ -38,6 +38,7 @@ from ..messages.instructions import (
     PoolFree,
     RunsDue,
     RunsLate,
+    RunsSoon,
 )
 from ..messages.post import RESPONDER, RUNNER, SCHEDULER, Post
 from ..messages.transitions import FeedFrame, Replay, Replayed
@@ -50,7 +51,7 @@ from .ledger_attempts import Attempts
 from .ledger_audit import Audit
 from .ledger_backfills import Backfills, stops_in
 from .ledger_book import Book, Misfit
-from .ledger_deeds import is_due
+from .ledger_due import DueRuns
 from .ledger_findings import NO_ALERTS, Alerts, Findings
 from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs, runs_named
@@ -88,6 +89,7 @@ class Ledger:
         self._upkeep = Upkeep(opening, self.book, self._attempts)
         self._agents = AgentBook(opening, self.book, self._outgoing)
         self._pauses = Pauses(opening, self.book)
+        due = DueRuns(self.book, self._attempts, self._pauses)
         self._backfills = Backfills(opening, self.book, self._attempts)
         findings = Findings(opening, self.book, self._outgoing.reply_with, alerts)
         access = AccessBook(opening, self.book, login_always=login_always)
@@ -98,7 +100,8 @@ class Ledger:
             Replay: self._replay,
             ApplyJobs: self._horizon.apply_jobs,
             ExpectRuns: self._horizon.expect_runs,
-            RunsDue: self._runs_due,
+            RunsDue: due.due,
+            RunsSoon: due.soon,
             RunsLate: self._horizon.runs_late,
             LeaseIds: self._lease_ids,
             ClearRun: self._clear_run,
@@ -157,7 +160,7 @@ class Ledger:
         needs.operation_parts = self._operations.choose(batch)
         for _, message in batch:
             match message:
-                case RunsDue() | RunsLate():
+                case RunsDue() | RunsSoon() | RunsLate():
                     needs.run_ids.update(message.run_ids)
                 case AttemptStarted() | AttemptEnded() | AttemptUpdated() | AskClaim():
                     needs.run_ids.add(message.run_id)
@@ -282,13 +285,6 @@ class Ledger:
         self._outgoing.reply(sender, Replayed(complete=complete, frame=frame))
 
     # --- scheduler ------------------------------------------------------------------------------
-
-    def _runs_due(self, sender: str, message: RunsDue, now_us: int) -> None:
-        for run_id in message.run_ids:
-            run = self.book.get(run_id)
-            if run is not None and is_due(run, now_us) and not self._pauses.skips(run, now_us):
-                self._attempts.launch(run, now_us, "")
-        self._outgoing.reply(sender, DueTaken(run_ids=message.run_ids))
 
     def _lease_ids(self, sender: str, message: LeaseIds, now_us: int) -> None:
         first, count = self.book.next_number, max(1, min(message.count, LEASE_AT_MOST))

@@ -75,15 +75,22 @@ class Pauses:
 
     def skips(self, run: Run, now_us: int) -> bool:
         """Skip a run that is due if a schedule has made it and it is paused; return whether."""
-        if run.fingerprint is None or not self._pauses:
+        pause = self.of(run)
+        if pause is None:
             return False
+        line = f"skipped: {pause.sentence}"
+        self._book.move(run, State.SKIPPED, now_us, line, pause.by, message=pause.sentence)
+        return True
+
+    def of(self, run: Run) -> Pause | None:
+        """Return the widest pause in which a run would fall due, None for none: a person's or an
+        action's has none."""
+        if run.fingerprint is None or not self._pauses:
+            return None
         for pause in filter(None, map(self._pauses.get, keys_of(run))):
             if pause.covers(run.job_id, run.labels, run.schedule_us):
-                line = f"skipped: {pause.sentence}"
-                by, reason = pause.by, pause.sentence
-                self._book.move(run, State.SKIPPED, now_us, line, by, message=reason)
-                return True
-        return False
+                return pause
+        return None
 
     def settle(self, now_us: int) -> None:
         """Forget the pauses that are long over."""

@@ -9,6 +9,7 @@ when the stage's time has come. It never decides anything, nor raises for what a
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +30,10 @@ RECHECK_S = 1.0
 # Two ticks with no frame between them are at least this far apart: a stage whose time does not move
 # on after its tick is wrong, but must not take a whole processor.
 TICK_GAP_S = 0.005
+# A wait for a time that is this near ends at that time to some 0.1 ms, instead of within the
+# millisecond after it: ZeroMQ counts in milliseconds.
+NEAR_S = 0.02
+MILLISECOND_US = 1_000
 
 
 class Batch:
@@ -92,6 +97,7 @@ class Mailbox:
             if self._poll_once(letters):
                 self._ticked = False
                 return Envelope(Batch(letters))
+            self._wait_out()
             if not self._local and self._is_time():
                 self._ticked = True
                 return Envelope(_TICK)
@@ -161,8 +167,19 @@ class Mailbox:
         if wakes_at is not None:
             least_s = TICK_GAP_S if self._ticked else 0.0
             waits.append(min(RECHECK_S, max(least_s, (wakes_at - self._now_us()) / 1e6)))
-        # Rounded up: waking before the time would only mean asking again.
-        return int(min(waits) * 1e3 + 0.999) if waits else None
+        if not waits:
+            return None
+        wait_s = min(waits)
+        # Rounded up: waking before the time would only mean asking again. What is near is not to
+        # be late: the rest of it is waited out.
+        return int(wait_s * 1e3 + (0 if wait_s < NEAR_S else 0.999))
+
+    def _wait_out(self) -> None:
+        """Wait for the stage's time when less than a millisecond is left, or a local envelope."""
+        wakes_at = self._wakes_at()
+        left_us = 0 if wakes_at is None else wakes_at - self._now_us()
+        if 0 < left_us < MILLISECOND_US and not self._local:
+            select.select([self._wake_fd], [], [], left_us / 1e6)
 
     def _is_time(self) -> bool:
         wakes_at = self._wakes_at()

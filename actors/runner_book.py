@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from ..jobs.ahead import held_until_us
 from ..jobs.keeping import ARTIFACT_BYTES, KEEP_BYTES, OUTPUT
 from ..jobs.programs import BoundProcess, output_of
 from ..jobs.run import Run
@@ -50,6 +51,7 @@ class Attempt:
         "ended",
         "flagged",
         "given_up",
+        "held_us",
         "job_id",
         "keep_bytes",
         "kept",
@@ -78,6 +80,8 @@ class Attempt:
         self.agent_id = ""
         # When the ledger asked for it, 0: not known; and the boot of the host that got it then.
         self.asked_us = run.times.get(State.STARTING.value, 0) if run is not None else 0
+        # Its time, before which no agent hears of it.
+        self.held_us = held_until_us(run) if run is not None else 0
         self.boot_id = ""
         # When its agent was last told to start it, perhaps by an earlier runner.
         self.told_us = 0

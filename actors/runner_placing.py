@@ -236,8 +236,12 @@ class Placing:
     # --- inside ---------------------------------------------------------------------------------
 
     def _place(self, attempt: Attempt, now_us: int) -> list[Post]:
-        """Give an attempt to an agent, for good; or look again soon, as long as there is time."""
+        """Give an attempt to an agent, for good, once its time has come; or look again soon, as
+        long as there is time."""
         posts: list[Post] = []
+        if now_us < attempt.held_us and not attempt.stopping:
+            self._again(attempt.key, attempt.held_us)
+            return posts
         placed = self._given.of(attempt.key)
         if placed is None:
             agent = self._book.claimer(attempt)

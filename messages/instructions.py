@@ -107,6 +107,14 @@ class RunsDue(ToLedger, frozen=True, kw_only=True, tag="RunsDue"):
     run_ids: list[str]
 
 
+class RunsSoon(ToLedger, frozen=True, kw_only=True, tag="RunsSoon"):
+    """The time of these scheduled runs comes within `AHEAD_US`: those of which nothing is left to
+    be decided may be got ready. Answered by `RunsDocketed` that drops them; `RunsDue` is said of
+    the others all the same."""
+
+    run_ids: list[str]
+
+
 class RunsLate(ToLedger, frozen=True, kw_only=True, tag="RunsLate"):
     """The time of these expected runs has passed by more than their schedules bear: withdraw those
     that are still scheduled, and record them as skipped for `reason`. Answered by `DueTaken`."""
@@ -309,6 +317,7 @@ AnyToLedger = (
     | ApplyJobs
     | ExpectRuns
     | RunsDue
+    | RunsSoon
     | RunsLate
     | LeaseIds
     | ClearRun

@@ -33,6 +33,7 @@ from .instructions import (
     NoteRun,
     RunsDue,
     RunsLate,
+    RunsSoon,
 )
 from .post import BINDER, CHECKER, LEDGER, RESPONDER, RUNNER, SCHEDULER, WAITER, WEB
 from .standing import AskStanding
@@ -83,7 +84,7 @@ _OF_PEOPLE = frozenset(get_args(ToLedgerWish)) - _BOUND - _SHOWN
 READERS: dict[str, dict[str, Reader]] = {
     LEDGER: {
         kind_of(SCHEDULER): WishReader(
-            Hello | ApplyJobs | ExpectRuns | RunsDue | RunsLate | LeaseIds | LedgerWish,
+            Hello | ApplyJobs | ExpectRuns | RunsDue | RunsSoon | RunsLate | LeaseIds | LedgerWish,
             _BOUND,
         ),
         kind_of(WAITER): Reader(Hello | ClearRun | ConcludeRun | NoteRun),

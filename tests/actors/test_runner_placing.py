@@ -8,6 +8,7 @@ from runner_driver import SECOND, SLEEP, START_US, RunnerDriver, a_run, starts
 
 from callsheet.actors import runner_given
 from callsheet.actors.outputs_seam import PLACEMENTS, KeepPlaced, Placed
+from callsheet.jobs.ahead import AHEAD_US
 from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.states import State
 from callsheet.messages.agents import (
@@ -66,6 +67,39 @@ def driver():
 
 def test_a_placement_is_written_before_its_agent_is_told(driver):
     assert driver.start(fresh(stop_us=START_US + 9)) == [PLACED, command(stop_us=START_US + 9)]
+
+
+def early(by_us, **fields):
+    """A run that turned starting so long before its time."""
+    return fresh(schedule_us=START_US + by_us, times={"starting": START_US}, **fields)
+
+
+def test_a_run_that_is_ready_ahead_is_held_until_its_time(driver):
+    assert driver.start(early(AHEAD_US)) == []
+    assert driver.start(early(AHEAD_US)) == []
+    assert driver.runner.wakes_at() == START_US + AHEAD_US
+    assert driver.later((AHEAD_US - 1) / SECOND) == []
+    assert driver.later(1 / SECOND) == [PLACED, command(START_US + AHEAD_US)]
+
+
+def test_it_is_held_though_the_clock_is_set_back(driver):
+    driver.start(early(AHEAD_US))
+    driver.now_us -= 3_600 * SECOND
+    assert driver.runner.settle(driver.now_us) == []
+    driver.now_us = START_US + AHEAD_US
+    assert driver.runner.settle(driver.now_us) == [PLACED, command(START_US + AHEAD_US)]
+
+
+def test_a_run_that_is_held_until_its_time_can_be_stopped(driver):
+    driver.later(60)
+    run = fresh(schedule_us=driver.now_us + 5, times={"starting": driver.now_us})
+    assert driver.start(run) == []
+    stopped = msgspec.structs.replace(run, stop_asked=True)
+    assert driver.start(stopped) == [error("stopped before it was started", driver.now_us)]
+
+
+def test_a_run_started_long_before_its_time_is_not_held(driver):
+    assert driver.start(early(AHEAD_US + 1)) == [PLACED, command()]
 
 
 def test_a_start_sent_again_by_the_ledger_is_sent_again_to_the_same_agent(driver):

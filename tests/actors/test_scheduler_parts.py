@@ -7,15 +7,17 @@ from itertools import islice
 import pytest
 from msgspec.structs import replace
 
-from callsheet.actors.docket import FILL_AGAIN_US, ROWS_A_READ, SPAN_US, Docket
+from callsheet.actors.docket import FILL_AGAIN_US, ROWS_A_READ, SOON_AT_MOST, SPAN_US, Docket
 from callsheet.actors.requests import REPEAT_US, OpenRequests
 from callsheet.actors.run_numbers import BLOCK, RunNumbers
 from callsheet.actors.window import PORTION, Window, portion
+from callsheet.jobs.ahead import AHEAD_US
 from callsheet.jobs.run import Run
 from callsheet.jobs.schedules import Daily, Explicit, Interval, fires
 from callsheet.jobs.states import State
 from callsheet.messages.commands import IdsLeased
 from callsheet.messages.hello import DueRow
+from callsheet.messages.instructions import RunsDue, RunsSoon
 from callsheet.messages.post import Post
 from callsheet.store.memory import MemoryDisk, MemoryReader
 
@@ -123,10 +125,61 @@ def all_in_time(runs, now_us: int) -> dict[str, str]:
     return {}
 
 
+def said(docket: Docket, now_us: int, kind: type = RunsDue) -> list[str]:
+    messages = [post.message for post in docket.settle(now_us, all_in_time)]
+    return [run_id for one in messages if isinstance(one, kind) for run_id in one.run_ids]
+
+
 def due(docket: Docket, now_us: int) -> list[str]:
-    return [
-        run_id for post in docket.settle(now_us, all_in_time) for run_id in post.message.run_ids
-    ]
+    return said(docket, now_us)
+
+
+def soon(docket: Docket, now_us: int) -> list[str]:
+    return said(docket, now_us, RunsSoon)
+
+
+def a_filled_docket(*times_us: int) -> Docket:
+    docket, _ = a_docket(*times_us)
+    while docket.wakes_at() == 0:
+        due(docket, NOW_US)
+    return docket
+
+
+def test_the_docket_says_once_what_will_be_due_in_a_moment() -> None:
+    docket = a_filled_docket(NOW_US + SECOND, NOW_US + SECOND + AHEAD_US)
+    assert docket.wakes_at() == NOW_US + SECOND - AHEAD_US
+    assert soon(docket, NOW_US + SECOND - AHEAD_US - 1) == []
+    assert soon(docket, NOW_US + SECOND - AHEAD_US) == ["r1"]
+    assert soon(docket, NOW_US + SECOND - AHEAD_US) == []
+    assert docket.wakes_at() == NOW_US + SECOND
+    assert due(docket, NOW_US + SECOND) == ["r1"]
+
+
+def test_what_has_gone_ahead_is_not_said_to_be_due() -> None:
+    docket = a_filled_docket(NOW_US + SECOND)
+    assert soon(docket, NOW_US + SECOND - 1) == ["r1"]
+    docket.drop(["r1"])
+    assert due(docket, NOW_US + SECOND) == []
+
+
+def test_what_is_due_already_is_not_said_to_be_so_soon() -> None:
+    docket = a_filled_docket(NOW_US + SECOND)
+    assert soon(docket, NOW_US + SECOND) == []
+
+
+def test_of_what_comes_near_out_of_turn_each_is_due_at_its_time() -> None:
+    docket = a_filled_docket(NOW_US + SECOND)
+    assert soon(docket, NOW_US + SECOND - AHEAD_US) == ["r1"]
+    docket.add([DueRow("r2", NOW_US + SECOND - 5, "a")])
+    assert soon(docket, NOW_US + SECOND - AHEAD_US) == ["r2"]
+    assert due(docket, NOW_US + SECOND - 5) == ["r2"]
+    assert due(docket, NOW_US + SECOND) == ["r1"]
+
+
+def test_of_a_burst_a_part_is_told_ahead_and_all_of_it_in_time() -> None:
+    docket = a_filled_docket(*[NOW_US + SECOND] * (SOON_AT_MOST + 50))
+    assert len(soon(docket, NOW_US + SECOND - AHEAD_US)) == SOON_AT_MOST
+    assert len(due(docket, NOW_US + SECOND)) == SOON_AT_MOST + 50
 
 
 def test_the_docket_says_what_is_due_until_it_is_taken() -> None:

@@ -13,7 +13,7 @@ from callsheet.jobs.states import State
 from callsheet.messages import codec
 from callsheet.messages.commands import Recorded
 from callsheet.messages.hello import Hello
-from callsheet.messages.instructions import ClearRun, FewerThan, RunsDue
+from callsheet.messages.instructions import ClearRun, FewerThan, RunsDue, RunsSoon
 from callsheet.messages.transitions import Beat, FeedFrame, RunMoved
 from callsheet.messages.wishes import AddRuns, LedgerWish
 
@@ -31,6 +31,7 @@ READERS = (
 MESSAGES = [
     Hello(role="web/0", incarnation="i"),
     RunsDue(run_ids=["r1", "r2"]),
+    RunsSoon(run_ids=["r1", "r2"]),
     ClearRun(
         run_id="r1",
         guards=[FewerThan(job_id="a", args={"x": "1"}, states=(State.RUNNING,), n=1)],

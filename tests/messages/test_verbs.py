@@ -20,7 +20,10 @@ KINDS = ("scheduler", "waiter", "runner", "responder", "checker", "web", "binder
 
 # Written out, so that the table has something to agree with.
 SAID = {
-    (LEDGER, "scheduler"): "Hello ApplyJobs ExpectRuns RunsDue RunsLate LeaseIds LedgerWish",
+    (
+        LEDGER,
+        "scheduler",
+    ): "Hello ApplyJobs ExpectRuns RunsDue RunsSoon RunsLate LeaseIds LedgerWish",
     (LEDGER, "waiter"): "Hello ClearRun ConcludeRun NoteRun",
     (LEDGER, "runner"): (
         "Hello AttemptStarted AttemptEnded AttemptUpdated AgentsTaken AskClaim LedgerWish"

@@ -17,6 +17,7 @@ from callsheet.actors.ledger import Ledger
 from callsheet.agentd.host import Found, Key
 from callsheet.jobs.run import Run
 from callsheet.jobs.states import State
+from callsheet.messages.commands import StartRun
 from callsheet.messages.instructions import AttemptEnded, ClearRun, ExpectRuns
 from callsheet.messages.post import FEED, Post
 from callsheet.messages.transitions import FeedFrame, RunMoved
@@ -172,6 +173,22 @@ class ForgetsPlacements(RunnerNode):
         return super().boot()
 
 
+class CannotWait(RunnerNode):
+    """What was got ready ahead of its time is begun as soon as it is there."""
+
+    def step(self, batch: list[tuple[str, Any]]) -> list[Post]:
+        return super().step([(sender, _of_old(message)) for sender, message in batch])
+
+
+def _of_old(message: Any) -> Any:
+    if not isinstance(message, StartRun):
+        return message
+    run = message.run
+    return replace(
+        message, run=replace(run, schedule_us=min(run.schedule_us, run.times["starting"]))
+    )
+
+
 class LosesOutput(RunnerNode):
     """The output store keeps all but the last byte."""
 
@@ -222,6 +239,7 @@ BROKEN: dict[str, Parts] = {
     "commands are not repeated": Parts(ledger=NeverTriesAgain),
     "what is over starts again": Parts(ledger=MovesAsItLikes),
     "placements are forgotten": Parts(runner=ForgetsPlacements),
+    "what is ready does not wait": Parts(runner=CannotWait),
     "output is cut": Parts(runner=LosesOutput),
     "a process is started twice": Parts(host=StartsTwice),
     "reboots are not told": Parts(host=HidesReboots, kinds=("reboot",)),

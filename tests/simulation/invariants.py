@@ -18,6 +18,7 @@ from simulated_jobs import POOLS
 from world import SECOND, World
 
 from callsheet.agentd.host import Key
+from callsheet.jobs.ahead import AHEAD_US
 from callsheet.jobs.binding import schedule_args
 from callsheet.jobs.bound_conditions import (
     BoundConst,
@@ -207,7 +208,9 @@ class Watch:
         if seen.overridden:
             return
         _that(not seen.held, f"{what} though it is held")
-        _that(run.schedule_us <= self._latest_us, f"{what} before its time")
+        may_go_ahead = event.before is State.SCHEDULED and not isinstance(run.program, BoundNoOp)
+        ahead_us = AHEAD_US if may_go_ahead else 0
+        _that(run.schedule_us <= self._latest_us + ahead_us, f"{what} before its time")
         if event.before is State.SCHEDULED:
             _that(not run.conds, f"{what} without waiting for its conditions")
             return
@@ -391,6 +394,8 @@ class Watch:
         run = self._run(key.run_id)
         if seen.overridden:
             return
+        latest_us = max(self._latest_us, self.world.now_us)
+        _that(run.schedule_us <= latest_us, f"{what} begins before its time")
         for cond in run.conds:
             if isinstance(cond, BoundMaxRunning):
                 alive = [

@@ -130,8 +130,7 @@ class LedgerDriver:
                 schedule_us=time,
                 fingerprint="f1",
                 definition="d1",
-                program=BoundNoOp(),
-                **{"args": {"time": str(time)}, **fields},
+                **{"args": {"time": str(time)}, "program": BoundNoOp(), **fields},
             )
             for index, time in enumerate(times)
         ]
