@@ -35,6 +35,9 @@ log = logging.getLogger("callsheet.ledger")
 moves = logging.getLogger("callsheet.runs")
 
 BEAT_S = 1.0
+# Between beats that say nothing new: nobody can have missed what they say. Less than half of what
+# makes people take a ledger for dead.
+REST_BEAT_S = 2.0
 # Waits between tries to commit a batch that the store refused.
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 2.0
@@ -69,6 +72,7 @@ class LedgerStage(Stage):
         self._unsent: _Unsent | None = None
         self._beat_s = 0.0
         self._said_seq = 0
+        self._beat_seq: int | None = None
         self._idle = True
         self._work = work
         self._worker: UpkeepWork | None = None
@@ -170,6 +174,7 @@ class LedgerStage(Stage):
             log.warning("the store can write again")
             self.link.health("")
         self._said_seq = self.core.seq
+        self._beat_s = min(self._beat_s, clock.monotonic_s() + BEAT_S)
         self.figures.committed(unsent.changes, clock.monotonic_s() - began_s)
         if moves.isEnabledFor(logging.INFO):
             _log_moves(unsent.changes)
@@ -184,8 +189,10 @@ class LedgerStage(Stage):
         self.send(posts)
 
     def _beat(self) -> None:
-        """Say where the head is; in a second without a batch, let the store tidy up."""
-        self._beat_s = clock.monotonic_s() + BEAT_S
+        """Say where the head is; without a batch since the last time, let the store tidy up."""
+        now_s = clock.monotonic_s()
+        self._beat_s = now_s + (REST_BEAT_S if self._said_seq == self._beat_seq else BEAT_S)
+        self._beat_seq = self._said_seq
         feed: Any = self.port(FEED)
         assert isinstance(feed, PublisherPort)
         feed.publish(BEAT_TOPIC, [Beat(epoch=self.core.epoch, seq=self._said_seq)])

@@ -25,8 +25,9 @@ from ..wire.ports import Letter, Port
 # or a timer does not wait long behind them.
 BATCH_FRAMES = 1_000
 # However far the next wake lies by the wall clock, it is compared again after this time, so that a
-# clock put back does not make a stage sleep for ever.
-RECHECK_S = 1.0
+# clock that was put does not make a stage sleep for long. More than between two beats of the feed,
+# which have it compared too.
+RECHECK_S = 2.5
 # Two ticks with no frame between them are at least this far apart: a stage whose time does not move
 # on after its tick is wrong, but must not take a whole processor.
 TICK_GAP_S = 0.005

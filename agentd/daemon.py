@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from ..jobs.errors import UserError
 from ..messages.agents import AgentHello, StartProcess
@@ -32,6 +31,7 @@ from ..messages.post import RUNNER, Post
 from ..wire.curve import ClientSide, public_bytes
 from ..wire.log_files import begin_logs
 from ..wire.ports import DealerPort, Letter
+from ..wire.sockets import event_of
 from .cgroups import NONE, Cgroups
 from .core import AgentCore
 from .grouped import grouping
@@ -260,7 +260,7 @@ class Daemon:
                 frames = self._monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return posts
-            event = parse_monitor_message(frames)["event"]
+            event = event_of(frames)
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 posts += self._core.meet(now)
                 self._told = ""

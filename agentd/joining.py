@@ -16,7 +16,6 @@ from pathlib import Path
 
 import msgspec
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from ..jobs.errors import UserError
 from ..messages.codec import FROM_ENROL_READER
@@ -26,6 +25,7 @@ from ..messages.registry import Enrol, EnrolDone
 from ..wire.curve import PUBLIC_LENGTH, BadKey, ClientSide, KeyPair, own_keys, public_bytes
 from ..wire.curve import read_secret as read_secret_file
 from ..wire.ports import DealerPort, Letter
+from ..wire.sockets import event_of
 
 log = logging.getLogger("callsheet.agentd")
 
@@ -226,7 +226,7 @@ class _Try:
     def _is_refused(self) -> bool:
         with contextlib.suppress(zmq.Again):
             while True:
-                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))["event"]
+                event = event_of(self._monitor.recv_multipart(zmq.NOBLOCK))
                 self._connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
                 sentence = failure_of(event, self._endpoint)
                 if sentence is not None and sentence != self._told:

@@ -32,7 +32,6 @@ import sys
 import time
 import types
 from collections import deque
-from typing import Any
 
 if not __package__:
     # Executed as a file: its neighbours are found beside it, without the package they are in.
@@ -44,14 +43,20 @@ if not __package__:
 from .keeper_line import Line, lock, say
 from .keeper_record import EXIT, PID, SPEC_OFFSET, STARTED, boot_ticks, write
 
+# (`typing` itself would be a tenth of a keeper's memory.)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 FORMAT = 2
 COMBINED = (os.POSIX_SPAWN_DUP2, 1, 2)
 OUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 # Started in one turn before those that ended are looked after.
 STARTS_A_TURN = 8
 RETIRE_AFTER_S = 60.0
-# Children are also looked for this often, whatever signals say.
+# Children are also looked for this often, whatever signals say; without a run, less often.
 POLL_S = 1.0
+REST_S = 20.0
 # A process that is still there after this time gets its `pid` record.
 NOTE_AFTER_S = 0.02
 # Reasons why a process could not be started that may be gone later.
@@ -115,7 +120,10 @@ class Keeper:
         """How long to wait for something to happen."""
         if self.waiting:
             return 0
-        return max(0.0, self.note_at - time.monotonic()) if self.fresh else POLL_S
+        if self.fresh:
+            return max(0.0, self.note_at - time.monotonic())
+        rests = self.line.agent is not None and not (self.live or self.unwritten or self.retiring)
+        return REST_S if rests else POLL_S
 
     def is_over(self) -> bool:
         """Whether it is time to go: told to, or nobody has been there for a while."""
@@ -142,7 +150,8 @@ class Keeper:
         self.line.take(new, [["hello", FORMAT, self.keeper_id], *lists])
 
     def receive(self) -> None:
-        """Do what agentd asks."""
+        """Do what agentd asks, as long as it is there."""
+        self.alone_since = time.monotonic()
         try:
             for item in self.line.hear():
                 self.obey(item)

@@ -15,7 +15,11 @@ import socket
 import sys
 import time
 from collections import deque
-from typing import Any
+
+# (`typing` itself would be a tenth of a keeper's memory.)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # What agentd has not read yet; beyond it the connection is cut, and agentd reads the spool.
 UNSENT_AT_MOST = 4_096
