@@ -3,11 +3,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format venv browser tools bench sim sweep chaos survive partition docs sbom audit clean
+.PHONY: help demo test lint types format venv browser tools bench sim sweep chaos survive partition docs sbom audit \
+    advisories locks locked clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
 # sweep; for how long which chaos; how many kills under how many live jobs and which instants; for
-# how long the network is away.
+# how long the network is away; whether advisories that could not be asked for are a failure.
 BIND ?= 127.0.0.1:5000
 DIR ?= callsheet-demo
 ONLY ?=
@@ -25,6 +26,7 @@ JOBS ?= 200
 SEED ?= 1
 MINUTES ?= 10
 TESTS ?=
+STRICT ?=
 # Tests wait as often as they work: with three workers a core none is left idle.
 WORKERS ?= 6
 
@@ -99,9 +101,27 @@ docs: $(READY)  ## write anew the docs that are generated from the code
 sbom: $(READY)  ## print what an installation is made of, as CycloneDX
 	@$(PYTHON_IN) packaging/sbom.py
 
-audit: $(READY)  ## hold every installed file of every dependency, and vendored ones, against its checksum
+audit: $(READY) advisories  ## hold every installed file, and vendored ones, against its checksum; advisories too
 	@$(PYTHON_IN) packaging/sbom.py --verify --extra dev --extra ssh
 	@$(PYTHON_IN) -m callsheet.webui.vendor
+
+# Fails on an advisory that advisories.toml does not know. That nobody could be asked is told and is
+# no failure, for a network that is away is no fault of the code, unless STRICT=yes.
+advisories: $(READY)  ## ask what is known against the versions in the locks: STRICT=yes
+	@$(INSTALL_RELEASE) || { echo "advisories were NOT looked up: pip-audit could not be installed"; \
+	    test -z "$(STRICT)"; exit; }; \
+	status=0; $(PYTHON_IN) packaging/advisories.py || status=$$?; \
+	case $$status in 0) ;; 2) test -z "$(STRICT)";; *) exit $$status;; esac
+
+locks: $(READY)  ## write anew the versions and checksums that an exact installation has
+	@$(INSTALL_RELEASE)
+	@$(PYTHON_IN) packaging/locks.py --renew
+	@git --no-pager diff --stat -- packaging/locks 2>/dev/null || true
+
+locked: $(READY)  ## install by the locks into a new environment; find wheels for every Python and processor
+	@$(INSTALL_RELEASE)
+	@$(PYTHON_IN) packaging/locks.py --fits
+	@packaging/install_locked.sh --try
 
 clean:  ## remove all that make has made here, except the demo's files
 	rm -rf $(VENV) .node .typing .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench build dist *.egg-info
@@ -130,6 +150,12 @@ if [ -z "$$python" ]; then \
     exit 1; \
 fi
 endef
+
+# What only releases need is installed when it is first asked for. A network that swallows what is
+# sent holds nobody up for longer than a minute or two.
+INSTALL_RELEASE = $(PYTHON_IN) -c "import uv, pip_audit" 2>/dev/null \
+    || timeout 300 $(PYTHON_IN) -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 \
+        --editable ".[release]"
 
 # The stamp is newer than setup.py only when everything in setup.py has been installed. Rooms are
 # read from this folder, so a change of code needs no new install.

@@ -78,6 +78,8 @@ TEST = [
 
 SSH = ["fabric>=3.2,<4"]
 
+RELEASE = ["uv>=0.9,<1", "pip-audit>=2.10,<3"]  # write locks, ask for advisories
+
 setup(
     name="callsheet",
     version=version(),
@@ -124,6 +126,7 @@ setup(
         "storage": STORAGE,
         "ssh": SSH,
         "test": TEST,
+        "release": RELEASE,
         # What ADR 0010 measures Tornado against; nothing of callsheet imports it.
         "bench": ["starlette>=1.0,<2", "uvicorn[standard]>=0.40,<1"],
         "dev": [
