@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types format venv browser tools bench sim sweep chaos survive partition docs sbom audit \
-    advisories locks locked clean
+    advisories locks locked image clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
 # sweep; for how long which chaos; how many kills under how many live jobs and which instants; for
@@ -150,6 +150,12 @@ if [ -z "$$python" ]; then \
     exit 1; \
 fi
 endef
+
+# Where buildah and podman are. BASE and the other names are told in docs/containers.md.
+BASE ?= python:3.13-slim
+image:  ## build the container images by buildah, and have podman run them: BASE=python:3.13-slim
+	@BASE="$(BASE)" packaging/container/build.sh
+	@$${PYTHON:-python3} packaging/container/try_images.py
 
 # What only releases need is installed when it is first asked for. A network that swallows what is
 # sent holds nobody up for longer than a minute or two.

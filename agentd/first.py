@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 # Those that somebody may send to the container, handed on to agentd.
 HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -40,10 +40,16 @@ def arguments(environ: Mapping[str, str], given: list[str]) -> list[str]:
     return words + given
 
 
-def keep(command: list[str]) -> int:
-    """Keep a command running until it ends of its own accord; return its exit status.
+def needs_nobody(status: int) -> bool:
+    """Tell whether agentd ended of its own accord, or with something for a person to mend."""
+    return status in (0, UNUSABLE)
 
-    Its death is followed by another; exit status 0 is an end, and 78 one for a person to look into.
+
+def keep(command: list[str], is_over: Callable[[int], bool] = needs_nobody) -> int:
+    """Keep a command running until it is over; return its exit status (128+n for signal n).
+
+    `is_over` is asked with its exit status, −n for signal n. After any other end, unless the
+    container was told to end, it is started again.
     """
     watched = {*HANDED_ON, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
@@ -59,7 +65,7 @@ def keep(command: list[str]) -> int:
                 stopping = True
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, got)
-        if stopping or status in (0, UNUSABLE):
+        if stopping or is_over(status):
             return status if status >= 0 else 128 - status
         time.sleep(AGAIN_S)
 
@@ -81,10 +87,14 @@ def _bury(pid: int) -> int | None:
     return found
 
 
+def adopt_orphans() -> None:
+    """Have whoever's parent has died come to this process, also where it is not the first."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def main() -> int:
     """Run agentd; return its exit status."""
-    # Also where a container has another first process: whose parent has died comes to this one.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     options = arguments(os.environ, sys.argv[1:])
     return keep([sys.executable, "-m", "callsheet.agentd.daemon", *options])
 

@@ -38,9 +38,10 @@ def test_the_environment_of_a_container_says_what_agentd_is_to_be():
 
 def test_the_container_starts_what_there_is_and_keeps_its_spool():
     text = CONTAINERFILE.read_text()
-    entry = json.loads(re.search(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)[1])
+    agent = text.partition(" AS agent\n")[2]
+    entry = json.loads(re.search(r"^ENTRYPOINT (.*)$", agent, re.MULTILINE)[1])
     assert entry == ["python", "-m", first.__name__]
-    assert re.search(r"^VOLUME (.*)$", text, re.MULTILINE)[1] == first.SPOOL
+    assert re.search(r"^VOLUME (.*)$", agent, re.MULTILINE)[1] == first.SPOOL
     assert first.UNUSABLE == UNUSABLE
 
 
