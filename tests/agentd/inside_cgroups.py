@@ -1,4 +1,4 @@
-"""Limits of jobs, held by real cgroups. Run by `test_cgroups.py` in a kernel of its own."""
+"""Limits of jobs, held by real cgroups. Run by `test_own_kernel.py` in a kernel of its own."""
 
 from __future__ import annotations
 

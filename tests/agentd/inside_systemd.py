@@ -1,4 +1,4 @@
-"""An agent kept by its user's systemd. Run by `test_user_systemd.py` in a kernel of its own."""
+"""An agent kept by its user's systemd. Run by `test_own_kernel.py` in a kernel of its own."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -11,17 +12,21 @@ ROOMS = sorted(path.parent for path in ROOT.glob("*/__init__.py"))
 BEGINNINGS = {"people", "administrators", "daemon", "first", "extension_kit"}
 
 
+def unnamed(modules, files):
+    """Return those modules whose names are words of none of the files but themselves."""
+    words = {path: set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in files}
+    counts = Counter(word for found in words.values() for word in found)
+    return sorted(
+        str(path.relative_to(ROOT))
+        for path in modules
+        if counts[path.stem] == (path.stem in words[path])
+    )
+
+
 def test_every_module_is_named_by_another():
-    texts = {
-        path: path.read_text(encoding="utf-8") for room in ROOMS for path in room.rglob("*.py")
-    }
-    left = []
-    for path in (path for path in texts if path.stem != "__init__"):
-        name = re.compile(rf"\b{path.stem}\b")
-        others = (text for other, text in texts.items() if other != path)
-        if path.stem not in BEGINNINGS and not any(map(name.search, others)):
-            left.append(str(path.relative_to(ROOT)))
-    assert left == []
+    files = [path for room in ROOMS for path in room.rglob("*.py")]
+    modules = {path for path in files if path.stem not in {"__init__", *BEGINNINGS}}
+    assert unnamed(modules, files) == []
 
 
 def test_every_script_and_style_of_the_console_is_named_by_another():
@@ -39,11 +44,6 @@ def test_every_script_and_style_of_the_console_is_named_by_another():
 
 def test_every_helper_of_the_tests_is_used_by_one():
     helpers = sorted((ROOT / "tests" / "support").glob("*.py"))
-    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")}
-    texts |= {path: path.read_text(encoding="utf-8") for path in (ROOT / "bench").rglob("*.py")}
-    left = []
-    for path in helpers:
-        name = re.compile(rf"\b{path.stem}\b")
-        if not any(name.search(text) for other, text in texts.items() if other != path):
-            left.append(path.name)
-    assert left == []
+    assert (
+        unnamed(helpers, [*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]) == []
+    )
