@@ -2,6 +2,7 @@
 // carried out by the server, which goes on by itself and says what became of each run.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { get, post } from "./api.js";
+import { trap } from "./dialog.js";
 import { count, counted, MARKS, shownState } from "./format.js";
 import { labelOf, possible, VERBS } from "./operations.js";
 import { quoted } from "./querytext.js";
@@ -71,7 +72,11 @@ function Preview({ verb, about, begun, close }) {
       live = false;
     };
   }, [JSON.stringify(asked)]);
-  useLayoutEffect(() => safe.current.focus(), []);
+  useLayoutEffect(() => {
+    const back = /** @type {HTMLElement | null} */ (document.activeElement);
+    safe.current.focus();
+    return () => back?.focus?.();
+  }, []);
   const must = found && found.fits > TYPED_ABOVE;
   const ready = found && found.fits > 0 && (!must || typed.replace(/\D/g, "") === String(found.fits));
   const submit = async (event) => {
@@ -82,6 +87,7 @@ function Preview({ verb, about, begun, close }) {
     if (answer) begun(answer.operation);
   };
   const keys = (event) => {
+    if (event.key === "Tab") trap(event);
     if (event.key !== "Escape") return;
     event.stopPropagation();
     close();

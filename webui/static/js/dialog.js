@@ -45,7 +45,7 @@ export function Dialogs() {
     if (event.key === "Tab") trap(event);
   };
   return html`<div class="scrim" onClick=${(event) => event.target === event.currentTarget && close(null)} onKeyDown=${keys}>
-    <form class="dialog" role="alertdialog" aria-label=${question.title} onSubmit=${submit}>
+    <form class="dialog" role="alertdialog" aria-modal="true" aria-label=${question.title} onSubmit=${submit}>
       <header>${question.title}</header>
       <div class="body">
         ${question.text && html`<p class="dim">${question.text}</p>`}
@@ -72,7 +72,8 @@ export function Dialogs() {
   </div>`;
 }
 
-function trap(event) {
+/** Keep Tab within what is asked. */
+export function trap(event) {
   const all = [...event.currentTarget.querySelectorAll("button, input, select")];
   const last = event.shiftKey ? all[0] : all[all.length - 1];
   if (document.activeElement === last) {

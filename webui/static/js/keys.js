@@ -31,17 +31,40 @@ const KEYS = [
   ]],
   ["On a row or a run", [["r s h K", "rerun, stop, hold or release, kill"]]],
   ["On a job", [["n", "run it now"]]],
+  ["In the tree of jobs", [["← →", "close, open the folder"]]],
+  ["On paper", [["Ctrl P", "print what is shown; of a list up to 1,000 rows"]]],
 ];
 
-function showKeys() {
-  ask({
+/** Whether keys without Ctrl do anything: who speaks to the computer, or whose hand shakes, turns them off. */
+function singleKeys() {
+  return localStorage.getItem("keys") !== "off";
+}
+
+export function turnKeys() {
+  if (singleKeys()) localStorage.setItem("keys", "off");
+  else localStorage.removeItem("keys");
+  done(`Single keys: ${singleKeys() ? "on" : "off"}`);
+}
+
+// Before all others who listen: a single key that is turned off reaches nobody.
+addEventListener(
+  "keydown",
+  (event) => {
+    if (!singleKeys() && event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey) event.stopImmediatePropagation();
+  },
+  true,
+);
+
+async function showKeys() {
+  const turned = await ask({
     title: "Keys",
-    deed: "Close",
-    safe: "Back",
+    deed: singleKeys() ? "Turn single keys off" : "Turn single keys on",
+    safe: "Close",
     text: html`<div class="keys" tabindex="0" role="region" aria-label="All keys">
       ${KEYS.map(([name, some]) => html`<h3>${name}</h3><dl class="kv">${some.map(([keys, what]) => html`<dt class="mono">${keys}</dt><dd>${what}</dd>`)}</dl>`)}
     </div>`,
   });
+  if (turned !== null) turnKeys();
 }
 
 export function cycleTheme() {

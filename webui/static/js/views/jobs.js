@@ -1,9 +1,10 @@
 // Jobs: the folder tree with what is not well rolled up, searched as one types.
-import { html, useEffect, useMemo, useState } from "../preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { Icon, Ticks, Time, Trouble } from "../parts.js";
 import { count, duration, spoken, TROUBLE } from "../format.js";
 import { go, useUrl } from "../router.js";
 import { stream } from "../stream.js";
+import { useTreeKeys } from "../treekeys.js";
 import { useGet } from "../views_common.js";
 import { may } from "../session.js";
 
@@ -15,7 +16,7 @@ const KINDS = [
   ["last run failed", "failure", (job) => TROUBLE.has(job.last[0]?.state)],
   ["running", "running", (job) => ["running", "starting", "stopping"].includes(job.last[0]?.state)],
   ["waiting", "waiting", (job) => job.last[0]?.state === "waiting"],
-  ["paused", "late", (job) => Boolean(job.paused)],
+  ["paused", "skipped", (job) => Boolean(job.paused)],
   ["disabled", "skipped", (job) => job.schedules.length > 0 && job.schedules.every((words) => words.endsWith("(disabled)"))],
   ["never ran", "scheduled", (job) => job.last.length === 0],
   ["no owner", null, (job) => !job.owner],
@@ -56,16 +57,18 @@ export function JobsView() {
   const open = useMemo(() => new Set(chosen ?? (value && value.jobs.length <= FEW ? folders : [])), [chosen, value, folders]);
   const rows = useMemo(() => tree(jobs, text, open, flat, Boolean(kind)), [jobs, text, open, flat]);
   const words = wordsOf(text);
-  if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
+  const body = useRef(null);
+  const setOpen = (some) => {
+    sessionStorage.setItem("open", JSON.stringify(some));
+    choose(some);
+  };
   const toggle = (path) => {
     const next = new Set(open);
     if (!next.delete(path)) next.add(path);
     setOpen([...next]);
   };
-  const setOpen = (some) => {
-    sessionStorage.setItem("open", JSON.stringify(some));
-    choose(some);
-  };
+  useTreeKeys(body, toggle);
+  if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
   return html`<div>
     <div class="top">
       <h1 class="sr">Jobs</h1>
@@ -90,14 +93,14 @@ export function JobsView() {
       : html`<div class="panel">
           <table class="tree" role="treegrid" aria-label="Jobs">
             <colgroup>
-              <col class="j1" /><col class="j2" /><col class="j3" /><col class="j4" /><col class="j5" /><col class="j6" /><col class="j7 hide-l" /><col class="j8 hide-l" />
+              <col class="j1" /><col class="j2" /><col class="j3" /><col class="j4" /><col class="j5" /><col class="j6" /><col class="j7 hide-l" /><col class="j8 hide-xl" />
             </colgroup>
             <thead>
               <tr>
-                <th>Job and params</th><th>Runs</th><th>Last 30 runs</th><th>Last</th><th class="num">Next</th><th class="num">Usually</th><th class="hide-l">Owner</th><th class="hide-l">Labels</th>
+                <th>Job and params</th><th>Schedule</th><th>Last 30 runs</th><th>Last</th><th class="num">Next</th><th class="num">Usually</th><th class="hide-l">Owner</th><th class="hide-xl">Labels</th>
               </tr>
             </thead>
-            <tbody>
+            <tbody ref=${body}>
               ${rows.map((row) => (row.folder ? html`<${FolderRow} key=${`/${row.path}`} row=${row} toggle=${toggle} words=${words} />` : html`<${JobRow} key=${row.job.job_id} row=${row} flat=${flat} words=${words} />`))}
             </tbody>
           </table>
@@ -107,10 +110,10 @@ export function JobsView() {
 }
 
 function FolderRow({ row, toggle, words }) {
-  return html`<tr class="folder" aria-level=${row.depth + 1} aria-expanded=${row.open} data-folder=${row.path} tabindex="0" onClick=${() => toggle(row.path)} onKeyDown=${(event) => event.key === "Enter" && toggle(row.path)}>
+  return html`<tr class="folder" aria-level=${row.depth + 1} aria-expanded=${row.open} data-folder=${row.path} tabindex="0" onClick=${() => toggle(row.path)} onKeyDown=${(event) => ["Enter", " "].includes(event.key) && (event.preventDefault(), toggle(row.path))}>
     <td class=${`t d${Math.min(row.depth, 3)}`}><span class="tw">${row.open ? "▾" : "▸"}</span><span class="nm"><${Marked} text=${row.name} words=${words} /></span> <span class="faint small">${count(row.jobs)}</span></td>
     <td colspan="2"><span class="roll">${Object.entries(row.roll).map(([state, n]) => html`<span class=${`s-${state}`}><${Icon} state=${state} />${n}</span>`)}</span></td>
-    <td></td><td></td><td></td><td class="hide-l"></td><td class="hide-l"></td>
+    <td></td><td></td><td></td><td class="hide-l"></td><td class="hide-xl"></td>
   </tr>`;
 }
 
@@ -132,7 +135,7 @@ function JobRow({ row, flat, words }) {
   const { job } = row;
   const last = job.last[0];
   const name = flat ? job.job_id : job.job_id.slice(job.job_id.lastIndexOf("/") + 1);
-  return html`<tr aria-level=${row.depth + 1} data-job=${job.job_id}>
+  return html`<tr aria-level=${row.depth + 1} data-job=${job.job_id} tabindex="-1">
     <td class=${`t d${Math.min(row.depth, 3)}`}>
       <span class="tw"></span><a class="job" href=${jobHref(job.job_id)}>${flat && name.includes("/") && html`<span class="dir"><${Marked} text=${name.slice(0, name.lastIndexOf("/") + 1)} words=${words} /></span>`}<${Marked} text=${name.slice(name.lastIndexOf("/") + 1)} words=${words} /></a>
       ${job.paused && html` <span class="state s-late" title=${job.paused}><${Icon} state="skipped" /><span class="small">paused</span></span>`}
@@ -144,7 +147,7 @@ function JobRow({ row, flat, words }) {
     <td class="num"><${Time} at=${job.next} /></td>
     <td class="num dim">${usual(job.last)}</td>
     <td class="hide-l dim">${job.owner ?? ""}</td>
-    <td class="hide-l">${job.labels.map((label) => html`<span class="lab">${label}</span> `)}</td>
+    <td class="hide-xl">${job.labels.map((label) => html`<span class="lab">${label}</span> `)}</td>
   </tr>`;
 }
 
