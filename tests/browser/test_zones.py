@@ -1,5 +1,6 @@
 """The zone in which the console shows times: the browser's, or UTC."""
 
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -37,3 +38,9 @@ def test_z_shows_all_times_in_utc_and_back_and_is_kept(newfoundland, server):
     expect_zone(UTC)
     page.keyboard.press("z")
     expect_zone(HERE)
+    # Rows of a list that are over, and listen to no clock, too.
+    newfoundland.turn_to(f"/runs?q=id:{run_id}")
+    of_row = page.locator(f"tr[data-run={run_id}] time").first
+    expect(of_row).to_have_text(re.compile(at.astimezone(HERE).strftime("%H:%M")), timeout=60_000)
+    page.keyboard.press("z")
+    expect(of_row).to_have_text(re.compile(at.astimezone(UTC).strftime("%H:%M")), timeout=60_000)

@@ -1,7 +1,6 @@
 // The geometry of a timeline: lanes by folder and job, bars of runs, what is likely. Pure.
 
 export const LANE = 17;
-export const LABELS = 190;
 export const TOP = 42;
 const THIN = 2;
 const FEW = 3;
@@ -10,14 +9,20 @@ export const DRAWN = ["success", "skipped", "running", "held", "lost", "error", 
 const TALL = { success: 8, skipped: 3, running: 10, held: 11, lost: 13, error: 13, failure: 13 };
 const AS = { starting: "running", stopping: "running" };
 
-/** Rows of the picture: folder heads and lanes. @param {any[]} jobs */
+/** How wide the names stand of a picture of so many px. @param {number} width */
+export function labelsOf(width) {
+  return width < 640 ? 112 : width < 1600 ? 190 : 300;
+}
+
+/** Rows of the picture: folder heads and lanes, what is in no folder last. @param {any[]} jobs */
 export function rowsOf(jobs) {
   const rows = [];
   let y = TOP + 8;
   let folder = null;
-  for (const lane of jobs) {
+  const headOf = ({ job_id: id }) => id.slice(0, Math.max(0, id.indexOf("/")));
+  for (const lane of [...jobs].sort((a, b) => Number(!headOf(a)) - Number(!headOf(b)))) {
     const cut = lane.job_id.indexOf("/");
-    const head = cut < 0 ? "" : lane.job_id.slice(0, cut);
+    const head = headOf(lane);
     if (head !== folder) {
       if (folder !== null) y += 6;
       folder = head;
@@ -31,11 +36,11 @@ export function rowsOf(jobs) {
 }
 
 /** What is drawn of one lane: {paths by state, forecast, whiskers, waits, late, deadlines, hits}.
- *  @param {any} row @param {{from: number, to: number, width: number}} view @param {number} now */
+ *  @param {any} row @param {{from: number, to: number, width: number, labels: number}} view @param {number} now */
 export function laneShapes(row, view, now) {
-  const x = (ms) => LABELS + ((ms - view.from) / (view.to - view.from)) * (view.width - LABELS - 6);
+  const x = (ms) => view.labels + ((ms - view.from) / (view.to - view.from)) * (view.width - view.labels - 6);
   const inside = (a, b) => b >= view.from && a <= view.to;
-  const clip = (px) => Math.min(view.width - 6, Math.max(LABELS, px));
+  const clip = (px) => Math.min(view.width - 6, Math.max(view.labels, px));
   const middle = row.y + LANE / 2;
   const shapes = { paths: {}, forecast: "", whiskers: "", waits: "", late: "", deadlines: [], hits: [] };
   const box = (state, from, to) => {
@@ -94,12 +99,13 @@ export function laneShapes(row, view, now) {
   return shapes;
 }
 
+const GRID_PX = 46;
 const STEPS_MIN = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080];
 
-/** Instants of the grid of a view, at most a dozen and a half. */
+/** Instants of the grid of a view, at most fourteen, and no more than have room for their names. */
 export function gridOf(view, offsetMs) {
   const span = (view.to - view.from) / 60e3;
-  const step = (STEPS_MIN.find((min) => span / min <= 14) ?? 20160) * 60e3;
+  const step = (STEPS_MIN.find((min) => span / min <= Math.min(14, Math.max(2, (view.width - view.labels) / GRID_PX))) ?? 20160) * 60e3;
   const first = Math.ceil((view.from + offsetMs) / step) * step - offsetMs;
   const found = [];
   for (let ms = first; ms < view.to; ms += step) found.push(ms);

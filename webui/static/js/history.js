@@ -2,6 +2,7 @@
 import { useTable } from "./astable.js";
 import { html, useEffect, useMemo, useState } from "./preact.js";
 import { query as asQuery } from "./api.js";
+import { useWidth } from "./daylanes.js";
 import { clock, count, counted, duration, inZone, shownZone } from "./format.js";
 import { go } from "./router.js";
 import { useGet, useRefreshed } from "./views_common.js";
@@ -12,6 +13,7 @@ const DAY_MS = 86400e3;
 // The worst last: a cell takes its worst.
 const WORST = ["scheduled", "success", "skipped", "waiting", "starting", "running", "stopping", "lost", "error", "failure"];
 const DRAWN = { starting: "running", stopping: "running" };
+// Until the width there is has been measured.
 const WIDE = 390;
 const HIGH = 180;
 const BUCKETS = 28;
@@ -79,8 +81,9 @@ export function cellsOf(past) {
 function HeatMap({ past, jobId }) {
   const zone = shownZone();
   const { often, columns, rows, first, cells } = useMemo(() => cellsOf(past), [past, zone]);
+  const [box, whole] = useWidth(WIDE);
   const left = often ? 24 : 32;
-  const wide = (WIDE - left) / columns;
+  const wide = (whole - left) / columns;
   const tall = (HIGH - 18) / rows;
   const paths = {};
   for (const { column, row, state } of cells.values()) {
@@ -90,9 +93,9 @@ function HeatMap({ past, jobId }) {
   }
   const hrefOf = (cell) => `/runs${asQuery({ q: `job:${quoted(jobId)} since:${iso(cell.from)} until:${iso(cell.to + 1)}` })}`;
   const open = (event) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    const column = Math.floor((((event.clientX - box.left) / box.width) * WIDE - left) / wide);
-    const row = Math.floor((((event.clientY - box.top) / box.height) * HIGH - 16) / tall);
+    const place = event.currentTarget.getBoundingClientRect();
+    const column = Math.floor((((event.clientX - place.left) / place.width) * whole - left) / wide);
+    const row = Math.floor((((event.clientY - place.top) / place.height) * HIGH - 16) / tall);
     const cell = cells.get(`${column} ${row}`);
     if (cell) go(hrefOf(cell));
   };
@@ -102,9 +105,9 @@ function HeatMap({ past, jobId }) {
   const labels = Array.from({ length: Math.ceil(columns / step) }, (_, index) => index * step).filter((column) => column < columns - step / 3);
   const dayOf = (column) => new Date((first + column * (often ? 1 : 7)) * DAY_MS).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
   const { button, table } = useTable("History", ["first run", "runs", "worst"], () => [...cells.values()].sort((a, b) => b.from - a.from).map((cell) => [html`<a href=${hrefOf(cell)}>${inZone(cell.from * 1000, zone)}</a>`, count(cell.n), cell.state]));
-  return html`<figure>
-    <figcaption class="row"><h2>History</h2><span class="faint small">${often ? `${count(columns)} days by hour` : `${count(columns)} weeks by day`} · ${rate}</span><span class="grow"></span>${button}</figcaption>
-    ${table ?? html`<svg class="chart heat" viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${`${heatWords(past)}, ${often ? "by day and hour" : "by week and day"}`} onClick=${open} data-heat=${often ? "hours" : "weeks"}>
+  return html`<figure ref=${box}>
+    <figcaption><h2>History</h2><span class="faint small">${often ? `${count(columns)} days by hour` : `${count(columns)} weeks by day`} · ${rate}</span>${button}</figcaption>
+    ${table ?? html`<svg class="chart heat" viewBox=${`0 0 ${whole} ${HIGH}`} role="img" aria-label=${`${heatWords(past)}, ${often ? "by day and hour" : "by week and day"}`} onClick=${open} data-heat=${often ? "hours" : "weeks"}>
       ${often
         ? [0, 6, 12, 18].map((hour) => html`<text class="lbl lbl-end" x="18" y=${16 + hour * tall + 8}>${String(hour).padStart(2, "0")}</text>`)
         : ["Mon", "Wed", "Fri", "Sun"].map((name, index) => html`<text class="lbl lbl-end" x="26" y=${16 + index * 2 * tall + tall / 2 + 4}>${name}</text>`)}
@@ -154,12 +157,13 @@ const STEPS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 240, 300, 60
 
 function Lengths({ past }) {
   const found = useMemo(() => lengthsOf(past), [past]);
+  const [box, whole] = useWidth(WIDE);
   const { button, table } = useTable("Duration", ["at", "took", "state", "run"], () => lengthRows(past));
-  if (!found) return html`<figure><figcaption class="row"><h2>Duration</h2><span class="faint small">no run has ended well</span></figcaption></figure>`;
+  if (!found) return html`<figure ref=${box}><figcaption><h2>Duration</h2><span class="faint small">no run has ended well</span></figcaption></figure>`;
   const { from, span, line, p50, p90, top } = found;
   const most = Math.max(top * 1.15, 0.001);
   const step = STEPS.find((s) => most / s <= 4) ?? 86400;
-  const x = (s) => 42 + ((s - from) / span) * (WIDE - 50);
+  const x = (s) => 42 + ((s - from) / span) * (whole - 50);
   const y = (took) => HIGH - 18 - (Math.min(took, most) / most) * (HIGH - 34);
   const dots = { good: "", bad: "" };
   const every = Math.ceil(past.at.length / 1200);
@@ -174,25 +178,25 @@ function Lengths({ past }) {
   const day = (s) => new Date(s * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: shownZone() });
   const ticks = Array.from({ length: Math.floor(most / step) + 1 }, (_, index) => index * step);
   const open = (event) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    const at = from + ((((event.clientX - box.left) / box.width) * WIDE - 42) / (WIDE - 50)) * span;
+    const place = event.currentTarget.getBoundingClientRect();
+    const at = from + ((((event.clientX - place.left) / place.width) * whole - 42) / (whole - 50)) * span;
     let nearest = 0;
     past.at.forEach((s, index) => {
       if (Math.abs(s - at) < Math.abs(past.at[nearest] - at)) nearest = index;
     });
     go(`/runs/r${past.number[nearest]}`);
   };
-  return html`<figure>
-    <figcaption class="row"><h2>Duration</h2><span class="faint small">p50 ${duration(p50)} · p90 ${duration(p90)}</span><span class="grow"></span>${button}</figcaption>
-    ${table ?? html`<svg class="chart lengths" viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${`Half of ${count(past.at.length)} runs took at most ${duration(p50)}, nine in ten at most ${duration(p90)}`} onClick=${open}>
-      ${ticks.map((took) => html`<path class="grid-l" d=${`M42 ${y(took).toFixed(1)}h${WIDE - 50}`} /><text class="lbl lbl-end" x="38" y=${y(took) + 4}>${took === 0 ? "0" : duration(took)}</text>`)}
+  return html`<figure ref=${box}>
+    <figcaption><h2>Duration</h2><span class="faint small">p50 ${duration(p50)} · p90 ${duration(p90)}</span>${button}</figcaption>
+    ${table ?? html`<svg class="chart lengths" viewBox=${`0 0 ${whole} ${HIGH}`} role="img" aria-label=${`Half of ${count(past.at.length)} runs took at most ${duration(p50)}, nine in ten at most ${duration(p90)}`} onClick=${open}>
+      ${ticks.map((took) => html`<path class="grid-l" d=${`M42 ${y(took).toFixed(1)}h${whole - 50}`} /><text class="lbl lbl-end" x="38" y=${y(took) + 4}>${took === 0 ? "0" : duration(took)}</text>`)}
       ${band && html`<path class="band" d=${band} />`}
       <path class="dots" d=${dots.good} /><path class="dots dots-f" d=${dots.bad} />
       ${median && html`<path class="p50-l f-none" d=${median} />`}
       ${past.definitions.map((one) => html`<path class="p90" d=${`M${x(one.at).toFixed(1)} 14v${HIGH - 32}`}><title>${`another definition since ${day(one.at)} ${clock(one.at * 1000)}`}</title></path>`)}
-      ${past.definitions.slice(-1).map((one) => html`<text class=${`lbl-2 ${x(one.at) > WIDE * 0.6 ? "lbl-end" : ""}`} x=${x(one.at) + (x(one.at) > WIDE * 0.6 ? -4 : 4)} y="22">${(one.commit ?? one.hash).slice(0, 7)}</text>`)}
-      ${line.length > 1 && html`<text class="lbl-1 lbl-end" x=${WIDE - 8} y=${Math.max(12, y(line[line.length - 1].p50) - 6)}>p50 ${duration(line[line.length - 1].p50)}</text>`}
-      ${[0, 0.33, 0.66].map((share) => html`<text class="lbl" x=${42 + share * (WIDE - 50)} y=${HIGH - 3}>${day(from + share * span)}</text>`)}
+      ${past.definitions.slice(-1).map((one) => html`<text class=${`lbl-2 ${x(one.at) > whole * 0.6 ? "lbl-end" : ""}`} x=${x(one.at) + (x(one.at) > whole * 0.6 ? -4 : 4)} y="22">${(one.commit ?? one.hash).slice(0, 7)}</text>`)}
+      ${line.length > 1 && html`<text class="lbl-1 lbl-end" x=${whole - 8} y=${Math.max(12, y(line[line.length - 1].p50) - 6)}>p50 ${duration(line[line.length - 1].p50)}</text>`}
+      ${[0, 0.33, 0.66].map((share) => html`<text class="lbl" x=${42 + share * (whole - 50)} y=${HIGH - 3}>${day(from + share * span)}</text>`)}
     </svg>`}
   </figure>`;
 }

@@ -86,7 +86,7 @@ function Row({ row, now }) {
   const said = reason(run, now) || (late ? "due, and not started yet" : "");
   return html`<tr class=${gone ? "gone" : ""} data-run=${run.run_id}>
     <td class="m-st"><${State} run=${late ? "late" : run} /></td>
-    <td class="m-a"><${AdHoc} of=${run} /><${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
+    <td class="m-a">${run.ad_hoc && html`<${AdHoc} of=${run} /> `}<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
     <td class="m-c cut dim" title=${said}>${gone ? "no longer" : said}${times > 1 && html` <span class="faint">· ${count(times)} times</span>`}</td>
     <td class="m-b num">${late ? html`<${Late} run=${run} />` : html`<${Time} at=${run.schedule_time} />`}</td>
     <td class="hide-m"><a class="rid" href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>

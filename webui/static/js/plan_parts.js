@@ -2,6 +2,7 @@
 import { useTable } from "./astable.js";
 import { html, useEffect, useMemo, useState } from "./preact.js";
 import { query as asQuery } from "./api.js";
+import { useWidth } from "./daylanes.js";
 import { count, dayOf, shownZone } from "./format.js";
 import { go } from "./router.js";
 import { useNow } from "./stream.js";
@@ -15,7 +16,9 @@ const VIEWS = [
 const DAYS = 14;
 const REREAD_MS = 120e3;
 const HOUR_MS = 3600e3;
-const CELL = { x: 40.2, y: 19.4, left: 92, top: 24 };
+const CELL = { y: 19.4, left: 92, right: 78, top: 24 };
+// Narrower than this it is scrolled sideways.
+const LEAST_WIDE = 900;
 
 /** @param {{at: string, q: string}} of */
 export function PlanViews({ at, q }) {
@@ -51,18 +54,21 @@ export function Coming({ q }) {
   useRefreshed(again, REREAD_MS);
   const zone = shownZone();
   const hrefOf = (cell) => `/timeline${asQuery({ q, from: new Date(cell.ms).toISOString(), span: "2h" })}`;
-  const days = useMemo(() => (value ? byDay(value, from) : []), [value, zone, from]);
+  const [box, wide] = useWidth(LEAST_WIDE);
+  // Before the answer is there its rows are, empty: nothing below them jumps.
+  const days = useMemo(() => byDay(value ?? { bins: DAYS * 24, all: { marks: {} } }, from), [value, zone, from]);
   const { button, table } = useTable("Coming days", ["day", "hour", "expected runs"], () => days.flatMap((day) => day.hours.filter((cell) => cell?.n).map((cell) => [day.name, html`<a href=${hrefOf(cell)}>${String(cell.hour).padStart(2, "0")}:00</a>`, count(cell.n)])));
   if (error && !value) return null;
   const all = days.flatMap((day) => day.hours.filter(Boolean));
   const most = Math.max(1, ...all.map((cell) => cell.n));
   const busiest = all.reduce((best, cell) => (cell.n > (best?.n ?? 0) ? cell : best), null);
-  const width = CELL.left + 24 * CELL.x + 78;
+  const width = Math.max(LEAST_WIDE, wide);
+  const cellWide = (width - CELL.left - CELL.right) / 24;
   const depth = (n) => (n === 0 ? 0 : Math.min(4, 1 + Math.floor((n / most) * 3.99)));
   return html`<section class="sec" aria-labelledby="h-coming">
     <div class="sec-head"><h2 id="h-coming">Coming ${DAYS} days</h2><span class="sub">expected runs by hour${busiest ? `, busiest ${busiest.day} ${String(busiest.hour).padStart(2, "0")}:00` : ""}${value && !value.complete ? " · more than can be counted: narrow the query" : ""}</span><span class="grow"></span>${button}</div>
-    ${table ? html`<div class="panel">${table}</div>` : html`<div class="panel gp pad" tabindex="0" role="region" aria-labelledby="h-coming"><svg class="chart coming" viewBox=${`0 0 ${width} ${CELL.top + days.length * CELL.y + 4}`} role="group" aria-label=${`${count(all.reduce((sum, cell) => sum + cell.n, 0))} expected runs in ${DAYS} days`}>
-      ${Array.from({ length: 12 }, (_, index) => html`<text class="lbl" x=${CELL.left + index * 2 * CELL.x} y="14">${String(index * 2).padStart(2, "0")}</text>`)}
+    ${table ? html`<div class="panel">${table}</div>` : html`<div class="panel gp pad" tabindex="0" role="region" aria-labelledby="h-coming" ref=${box}><svg class="chart coming" viewBox=${`0 0 ${width} ${CELL.top + days.length * CELL.y + 4}`} role="group" aria-label=${`${count(all.reduce((sum, cell) => sum + cell.n, 0))} expected runs in ${DAYS} days`}>
+      ${Array.from({ length: 12 }, (_, index) => html`<text class="lbl" x=${CELL.left + index * 2 * cellWide} y="14">${String(index * 2).padStart(2, "0")}</text>`)}
       <text class="lbl lbl-end" x=${width - 4} y="14">runs</text>
       ${days.map(
         (day, row) => html`<g key=${day.name}>
@@ -71,7 +77,7 @@ export function Coming({ q }) {
             (cell, hour) =>
               cell &&
               html`<g class="ccell" data-n=${cell.n} onClick=${() => go(hrefOf(cell))}><title>${`${day.name} ${String(hour).padStart(2, "0")}:00: ${count(cell.n)}`}</title>
-                <rect class=${`cal${depth(cell.n)}`} x=${CELL.left + hour * CELL.x} y=${CELL.top + row * CELL.y} width=${CELL.x - 1.6} height=${CELL.y - 2} />${cell.n > 0 && html`<text class=${`calt${depth(cell.n)} lbl-mid`} x=${CELL.left + hour * CELL.x + CELL.x / 2} y=${CELL.top + row * CELL.y + 12.6}>${cell.n < 10000 ? cell.n : "…"}</text>`}</g>`,
+                <rect class=${`cal${depth(cell.n)}`} x=${CELL.left + hour * cellWide} y=${CELL.top + row * CELL.y} width=${cellWide - 1.6} height=${CELL.y - 2} />${cell.n > 0 && html`<text class=${`calt${depth(cell.n)} lbl-mid`} x=${CELL.left + hour * cellWide + cellWide / 2} y=${CELL.top + row * CELL.y + 12.6}>${cell.n < 10000 ? cell.n : "…"}</text>`}</g>`,
           )}
           <text class="lbl lbl-end" x=${width - 4} y=${CELL.top + row * CELL.y + 13}>${count(day.n)}</text>
         </g>`,

@@ -1,6 +1,6 @@
 // Loading the job folder: a plan of what it would change, in three columns, before anything does.
 import { html, useEffect, useState } from "./preact.js";
-import { Args, Icon, JobName, Panel, Time } from "./parts.js";
+import { Args, JobName, Panel, Time } from "./parts.js";
 import { get, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { count, counted } from "./format.js";
@@ -138,5 +138,5 @@ function changes(found) {
 /** In short: how many changes of the folder are not loaded. */
 export function Standing({ standing }) {
   if (!standing || !standing.different) return null;
-  return html`<span class="state s-late"><${Icon} state="late" /><span>${counted(standing.different, "change")} not loaded</span></span>`;
+  return html`<b>${counted(standing.different, "change")} not loaded</b>`;
 }

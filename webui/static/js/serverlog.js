@@ -43,7 +43,7 @@ function useLog() {
       if (message.error) setState({ lines: [], error: message.error });
       if (!message.log) return;
       for (const line of message.log) {
-        if (line.lost) coming.push({ key: `lost ${line.seq}`, said: `${counted(line.lost, "line")} did not arrive here` });
+        if (line.lost) coming.push({ key: `lost ${line.seq}`, said: `${counted(line.lost, "line")} more in the server's own log only` });
         coming.push({ key: line.seq, line });
       }
       // What was kept comes first; the divider stands between it and what is new.

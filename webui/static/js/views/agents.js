@@ -66,9 +66,9 @@ function Slots({ agent }) {
 
 function Agents({ agents, newest, again }) {
   const now = useNow();
-  return html`<table class="runs stack">
-    <colgroup><col class="col-state" /><col /><col class="col-arg" /><col class="hide-m" /><col class="col-late" /><col class="col-time" /><col class="col-late hide-m" /><col class="col-acts" /></colgroup>
-    <thead><tr><th>State</th><th>Agent</th><th>Group</th><th class="hide-m">Slots or host</th><th class="num">Busy</th><th class="num">Heard</th><th class="hide-m">Version</th><th></th></tr></thead>
+  return html`<table class="runs stack agents-t">
+    <colgroup><col class="col-state" /><col /><col class="col-arg hide-l" /><col class="hide-m" /><col class="col-late" /><col class="col-time" /><col class="col-late hide-m" /><col class="col-acts" /></colgroup>
+    <thead><tr><th>State</th><th>Agent</th><th class="hide-l">Group</th><th class="hide-m">Slots or host</th><th class="num">Busy</th><th class="num">Heard</th><th class="hide-m">Version</th><th></th></tr></thead>
     <tbody>
       ${agents.map((agent) => {
         const sign = SIGNS[agent.state] ?? "lost";
@@ -76,7 +76,7 @@ function Agents({ agents, newest, again }) {
         return html`<tr key=${agent.agent_id} data-agent=${agent.agent_id}>
           <td class="m-st"><span class=${`state s-${sign}`}><${Icon} state=${sign} /><span>${agent.state}</span></span></td>
           <td class="m-a strong">${agent.agent_id}${agent.labels.map((label) => html` <span class="lab" key=${label}>${label}</span>`)}</td>
-          <td><span class="lab">${agent.group_id}</span></td>
+          <td class="hide-l"><span class="lab">${agent.group_id}</span></td>
           <td class="dim cut hide-m" title=${host}>${agent.slots ? html`<${Slots} agent=${agent} />` : host}</td>
           <td class="m-d num">${count(agent.live)}${agent.slots ? html`<span class="dim"> of ${count(agent.slots)}</span>` : null}<span class="only-s"> busy</span></td>
           <td class="m-b num">${agent.connected ? ago((now - Date.parse(agent.last_seen)) / 1000) : html`<${Time} at=${agent.last_seen} />`}</td>

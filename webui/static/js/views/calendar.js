@@ -95,14 +95,14 @@ function Days({ rows, q }) {
       (day) => html`<section class="panel" key=${day.name}>
         <header><h2>${day.name}</h2><span class="sub">${counted(day.runs, "run")}</span></header>
         <table class="runs calendar">
-          <colgroup><col class="col-hour" /><col /><col class="col-in" /></colgroup>
+          <colgroup><col class="col-hour" /><col class="col-in" /><col /></colgroup>
           ${day.hours.map(
             (hour) => html`<tbody key=${hour.key}>
               ${hour.lines.map(
                 (line, place) => html`<tr key=${line.key} data-job=${line.job_id}>
                   <td class="dim">${place === 0 && hour.name}</td>
-                  <td class="whole"><${JobName} id=${line.job_id} /> <${Args} args=${line.args} />${line.held && html` <span class="state s-held"><${Icon} state="held" /><span>held</span></span>`}</td>
                   <td class="num"><${Times} runs=${line.runs} /></td>
+                  <td class="whole"><${JobName} id=${line.job_id} /> <${Args} args=${line.args} />${line.held && html` <span class="state s-held"><${Icon} state="held" /><span>held</span></span>`}</td>
                 </tr>`,
               )}
             </tbody>`,

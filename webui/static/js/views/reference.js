@@ -19,7 +19,7 @@ export function ReferenceView() {
   return html`<div class="reference">
     <div class="top">
       <h1>API</h1>
-      <input type="search" aria-label="Find in the API" placeholder="path or words" value=${words} onInput=${(event) => setWords(event.target.value)} />
+      <input class="field" type="search" aria-label="Find in the API" placeholder="path or words" value=${words} onInput=${(event) => setWords(event.target.value)} />
       <a class="btn small" href="/api/openapi.json" download="callsheet-openapi.json">OpenAPI ${value.openapi}</a>
     </div>
     <p class="dim">${value.info.description.replaceAll("`", "").replaceAll("*", "")}</p>

@@ -66,7 +66,7 @@ export function RunsView() {
     <${Histogram} terms=${terms} version=${list.total} set=${setSpan} />
     ${error && error.status !== 400 && !list.rows.known
       ? html`<${Trouble} error=${error} again=${reread} />`
-      : !list.loading && !list.total
+      : !list.loading && !list.total && !error
         ? html`<${Nothing} q=${q} since=${since} until=${until} set=${set} />`
         : html`<${RunTable} list=${list} dim=${stale} rising=${rising} groups=${groups} group=${group} toggle=${toggle} q=${q} picks=${picks} setPicks=${setPicks} turn=${() => set({ sort: rising ? "-schedule" : "schedule" })} />`}
     <${Bulk} picks=${picks} setPicks=${setPicks} list=${list} terms=${terms} />

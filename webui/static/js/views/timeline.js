@@ -5,7 +5,7 @@ import { Icon, Trouble } from "../parts.js";
 import { jobPath, query as asQuery } from "../api.js";
 import { clock, count, dayName, duration, instantOf, inZone, shownZone } from "../format.js";
 import { useWidth } from "../daylanes.js";
-import { DRAWN, gridOf, LABELS, LANE, laneShapes, rowsOf, TOP } from "../gantt.js";
+import { DRAWN, gridOf, labelsOf, LANE, laneShapes, rowsOf, TOP } from "../gantt.js";
 import { Coming, PlanViews, useKeptGet } from "../plan_parts.js";
 import { QueryBox } from "../querybox.js";
 import { go, useUrl } from "../router.js";
@@ -61,7 +61,7 @@ export function TimelineView() {
   });
   const { button, table } = useTable("Timeline", ["due", "job", "args", "state", "began", "took", "finish by", "run"], () => runRows(value?.jobs ?? [], now));
   const runs = value ? value.jobs.reduce((sum, lane) => sum + lane.runs.length, 0) : 0;
-  return html`<div>
+  return html`<div class="whole">
     <div class="top">
       <h1 class="sr">Timeline</h1>
       <${PlanViews} at="/timeline" q=${q} />
@@ -82,15 +82,15 @@ export function TimelineView() {
 
 function Gantt({ jobs, view: span, now, move }) {
   const [box, width] = useWidth(1100);
-  const view = { ...span, width: Math.max(width, 640) };
+  const view = { ...span, width: Math.max(width, 300), labels: labelsOf(width) };
   const { rows, height } = useMemo(() => rowsOf(jobs), [jobs]);
   const lanes = rows.filter((row) => row.kind === "lane").map((row) => ({ ...row, shapes: laneShapes(row, view, now) }));
   const [over, setOver] = useState(null);
   const drag = useRef(null);
   const [brush, setBrush] = useState(null);
   const svg = useRef(null);
-  const x = (ms) => LABELS + ((ms - view.from) / (view.to - view.from)) * (view.width - LABELS - 6);
-  const msAt = (px) => view.from + ((px - LABELS) / (view.width - LABELS - 6)) * (view.to - view.from);
+  const x = (ms) => view.labels + ((ms - view.from) / (view.to - view.from)) * (view.width - view.labels - 6);
+  const msAt = (px) => view.from + ((px - view.labels) / (view.width - view.labels - 6)) * (view.to - view.from);
   const pointOf = (event) => {
     const rect = svg.current.getBoundingClientRect();
     return [((event.clientX - rect.left) / rect.width) * view.width, ((event.clientY - rect.top) / rect.height) * height];
@@ -98,7 +98,7 @@ function Gantt({ jobs, view: span, now, move }) {
   const found = (event) => {
     const [px, py] = pointOf(event);
     const lane = lanes.find((one) => py >= one.y && py < one.y + LANE);
-    const hit = lane && px > LABELS ? [...lane.shapes.hits].reverse().find((one) => px >= one.from && px <= one.to) : null;
+    const hit = lane && px > view.labels ? [...lane.shapes.hits].reverse().find((one) => px >= one.from && px <= one.to) : null;
     return hit ? { lane, run: hit.run, px } : null;
   };
   useEffect(() => {
@@ -122,7 +122,7 @@ function Gantt({ jobs, view: span, now, move }) {
   });
   const onPointerDown = (event) => {
     const [px] = pointOf(event);
-    if (px > LABELS) drag.current = px;
+    if (px > view.labels) drag.current = px;
   };
   const onPointerMove = (event) => {
     const [px] = pointOf(event);
@@ -146,7 +146,7 @@ function Gantt({ jobs, view: span, now, move }) {
       <path class="grid-l" d=${at.map((ms) => `M${x(ms).toFixed(1)} 28V${height}`).join("")} />
       <path class="grid-l" d=${`M0 ${TOP}H${view.width}${rows.filter((row, index) => row.kind === "folder" && index > 0).map((row) => `M0 ${row.y - 3}H${view.width}`).join("")}`} />
       ${at.map((ms) => (!isHere || Math.abs(x(ms) + 14 - x(now)) > 44) && x(ms) < view.width - 30 && html`<text class="lbl" x=${x(ms) + 3} y="25">${step >= 12 * HOUR_MS ? dayName(ms).replace(/^(\w{3})\w* (\d+) (\w{3})\w*$/, "$1 $2 $3") : clock(ms).slice(0, 5)}</text>`)}
-      ${rows.map((row) => (row.kind === "folder" ? html`<text class="lbl-1" x="10" y=${row.y + 12}>${row.name}</text>` : html`<text class="lbl-2 lname" x="22" y=${row.y + 12} data-lane=${row.lane.job_id} onClick=${() => go(`/job/${jobPath(row.lane.job_id)}`)}>${cut(row.name, 27)}<title>${row.lane.job_id}</title></text>`))}
+      ${rows.map((row) => (row.kind === "folder" ? html`<text class="lbl-1" x="10" y=${row.y + 12}>${row.name}</text>` : html`<text class="lbl-2 lname" x="22" y=${row.y + 12} data-lane=${row.lane.job_id} onClick=${() => go(`/job/${jobPath(row.lane.job_id)}`)}>${cut(row.name, Math.floor((view.labels - 28) / 6))}<title>${row.lane.job_id}</title></text>`))}
       ${DRAWN.map((state) => merged.paths[state] && html`<path class=${`f-${state}`} d=${merged.paths[state]} />`)}
       <path class="fc" d=${merged.forecast} /><path class="fc-w f-none" d=${merged.whiskers} /><path class="gs-wait" d=${merged.waits} /><path class="f-late" d=${merged.late} />
       ${lanes.flatMap((lane) => lane.shapes.deadlines.map((one) => html`<path class="p50" d=${`M${one.x.toFixed(1)} ${one.y - 7}v14`}><title>finish by ${clock(one.run.finish_by)}</title></path>`))}
