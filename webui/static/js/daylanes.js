@@ -19,7 +19,7 @@ export function useWidth(fallback) {
     const watch = new ResizeObserver(([entry]) => setWidth(Math.max(60, Math.floor(entry.contentRect.width))));
     watch.observe(box.current);
     return () => watch.disconnect();
-  }, []);
+  }, [box.current]);
   return [box, width];
 }
 
@@ -71,14 +71,33 @@ function NowLine({ day, width, now, high }) {
 
 function Grid({ day, width, high }) {
   const { from, span, x } = placed(day, width);
-  const lines = hoursOf(from, span).map((ms) => `M${x(ms)} 0v${high}`);
+  const lines = hoursOf(from, span, width).map((ms) => `M${x(ms)} 0v${high}`);
   return html`<path class="grid-l" d=${lines.join("")} />`;
 }
 
-/** Every second hour of the span. */
-function hoursOf(from, span) {
-  const step = span > 30 * 3600e3 ? 6 * 3600e3 : 2 * 3600e3;
+const HOURS = [2, 3, 4, 6, 8, 12, 24];
+const HOUR_PX = 26;
+
+/** Every second hour of the span, or fewer: as many as have room for their names. */
+function hoursOf(from, span, width) {
+  const step = (HOURS.find((hours) => (hours * 3600e3 * width) / span >= HOUR_PX) ?? 24) * 3600e3;
   return Array.from({ length: Math.floor(span / step) }, (_, index) => from + index * step);
+}
+
+/** A row's runs hour by hour: how many, and how many of them are not well. @param {any} day @param {any} group
+ *  @returns {{ms: number, n: number, bad: [string, number][]}[]} */
+export function hourly(day, group) {
+  const { from, span } = placed(day, 1);
+  const hours = Array.from({ length: Math.ceil(span / 3600e3) }, (_, place) => ({ ms: from + place * 3600e3, n: 0, states: {} }));
+  const put = (ms, state, n) => {
+    const hour = hours[Math.min(hours.length - 1, Math.max(0, Math.floor((ms - from) / 3600e3)))];
+    hour.n += n;
+    hour.states[state] = (hour.states[state] ?? 0) + n;
+  };
+  for (const [state, marks] of Object.entries(group.marks)) for (const [place, n] of marks) put(from + ((place + 0.5) / day.bins) * span, state, n);
+  for (const ms of group.bars) put(ms, "running", 1);
+  for (const ms of group.late) put(ms, "late", 1);
+  return hours.map(({ ms, n, states }) => ({ ms, n, bad: ["failure", "error", "lost", "late", "held"].filter((state) => states[state]).map((state) => /** @type {[string, number]} */ ([state, states[state]])) }));
 }
 
 /** A row's lane. A drag over it opens the runs of that span, a click those around the place.
@@ -129,7 +148,7 @@ export function Hours({ day, width, now }) {
   const here = now > from && now < from + span ? x(now) : -100;
   const tag = Math.min(width - 36, Math.max(0, here - 18));
   return html`<svg class="hours-x" viewBox=${`0 0 ${width} 18`} preserveAspectRatio="none" aria-hidden="true">
-    ${hoursOf(from, span).map((ms) => Math.abs(x(ms) + 6 - here) > 26 && html`<text class="lbl" x=${x(ms)} y="13">${clock(ms).slice(0, 2)}</text>`)}
+    ${hoursOf(from, span, width).map((ms) => Math.abs(x(ms) + 6 - here) > 26 && html`<text class="lbl" x=${x(ms)} y="13">${clock(ms).slice(0, 2)}</text>`)}
     ${here >= 0 && html`<rect class="now-tag" x=${tag} y="1" width="36" height="16" rx="3" /><text class="now-txt lbl-mid" x=${tag + 18} y="13">${clock(now).slice(0, 5)}</text>`}
   </svg>`;
 }

@@ -2,6 +2,7 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
 import { get, query as asQuery } from "./api.js";
 import { count, inZone, shownZone, when } from "./format.js";
+import { useTable } from "./astable.js";
 import { useNow } from "./stream.js";
 
 const HIGH = 44;
@@ -13,6 +14,9 @@ const AFTER_ROWS_MS = 60;
 const ORDER = ["scheduled", "success", "skipped", "waiting", "running", "error", "failure", "lost"];
 const SHOWN_AS = { starting: "running", stopping: "running" };
 const TICKS = 10;
+// The switch to the table stands at the end of the axis.
+const SWITCH_PX = 104;
+const LABEL_PX = 84;
 
 /** @param {{terms: Record<string, string>, version: number, set: (since: string, until: string) => void}} of `version`: changes when the list did */
 export function Histogram({ terms, version, set }) {
@@ -50,14 +54,16 @@ export function Histogram({ terms, version, set }) {
   }, [key, wide > 0]);
   useEffect(() => again.current(), [version]);
   // Until it is read again the chart is the same, whatever comes.
-  const plot = useMemo(() => html`<${Plot} bins=${bins} wide=${wide} set=${set} />`, [bins, wide, set]);
+  const plot = useMemo(() => html`<${Plot} bins=${bins} wide=${wide} set=${set} />`, [bins, wide, set, shownZone()]);
   return html`<div class="strip" ref=${box}>${plot}</div>`;
 }
 
 function Plot({ bins, wide, set }) {
   const [drag, setDrag] = useState(null);
   const paths = useMemo(() => (bins?.counts && bins.from && wide ? barsOf(bins, sizeOf(bins), wide) : {}), [bins, wide]);
+  const { button, table } = useTable("Runs over time", ["from", "runs", ...statesIn(bins)], () => binRows(bins, statesIn(bins), set));
   if (!bins?.counts || !bins.from || !wide) return html`<svg class="plot" aria-hidden="true"></svg><div class="axis"></div>`;
+  if (table) return html`<div class="row strip-end">${button}</div><div class="panel">${table}</div>`;
   const from = Date.parse(bins.from);
   const step = bins.step * 1000;
   const size = sizeOf(bins);
@@ -86,7 +92,22 @@ function Plot({ bins, wide, set }) {
       ${drag && html`<rect class="brushed" x=${x(drag[0])} y="0" width=${x(drag[1]) - x(drag[0])} height=${HIGH} />`}
       <${NowLine} x=${x} wide=${wide} />
     </svg>
-    <${Axis} from=${from} to=${from + size * step} x=${x} wide=${wide} />`;
+    <${Axis} from=${from} to=${from + size * step} x=${x} wide=${wide} /><div class="strip-end over">${button}</div>`;
+}
+
+/** The states of an answer, in the order they are drawn. */
+function statesIn(bins) {
+  return bins?.counts ? Object.keys(bins.counts).filter((state) => bins.counts[state].some((n) => n > 0)) : [];
+}
+
+/** A row for each bar; its time narrows the list to it. */
+function binRows(bins, states, set) {
+  const from = Date.parse(bins.from);
+  const step = bins.step * 1000;
+  const iso = (ms) => new Date(ms).toISOString();
+  return Array.from({ length: sizeOf(bins) }, (_, place) => ({ at: from + place * step, some: states.map((state) => bins.counts[state][place] ?? 0) }))
+    .filter(({ some }) => some.some((n) => n > 0))
+    .map(({ at, some }) => [html`<button class="link" onClick=${() => set(iso(at), iso(at + step))}>${inZone(at, shownZone())}</button>`, count(some.reduce((sum, n) => sum + n, 0)), ...some.map((n) => (n ? count(n) : html`<span class="z">·</span>`))]);
 }
 
 function sizeOf(bins) {
@@ -134,6 +155,6 @@ function Axis({ from, to, x, wide }) {
   const now = useNow();
   const places = Array.from({ length: shown }, (_, i) => from + ((to - from) * i) / shown);
   return html`<svg class="axis" viewBox=${`0 0 ${wide} 16`} aria-hidden="true">
-    ${places.map((ms) => html`<text class="lbl" x=${x(ms).toFixed(1)} y="12">${when(ms, now)}</text>`)}
+    ${places.map((ms) => x(ms) + LABEL_PX < wide - SWITCH_PX && html`<text class="lbl" x=${x(ms).toFixed(1)} y="12">${when(ms, now)}</text>`)}
   </svg>`;
 }

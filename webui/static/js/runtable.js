@@ -1,6 +1,7 @@
 // The table of a long list of runs: a window of rows over the whole of it, one row with the keyboard.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
-import { clock, count, due } from "./format.js";
+import { clock, count, counted, dayOfYear, due, shownZone } from "./format.js";
+import { usePaper, usePrinted } from "./printing.js";
 import { useRowKeys } from "./rowkeys.js";
 import { RunRow } from "./runrow.js";
 import { Lines } from "./runlines.js";
@@ -16,6 +17,8 @@ const ROW_PX = 28;
 // Of a row that is one cell: no more than the narrowest table has; what is in it reaches beyond.
 const FEW_COLUMNS = 4;
 const FAR_PX = 300;
+// Rows that are put on paper, from the first: some twenty sheets.
+const PRINTED = 1000;
 
 export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, setPicks, turn }) {
   useNow(); // what is still to come changes with each second
@@ -27,7 +30,13 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
   const now = list.nowAtRead;
   const skip = rising || all || list.ahead === list.total ? 0 : Math.max(0, list.ahead - AHEAD_SHOWN);
   const lines = useMemo(() => new Lines(list.rows, groups ? list.reruns.values() : [], skip, opened), [list, list.rows, list.version, skip, groups, opened]);
-  const span = useWindow(lines.length, body);
+  const paper = usePaper();
+  const window_ = useWindow(lines.length, body);
+  const span = paper ? { first: 0, last: Math.min(lines.length, PRINTED), height: window_.height } : window_;
+  usePrinted(
+    () => list.need(skip, skip + PRINTED),
+    () => Boolean(list.error) || (!list.loading && lines.slice(0, PRINTED).every((line) => line.run)),
+  );
   const seen = lines.slice(span.first, span.last).map((line) => line.run).filter(Boolean);
   const columns = useColumns(seen, q);
   useLayoutEffect(() => {
@@ -85,6 +94,7 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
         <${Pad} rows=${lines.length - span.last} height=${span.height} />
       </tbody>
     </table>
+    <p class="print-only small dim">${lines.length > PRINTED ? `The first ${count(PRINTED)} of ${counted(list.total, "run")}` : counted(list.total, "run")}${q && ` with ${q}`}. Printed ${dayOfYear(now)} ${clock(now)} ${shownZone()}.</p>
   </div>`;
 }
 

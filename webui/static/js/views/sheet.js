@@ -1,9 +1,10 @@
 // The call sheet: what is expected, running, late, failed and held on a day, and what needs a person.
 import { html, useEffect, useState } from "../preact.js";
+import { useTable } from "../astable.js";
 import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, Time, Trouble, byDue } from "../parts.js";
 import { query as asQuery } from "../api.js";
 import { clock, count, dayOf, dayOfYear, due, duration, elapsed, lateness, shownZone } from "../format.js";
-import { Histogram, Hours, Lane, useWidth } from "../daylanes.js";
+import { Histogram, hourly, Hours, Lane, useWidth } from "../daylanes.js";
 import { NeedsAPerson, unsolved } from "../needs.js";
 import { useComing, useRuns } from "../runlist.js";
 import { go, useUrl } from "../router.js";
@@ -97,7 +98,7 @@ function Totals({ sheet, span, next, late, now }) {
   const n = (...states) => states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
   const failed = n("failure", "error", "lost");
   const done = n("success");
-  const right = done + failed > 0 ? `${((done / (done + failed)) * 100).toFixed(1)} % went right` : "";
+  const right = done + failed > 0 ? `${((done / (done + failed)) * 100).toFixed(1)} % right` : "";
   const parts = ["error", "lost"].filter((state) => counts[state]).map((state) => `${count(counts[state])} ${state}`);
   const worst = late.length ? Math.max(...late.map((run) => lateness(run, now))) : 0;
   return html`<nav class="totals" aria-label="The day in figures">
@@ -146,7 +147,13 @@ function DayTable({ sheet, by, now, span }) {
         ${n ? html`<a href=${runsOf(span, `${termOf(group.name)}${shown ? ` state:${shown.join(",")}` : ""}`)}>${count(n)}</a>` : html`<span class="z">·</span>`}
       </td>`;
     });
-  return html`<section class="panel sec" aria-label="The day by ${by}">
+  const hours = hourly(sheet, sheet.all).map((hour) => clock(hour.ms).slice(0, 5));
+  const { button, table } = useTable("The day by hours", [BY[by], ...hours], () =>
+    [{ ...sheet.all, name: null }, ...sheet.groups].map((group) => [group.name === null ? `All ${count(group.jobs)} jobs` : group.name || NOBODY[by], ...hourly(sheet, group).map((hour) => hourCell(hour, hrefOf(group.name ?? "")))]),
+  );
+  const end = html`<div class="row sheet-end no-print hide-s"><span class="faint small">${table ? "Each hour of a row leads to its runs" : "Drag over a lane for the runs of that time"}</span><span class="grow"></span>${button}</div>`;
+  if (table) return html`<section class="sec" aria-label="The day by ${by}"><div class="panel">${table}</div>${end}</section>`;
+  return html`<section class="sec" aria-label="The day by ${by}"><div class="panel">
     <table class="sheet-t">
       <colgroup><col class="c-name" />${COUNTS.map(([, , hide]) => html`<col class=${`c-n ${hide}`} />`)}<col class="hide-s" /><col class="c-l hide-s" /></colgroup>
       <thead>
@@ -175,7 +182,13 @@ function DayTable({ sheet, by, now, span }) {
       </tbody>
     </table>
     ${sheet.groups.length === 0 && html`<p class="empty slim">No run is expected on this day.</p>`}
-  </section>`;
+  </div>${end}</section>`;
+}
+
+/** How many runs of an hour, and what of them is not well, as a way to them. */
+function hourCell({ ms, n, bad }, href) {
+  if (!n) return html`<span class="z">·</span>`;
+  return html`<a href=${href({ since: new Date(ms).toISOString(), until: new Date(ms + 3600e3).toISOString() })}>${count(n)}${bad.length > 0 && html` <b>${bad.map(([state, some]) => `${count(some)} ${state}`).join(", ")}</b>`}</a>`;
 }
 
 function quoted(text) {
