@@ -123,6 +123,7 @@ class CannotListen(UserError):
 def make_app(services: Services, listener: Listener) -> Application:
     """Return the application: API, sockets, console."""
     static = services.settings.static
+    page = Document(static)
     with_services = {"services": services}
     run = r"/api/v1/runs/([^/]+)"
     return Application(
@@ -133,11 +134,11 @@ def make_app(services: Services, listener: Listener) -> Application:
             (r"/api/v2/stream", StreamSocket, with_services),
             (r"/api/.*|/healthz(?:/.*)?|/metrics", ApiHandler, {**with_services, "table": TABLE}),
             (r"/static/(.*)", StaticHandler, {**with_services, "path": str(static)}),
-            (PAGES, PageHandler, {**with_services, "page": Document(static)}),
+            (PAGES, PageHandler, {**with_services, "page": page}),
         ],
         listener=listener,
         default_handler_class=NotFoundHandler,
-        default_handler_args=with_services,
+        default_handler_args={**with_services, "page": page},
         log_function=_log_request,
         websocket_max_message_size=SOCKET_MESSAGE_BYTES,
         websocket_ping_interval=PING_S,

@@ -118,6 +118,21 @@ class Guarded(RequestHandler):
             self.set_header(name, value)
         self.write_error(problem.status, exc_info=(Problem, problem, None))
 
+    def send_document(self, page: Document, status: int, missing: Problem) -> None:
+        """Answer with the console's document; with `missing` where there is no console."""
+        try:
+            self.check_sender()
+            document = page.read()
+        except FileNotFoundError:
+            self.send_problem(missing)
+        except Problem as problem:
+            self.send_problem(problem)
+        else:
+            self.set_status(status)
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.set_header("Cache-Control", "no-cache")
+            self.finish(document)
+
 
 @stream_request_body
 class ApiHandler(Guarded):
@@ -257,17 +272,7 @@ class PageHandler(Guarded):
 
     def get(self, *args: str) -> None:
         """Send the document."""
-        try:
-            self.check_sender()
-            document = self._page.read()
-        except FileNotFoundError:
-            self.send_problem(Problem(404, "the console is not installed here"))
-        except Problem as problem:
-            self.send_problem(problem)
-        else:
-            self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.set_header("Cache-Control", "no-cache")
-            self.finish(document)
+        self.send_document(self._page, 200, Problem(404, "the console is not installed here"))
 
     def head(self, *args: str) -> None:
         """Send the document's headers."""
@@ -276,17 +281,23 @@ class PageHandler(Guarded):
 
 @stream_request_body
 class NotFoundHandler(Guarded):
-    """Whatever else is asked for."""
+    """Whatever else is asked for: people find the console, which says what is not there."""
 
     SUPPORTED_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 
-    def initialize(self, services: Services) -> None:
-        """Take the services."""
+    def initialize(self, services: Services, page: Document) -> None:
+        """Take the services and the console's document."""
         self.services = services
+        self._page = page
 
     def prepare(self) -> None:
         """There is nothing here."""
-        self.send_problem(Problem(404, f"no such path: {self.request.path[:200]}"))
+        problem = Problem(404, f"no such path: {self.request.path[:200]}")
+        asks_for_a_page = "text/html" in self.request.headers.get("Accept", "")
+        if self.request.method == "GET" and asks_for_a_page:
+            self.send_document(self._page, 404, problem)
+        else:
+            self.send_problem(problem)
 
 
 def _too_large() -> Problem:

@@ -1,5 +1,6 @@
 """The pages about jobs and the server, the keyboard, the theme, the phone."""
 
+import re
 import secrets
 from importlib import resources
 from urllib.parse import quote
@@ -11,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PATHS = [
     *("/", "/runs", "/jobs", "/job/greetings/hello", "/agents", "/checks", "/control"),
-    *("/adhoc", "/calendar", "/timeline", "/graph", "/reference"),
+    *("/adhoc", "/calendar", "/timeline", "/graph", "/why?job=fails&at=now", "/reference"),
 ]
 
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
@@ -66,7 +67,7 @@ def test_every_page_is_accessible_in_both_themes(console, server):
             page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             wrong += judged(page, path, theme)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    for path, charts in (("/timeline", 2), ("/job/fails", 1)):
+    for path, charts in (("/timeline", 2), ("/job/fails", 1), ("/", 1), ("/runs", 1)):
         console.turn_to(path)
         switches = page.get_by_role("button", name="Show as table")
         expect(switches).to_have_count(charts)
@@ -87,10 +88,38 @@ def judged(page, path, theme):
     ]
 
 
-def test_a_page_that_is_not_there_says_so(console):
-    page = console.open("/jobs")
-    console.turn_to("/nowhere")
-    expect(page.locator("main")).to_contain_text("/nowhere")
+def test_what_is_not_there_says_so_and_names_what_is_near(console, server):
+    run_id = server.schedule("fails")
+    console.expected.append("404 (Not Found)")
+    page = console.open("/nowhere/at all")
+    expect(page.get_by_role("alert")).to_contain_text("there is no page /nowhere/at%20all")
+    console.turn_to("/job/greetings/helo")
+    expect(page.get_by_role("alert")).to_contain_text("404: no job_id greetings/helo")
+    expect(page.get_by_role("alert")).to_contain_text("request ")
+    near = page.get_by_role("list", name="Nearest").get_by_role("link").first
+    expect(near).to_have_attribute("href", "/job/greetings/hello")
+    console.turn_to("/runs/r999999999")
+    expect(page.get_by_role("alert")).to_contain_text("unknown run r999999999")
+    expect(page.get_by_role("alert")).to_contain_text("The newest run is")
+    console.turn_to(f"/runs/{run_id}")
+    expect(page.locator(".facts")).to_contain_text(run_id)
+
+
+def test_why_a_job_has_no_run_for_a_time_is_asked_and_why_it_has(console, server):
+    run_id = server.schedule("fails")
+    due = server.finished(run_id)["times"]["schedule"]
+    page = console.open("/job/nightly/report")
+    page.get_by_role("link", name="Why…").click()
+    page.get_by_label("time").fill("2026-01-02 04:00:07")
+    page.get_by_role("button", name="Ask why").click()
+    answer = page.locator("[data-verdict]")
+    expect(answer).to_contain_text("There is no run")
+    expect(answer).to_contain_text("No schedule of nightly/report names 2 Jan")
+    # A run that is there explains itself, and leads to its page.
+    console.turn_to(f"/why?job=fails&at={quote(due)}")
+    expect(answer).to_contain_text("There ")
+    expect(answer.get_by_role("link", name=run_id).first).to_be_visible()
+    expect(answer).to_contain_text("failure")
 
 
 def test_jobs_are_a_tree_that_is_searched_as_one_types(console, server):
@@ -107,6 +136,16 @@ def test_jobs_are_a_tree_that_is_searched_as_one_types(console, server):
     page.wait_for_url("**/jobs?q=repo")
     page.keyboard.press("Escape")
     expect(jobs).to_have_count(every)
+    # With the keyboard alone: onto the first row, which is a folder, into it, and it closed behind.
+    focused = page.locator("tr:focus")
+    page.keyboard.press("j")
+    folder = focused.get_attribute("data-folder")
+    page.keyboard.press("ArrowRight")
+    expect(focused).to_have_attribute("data-job", re.compile(f"^{folder}/"))
+    page.keyboard.press("ArrowLeft")
+    expect(focused).to_have_attribute("data-folder", folder)
+    page.keyboard.press("ArrowLeft")
+    expect(focused).to_have_attribute("aria-expanded", "false")
 
 
 def test_jobs_are_narrowed_to_those_in_trouble(console, server):
@@ -227,6 +266,18 @@ def test_g_and_a_letter_goes_to_a_page(console):
     expect(page.locator(".dialog")).to_contain_text("next, previous row")
     page.keyboard.press("Escape")
     expect(page.locator(".dialog")).to_have_count(0)
+    # Whom they disturb turns them off; what takes Ctrl stays.
+    page.keyboard.press("?")
+    page.get_by_role("button", name="Turn single keys off").click()
+    page.evaluate(TWO_KEYS, ["g", "r"])
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("dialog", name="Command palette")).to_be_visible()
+    assert page.url.endswith("/control")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Turn single keys on").click()
+    page.evaluate(TWO_KEYS, ["g", "r"])
+    page.wait_for_url("**/runs")
 
 
 def test_j_and_enter_open_a_row_of_the_list(console, server):

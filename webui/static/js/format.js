@@ -137,6 +137,13 @@ export function spoken(words) {
   return words.replace(/ phase /g, ", phase ").replace(/(\d+(?:\.\d+)?) sec\b/g, (_, n) => rounded(Number(n)));
 }
 
+const INSTANT = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g;
+
+/** A sentence of the server's with its instants and schedules as people say them here. @param {string} text @param {number} now */
+export function told(text, now) {
+  return spoken(text.replace(INSTANT, (at) => when(Date.parse(at), now)));
+}
+
 /** @type {[string, number][]} */
 const UNITS = [["h", 3600], ["min", 60]];
 

@@ -1,9 +1,11 @@
 // The frame: rail, pages, keys, the connection. The URL says which page.
 import { html, render, useEffect, useLayoutEffect, useMemo, useState } from "./preact.js";
 import { Dialogs } from "./dialog.js";
+import { titleClipped } from "./clipped.js";
+import { get } from "./api.js";
 import { showFavicon } from "./favicon.js";
 import { clock, count, counted, cycleZone, dayOf, duration, shownZone } from "./format.js";
-import { applyLook, cycleTheme, globalKeys, showKeys } from "./keys.js";
+import { applyLook, cycleTheme, globalKeys, showKeys, turnKeys } from "./keys.js";
 import { openPalette, Palette, visited } from "./palette.js";
 import { Icon, Trouble } from "./parts.js";
 import { useUrl } from "./router.js";
@@ -26,6 +28,7 @@ import { RunView } from "./views/run.js";
 import { RunsView } from "./views/runs.js";
 import { SheetView } from "./views/sheet.js";
 import { TimelineView } from "./views/timeline.js";
+import { WhyView } from "./views/why.js";
 
 const PAGES = [
   ["/", "Call sheet", "s", "Sheet"],
@@ -37,14 +40,25 @@ const PAGES = [
   ["/control", "Control", "o", "More"],
 ];
 // Pages that another page leads to.
-const OTHERS = [["/calendar", "Calendar"], ["/graph", "Graph"], ["/adhoc", "Ad hoc run"], ["/reference", "API"]];
+const OTHERS = [["/calendar", "Calendar"], ["/graph", "Graph"], ["/adhoc", "Ad hoc run"], ["/why", "Why"], ["/reference", "API"]];
 const LETTERS = new Map(PAGES.filter(([, , key]) => key).map(([path, , key]) => [key, path]));
 const PLACES = [...PAGES, ...OTHERS].map(([path, name]) => [path, name]);
 const TROUBLE_STATES = ["failure", "error", "lost"];
+const FOLDER_FIRST_MS = 2000;
+const FOLDER_MS = 60e3;
 const TABS = ["/", "/runs", "/jobs", "/agents", "/control"];
 
+/** A part of a path as it was written; one that is no escape of anything, as it stands. */
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch (error) {
+    return part;
+  }
+}
+
 function view(path) {
-  const part = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const part = path.split("/").filter(Boolean).map(plain);
   if (part.length === 0 || part[0] === "day") return html`<${SheetView} />`;
   if (part[0] === "runs" && part.length === 1) return html`<${RunsView} />`;
   if (part[0] === "runs") return html`<${RunView} key=${part[1]} runId=${part[1]} />`;
@@ -54,11 +68,12 @@ function view(path) {
   if (part[0] === "calendar") return html`<${CalendarView} />`;
   if (part[0] === "graph") return html`<${JobGraphView} />`;
   if (part[0] === "adhoc") return html`<${AdHocView} />`;
+  if (part[0] === "why") return html`<${WhyView} />`;
   if (part[0] === "agents") return html`<${AgentsView} />`;
   if (part[0] === "checks") return html`<${ChecksView} />`;
   if (part[0] === "reference") return html`<${ReferenceView} />`;
   if (part[0] === "control") return html`<${ControlView} />`;
-  return html`<${Trouble} error=${{ status: 404, message: `there is no page ${path}` }} />`;
+  return html`<${Trouble} error=${{ status: 404, message: `there is no page ${path}` }}><p class="mends"><a class="btn" href="/">Call sheet</a></p><//>`;
 }
 
 function isAt(path, page) {
@@ -90,7 +105,7 @@ function App() {
     const place = [...PAGES, ...OTHERS].find(([path]) => isAt(url.pathname, path));
     const isOfOne = /^\/(runs\/|job\/)/.test(url.pathname);
     if (place && !isOfOne) document.title = `${place[1]} · callsheet`;
-    if (isOfOne) visited(url.pathname, decodeURIComponent(url.pathname.slice(1)));
+    if (isOfOne) visited(url.pathname, plain(url.pathname.slice(1)));
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [url.pathname]);
   const changeZone = () => {
@@ -104,7 +119,7 @@ function App() {
   useLayoutEffect(() => {
     document.documentElement.toggleAttribute("data-wall", wall);
   }, [wall]);
-  const deeds = useMemo(() => [["Change the zone of times", changeZone], ["Change between light and dark", cycleTheme], ["Show all keys", showKeys]], []);
+  const deeds = useMemo(() => [["Change the zone of times", changeZone], ["Change between light and dark", cycleTheme], ["Show all keys", showKeys], ["Turn single keys on or off", turnKeys]], []);
   const banner = status === "stale" && html`<${StaleBanner} />`;
   if (wall) {
     return html`<main id="main" class=${`wall${status === "live" ? "" : " stale-clock"}`} tabindex="-1">${banner}${page}<${Connection} status=${status} /></main>`;
@@ -153,6 +168,7 @@ function useMarks() {
   const today = useRuns({ since: dayOf(now).since }, { states: "failure,error,lost" });
   const agents = usePushed("agents");
   const checks = usePushed("checks");
+  const changes = useChanges();
   const running = live.runs.length;
   const failed = TROUBLE_STATES.reduce((sum, state) => sum + (today.counts?.[state] ?? 0), 0);
   const heard = agents?.filter((agent) => agent.connected).length;
@@ -162,8 +178,25 @@ function useMarks() {
     "/runs": running > 0 && { n: count(running), state: "running", said: `${count(running)} running`, short: `${count(running)} running` },
     "/agents": agents && { n: `${heard}/${agents.length}`, state: heard < agents.length ? "lost" : "", said: `${heard} of ${agents.length} connected`, short: `${heard}/${agents.length}` },
     "/checks": found > 0 && { n: count(found), state: "late", said: counted(found, "finding"), short: count(found) },
-    "/control": found > 0 && { n: "", short: counted(found, "finding"), state: "late" },
+    "/control": (changes > 0 || found > 0) && { n: changes > 0 ? counted(changes, "change") : "", said: `${counted(changes, "change")} of the job folder not loaded`, short: found > 0 ? counted(found, "finding") : counted(changes, "change"), state: changes > 0 ? "" : "late" },
   };
+}
+
+/** How many changes of the job folder are not loaded. */
+function useChanges() {
+  const [n, setN] = useState(0);
+  useEffect(() => {
+    const read = () => document.visibilityState === "visible" && get("/api/v2/health").then(({ jobs }) => setN(jobs?.different ?? 0), () => {});
+    const first = setTimeout(read, FOLDER_FIRST_MS); // not before what the page itself asks for
+    const timer = setInterval(read, FOLDER_MS);
+    const stop = stream.follow({ topic: "jobs" }, read);
+    return () => {
+      clearTimeout(first);
+      clearInterval(timer);
+      stop();
+    };
+  }, []);
+  return n;
 }
 
 /** What a topic of the stream said last. */
@@ -181,7 +214,7 @@ function Mark({ of }) {
 /** What the rail holds besides the pages, where there is no rail. */
 function More({ status, zone }) {
   return html`<nav class="panel sec only-phone more" aria-label="More">
-    <a href="/checks">Checks</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><a href="/reference">API</a><button onClick=${() => openPalette()}>Go to or do…</button><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
+    <a href="/checks">Checks</a><a href="/timeline">Timeline</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><a href="/why">Why</a><a href="/reference">API</a><button onClick=${() => openPalette()}>Go to or do…</button><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
   </nav>`;
 }
 
@@ -218,5 +251,6 @@ stream.watchers.add((status) => {
 });
 
 applyLook();
+titleClipped();
 whoAmI();
 render(html`<${Door} />`, document.getElementById("app"));

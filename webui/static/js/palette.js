@@ -178,6 +178,7 @@ function jobDeeds(job) {
   return [
     ...run,
     { shown: html`All runs of ${name}`, note: "", deed: !run.length, act: () => go(`/runs${asQuery({ q: `job:${JSON.stringify(job.job_id)}` })}`) },
+    { shown: html`Why has ${name} not run?`, note: "", act: () => go(`/why${asQuery({ job: job.job_id })}`) },
     { shown: html`Failures of ${name}`, note: "", act: () => go(`/runs${asQuery({ q: `job:${JSON.stringify(job.job_id)} state:failure,error,lost` })}`) },
   ];
 }

@@ -80,11 +80,17 @@ export function Ticks({ runs }) {
   </svg>`;
 }
 
-/** The error of a view, in place of its content. */
-export function Trouble({ error, again }) {
-  return html`<div class="panel empty" role="alert">
-    <p class="bad">${error.status ? `${error.status}: ` : ""}${error.message}</p>
-    ${again && html`<p class="sec-s"><button class="btn" onClick=${again}>Try again</button></p>`}
+const TITLES = { 0: "The server does not answer", 400: "This is not understood", 403: "This is not for you", 404: "This is not here" };
+
+/** The error of a view, in place of its content: the server's words, and what one may do. `children`: ways on. */
+export function Trouble({ error, again, children = undefined }) {
+  const id = error.body?.request_id;
+  return html`<div class="panel trouble" role="alert">
+    <h1>${TITLES[error.status] ?? "This could not be read"}</h1>
+    <p>${error.status ? `${error.status}: ` : ""}${error.message}</p>
+    ${id && html`<p class="faint small">request ${id}</p>`}
+    ${children}
+    ${again && error.status !== 404 && html`<p class="mends"><button class="btn" onClick=${again}>Try again</button></p>`}
   </div>`;
 }
 

@@ -1,7 +1,7 @@
 // Why a run has not started: each gate in order, and below the one that blocks what that waits for.
 import { html } from "./preact.js";
 import { Args, Icon, JobName, Panel, State, Time } from "./parts.js";
-import { clock, due, duration, elapsed, shownState } from "./format.js";
+import { clock, due, duration, elapsed, shownState, told } from "./format.js";
 import { operate } from "./operations.js";
 import { may } from "./session.js";
 import { copy } from "./source.js";
@@ -42,7 +42,7 @@ export function WhyTree({ run, chain, origin }) {
       <tbody>
         <tr>
           <td><${Icon} state=${due(run) <= now ? "success" : "scheduled"} /></td>
-          <td>Due <b><${Time} at=${run.schedule_time} /></b>${run.deadlines?.start_by && html`, must start by <b><${Time} at=${run.deadlines.start_by} /></b>`}${origin && html`<div class="faint small">${origin}</div>`}</td>
+          <td>Due <b><${Time} at=${run.schedule_time} /></b>${run.deadlines?.start_by && html`, must start by <b><${Time} at=${run.deadlines.start_by} /></b>`}${origin && html`<div class="faint small">${told(origin, now)}</div>`}</td>
           <td class="num faint">${due(run) > now ? `in ${duration((due(run) - now) / 1000)}` : ""}</td>
         </tr>
         <tr>
@@ -62,7 +62,7 @@ export function WhyTree({ run, chain, origin }) {
         ${rows.length === 0 && html`<tr><td><${Icon} state="success" /></td><td>It has no conditions.</td><td></td></tr>`}
       </tbody>
     </table>
-    ${others.length > 0 && html`<div class="why">${others.map((sentence) => html`<p>${sentence}</p>`)}</div>`}
+    ${others.length > 0 && html`<div class="why">${others.map((sentence) => html`<p>${told(sentence, now)}</p>`)}</div>`}
   <//></div>`;
 }
 

@@ -5,6 +5,7 @@ import { jobPath, query as asQuery } from "../api.js";
 import { BEGUN, clock, count, due, duration, reason, shownState, spoken, when } from "../format.js";
 import { backfill, Backfills } from "../backfills.js";
 import { GraphView } from "../graphview.js";
+import { NearJobs } from "../nearest.js";
 import { History, quoted, typical } from "../history.js";
 import { runNow } from "../jobform.js";
 import { pause, resume } from "../pauses.js";
@@ -35,7 +36,7 @@ export function JobView({ jobId }) {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, [jobId, value]);
-  if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
+  if (error && !value) return html`<${Trouble} error=${error} again=${again}>${error.status === 404 && html`<${NearJobs} id=${jobId} />`}<//>`;
   if (!value) return html`<div class="head"></div>`;
   const { job } = value;
   const its = (run) => run.job_id === job.job_id;
@@ -95,6 +96,7 @@ function Head({ value, past, next, again, now }) {
       ${may("operator") && value.paused?.startsWith(`job ${job.job_id} is paused`) && html`<button class="btn" onClick=${() => resume(target, again)}>Resume</button>`}
       ${may("operator") && job.schedule.length > 0 && html`<button class="btn" onClick=${() => backfill(job)}>Backfill…</button>`}
       ${may("operator") && html`<button class="btn" onClick=${() => pause(target, again)}>Pause…</button>`}
+      <a class="btn plain" href=${`/why${asQuery({ job: job.job_id })}`}>Why…</a>
       <a class="btn plain" href="#yaml">YAML</a>
       <a class="btn plain" href="#json">JSON</a>
     </div>
@@ -163,7 +165,6 @@ function Rules({ job }) {
 function JobRuns({ runs, next, params }) {
   const now = useNow();
   const columns = params.slice(0, 3);
-  const width = columns.length + 7;
   return html`<table class="runs stack">
     <colgroup>
       <col class="col-state" />${columns.map(() => html`<col class="col-arg" />`)}<col class="col-time" /><col class="col-late" /><col class="col-el-s" /><col class="col-agent hide-m" /><col /><col class="col-run" />
@@ -172,7 +173,7 @@ function JobRuns({ runs, next, params }) {
       <tr><th>State</th>${columns.map((name) => html`<th>${name}</th>`)}<th class="num">Scheduled</th><th class="num">Late</th><th class="num">Elapsed</th><th class="hide-m">Agent</th><th>Why, or result</th><th class="num">Run</th></tr>
     </thead>
     <tbody>
-      ${next && html`<${JobRun} key=${`next ${next.run_id}`} run=${next} columns=${columns} now=${now} /><tr class="nowrow" aria-hidden="true"><td colspan=${width}><div>${clock(now)} now</div></td></tr>`}
+      ${next && html`<${JobRun} key=${`next ${next.run_id}`} run=${next} columns=${columns} now=${now} /><tr class="nowrow" aria-hidden="true"><td colspan="4"><div>${clock(now)} now</div></td></tr>`}
       ${runs.slice(0, MOST_RUNS).map((run) => html`<${JobRun} key=${run.run_id} run=${run} columns=${columns} now=${now} />`)}
     </tbody>
   </table>

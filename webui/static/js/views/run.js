@@ -1,7 +1,8 @@
 // Run: one run's state, life, output and log, live.
 import { html, useEffect, useLayoutEffect } from "../preact.js";
 import { AdHoc, Args, Elapsed, Icon, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
-import { clockMs, duration, elapsed, FINISHED } from "../format.js";
+import { clockMs, duration, elapsed, FINISHED, told } from "../format.js";
+import { NearRuns } from "../nearest.js";
 import { jobPath, query as asQuery } from "../api.js";
 import { Life } from "../life.js";
 import { operate, Operations, verbOf } from "../operations.js";
@@ -47,7 +48,7 @@ export function RunView({ runId }) {
   useEffect(() => {
     if (known && asked && !/^L\d+$/.test(asked)) document.getElementById(asked)?.scrollIntoView({ block: "nearest" });
   }, [known, asked]);
-  if (error && !run) return html`<${Trouble} error=${error} again=${again} />`;
+  if (error && !run) return html`<${Trouble} error=${error} again=${again}>${error.status === 404 && html`<${NearRuns} id=${runId} />`}<//>`;
   if (!run) return html`<div class="head"></div>`;
   return html`<${RunPage} run=${run} asked=${asked} />`;
 }
@@ -126,12 +127,19 @@ function Why({ run }) {
   const now = useNow();
   const rows = gates(run, now);
   return html`<div id="why"><${Panel} title="Why"><div class="why">
-    ${run.why.map((sentence) => html`<p>${sentence}</p>`)}
+    ${run.why.map((sentence) => html`<p>${told(sentence, now)}</p>`)}
     ${rows.length > 0 && html`<ul>${rows.map((row) => html`<li><${Icon} state=${row.state} /><span>${row.cond.str}</span><time>${row.begun ? clockMs(Date.parse(row.begun)) : ""}</time></li>`)}</ul>`}
   </div><//></div>`;
 }
 
+/** What a line of the log says besides its state, which stands before it. */
+function saidOf({ message, state }, now) {
+  const rest = state && message.startsWith(`${state}: `) ? message.slice(state.length + 2) : message;
+  return rest === state ? "" : told(rest, now);
+}
+
 function Log({ run }) {
+  const now = useNow();
   return html`<section class="sec panel" id="log">
     <header><h2>Log</h2><span class="sub">every move, newest first</span></header>
     <table class="log by-cause">
@@ -140,7 +148,7 @@ function Log({ run }) {
           (line) => html`<tr key=${line.seq}>
             <td class="mono small">${clockMs(Date.parse(line.time))}</td>
             <td><${LogState} line=${line} /></td>
-            <td class="said" title=${line.message}>${line.message === line.state ? "" : line.message}</td>
+            <td class="said" title=${line.message}>${saidOf(line, now)}</td>
             <td class="dim hide-s">${line.cause && `by ${line.cause}`}</td>
           </tr>`,
         )}
