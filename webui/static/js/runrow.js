@@ -39,7 +39,8 @@ export function RunRow({ line, index, columns, usual, here, picked, open, hour }
       <td class="hide-xl cut">${run.labels.map((label) => html`${value(term("label", label), label, tab, "lab")} `)}</td>
       <td class="num"><a class="rid" tabindex=${tab} href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>`;
   }, [run, columns, usual, here, picked, open, others, hour, shownZone()]);
-  return html`<tr class=${classes} aria-rowindex=${index + 1} aria-selected=${picked} data-run=${run.run_id} data-state=${run.state} tabindex=${tab}>${cells}</tr>`;
+  // Nor is the same row, where the list is scrolled and nothing comes in.
+  return useMemo(() => html`<tr class=${classes} aria-rowindex=${index + 1} aria-selected=${picked} data-run=${run.run_id} data-state=${run.state} tabindex=${tab}>${cells}</tr>`, [cells, index, classes, picked, tab]);
 }
 
 const NONE = html`<span class="z">–</span>`;
