@@ -38,7 +38,7 @@ export function Histogram({ terms, version, set }) {
       readMs = Date.now();
       get(`/api/v2/runs-per-time${asQuery({ ...terms, bins: Math.max(12, Math.min(MOST_BINS, Math.floor(wide / BAR))) })}`)
         .then((value) => live && setBins(value))
-        .catch(() => live && setBins(null)); // the list itself says what is wrong
+        .catch((error) => live && error.status === 400 && setBins(null)); // the list itself says what is wrong
     };
     // Not before the rows, and not for every change of them.
     let readMs = Date.now();

@@ -2,6 +2,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { Icon, Ticks, Time, Trouble } from "../parts.js";
 import { count, duration, spoken, TROUBLE } from "../format.js";
+import { FirstJob } from "../firstjob.js";
 import { go, useUrl } from "../router.js";
 import { stream } from "../stream.js";
 import { useTreeKeys } from "../treekeys.js";
@@ -89,7 +90,7 @@ export function JobsView() {
       <button class="hide-s" onClick=${() => setOpen(folders)}>open all</button><button class="hide-s" onClick=${() => setOpen([])}>close all</button>
     </div>
     ${value && !value.jobs.length
-      ? html`<div class="panel empty">No jobs. Put a YAML file into the job folder, then load it on <a href="/control"><u>Control</u></a>.</div>`
+      ? html`<${FirstJob} none="No jobs yet" />`
       : html`<div class="panel">
           <table class="tree" role="treegrid" aria-label="Jobs">
             <colgroup>

@@ -4,6 +4,7 @@ import { Icon, Trouble } from "../parts.js";
 import { LOOKED_AT } from "../completions.js";
 import { count, counted, STATES } from "../format.js";
 import { Bulk } from "../bulk.js";
+import { FirstJob } from "../firstjob.js";
 import { Histogram } from "../histogram.js";
 import { useLongList } from "../longlist.js";
 import { join, parse, statesOf, toggled } from "../querytext.js";
@@ -106,7 +107,7 @@ function Facets({ q, set, toggle, counts, children }) {
 
 /** What found nothing, and the likeliest mend. */
 function Nothing({ q, since, until, set }) {
-  if (!q && !since && !until) return html`<div class="panel empty">No runs yet. Put a file into the job folder and load it on <a href="/control"><u>Control</u></a>.</div>`;
+  if (!q && !since && !until) return html`<${FirstJob} none="No runs yet" />`;
   const rest = join(parse(q).filter((one) => one.key !== "state"));
   return html`<div class="panel empty">
     No runs${q && html` with <code>${q}</code>`}${(since || until) && html` in this span of time`}.
