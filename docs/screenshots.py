@@ -69,6 +69,7 @@ def _shot(browser: Browser, url: str, theme: str, size: tuple[int, int]) -> byte
     )
     page.goto(url)
     page.locator("[data-status=live]").first.wait_for(state="attached")
+    page.locator("[aria-busy=true]").first.wait_for(state="detached")
     page.wait_for_timeout(SETTLE_MS)
     try:
         return _webp(page)

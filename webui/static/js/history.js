@@ -29,7 +29,7 @@ export function History({ jobId }) {
   }, [value]);
   const shown = value ?? last; // the old stays until the new is there
   if (error && !shown) return html`<p class="panel empty slim" role="alert">${error.message}</p>`;
-  if (!shown) return null;
+  if (!shown) return html`<section class="panel sec-b past" aria-label="History" aria-busy="true"></section>`; // its room is kept: nothing jumps
   const older = SPANS[SPANS.indexOf(days) + 1];
   const begin = shown.at.length ? shown.at[0] * 1000 : Date.parse(shown.now);
   // More is there when what is shown reaches back to where it was cut off.
