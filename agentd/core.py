@@ -178,7 +178,7 @@ class AgentCore:
             case Ended():
                 held.exit, held.phase = fact.exit, Phase.DONE
                 if not held.started_us and not fact.exit.error:
-                    held.started_us = fact.exit.at_us - fact.exit.elapsed_us
+                    held.started_us = max(0, fact.exit.at_us - fact.exit.elapsed_us)
                 return self._is_over(held, now)
             case Gone():
                 held.sentence, held.lost_us, held.phase = fact.sentence, fact.at_us, Phase.LOST

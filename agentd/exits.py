@@ -12,9 +12,11 @@ import contextlib
 import errno
 import logging
 import os
+import re
 from collections.abc import Iterable
 
 from ..jobs.errors import CallsheetError
+from ..messages.agents import LAST_US
 from .host import Exit, Key
 from .keeper_record import EXIT, write
 
@@ -22,6 +24,8 @@ log = logging.getLogger("callsheet.agentd")
 
 # The journal begins anew above this size, when nothing in it is needed any more.
 JOURNAL_BYTES = 4 * 2**20
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+LAST_SIGNAL = 64
 FULL = (errno.ENOSPC, errno.EDQUOT)
 USAGE = (
     "utime", "stime", "maxrss", "minflt", "majflt", "nswap", "inblock", "oublock", "nvcsw",
@@ -126,6 +130,29 @@ class Exits:
             os.close(fd)
 
 
+def number_of(word: str) -> int:
+    """Return a number as keepers write it; no other would fit into a message.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if _NUMBER.fullmatch(word) is None:
+        raise ValueError(word)
+    return int(word)
+
+
+def instant_of(word: str) -> int:
+    """Return an instant (µs) as keepers write it.
+
+    Raises:
+        ValueError: it is none that could be told.
+    """
+    at_us = number_of(word)
+    if not 0 <= at_us < LAST_US:
+        raise ValueError(word)
+    return at_us
+
+
 def parse_exit(key: object, text: str) -> Exit:
     """Read an exit text as a keeper writes it.
 
@@ -135,13 +162,15 @@ def parse_exit(key: object, text: str) -> Exit:
     words = text.split(" ")
     try:
         if words[0] == "E":
-            return Exit(at_us=int(words[1]), error=" ".join(words[2:]))
+            return Exit(at_us=instant_of(words[1]), error=" ".join(words[2:]))
         if words[0] != "X" or len(words) != 6 + len(USAGE):
             raise ValueError(text)
-        numbers = [int(word) for word in words[1:]]
+        numbers = [number_of(word) for word in words[1:]]
     except (ValueError, IndexError):
         raise BadRecord(key, f"exit {text[:100]!r} cannot be read") from None
     at_us, status, dumped, pid, elapsed_us = numbers[:5]
+    if not (-LAST_SIGNAL <= status <= 255 and 0 <= at_us < LAST_US and 0 <= pid < 2**31):
+        raise BadRecord(key, f"exit {text[:100]!r} cannot be")
     rusage: dict[str, float] = {}
     utime_us, stime_us, maxrss, minflt, majflt, nswap, *rest = numbers[5:]
     values = (utime_us / 1e6, stime_us / 1e6, maxrss, minflt, majflt, nswap, *rest)

@@ -30,9 +30,10 @@ class KeptNumber:
     def read(self) -> int:
         """Return the number, 0 where there is nonsense."""
         try:
-            return int(os.pread(self._fd, BYTES, 0))
+            found = int(os.pread(self._fd, BYTES, 0))
         except ValueError:
             return 0
+        return found if 0 <= found < 2**63 else 0
 
     def write(self, number: int) -> None:
         """Keep a number, in the place of the one before.

@@ -30,7 +30,7 @@ def with_variables(env: Mapping[str, str], more: Mapping[str, str]) -> dict[str,
 
 def is_own(argv: tuple[str, ...]) -> bool:
     """Whether arguments name a program that comes with the agent."""
-    return argv[0] in (SSH_PROGRAM, PYTHON_PROGRAM)
+    return argv[:1] in ((SSH_PROGRAM,), (PYTHON_PROGRAM,))
 
 
 def own_program(

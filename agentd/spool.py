@@ -26,7 +26,7 @@ import msgspec
 from ..jobs.errors import CallsheetError, UserError
 from . import procs
 from .collect import FOLDER
-from .exits import BadRecord, Exits, parse_exit
+from .exits import BadRecord, Exits, instant_of, number_of, parse_exit
 from .host import Found, Key, Spec
 from .keeper_record import ACTS, BOOT, EXIT, PID, SPEC_OFFSET, STARTED, WRITING
 from .kept_number import KeptNumber
@@ -42,6 +42,10 @@ log = logging.getLogger("callsheet.agentd")
 MAGIC = b"callsheet run, format 1\n"
 # Directories kept for later use; each takes two small blocks.
 FREE_AT_MOST = 4_096
+# Of a spool; it is in the names of files.
+ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+# What was done to a process: when (monotonic), and by which signal.
+ACT = re.compile(r"(stop|kill|timeout) [0-9]{1,19} \S+|signal [0-9]{1,19} .*")
 KEY = re.compile(r"(r(?:0|[1-9][0-9]{0,18}))\.([1-9][0-9]{0,8})")
 
 _encode = msgspec.json.Encoder().encode
@@ -116,12 +120,17 @@ class Spool:
     def _identity(self) -> str:
         """Return the id of this spool, made with it."""
         path = f"{self.path}/id"
-        try:
-            with open(path, encoding="ascii") as file:
-                return file.read().strip()
-        except FileNotFoundError:
-            _put(path, secrets.token_hex(8))
-            return self._identity()
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="latin-1") as file:
+            text = file.read(100).strip()
+            if ID.fullmatch(text):
+                return text
+            log.error(
+                "%s: %r is no id of a spool: another is made, and processes that runs have left "
+                "behind until now are not found any more", path, text,
+            )  # fmt: skip
+        made = secrets.token_hex(8)
+        _put(path, made)
+        return made
 
     # --- claims ---------------------------------------------------------------------------------
 
@@ -211,14 +220,17 @@ class Spool:
             if not data.startswith(MAGIC):
                 raise BadRecord(key, "its record has no head")
             length = int(data[SPEC_OFFSET : SPEC_OFFSET + 8])
-            body = data[SPEC_OFFSET + 9 : SPEC_OFFSET + 9 + length]
+            spec = _decode(data[SPEC_OFFSET + 9 : SPEC_OFFSET + 9 + length])
+            if not spec.argv or not spec.program.argv:
+                raise BadRecord(key, "it has no arguments")
+            acts = data[ACTS[0] : sum(ACTS)].rstrip(b"\0").decode("utf-8", "replace")
             return Record(
                 _slot(data, BOOT),
                 _slot(data, STARTED),
                 _slot(data, PID),
                 _slot(data, EXIT),
-                tuple(data[ACTS[0] : sum(ACTS)].rstrip(b"\0").decode().splitlines()),
-                _decode(body),
+                tuple(line for line in acts.splitlines() if ACT.fullmatch(line)),
+                spec,
             )
         except (OSError, ValueError, msgspec.DecodeError) as error:
             raise BadRecord(key, str(error)) from None
@@ -285,7 +297,10 @@ class Spool:
     def _unkept(self, key: Key, text: str, ticks: int) -> int:
         """Return the pid of a process whose keeper is dead, 0 when it does not live."""
         if text:
-            pid, high = (int(word) for word in text.split()[:2])
+            try:
+                pid, high = (number_of(word) for word in text.split()[:2])
+            except ValueError:
+                raise BadRecord(key, f"pid {text[:100]!r} cannot be read") from None
             return pid if procs.is_same(pid, ticks, high) else 0
         found = self.carriers(key, ticks)
         return found[0] if found else 0
@@ -323,7 +338,7 @@ class Spool:
 def _started(key: Key, text: str) -> tuple[str, str, int, int, int]:
     try:
         keeper_id, boot_id, at_us, monotonic_us, ticks = text.split(" ")
-        return keeper_id, boot_id, int(at_us), int(monotonic_us), int(ticks)
+        return keeper_id, boot_id, instant_of(at_us), number_of(monotonic_us), number_of(ticks)
     except ValueError:
         raise BadRecord(key, f"started {text[:100]!r} cannot be read") from None
 

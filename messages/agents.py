@@ -5,7 +5,7 @@ Delivered at least once; (run id, attempt) and the kind make each idempotent.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -20,6 +20,12 @@ AGENT_VERSIONS = (1, 2, 3, 4)
 # Both become names of files, on either side: nothing else is even read from a message.
 RunId = Annotated[str, msgspec.Meta(pattern=RUN_ID)]
 Attempt = Annotated[int, msgspec.Meta(ge=1, lt=10**9)]
+# Numbers of agents are bounded, each as what it says is: with any other the sums made of it would
+# not fit into a message or a row, and one broken agent would end the role that hears it.
+LAST_US = 253_402_300_800_000_000  # the year 9999 is over
+Instant = Annotated[int, msgspec.Meta(ge=0, lt=LAST_US)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Number = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**32)]
 
 
 class FromAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -43,18 +49,18 @@ class AgentHello(FromAgent, frozen=True, kw_only=True, tag="AgentHello"):
     group_id: str
     incarnation: str
     boot_id: str
-    version: int = 1
+    version: Number = 1
     software: str = ""
     hostname: str = ""
     username: str = ""
-    pid: int = 0
-    uid: int = 0
+    pid: Number = 0
+    uid: Number = 0
     claims: list[Claim] = []
     answers: str = ""
-    gid: int = 0
+    gid: Number = 0
     labels: list[str] = []
-    slots: int = 0
-    booted_us: int = 0
+    slots: Number = 0
+    booted_us: Instant = 0
 
 
 class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):
@@ -62,8 +68,8 @@ class AgentBeat(FromAgent, frozen=True, kw_only=True, tag="AgentBeat"):
     not tell)."""
 
     agent_id: str
-    live: int
-    at_us: int = 0
+    live: Number
+    at_us: Instant = 0
 
 
 class ProcessStarted(FromAgent, frozen=True, kw_only=True, tag="ProcessStarted"):
@@ -71,8 +77,8 @@ class ProcessStarted(FromAgent, frozen=True, kw_only=True, tag="ProcessStarted")
 
     run_id: RunId
     attempt: Attempt
-    pid: int
-    at_us: int
+    pid: Number
+    at_us: Instant
     remarks: list[str] = []
 
 
@@ -103,23 +109,23 @@ class ProcessEnded(FromAgent, frozen=True, kw_only=True, tag="ProcessEnded"):
 
     run_id: RunId
     attempt: Attempt
-    status: int
-    at_us: int
-    started_us: int
-    pid: int = 0
+    status: Number
+    at_us: Instant
+    started_us: Instant
+    pid: Number = 0
     error: str = ""
     timed_out: bool = False
     elapsed_s: float = 0.0
     stop_signals: list[str] = []
-    rusage: dict[str, Any] = {}
-    output_bytes: dict[str, int] = {}
+    rusage: dict[str, int | float] = {}
+    output_bytes: dict[str, Size] = {}
     spool_path: str | None = None
     core_dumped: bool = False
     remarks: list[str] = []
-    gaps: dict[str, tuple[int, int]] = {}
+    gaps: dict[str, tuple[Size, Size]] = {}
     spool_paths: dict[str, str] = {}
     artifacts: dict[str, str] = {}
-    stream_bytes: dict[str, int] = {}
+    stream_bytes: dict[str, Size] = {}
     results: dict[str, str] | None = None
 
 
@@ -129,15 +135,15 @@ class ProcessLost(FromAgent, frozen=True, kw_only=True, tag="ProcessLost"):
 
     run_id: RunId
     attempt: Attempt
-    at_us: int
+    at_us: Instant
     sentence: str
-    output_bytes: dict[str, int] = {}
-    started_us: int = 0
+    output_bytes: dict[str, Size] = {}
+    started_us: Instant = 0
     spool_path: str | None = None
-    gaps: dict[str, tuple[int, int]] = {}
+    gaps: dict[str, tuple[Size, Size]] = {}
     spool_paths: dict[str, str] = {}
     artifacts: dict[str, str] = {}
-    stream_bytes: dict[str, int] = {}
+    stream_bytes: dict[str, Size] = {}
 
 
 class ProcessNoted(FromAgent, frozen=True, kw_only=True, tag="ProcessNoted"):
@@ -157,18 +163,18 @@ class OutputChunk(FromAgent, frozen=True, kw_only=True, tag="OutputChunk"):
     run_id: RunId
     attempt: Attempt
     name: str
-    offset: int
+    offset: Size
     data: bytes
     compression: str | None = None
-    gap: int = 0
+    gap: Size = 0
 
 
 class Fenced(FromAgent, frozen=True, kw_only=True, tag="Fenced"):
     """A command of an older epoch was refused; `epoch` is the highest the agent has seen."""
 
-    epoch: int
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     run_id: str = ""
-    attempt: int = 0
+    attempt: Number = 0
 
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -178,12 +184,12 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     run_id: RunId
     attempt: Attempt
     state: str
-    pid: int = 0
-    started_us: int = 0
+    pid: Number = 0
+    started_us: Instant = 0
     job_id: str = ""
     is_stopping: bool = False
-    rss_bytes: int = 0
-    cpu_us: int = 0
+    rss_bytes: Size = 0
+    cpu_us: Size = 0
 
 
 class ProcessList(FromAgent, frozen=True, kw_only=True, tag="ProcessList"):

@@ -8,7 +8,7 @@ import pytest
 
 from callsheet.agentd.exits import BadRecord
 from callsheet.agentd.host import Key, Spec
-from callsheet.agentd.keeper_record import EXIT, STARTED, write
+from callsheet.agentd.keeper_record import EXIT, PID, STARTED, write
 from callsheet.agentd.kept_number import BYTES
 from callsheet.agentd.launch import FAILED, STDIN
 from callsheet.agentd.spool import Spool
@@ -126,6 +126,64 @@ def test_what_a_record_was_made_to_point_to_is_neither_read_nor_written(spool, t
         with pytest.raises(OSError, match="Too many levels"):
             act()
     assert (tmp_path / "theirs").read_bytes() == before
+
+
+# --- what was spoilt ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"\xff\xfe", b"../x\n", b"a b\n", b"x" * 99])
+def test_a_spoilt_id_is_made_anew_and_kept(tmp_path, spoilt, caplog):
+    (tmp_path / "id").write_bytes(spoilt)
+    spool = Spool(str(tmp_path))
+    cookie = spool.cookie(KEY)
+    spool.close()
+    assert "is no id of a spool" in caplog.text
+    again = Spool(str(tmp_path))
+    assert again.cookie(KEY) == cookie
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("slot", "text"),
+    [
+        (EXIT, "X 1790000000000000 99999999999 0 1 1" + " 0" * 10),
+        (EXIT, "X " + "9" * 30 + " 0 0 1 1" + " 0" * 10),
+        (EXIT, "X 1_0 0 0 1 1" + " 0" * 10),
+        (EXIT, "E -5 no such file"),
+        (STARTED, "k.1 BOOT " + "9" * 30 + " 1 1"),
+        (PID, "x y"),
+        (PID, "1"),
+    ],
+)
+def test_numbers_that_could_not_be_told_are_no_record(spool, slot, text):
+    spool.claim(KEY, SPEC)
+    path = f"{spool.runs}/{KEY}/record"
+    write(path, STARTED, f"k.1 {spool.boot_id} 1 1 1")
+    write(path, slot, text.replace("BOOT", spool.boot_id))
+    with pytest.raises(BadRecord):
+        ensured(spool)
+
+
+def test_a_claim_without_arguments_is_no_record(spool):
+    spool.claim(KEY, Spec(program=BoundProcess(argv=()), argv=(), env={}))
+    with pytest.raises(BadRecord, match="no arguments"):
+        ensured(spool)
+
+
+def test_of_acts_only_those_that_can_be_read_are_taken(spool):
+    spool.claim(KEY, SPEC)
+    spool.note(
+        KEY, ["stop 1 SIGTERM", "kill", "stop x SIGTERM", "kill 2 SIGKILL", "", "signal 3 15 a"]
+    )
+    assert spool.read(KEY).acts == ("stop 1 SIGTERM", "kill 2 SIGKILL", "signal 3 15 a")
+
+
+@pytest.mark.parametrize("text", ["9" * 21, "-7"])
+def test_an_epoch_that_none_can_be_is_an_epoch_of_none(tmp_path, text):
+    (tmp_path / "epoch").write_text(text)
+    spool = Spool(str(tmp_path))
+    assert spool.epoch.read() == 0
+    spool.close()
 
 
 # --- what is used again ---------------------------------------------------------------------------
