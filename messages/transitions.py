@@ -6,7 +6,7 @@ epoch sends them to the store (or to `Replay`) again (I10).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -172,7 +172,7 @@ FromFeed = FeedFrame | Beat
 class Replay(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Replay"):
     """Subscriber → ledger: send the events after `after_seq` again."""
 
-    after_seq: int
+    after_seq: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Replayed"):

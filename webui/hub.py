@@ -16,6 +16,7 @@ from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
 from ..messages.access import Access
 from ..messages.agents import AgentsAnswer
+from ..messages.codec import encode
 from ..messages.published import Answer, Asked, Busy
 from ..messages.wishes import Done, Refused, ReloadJobs, ToLedgerWish, ToSchedulerWish
 from .routing import Problem
@@ -49,6 +50,14 @@ AGENTS_S = 3.0
 SLACK_S = 5.0
 
 STATUS_OF = {"bad_request": 400, "wrong_state": 400, "not_found": 404, "forbidden": 403}
+
+
+# What JSON may hold and no message can, by the error that tells of it.
+_UNSAYABLE = {
+    OverflowError: "a number in it is beyond 64 bits: expected a smaller one",
+    UnicodeEncodeError: "a text in it is not Unicode: expected no halves of signs",
+    RecursionError: "it is nested too deeply: expected less",
+}
 
 
 class Follower(Protocol):
@@ -132,6 +141,7 @@ class Hub:
         who: tuple[str, Access],
         wait_s: float,
     ) -> Done | Refused | None:
+        _check_can_be_said(instruction)
         future = self._wishes.get(command_id)
         if future is None:
             future = self._wishes[command_id] = asyncio.get_running_loop().create_future()
@@ -330,3 +340,15 @@ class Hub:
         except Problem as problem:
             log.warning("web: %d runs of a replay were not read: %s", len(run_ids), problem)
         self._tell(RunsRead(runs=found))
+
+
+def _check_can_be_said(instruction: ToLedgerWish | ToSchedulerWish) -> None:
+    """Refuse what no message can carry: the stage would fail at it, and with it everybody's server.
+
+    Raises:
+        Problem: 400.
+    """
+    try:
+        encode(instruction)
+    except tuple(_UNSAYABLE) as error:
+        raise Problem(400, f"the request cannot be passed on: {_UNSAYABLE[type(error)]}") from None

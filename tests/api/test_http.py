@@ -183,6 +183,19 @@ def test_odd_requests_are_answered_without_traces(stand, target):
     assert b'File "' not in body
 
 
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ({"program": {"type": "no-op"}, "metadata": {"n": 10**30}}, "beyond 64 bits"),
+        ({"program": {"type": "no-op"}, "metadata": {"n": -(10**30)}}, "beyond 64 bits"),
+    ],
+)
+def test_what_no_message_can_hold_is_refused_before_it_ends_the_stage(stand, job, said):
+    status, body = stand.ask("POST", "/api/v1/runs", {"job": job})
+    assert status == 400
+    assert said in body["error"]
+
+
 def test_a_fault_of_ours_shows_its_id_and_nothing_else(stand, monkeypatch, caplog):
     monkeypatch.setattr("callsheet.webui.v2_checks.checks_of", None)
     status, body = stand.ask("GET", "/api/v2/checks")
