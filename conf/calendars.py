@@ -29,7 +29,7 @@ from ..jobs.errors import UserError
 from ..jobs.public_holidays import holiday_dates, holidays_source
 from ..jobs.reading import At, KeyPath, Told
 from .folder import FileProblem
-from .folder_files import reason
+from .folder_files import one_line, reason
 from .yaml_reader import MOST_BYTES, YamlError, read_yaml
 
 ENVIRONMENT = "ORA_CALENDARS"
@@ -223,7 +223,9 @@ class _Loader:
         return holiday_dates(asked, years)
 
     def _say(self, path: str, sentence: str, line: int = 1, column: int = 1) -> None:
-        problem = FileProblem(path=self._shown(path), line=line, column=column, sentence=sentence)
+        problem = FileProblem(
+            path=self._shown(path), line=line, column=column, sentence=one_line(sentence)
+        )
         self.problems.append(problem)
 
     def _shown(self, path: str) -> str:

@@ -23,7 +23,7 @@ from ..jobs.parse import BadJob, definition_hash, job_from_data
 from ..jobs.reading import KeyPath
 from .folder_cache import FolderCache
 from .folder_defaults import FolderDefaults, Layer
-from .folder_files import SUFFIX, printable, read_file, reason, walk
+from .folder_files import SUFFIX, one_line, printable, read_file, reason, walk
 from .yaml_reader import Document, YamlError, read_yaml
 
 __all__ = ["FileProblem", "FolderCache", "LoadedFolder", "load_folder", "problem_at"]
@@ -192,7 +192,7 @@ class _Loader:
             path=printable(path),
             line=line,
             column=column,
-            sentence=sentence,
+            sentence=one_line(sentence),
             job_id=None if job_id is None else printable(job_id),
         )
         self.problems.append(problem)
@@ -248,7 +248,8 @@ def problem_at(
         except (OSError, UserError):
             where = path  # It has changed since: its first line will do.
     said = sentence if where == path else f"job {job_id}: {sentence}"
-    return FileProblem(path=where, line=line, column=column, sentence=said, job_id=job_id)
+    sentence = one_line(said)
+    return FileProblem(path=where, line=line, column=column, sentence=sentence, job_id=job_id)
 
 
 def _job_id(path: str) -> str:

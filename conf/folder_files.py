@@ -98,3 +98,13 @@ def reason(error: OSError) -> str:
 def printable(path: str) -> str:
     """Return a path that can be written out, whatever bytes it is made of."""
     return path.encode(errors="backslashreplace").decode()
+
+
+def one_line(sentence: str) -> str:
+    """Return a sentence in which what comes from a file neither ends the line nor moves a terminal:
+    what cannot be seen in it is written as an escape."""
+    if sentence.isprintable():
+        return sentence
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in sentence
+    )

@@ -24,7 +24,8 @@ def read_deadline(value: Any, at: At) -> Deadline:
     start_by = fields.take("start_by", point, None)
     finish_by = fields.take("finish_by", point, None)
     max_duration_us = fields.take("max_duration", _positive, None)
-    if not {"start_by", "finish_by", "max_duration"} & fields.data.keys():
+    keys = ("start_by", "finish_by", "max_duration")
+    if all(fields.data.get(key) is None for key in keys):
         at.fail("expected at least one of start_by, finish_by, max_duration")
     fields.finish()
     return Deadline(start_by=start_by, finish_by=finish_by, max_duration_us=max_duration_us)

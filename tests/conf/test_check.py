@@ -19,6 +19,14 @@ def test_problems_between_jobs_have_the_place_of_their_part(tmp_path):
     ]
 
 
+def test_a_sentence_is_one_line_whatever_it_quotes(tmp_path):
+    (tmp_path / "a.yaml").write_text('program: x\nsuccessors: ["zz\\n\\e[2J"]\n')
+    (tmp_path / "b.yaml").write_text('program: x\n"a\\nb": 1\n')
+    (other, unknown) = check_folder(tmp_path, NOW_US)
+    assert other.sentence == r"unknown job ID in action: zz\n\x1b[2J"
+    assert unknown.sentence.startswith(r"unexpected keys: a\nb: expected")
+
+
 def test_problems_of_files_and_between_jobs_come_together(tmp_path):
     (tmp_path / "a.yaml").write_text("program: x\ncondition: {type: dependency, job_id: bad}\n")
     (tmp_path / "b.yaml").write_text("program: x\ncondition: {type: dependency, job_id: zz}\n")

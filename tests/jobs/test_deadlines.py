@@ -56,6 +56,7 @@ MISTAKES = [
     ({"finish_by": "06:00"}, "expected tz beside it"),
     ({"finish_by": "26:00", "tz": "UTC"}, "expected a form like 09:30"),
     ({"finish_by": "06:00", "tz": "Mars/Dome"}, "unknown time zone"),
+    ({"finish_by": None}, "expected at least one of"),
     ({"finishby": "1h"}, "did you mean finish_by?"),
     ("1h", "expected a mapping"),
 ]
