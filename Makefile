@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format venv browser tools bench sim sweep chaos survive partition docs sbom audit \
+.PHONY: help demo test lint types format venv browser tools bench sim sweep chaos fuzz survive partition docs sbom audit \
     advisories locks locked image clean
 
 # Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
 # sweep; for how long which chaos; how many kills under how many live jobs and which instants; for
-# how long the network is away; whether advisories that could not be asked for are a failure.
+# how long the network is away; whether advisories that could not be asked for are a failure;
+# how many cases of each kind of fuzzing.
 BIND ?= 127.0.0.1:5000
 DIR ?= callsheet-demo
 ONLY ?=
@@ -25,6 +26,7 @@ KILLS ?= 100
 JOBS ?= 200
 SEED ?= 1
 MINUTES ?= 10
+N ?= 1000000
 TESTS ?=
 STRICT ?=
 # Tests wait as often as they work: with three workers a core none is left idle.
@@ -86,6 +88,9 @@ chaos: $(READY)  ## kill, stop and lie to every process of a real server: SECOND
 	@$(PYTHON_IN) tests/chaos/run.py --seconds $(SECONDS) --runs $(or $(RUNS),1000) --seed $(SEED) \
 	    $(if $(BLOWS),--blows $(BLOWS)) $(if $(RELOADS),--reloads $(RELOADS)) $(if $(LATE),--late $(LATE)) \
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(TIMES),--times $(TIMES)) $(if $(ONLY),--only "$(ONLY)")
+
+fuzz: $(READY)  ## send a server, an agent and a checker what nobody should: N=1000000 SEED=1 ONLY=wire,rest,socket,files,spool
+	@$(PYTHON_IN) tests/fuzz/run.py --number $(N) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
 
 survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs: KILLS=100 JOBS=200 SEED=1
 	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(JOBS) CALLSHEET_SURVIVE_SEED=$(SEED) \

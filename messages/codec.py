@@ -47,10 +47,11 @@ _new_runs = msgspec.msgpack.Decoder(list[NewRun])
 
 
 class Reader:
-    """Decodes frames whose messages are of one closed set."""
+    """Decodes frames whose messages are of one closed set; `accepts` is the type of a frame."""
 
     def __init__(self, accepted: Any) -> None:
-        self._decoder = msgspec.msgpack.Decoder(list[accepted])
+        self.accepts = list[accepted]
+        self._decoder = msgspec.msgpack.Decoder(self.accepts)
 
     def unpack(self, frame: bytes | memoryview) -> list[Any]:
         """Return the messages of a frame, in order.

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import zmq
 from live_server import until
-
-from callsheet.wire.place import run_directory
 
 NOOP = "program: {type: no-op}\n"
 BEAT = "schedule: {type: interval, interval: 1}\nprogram: {type: no-op}\n"
@@ -91,37 +86,6 @@ def test_a_server_starts_with_a_broken_folder_on_its_last_good_set(a_server):
     (server.folder / "jobs" / "bad.yaml").write_text("program: [\n")
     server.start()
     assert server.finished(server.schedule("good"))["state"] == "success"
-
-
-@pytest.mark.slow
-def test_garbage_on_every_socket_changes_nothing(a_server):
-    server = a_server({"a": NOOP}).start()
-    sockets = _sockets_of(server)
-    assert {path.name for path in sockets} >= {"ledger", "scheduler", "agents", "feed"}
-    pids = set(server.processes().values())
-    rng = random.Random(11)
-    context = zmq.Context()
-    for path in sockets:
-        dealer = context.socket(zmq.DEALER)
-        dealer.setsockopt(zmq.LINGER, 500)
-        dealer.setsockopt(zmq.SNDTIMEO, 500)
-        dealer.connect(f"ipc://{path}")
-        for _ in range(200):
-            try:
-                dealer.send(rng.randbytes(rng.randrange(1, 300)))
-            except zmq.Again:
-                break
-        dealer.close()
-    context.term()
-    assert server.finished(server.schedule("a"))["state"] == "success"
-    assert set(server.processes().values()) == pids, "a process died of garbage"
-    assert "Traceback" not in server.log()
-
-
-def _sockets_of(server) -> list[Path]:
-    """Return the sockets on which this server's roles listen."""
-    folder = run_directory(server.state / "run")
-    return sorted(path for path in folder.iterdir() if path.is_socket())
 
 
 @pytest.mark.slow
