@@ -16,6 +16,7 @@ from ..jobs.keeping import is_output_id
 from ..jobs.programs import output_of
 from . import collect
 from .host import Collected, Extent, Key, Spec
+from .keeper_record import READING
 
 log = logging.getLogger("callsheet.agentd")
 
@@ -93,8 +94,8 @@ class Collecting:
     def _read(self, key: Key) -> Collected:
         """Return what a collector has found; it may not have come to its end."""
         try:
-            with open(self._manifest(key), encoding="utf-8", errors="surrogateescape") as file:
-                found = json.load(file)
+            with open(os.open(self._manifest(key), READING), "rb") as file:
+                found = json.loads((file.read() or b"").decode("utf-8", "surrogateescape"))
             files = [(str(n), str(p), int(s)) for n, p, s in found["files"] if is_output_id(n)]
             notes = tuple(str(note) for note in found["notes"])
         except (OSError, ValueError, KeyError, TypeError) as error:

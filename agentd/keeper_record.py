@@ -20,6 +20,8 @@ SPEC_OFFSET = 2048
 # What lies in a claim is written, never what it may have been made to point to; and were it made a
 # pipe, nobody would wait for whoever reads that.
 WRITING = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# The same for what is read.
+READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -28,6 +28,7 @@ from msgspec import UNSET
 from ..jobs.keeping import KEEP_BYTES
 from ..jobs.programs import BoundProcess, Launch, output_of, secrets_of
 from .host import Key, Spec
+from .keeper_record import READING
 from .own_programs import is_own, own_program
 from .results import VARIABLE as RESULT
 from .users import COOKIE, PACKED, SUDO, becoming, is_personal, own_user, user_of
@@ -270,10 +271,11 @@ def failure_of(folder: str, name: str = FAILED) -> str:
         name: the file in which they say it.
     """
     try:
-        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-            return failure_in(file.read(4_096).splitlines())
+        with open(os.open(os.path.join(folder, name), READING), "rb") as file:
+            said = file.read(4_096) or b""
     except OSError:
         return ""
+    return failure_in(said.decode("utf-8", "replace").splitlines())
 
 
 def failure_in(lines: list[str]) -> str:

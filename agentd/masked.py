@@ -15,6 +15,7 @@ from itertools import chain
 
 from ..jobs.keeping import WHOLE, Gap
 from ..jobs.masking import MASK, SECRET_CHARACTERS, forms_of
+from .keeper_record import READING
 
 # Reads at most so many bytes from an offset.
 Pread = Callable[[int, int], bytes]
@@ -111,7 +112,7 @@ def reading(path: str) -> Iterator[Pread]:
     Raises:
         OSError: it cannot be.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = os.open(path, READING)
     try:
         yield functools.partial(os.pread, fd)
     finally:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from ..jobs.keeping import WHOLE, Gap
 from ..jobs.order import LINES_BYTES, Order, in_order
 from .host import Key
+from .keeper_record import READING, WRITING
 from .launch import ERR, STARTED
 from .masked import Masker, reading
 
@@ -27,7 +28,7 @@ OUT, ORDER = "out", "order"
 _EVENT = struct.Struct("iIII")
 _MODIFY = 0x2
 _QUEUE_OVERFLOW = 0x4000
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_APPEND = os.O_CREAT | os.O_APPEND | WRITING
 Sizes = tuple[int, int]
 # How often sizes are asked for anew at once because something was written meanwhile.
 LOOKS = 8
@@ -83,15 +84,18 @@ class Splits:
         """
         folder = f"{self._runs}/{key}"
         for stream, name in enumerate((OUT, ERR)):
-            os.close(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(f"{folder}/{name}", os.O_CREAT | WRITING, 0o600))
             watch = self._libc.inotify_add_watch(
                 self.fd, os.fsencode(f"{folder}/{name}"), ctypes.c_uint32(_MODIFY)
             )
             if watch >= 0:
                 self._watched[watch] = (key, stream)
         data = b""
-        with contextlib.suppress(FileNotFoundError), open(f"{folder}/{ORDER}", "rb") as file:
-            data = file.read()
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(os.open(f"{folder}/{ORDER}", READING), "rb") as file,
+        ):
+            data = file.read() or b""
         split = self._of[key] = Split(folder, Order(data), [-1 if has_head else 0], [0.0])
         return split
 
@@ -144,7 +148,7 @@ class Splits:
             for piece in split.order.pieces(offset, offset + limit):
                 if piece.stream not in files:
                     path = f"{split.folder}/{(OUT, ERR)[piece.stream]}"
-                    files[piece.stream] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    files[piece.stream] = os.open(path, READING)
                 head = split.head[0] if piece.stream else 0
                 pread = functools.partial(os.pread, files[piece.stream])
                 place, length = piece.place + head, piece.end - piece.start
@@ -261,7 +265,7 @@ class Splits:
         found = []
         parts = split.order.parts
         for stream, name in enumerate((OUT, ERR)):
-            with open(f"{split.folder}/{name}", "rb") as file:
+            with open(os.open(f"{split.folder}/{name}", READING), "rb") as file:
                 file.seek(parts[stream] + (split.head[0] if stream else 0))
                 found.append(file.read(counts[stream]))
         return found[0], found[1]
@@ -280,7 +284,7 @@ def _one_after_other(streams: list[int]) -> list[int]:
 
 def _find_head(split: Split) -> bool:
     """Find where launchers have ended and the program begins; False while they have not."""
-    with open(f"{split.folder}/{ERR}", "rb") as file:
+    with open(os.open(f"{split.folder}/{ERR}", READING), "rb") as file:
         said, line, _ = file.read(8_192).partition(f"{STARTED}\n".encode())
     if line:
         split.head[0] = len(said) + len(line)

@@ -181,6 +181,8 @@ def _field(field: msgspec.structs.FieldInfo) -> str:
     type_ = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
     kind = type_.__name__ if isinstance(type_, type) else str(type_)
     kind = re.sub(r"\b(typing|callsheet)\.([a-z]+\.)*", "", kind).replace("|", "or")
+    # Bounds of what is inside are for the reader of messages.
+    kind = re.sub(r"Annotated\[(\w+), msgspec\.Meta\([^)]*\)\]", r"\1", kind)
     if field.required:
         return f"`{field.name}: {kind}`"
     default = field.default

@@ -53,7 +53,7 @@ STATUS_OF = {"bad_request": 400, "wrong_state": 400, "not_found": 404, "forbidde
 
 
 # What JSON may hold and no message can, by the error that tells of it.
-_UNSAYABLE = {
+_UNSAYABLE: dict[type[Exception], str] = {
     OverflowError: "a number in it is beyond 64 bits: expected a smaller one",
     UnicodeEncodeError: "a text in it is not Unicode: expected no halves of signs",
     RecursionError: "it is nested too deeply: expected less",
@@ -350,5 +350,5 @@ def _check_can_be_said(instruction: ToLedgerWish | ToSchedulerWish) -> None:
     """
     try:
         encode(instruction)
-    except tuple(_UNSAYABLE) as error:
+    except (OverflowError, UnicodeEncodeError, RecursionError) as error:
         raise Problem(400, f"the request cannot be passed on: {_UNSAYABLE[type(error)]}") from None

@@ -21,8 +21,10 @@ _PUNCH_HOLE = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 def gap_in(path: str) -> Gap:
     """Return what a gap file says, `WHOLE` where there is none."""
     try:
-        with open(path, "rb") as file:
-            return read_gap(file.read(64))
+        # What lies there may be a link or a pipe by now, which is neither followed nor waited for.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(path, flags), "rb") as file:
+            return read_gap(file.read(64) or b"")
     except OSError:
         return WHOLE
 

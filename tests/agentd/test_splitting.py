@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,16 @@ def test_an_order_finds_both_ways():
         (0, 7, 8, 4),
     ]
     assert order.pieces(9, 20) == []
+
+
+@pytest.mark.parametrize("name", [splitting.OUT, "err", splitting.ORDER])
+def test_a_pipe_in_the_place_of_a_file_of_ours_is_not_waited_for(tmp_path, name):
+    (tmp_path / "r1.1").mkdir()
+    os.mkfifo(tmp_path / "r1.1" / name)
+    splits = Splits(str(tmp_path))
+    if name == splitting.ORDER:
+        assert splits.open(Key("r1", 1), has_head=False).order.size == 0
+    else:
+        with pytest.raises(OSError, match="No such device"):
+            splits.open(Key("r1", 1), has_head=False)
+    os.close(splits.fd)

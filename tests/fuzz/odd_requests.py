@@ -188,4 +188,8 @@ def _query(data: Any, dice: Dice) -> str:
 
 
 def _json(data: Any) -> bytes:
-    return json.dumps(data, default=repr).encode()
+    try:
+        return json.dumps(data, default=repr).encode()
+    except TypeError:
+        # Keys that JSON has not.
+        return repr(data).encode("ascii", "replace")

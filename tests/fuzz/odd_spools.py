@@ -254,7 +254,9 @@ def place(dice: Dice, made: Made, folder: Path) -> str:
     record.write_bytes(made.record)
     if dice.random() > 0.04:
         return ""
-    victim = dice.choice((record, folder / "out", folder / "result"))
+    names = ("out", "result", "failed", "err", "order", "gap", f"{FOLDER}/{MANIFEST}")
+    victim = dice.choice((record, *(folder / name for name in names)))
+    victim.parent.mkdir(exist_ok=True)
     if victim.exists():
         victim.unlink()
     match dice.randrange(5):
