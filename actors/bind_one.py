@@ -24,6 +24,12 @@ def too_much(job_id: str) -> str:
     return f"binding job {job_id}: took longer than 1 s or more memory than allowed"
 
 
+def died_twice(job_id: str) -> str:
+    """Return what is said of a run at which the binder has died twice; why, nobody saw."""
+    why = "takes longer than 1 s or more memory than allowed, or something else has killed it"
+    return f"binding job {job_id}: the binder died at it twice: it {why}"
+
+
 def bind_one(
     item: BindOne,
     calendars: Mapping[str, Calendar],

@@ -22,7 +22,7 @@ from ..jobs.programs import TimeoutSpec
 from ..jobs.run import NewRun
 from ..messages.binding import Bind, BindOne, BoundRuns
 from ..messages.post import BINDER, Post
-from .bind_one import bind_one, failed_run, too_much
+from .bind_one import bind_one, died_twice, failed_run
 from .definitions import Definitions
 from .requests import OpenRequests
 
@@ -160,7 +160,7 @@ class BindingDesk:
             asked[0].deaths += 1
             if asked[0].deaths >= DEATHS:
                 one = asked.pop()
-                sentence = too_much(one.item.job.job_id)
+                sentence = died_twice(one.item.job.job_id)
                 run = failed_run(one.item, sentence, self._actions)
                 one.task.fill(one.place, run)
         self._one_by_one = max(self._one_by_one, len(asked))

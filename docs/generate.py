@@ -44,6 +44,8 @@ def lifecycle() -> str:
         "```mermaid",
         "stateDiagram-v2",
         "    [*] --> scheduled",
+        # One that cannot be bound is never scheduled.
+        "    [*] --> error",
         *(f"    {before} --> {after}" for before in State for after in _in_order(EDGES[before])),
         *(f"    {state} --> [*]" for state in State if state in FINISHED),
         "```",

@@ -7,7 +7,7 @@ import pytest
 from people import ADMIN
 from scheduler_world import MINUTE, SECOND, SchedulerWorld, a_job, every
 
-from callsheet.actors.bind_one import too_much
+from callsheet.actors.bind_one import died_twice
 from callsheet.actors.reruns import conds_after, unmade
 from callsheet.actors.scheduler_wishes import ANSWERED_RUNS, ad_hoc_id
 from callsheet.jobs.bound_conditions import BoundAny, BoundDependency
@@ -224,7 +224,7 @@ def test_a_run_that_kills_the_binder_gets_the_error_and_no_other(seed: int) -> N
         world.web.wish(_wish("fine", f"f{n}"))
     world.wait_until(lambda: len(world.web.answers) == 6, 300)
     for n in range(3):
-        assert world.web.answers[f"b{n}"].runs[0].message == too_much("bomb")
+        assert world.web.answers[f"b{n}"].runs[0].message == died_twice("bomb")
         assert world.web.answers[f"f{n}"].runs[0].message is None
     # Thrice for each: in company, and twice alone; the wire doubles some of the requests.
     assert world.kills[BINDER] <= 18
