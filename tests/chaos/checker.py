@@ -19,6 +19,8 @@ from history import Blow, History, Reload, Run
 from known import (
     OVER,
     RAN,
+    READINGS,
+    TOO_MUCH,
     Known,
     at_once,
     compared,
@@ -26,11 +28,12 @@ from known import (
     met_equal,
     met_full,
     met_starting,
+    unbound,
 )
 
 # What may follow what, as the documents say; `waiting` comes again when a run is tried again.
 MOVES = {
-    "": {"scheduled", "waiting"},
+    "": {"scheduled", "waiting", "error"},
     "scheduled": {"waiting", "starting", "skipped", "error"},
     "waiting": {"scheduled", "starting", "skipped", "error", "success", "failure"},
     "starting": {"running", "waiting", "error", "lost"},
@@ -38,8 +41,6 @@ MOVES = {
     "stopping": {"success", "failure", "error", "lost"},
     "lost": {"success", "failure", "error"},
 }
-# What is said of a folder that has been read so often in vain.
-TOO_MUCH, READINGS = "took longer or more memory than allowed", 3
 Faults = Iterator[str]
 
 
@@ -132,7 +133,7 @@ def _untrue(known: Known, run: Run) -> Faults:
     if run.state in {"skipped", "error"}:
         if began:
             yield f"{run.state} is told ({run.reason}): it ran"
-        elif run.state == "error":
+        elif run.state == "error" and not unbound(known, run):
             yield f"error is told: {run.reason}"
     ends = known.ends.get((run.run_id, last), [])
     if len(ends) > 1:
@@ -292,7 +293,7 @@ def reloads(known: Known) -> Faults:
 
 def outcome(known: Known) -> Faults:
     """C12: a run ended otherwise than the same does where there is no trouble. What may differ: a
-    run is lost of which that was destroyed which alone knew its end."""
+    run is lost of which that was destroyed which alone knew its end, or was never bound."""
     for run, calm in compared(known):
         if calm is None:
             yield f"{run.run_id}: {run.job} {run.key} was not asked for without trouble"
@@ -310,10 +311,7 @@ def stores(known: Known) -> Faults:
 def given_up(known: Known, reload: Reload) -> bool:
     """Whether the binder died as often as it may while it read a sound folder: it is then thought
     that the folder kills it, which is said."""
-    deaths = sum(
-        "binder" in blow.victim and reload.at_s <= blow.until_s and blow.at_s <= reload.until_s
-        for blow in known.history.blows
-    )
+    deaths = known.binder_deaths(reload.at_s, reload.until_s)
     return not reload.broken and TOO_MUCH in reload.why and deaths >= READINGS
 
 

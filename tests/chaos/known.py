@@ -11,6 +11,9 @@ OVER = {"success", "failure", "error", "skipped", "lost"}
 
 
 RAN = {"success", "failure"}
+# What is said of what has been bound or read in vain so often.
+TOO_MUCH = "more memory than allowed"
+BINDINGS, READINGS = 2, 3
 
 
 class Known:
@@ -29,6 +32,13 @@ class Known:
         for run in history.runs:
             self.by_key.setdefault((run.job, run.key), []).append(run)
         self.hit = {one for blow in history.blows for one in blow.hit}
+
+    def binder_deaths(self, from_s: float, to_s: float) -> int:
+        """Return how many binders died in a span."""
+        return sum(
+            "binder" in blow.victim and from_s <= blow.until_s and blow.at_s <= to_s
+            for blow in self.history.blows
+        )
 
     def is_hit(self, run_id: str, attempt: int) -> bool:
         """Whether that which knew the outcome of an attempt was destroyed."""
@@ -96,8 +106,17 @@ def compared(known: Known) -> Iterator[tuple[Run, Outcome | None]]:
 
 
 def excused(known: Known, run: Run) -> bool:
-    """Whether a run may be lost."""
-    return run.state == "lost" and any(known.is_hit(run.run_id, n) for n, *_ in run.attempts)
+    """Whether a run may be lost, or was not even bound."""
+    if run.state == "lost":
+        return any(known.is_hit(run.run_id, n) for n, *_ in run.attempts)
+    return unbound(known, run)
+
+
+def unbound(known: Known, run: Run) -> bool:
+    """Whether the binder died twice at a run: it is then thought that the run kills it, which is
+    said, and it never begins."""
+    said = run.state == "error" and not run.attempts and TOO_MUCH in run.reason
+    return said and known.binder_deaths(run.due_s, run.log[-1].at_s) >= BINDINGS
 
 
 def met_equal(known: Known) -> int:

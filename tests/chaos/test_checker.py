@@ -466,6 +466,23 @@ def test_a_sound_folder_is_refused_only_if_its_reader_died_as_often_as_it_may():
         assert len(judge(made)["C11 reloads"]) == 1
 
 
+def test_a_run_is_an_error_only_if_its_binder_died_as_often_as_it_may():
+    made = h.History(h.Plan(cut_s=0.0))
+    made.blows = [
+        h.Blow("crash", "binder after it has said it", 1.0 + n, 1.5 + n) for n in range(2)
+    ]
+    why = "binding job work: the binder died at it twice: it takes more memory than allowed"
+    log = [h.Said(1, 2.6, "error", "moved")]
+    run = h.Run("r1", "work", "k1", 0.9, "error", 1, reason=why, log=log)
+    made.runs, made.targets = [run], [h.Target("work", "k1", 0.9, run_id="r1")]
+    made.calm["work k1"] = h.Outcome("success", 0, None, 1, "")
+    checks = ("C1 missed", "C3 truth", "C12 outcome")
+    assert [judge(made)[check] for check in checks] == [[], [], []]
+    for other in (replace(run, reason="?"), replace(run, due_s=1.8)):
+        made.runs = [other]
+        assert all(judge(made)[check] for check in checks)
+
+
 def test_a_history_is_read_as_it_was_written(tmp_path):
     h.write(good(3), tmp_path / "history.json")
     assert h.read(tmp_path / "history.json") == good(3)

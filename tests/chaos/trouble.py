@@ -42,6 +42,8 @@ ALL_KINDS = [
     ("garbage", ""),
     *(("crash", place) for place in PLACES),
 ]
+# A run waits for an agent that is away: it is so again and again.
+SETTINGS = f"pools: {{few: {MOST}}}\nagents: {{start_timeout: 1h}}\n"
 # Crashes at named places take long to go through: they come when they are asked for.
 KINDS = ("kill", "server", "keeper", "pause", "garbage")
 # So many ask for runs at once.
@@ -81,7 +83,7 @@ class Trouble:
         own = list(OWN) if "crash" in kinds else []
         self.ticks = [*TICKS, *own]
         more = {name: tick(folder, name, scheduled=True) for name in own}
-        self.server = Server(folder, jobs(folder) | more, f"pools: {{few: {MOST}}}\n")
+        self.server = Server(folder, jobs(folder) | more, SETTINGS)
         self.server.patience_s = PATIENCE_S
         self.crashes = Crashes(self.server, folder / "crash", self._struck)
         if "crash" in kinds:
@@ -157,7 +159,7 @@ class Trouble:
         pause_s = self.seconds * ASKERS / max(1, self.asked)
         long: list[str] = []
         for n in count():
-            if n >= self.asked and not self.striking.is_set():
+            if self._enough(n, self.asked):
                 break
             if n // len(ASKED) % ASKERS != turn:
                 continue
@@ -174,6 +176,10 @@ class Trouble:
                 self.over.wait(max(0.0, pause_s - (time.time() - due_s)))
         for run_id in long:
             self._stop(run_id)
+
+    def _enough(self, done: int, planned: int) -> bool:
+        """Whether no more is to be asked for: with `times`, once there are no more deaths."""
+        return not self.striking.is_set() if self.times else done >= planned
 
     def _stop(self, run_id: str) -> None:
         """Stop a run as soon as it runs; one that has ended otherwise is left."""
@@ -204,7 +210,7 @@ class Trouble:
         folder = self.folder / "jobs"
         extra, bad = folder / "extra.yaml", folder / "bad.yaml"
         for n in count():
-            if n >= self.reloads and not self.striking.is_set():
+            if self._enough(n, self.reloads):
                 break
             began_s = time.time()
             broken = self.random.random() < 0.3
