@@ -101,7 +101,9 @@ function Totals({ sheet, span, next, late, now }) {
   const right = done + failed > 0 ? `${((done / (done + failed)) * 100).toFixed(1)} % right` : "";
   const parts = ["error", "lost"].filter((state) => counts[state]).map((state) => `${count(counts[state])} ${state}`);
   const worst = late.length ? Math.max(...late.map((run) => lateness(run, now))) : 0;
-  return html`<nav class="totals" aria-label="The day in figures">
+  // On a wall figures of three digits and more do not have the room of those of two.
+  const long = Math.max(expected, ...Object.values(counts)) >= 100;
+  return html`<nav class=${`totals${long ? " long" : ""}`} aria-label="The day in figures">
     <${Total} words="expected" n=${expected} href=${runsOf(span)} note=${sheet.complete ? "" : "and more"} />
     <${Total} state="success" words="done" n=${done} href=${runsOf(span, "", "success")} note=${right} />
     <${Total} state="running" n=${n("starting", "running", "stopping")} href="/runs?state=running" hot />
