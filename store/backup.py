@@ -150,25 +150,36 @@ def restore_database(
 # --- inside ---------------------------------------------------------------------------------------
 
 
+# What SQLite has beside a database.
+_BESIDE = ("-journal", "-wal", "-shm")
+
+
 def _remove_unfinished(target: str) -> None:
     """Remove what is left of backups to the same place that were killed: who writes one holds it.
     It would take as much room as a backup for ever, and one of our own number keep us from ours."""
     folder, name = os.path.split(os.path.abspath(target))
-    pattern = re.compile(re.escape(name) + r"\.\d+\.part")
-    for found in filter(pattern.fullmatch, os.listdir(folder)):
-        part = os.path.join(folder, found)
-        with contextlib.suppress(OSError):
+    pattern = re.compile(f"({re.escape(name)}\\.\\d+\\.part)({'|'.join(_BESIDE)})?")
+    found = filter(None, map(pattern.fullmatch, os.listdir(folder)))
+    for part in {os.path.join(folder, match[1]) for match in found}:
+        try:
             held = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(part)
-            finally:
-                os.close(held)
+        except FileNotFoundError:
+            _remove(part)  # it is a backup by now; what was beside it is not
+            continue
+        except OSError:
+            continue
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(part)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(held)
 
 
 def _remove(part: str) -> None:
     """Remove a backup that is not finished, and what SQLite has beside it."""
-    for name in (part, f"{part}-journal"):
+    for name in (part, *(part + more for more in _BESIDE)):
         with contextlib.suppress(OSError):
             os.unlink(name)
 

@@ -135,7 +135,8 @@ def test_what_killed_backups_left_is_removed_and_what_another_writes_is_not(data
     ours, dead, held = (tmp_path / f"b.db.{pid}.part" for pid in (os.getpid(), 7, 8))
     for part in (ours, dead, held):
         part.write_bytes(b"half of it")
-    dead.with_name(f"{dead.name}-journal").write_bytes(b"x")
+    for beside in (f"{dead.name}-journal", f"{dead.name}-wal", "b.db.9.part-shm"):
+        (tmp_path / beside).write_bytes(b"x")
     others = tmp_path / "b.db.old.part"
     others.touch()
     with held.open() as writing:
