@@ -73,3 +73,9 @@ def has_rebooted(attempt: Attempt, agent: Agent) -> bool:
     """Return whether the host of an agent was started anew since the attempt was given to it."""
     hello = agent.hello
     return hello is not None and bool(attempt.boot_id) and attempt.boot_id != hello.boot_id
+
+
+def went_with_reboot(attempt: Attempt, agent: Agent) -> bool:
+    """Return whether an agent was given an attempt before its host's reboot, and has nothing of it
+    now: it may have begun, and what was known of it may have gone with the power."""
+    return has_rebooted(attempt, agent) and attempt.key not in agent.claims

@@ -19,7 +19,7 @@ from .outputs_seam import Placed
 from .runner_agents import Agent
 from .runner_book import Attempt, Book, Key, Phase
 from .runner_ends import Ends
-from .runner_given import Given, has_rebooted
+from .runner_given import Given, went_with_reboot
 from .runner_reports import (
     FORGOTTEN,
     is_too_old,
@@ -308,7 +308,7 @@ class Placing:
         self._again(attempt.key, now_us + REPEAT_US)
         if not agent.connected or agent.hello is None:
             return []
-        if self._went_with_reboot(attempt, agent):
+        if went_with_reboot(attempt, agent):
             return self._lose(attempt, now_us)
         if is_too_old(attempt, agent):
             return [self._error(attempt, now_us, too_old(attempt, agent))]
@@ -358,18 +358,13 @@ class Placing:
             return self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
         if agent.version < CALLS_OFF_SINCE:
             return self._ask(attempt, now_us)
-        if self._went_with_reboot(attempt, agent):
+        if went_with_reboot(attempt, agent):
             return self._lose(attempt, now_us)
         return self.stop(attempt.key, now_us, kill=attempt.killing)
 
     def _agent_is_there(self, attempt: Attempt) -> bool:
         agent = self._book.agents.by_id.get(attempt.agent_id)
         return agent is not None and agent.connected
-
-    def _went_with_reboot(self, attempt: Attempt, agent: Agent) -> bool:
-        """Whether an agent was given it before its host's reboot, and has nothing of it now: it may
-        have begun, and what was known of it may have gone with the power."""
-        return has_rebooted(attempt, agent) and attempt.key not in agent.claims
 
     def _lose(self, attempt: Attempt, now_us: int) -> list[Post]:
         self._due.drop(attempt.key)
