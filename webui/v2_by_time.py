@@ -130,6 +130,10 @@ def _place(text: str) -> int:
     return parse_number("offset", text, 0, MAX_OFFSET)
 
 
+# The instants that can be written: from the year 1 to the end of 9999.
+FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_000
+
+
 async def count_per_bin(request: Request, query: PerTimeQuery) -> PerTime:
     """How many runs of a query there are in each of at most `bins` equal spans of schedule time."""
     wanted = filter_of(request)
@@ -151,14 +155,14 @@ def _per_bin(reader: Reader, wanted: RunFilter, most: int, now: str) -> PerTime:
         return {"from": None, "to": None, "step": None, "counts": {}, "now": now}
     least_us, most_us = extent
     step_us = bin_width_s(most_us - least_us, most) * SECOND_US
-    from_us = least_us // step_us * step_us
+    from_us = max(FIRST_US, least_us // step_us * step_us)
     bins = (most_us - from_us) // step_us + 1
     counts: dict[str, list[int]] = {}
     for (at, state), count in reader.count_per_bin(wanted, from_us, step_us).items():
         counts.setdefault(state.value, [0] * bins)[at] = count
     return {
         "from": format_time_ms(from_us),
-        "to": format_time_ms(from_us + bins * step_us),
+        "to": format_time_ms(min(LAST_US, from_us + bins * step_us)),
         "step": step_us // SECOND_US,
         "counts": counts,
         "now": now,

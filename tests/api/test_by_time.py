@@ -97,3 +97,12 @@ def test_the_bins_of_a_span_are_no_more_than_asked_for(most, span_s):
     for begin_s in (0, 1, width_s - 1):
         first, last = begin_s // width_s, (begin_s + span_s) // width_s
         assert last - first + 1 <= max(2, most)
+
+
+def test_spans_that_begin_or_end_beyond_all_dates_are_counted(stand):
+    stand.a_run(schedule_us=-62_135_596_800_000_000 + 3_600_000_000)
+    stand.a_run(schedule_us=253_402_300_799_000_000)
+    for bins in (1, 2, 7, 255):
+        status, found = stand.ask("GET", f"/api/v2/runs-per-time?bins={bins}")
+        assert status == 200
+        assert sum(map(sum, found["counts"].values())) == 2

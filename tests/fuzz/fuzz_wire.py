@@ -14,7 +14,7 @@ from typing import Any
 
 import zmq
 from fuzzed_server import FuzzedServer, on_a_server
-from odd_messages import KIND, SPEAKING, Said, a_line, a_message
+from odd_messages import KIND, SOCKETS, SPEAKING, Said, a_line, a_message
 from odd_values import Dice
 from verdict import FOR_EVER, HANG_S, Verdict
 
@@ -60,7 +60,7 @@ class Wires:
         self._folder = run_directory(server.server.state / "run")
         self._context = zmq.Context()
         self._kept: dict[tuple[str, bytes | None], zmq.Socket[bytes]] = {}
-        self._bad: dict[str, tuple[zmq.Socket[bytes], int]] = {}
+        self._bad: dict[tuple[str, bytes | None], tuple[zmq.Socket[bytes], int]] = {}
         self._asking = {name: self._dealer(name, peer) for name, (peer, _, _) in QUESTIONS.items()}
 
     def _dealer(self, name: str, peer: bytes | None) -> zmq.Socket[bytes]:
@@ -84,15 +84,17 @@ class Wires:
                 self._kept[key] = self._dealer(*key)
             self._kept[key].send_multipart(said.parts)
             return
-        # Each socket has one connection for what cannot be read, for a while.
-        dealer, count = self._bad.pop(said.socket, (None, 0))
+        # One connection of each kind at each socket says what cannot be read from that kind.
+        bad = (said.socket, said.peer and said.peer.partition(b"/")[0])
+        dealer, count = self._bad.pop(bad, (None, 0))
         if dealer is None:
             dealer = self._dealer(said.socket, said.peer)
         dealer.send_multipart(said.parts)
-        if count >= BAD_AT_MOST:
+        kinds = (None, *(kind.encode() for peers in SOCKETS.values() for kind in peers))
+        if count >= BAD_AT_MOST or bad[1] not in kinds:
             dealer.close()
         else:
-            self._bad[said.socket] = (dealer, count + 1)
+            self._bad[bad] = (dealer, count + 1)
 
     def say_bare(self, dice: Dice) -> None:
         """Say something that is not ZeroMQ's, on the socket below it."""
