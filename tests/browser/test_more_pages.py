@@ -343,9 +343,13 @@ def test_the_graph_shows_what_hangs_on_what_with_states_and_around_one_job(conso
 
 def test_the_sheet_on_a_wall_has_nothing_to_click_and_follows_by_itself(console, server):
     page = console.open("/?wall=1")
+    # Of 4k: figures have their whole size there, however many digits they have.
+    page.set_viewport_size({"width": 3840, "height": 2160})
     figure = page.locator("[data-total=done] b")
     expect(figure).to_be_visible()
     assert figure.evaluate("one => one.getBoundingClientRect().height") > 90
+    tops = "all => all.map((one) => one.getBoundingClientRect().top)"
+    assert len(set(page.locator(".totals a").evaluate_all(tops))) == 1
     expect(page.locator(".rail, .tabbar, .skip")).to_have_count(0)
     expect(page.locator("button:visible")).to_have_count(0)
     before = int(figure.inner_text())

@@ -102,8 +102,8 @@ function Totals({ sheet, span, next, late, now }) {
   const parts = ["error", "lost"].filter((state) => counts[state]).map((state) => `${count(counts[state])} ${state}`);
   const worst = late.length ? Math.max(...late.map((run) => lateness(run, now))) : 0;
   // On a wall figures of three digits and more do not have the room of those of two.
-  const long = Math.max(expected, ...Object.values(counts)) >= 100;
-  return html`<nav class=${`totals${long ? " long" : ""}`} aria-label="The day in figures">
+  const broad = Math.max(expected, ...Object.values(counts)) >= 100;
+  return html`<nav class=${`totals${broad ? " broad" : ""}`} aria-label="The day in figures">
     <${Total} words="expected" n=${expected} href=${runsOf(span)} note=${sheet.complete ? "" : "and more"} />
     <${Total} state="success" words="done" n=${done} href=${runsOf(span, "", "success")} note=${right} />
     <${Total} state="running" n=${n("starting", "running", "stopping")} href="/runs?state=running" hot />
