@@ -82,8 +82,23 @@ def test_an_agent_is_drained_and_gets_runs_again(console, server, w):
     expect(row(page, w)).to_contain_text("draining")
     groups = server.get("/api/procstar/groups").json
     assert [conn["shutdown_state"] for conn in groups["far"]] == ["idling"]
-    deed(page, w, "undrain")
+    # Its own page has an address, and the same operations.
+    row(page, w).get_by_role("link", name=w).click()
+    page.wait_for_url(f"**/agents/{w}")
+    expect(page).to_have_title(f"{w} · callsheet")
+    expect(page.locator(".facts .state")).to_have_text("draining")
+    page.locator(".acts-r [data-verb=undrain]").click()
+    expect(page.locator(".facts .state")).to_have_text("active")
+    page.go_back()
     expect(row(page, w).locator(".state")).to_have_text("active")
+
+
+def test_an_agent_that_is_not_there_has_others_like_it(console, server, w):
+    console.expected.append("404")
+    page = console.open(f"/agents/{w}x")
+    page.get_by_role("alert").get_by_role("link", name=w, exact=True).click()
+    expect(page.locator(".facts")).to_contain_text("far")
+    expect(page.locator("h1")).to_have_text(w)
 
 
 def test_a_process_is_killed_only_when_that_is_confirmed(console, server, w):

@@ -16,6 +16,7 @@ import { stream, useNow, useStatus } from "./stream.js";
 import { TimeCard } from "./timecard.js";
 import { done, Toasts } from "./toast.js";
 import { AdHocView } from "./views/adhoc.js";
+import { AgentView } from "./views/agent.js";
 import { AgentsView } from "./views/agents.js";
 import { CalendarView } from "./views/calendar.js";
 import { ChecksView } from "./views/checks.js";
@@ -69,6 +70,7 @@ function view(path) {
   if (part[0] === "graph") return html`<${JobGraphView} />`;
   if (part[0] === "adhoc") return html`<${AdHocView} />`;
   if (part[0] === "why") return html`<${WhyView} />`;
+  if (part[0] === "agents" && part.length > 1) return html`<${AgentView} key=${part[1]} agentId=${part[1]} />`;
   if (part[0] === "agents") return html`<${AgentsView} />`;
   if (part[0] === "checks") return html`<${ChecksView} />`;
   if (part[0] === "reference") return html`<${ReferenceView} />`;
@@ -103,7 +105,7 @@ function App() {
   const page = useMemo(() => view(url.pathname), [url.pathname, me, drawn]);
   useLayoutEffect(() => {
     const place = [...PAGES, ...OTHERS].find(([path]) => isAt(url.pathname, path));
-    const isOfOne = /^\/(runs\/|job\/)/.test(url.pathname);
+    const isOfOne = /^\/(runs|job|agents)\/./.test(url.pathname);
     if (place && !isOfOne) document.title = `${place[1]} · callsheet`;
     if (isOfOne) visited(url.pathname, plain(url.pathname.slice(1)));
     document.getElementById("main")?.focus({ preventScroll: true });

@@ -160,7 +160,7 @@ function groupsOf({ words, only, found, pages, deeds, run }) {
         act: () => go(`/runs/${one.run_id}`),
       })),
     },
-    { name: "Agents", options: parts.length && !only ? found.agents.filter((agent) => fits(agent.agent_id)).slice(0, 3).map((agent) => ({ shown: marked(agent.agent_id), note: agent.state, act: () => go("/agents") })) : [] },
+    { name: "Agents", options: parts.length && !only ? found.agents.filter((agent) => fits(agent.agent_id)).slice(0, 3).map((agent) => ({ shown: marked(agent.agent_id), note: agent.state, act: () => go(`/agents/${encodeURIComponent(agent.agent_id)}`) })) : [] },
     { name: "Saved queries", options: only ? [] : savedQueries().filter(([name]) => fits(name)).map(([name, path]) => place(path, name)) },
     { name: "Pages", options: only ? [] : pages.filter(([, name]) => fits(name)).map(([path, name]) => place(path, name)) },
     { name: "Do", options: [...(run || parts.length ? doing : []), ...(only || parts.length ? general : [])].slice(0, 12) },

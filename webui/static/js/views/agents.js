@@ -7,9 +7,12 @@ import { useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
 
-const REREAD_MS = 4000;
+export const REREAD_MS = 4000;
 // Which of the console's signs stands for the state of an agent.
-const SIGNS = { active: "success", draining: "waiting", away: "lost", revoked: "skipped" };
+export const SIGNS = { active: "success", draining: "waiting", away: "lost", revoked: "skipped" };
+
+/** Where an agent's own page is. @param {string} agentId */
+export const agentPath = (agentId) => `/agents/${encodeURIComponent(agentId)}`;
 
 export function AgentsView() {
   const { value, error, again } = useGet("/api/v2/agents");
@@ -38,7 +41,7 @@ export function AgentsView() {
     ${agents.length === 0 ? html`<div class="panel empty">No agent has connected. The server starts one on this host; see its log.</div>` : html`<div class="panel"><${Agents} agents=${agents} newest=${newest} again=${again} /></div>`}
     ${agents.length > 0 && !busy.length && html`<p class="empty">No process runs at this moment.</p>`}
     ${busy.map(
-      (agent) => html`<${Panel} key=${agent.agent_id} className="sec" title=${agent.agent_id} sub=${counted(agent.processes.length, "process", "processes")}>
+      (agent) => html`<${Panel} key=${agent.agent_id} className="sec" title=${html`<a href=${agentPath(agent.agent_id)}>${agent.agent_id}</a>`} sub=${counted(agent.processes.length, "process", "processes")}>
         <${Processes} agent=${agent} runs=${runs} again=${again} />
       <//>`,
     )}
@@ -55,7 +58,7 @@ function newestOf(agents) {
 }
 
 /** Slots that are taken, of those there are. */
-function Slots({ agent }) {
+export function Slots({ agent }) {
   if (!agent.slots) return null;
   const shown = Math.min(agent.slots, 32);
   const wide = 96 / shown;
@@ -75,7 +78,7 @@ function Agents({ agents, newest, again }) {
         const host = agent.hostname ? `${agent.username}@${agent.hostname} pid ${agent.pid}` : "has not come yet";
         return html`<tr key=${agent.agent_id} data-agent=${agent.agent_id}>
           <td class="m-st"><span class=${`state s-${sign}`}><${Icon} state=${sign} /><span>${agent.state}</span></span></td>
-          <td class="m-a strong">${agent.agent_id}${agent.labels.map((label) => html` <span class="lab" key=${label}>${label}</span>`)}</td>
+          <td class="m-a strong"><a href=${agentPath(agent.agent_id)}>${agent.agent_id}</a>${agent.labels.map((label) => html` <span class="lab" key=${label}>${label}</span>`)}</td>
           <td class="hide-l"><span class="lab">${agent.group_id}</span></td>
           <td class="dim cut hide-m" title=${host}>${agent.slots ? html`<${Slots} agent=${agent} />` : host}</td>
           <td class="m-d num">${count(agent.live)}${agent.slots ? html`<span class="dim"> of ${count(agent.slots)}</span>` : null}<span class="only-s"> busy</span></td>
@@ -88,7 +91,7 @@ function Agents({ agents, newest, again }) {
   </table>`;
 }
 
-function Processes({ agent, runs, again }) {
+export function Processes({ agent, runs, again }) {
   return html`<table class="runs stack">
     <colgroup><col class="col-state" /><col class="col-el" /><col /><col class="col-late hide-m" /><col class="col-late hide-m" /><col class="col-time" /><col class="col-run" /><col class="col-late" /></colgroup>
     <thead><tr><th>State</th><th class="num">pid</th><th>What</th><th class="num hide-m">Memory</th><th class="num hide-m">CPU</th><th class="num">Since</th><th class="num">Run</th><th></th></tr></thead>
