@@ -42,7 +42,7 @@ PARTS: dict[str, tuple[str, str]] = {
 # The group of a path of callsheet's own, by what comes after /api/v2; else that is its name.
 _MEMBERS = {
     "runs": "runs-by-time runs-per-time day timeline history why",
-    "jobs": "forecast graph plan definitions schema reload",
+    "jobs": "calendars forecast graph plan definitions schema reload",
     "pauses": "pause resume",
     "access": "me login logout tokens users audit-log",
     "server": "health checks stream",

@@ -80,6 +80,7 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/v2/jobs/{job_id*}"): _LOOK_IN_REACH,
     ("GET", "/api/v2/schema/job"): _LOOK_IN_REACH,
     ("GET", "/api/openapi.json"): _LOOK_IN_REACH,
+    ("GET", "/api/v2/calendars"): _LOOK,
     ("GET", "/api/v2/forecast"): _LOOK,
     ("GET", "/api/v2/day"): _LOOK_IN_REACH,
     ("GET", "/api/v2/timeline"): _LOOK_IN_REACH,

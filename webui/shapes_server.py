@@ -104,6 +104,7 @@ class Health(TypedDict):
     findings: int
     checked_at: Instant | None
     job_folder: str
+    jobs_in_force: int
     jobs: Standing | None
     processes: list[ProcessRow]
     versions: Versions

@@ -153,7 +153,9 @@ async def health(request: Request) -> Health:
         for name, age in ages.items()
     }
     roles["web"] = {"status": "up", "heard_s": 0.0}
-    found, findings = await services.read(lambda reader: (reader.head(), reader.findings()))
+    found, findings, in_force = await services.read(
+        lambda reader: (reader.head(), reader.findings(), len(reader.jobs()))
+    )
     whole = status.ready and all(role["status"] == "up" for role in roles.values())
     broken = status.standing is not None and status.standing.problem_count > 0
     return {
@@ -166,6 +168,7 @@ async def health(request: Request) -> Health:
         "findings": len(findings[1]),
         "checked_at": instant(findings[0]),
         "job_folder": services.settings.job_folder,
+        "jobs_in_force": in_force,
         "jobs": standing_record(status.standing),
         "processes": process_rows(services.figures),
         "versions": {

@@ -92,6 +92,20 @@ def test_calendars_of_files_count(tmp_path):
     try:
         found = forecast(stand, "from=2030-01-01&to=2030-02-01")
         assert [row["schedule_time"] for row in found] == ["2030-01-03T00:00:00+00:00"]
+        for day, week, contains in (
+            ("2030-01-03", 1, True),
+            ("2030-12-30", 1, False),
+            ("2031-01-05", 1, None),
+            ("2032-12-31", 53, None),
+        ):
+            status, answer = stand.ask("GET", f"/api/v2/calendars?date={day}")
+            assert (status, answer["date"], answer["week"]) == (200, day, week)
+            assert [(one["name"], one["contains"]) for one in answer["calendars"]] == [
+                ("days", contains)
+            ]
+        status, answer = stand.ask("GET", "/api/v2/calendars?date=soon")
+        assert status == 400
+        assert "date: " in answer["error"]
     finally:
         stand.close()
 

@@ -93,10 +93,20 @@ program: {type: shell, command: "echo looking; exit 3"}
 }
 
 
+CALENDARS = {
+    "closed": "START 2030-01-01\nSTOP 2031-01-01\n2030-01-04\n",
+    "open": "START 2030-01-01\nSTOP 2031-01-01\n2030-01-03\n",
+}
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A server of this module's own."""
-    server = Server(tmp_path_factory.mktemp("site"), JOBS)
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "calendars").mkdir()
+    for name, text in CALENDARS.items():
+        (folder / "calendars" / f"{name}.cal").write_text(text)
+    server = Server(folder, JOBS)
     try:
         yield server.start()
     finally:

@@ -170,7 +170,7 @@ function useMarks() {
   const today = useRuns({ since: dayOf(now).since }, { states: "failure,error,lost" });
   const agents = usePushed("agents");
   const checks = usePushed("checks");
-  const changes = useChanges();
+  const { changes, jobs } = useFolder();
   const running = live.runs.length;
   const failed = TROUBLE_STATES.reduce((sum, state) => sum + (today.counts?.[state] ?? 0), 0);
   const heard = agents?.filter((agent) => agent.connected).length;
@@ -178,17 +178,18 @@ function useMarks() {
   return {
     "/": failed > 0 && { n: count(failed), state: "failure", said: `${count(failed)} failed today`, short: `${count(failed)} failed` },
     "/runs": running > 0 && { n: count(running), state: "running", said: `${count(running)} running`, short: `${count(running)} running` },
+    "/jobs": jobs > 0 && { n: count(jobs), said: counted(jobs, "job"), short: count(jobs) },
     "/agents": agents && { n: `${heard}/${agents.length}`, state: heard < agents.length ? "lost" : "", said: `${heard} of ${agents.length} connected`, short: `${heard}/${agents.length}` },
     "/checks": found > 0 && { n: count(found), state: "late", said: counted(found, "finding"), short: count(found) },
     "/control": (changes > 0 || found > 0) && { n: changes > 0 ? counted(changes, "change") : "", said: `${counted(changes, "change")} of the job folder not loaded`, short: found > 0 ? counted(found, "finding") : counted(changes, "change"), state: changes > 0 ? "" : "late" },
   };
 }
 
-/** How many changes of the job folder are not loaded. */
-function useChanges() {
-  const [n, setN] = useState(0);
+/** How many jobs are in force, and how many changes of the job folder are not loaded. */
+function useFolder() {
+  const [found, setFound] = useState({ jobs: 0, changes: 0 });
   useEffect(() => {
-    const read = () => document.visibilityState === "visible" && get("/api/v2/health").then(({ jobs }) => setN(jobs?.different ?? 0), () => {});
+    const read = () => document.visibilityState === "visible" && get("/api/v2/health").then((health) => setFound({ jobs: health.jobs_in_force, changes: health.jobs?.different ?? 0 }), () => {});
     const first = setTimeout(read, FOLDER_FIRST_MS); // not before what the page itself asks for
     const timer = setInterval(read, FOLDER_MS);
     const stop = stream.follow({ topic: "jobs" }, read);
@@ -198,7 +199,7 @@ function useChanges() {
       stop();
     };
   }, []);
-  return n;
+  return found;
 }
 
 /** What a topic of the stream said last. */

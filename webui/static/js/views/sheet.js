@@ -14,6 +14,8 @@ import { useGet, useRefreshed } from "../views_common.js";
 const GOOD_PAGE = 1000;
 const REREAD_MS = 3000;
 const LISTED = 20;
+// So many calendars are named, of those a day is in and of the others; the rest where one points at it.
+const CALENDARS = 4;
 const BY = { folder: "Folder", label: "Label", agent: "Agent" };
 const NOBODY = { folder: "no folder", label: "no label", agent: "no agent yet" };
 
@@ -73,6 +75,18 @@ function useFindings() {
   return found;
 }
 
+/** The week of a day, and which calendars it is in; those that do not reach so far are not told of. */
+function InCalendars({ date }) {
+  const { value } = useGet(`/api/v2/calendars${asQuery({ date })}`);
+  const within = (is) => (value?.calendars ?? []).filter((one) => one.contains === is);
+  const names = (some) => {
+    const more = some.slice(CALENDARS);
+    return html`${some.slice(0, CALENDARS).map((one, place) => html`${place > 0 && ", "}<b title=${one.source}>${one.name}</b>`)}${more.length > 0 && html`<span title=${more.map((one) => one.name).join(", ")}> and ${count(more.length)} more</span>`}`;
+  };
+  const [inside, outside] = [within(true), within(false)];
+  return html`<span class="dim small hide-m" data-calendars>${value && html`week ${value.week}${inside.length > 0 && html` · in ${names(inside)}`}${outside.length > 0 && html` · not in ${names(outside)}`}`}</span>`;
+}
+
 function Head({ day, by, isToday }) {
   const middle = Date.parse(day.since) + 12 * 3600e3;
   const with_ = by === "folder" ? "" : `?by=${by}`;
@@ -80,6 +94,7 @@ function Head({ day, by, isToday }) {
   return html`<div class="top">
     <h1>${dayOfYear(middle)}</h1>
     <span class="row no-print"><a class="btn plain" href=${at(-1)} aria-label="Day before" title="Day before">‹</a><a class="btn plain" href=${`/${with_}`} aria-current=${isToday ? "date" : undefined}>Today</a><a class="btn plain" href=${at(1)} aria-label="Day after" title="Day after">›</a></span>
+    <${InCalendars} date=${dateOf(middle)} />
     <span class="grow"></span>
     <div class="seg no-print hide-s" role="group" aria-label="Rows">
       ${Object.entries(BY).map(([name, word]) => html`<button key=${name} aria-pressed=${by === name ? "true" : "false"} onClick=${() => go(`${isToday ? "/" : `/day/${dateOf(middle)}`}${name === "folder" ? "" : `?by=${name}`}`)}>${word}</button>`)}
