@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import msgspec
+from msgspec.structs import replace
 
 from ..jobs.accounts import Fault, InForce, JobRecord, LeftOut, RunLine, account
 from ..jobs.calendar_days import calendars_by_name
@@ -45,6 +46,8 @@ REPORTED = 100
 # Runs of one job looked at in a round, and events.
 RUNS = 10_000
 EVENTS = 20_000
+# Runs read at a time: what many took at once stays in the heap for good.
+PORTION = 500
 
 Times = tuple[int, int]
 
@@ -181,8 +184,8 @@ def _record(
     periods: tuple[InForce, ...],
     unknown: frozenset[str],
 ) -> JobRecord:
-    query = RunQuery(job_id=job_id, since_us=span[0], until_us=span[1], limit=RUNS)
-    lines = [_line(run) for run in reader.query(query) if run.fingerprint is not None]
+    query = RunQuery(job_id=job_id, since_us=span[0], until_us=span[1])
+    lines = [_line(run) for run in _runs(reader, query) if run.fingerprint is not None]
     lines += map(_moved_line, reader.moved([job_id], *span))
     marks = sorted({period.fingerprint for period in periods})
     return JobRecord(
@@ -193,6 +196,16 @@ def _record(
         taken=None,
         unknown=unknown,
     )
+
+
+def _runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
+    """Yield the runs of a query, the newest first, at most `RUNS`."""
+    for _ in range(RUNS // PORTION):
+        runs = reader.query(replace(query, limit=PORTION))
+        yield from runs
+        if len(runs) < PORTION:
+            return
+        query = replace(query, before_number=runs[-1].number)
 
 
 def _left_out(reader: Reader, job_id: str, marks: list[str]) -> Iterator[LeftOut]:

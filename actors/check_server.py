@@ -51,7 +51,7 @@ def drift(reader: Reader, digest: Digest) -> list[Finding] | None:
     events = reader.events_after(digest.seq, EVENTS + 1)
     if len(events) > EVENTS:
         return None
-    standing = {run.run_id: run.state for run in reader.active()}
+    standing = reader.standing()
     seen = set()
     for event in events:
         if isinstance(event, RunMoved) and event.run_id not in seen:

@@ -42,7 +42,7 @@ class Waits:
         facts = _Facts(reader)
         before, self._free_us = self._free_us, {}
         findings = []
-        for run in reader.active((State.WAITING,))[:LOOKED_AT]:
+        for run in reader.active((State.WAITING,), LOOKED_AT):
             if not _is_free(run, facts, now_us):
                 continue
             key = run.run_id, run.version

@@ -253,9 +253,12 @@ class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
     def count_by_state(self, query: RunQuery) -> dict[State, int]:
         """Return how many runs of the query are in each state (absent: none)."""
 
-    def active(self, states: Collection[State] = ACTIVE) -> list[Run]:
+    def active(self, states: Collection[State] = ACTIVE, limit: int | None = None) -> list[Run]:
         """Return all waiting, starting, running and stopping runs, or those in some of these
-        states, by number."""
+        states, by number; with a limit the first of them."""
+
+    def standing(self) -> dict[str, State]:
+        """Return the states of all active runs by id, and no more of them: there may be many."""
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number), that

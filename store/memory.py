@@ -149,10 +149,14 @@ class MemoryReader(
         """Return how many runs of the query are in each state (absent: none)."""
         return tally(self._matching(query))
 
-    def active(self, states: Collection[State] = ACTIVE) -> list[Run]:
+    def active(self, states: Collection[State] = ACTIVE, limit: int | None = None) -> list[Run]:
         """See `Reader`."""
         found = (run for run in self._tables.active.values() if run.state in states)
-        return sorted(found, key=number_of)
+        return sorted(found, key=number_of)[:limit]
+
+    def standing(self) -> dict[str, State]:
+        """See `Reader`."""
+        return {run.run_id: run.state for run in self._tables.active.values()}
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number)."""
@@ -394,7 +398,3 @@ class MemoryWriter:
         if self._disk.writer is not self or self._disk.tables.epoch != self._epoch:
             raise StoreBroken(f"{NAME}: epoch {self._epoch} is over: expected an open writer")
         return self._disk.tables
-
-
-def _number(run: Run) -> int:
-    return run.number

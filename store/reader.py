@@ -36,6 +36,7 @@ from .rows import (
     PAGE_RUNS,
     STATE_CODES,
     STATES,
+    codes_text,
     decode_agent,
     decode_agent_token,
     decode_answer,
@@ -183,11 +184,15 @@ class SqliteReader(
             text = f"SELECT state, count(*) FROM {found[0]} GROUP BY state"
             return {STATES[code]: n for code, n in self._connection.execute(text, found[1])}
 
-    def active(self, states: Collection[State] = ACTIVE) -> list[Run]:
+    def active(self, states: Collection[State] = ACTIVE, limit: int | None = None) -> list[Run]:
         """See `Reader`."""
-        codes = ", ".join(str(STATE_CODES[state]) for state in states)
-        rows = self._all(f"SELECT record FROM runs WHERE state IN ({codes}) ORDER BY n")
-        return [decode_run(row[0]) for row in rows]
+        text = f"SELECT record FROM runs WHERE state IN ({codes_text(states)}) ORDER BY n LIMIT ?"
+        return [decode_run(row[0]) for row in self._all(text, -1 if limit is None else limit)]
+
+    def standing(self) -> dict[str, State]:
+        """See `Reader`."""
+        text = f"SELECT n, state FROM runs WHERE state IN ({codes_text(ACTIVE)})"
+        return {f"r{number}": STATES[state] for number, state in self._all(text)}
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number)."""

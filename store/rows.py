@@ -77,6 +77,11 @@ EventRow = tuple[int, int, int | None, bytes, int]
 SpanRow = tuple[int, int, int, int]
 
 
+def codes_text(states: Iterable[State]) -> str:
+    """Return states as what stands in the parentheses of an `IN`."""
+    return ", ".join(str(STATE_CODES[state]) for state in states)
+
+
 def row_sum(*values: object) -> int:
     """Return the checksum of a row: of its columns but the sum itself, the last of them bytes."""
     *head, body = values

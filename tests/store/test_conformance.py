@@ -203,6 +203,8 @@ def test_active_runs_are_those_between_scheduled_and_over(writer, reader):
         State.RUNNING,
         State.STOPPING,
     ]
+    assert reader.active((State.WAITING, State.RUNNING), 1) == reader.active((State.WAITING,))
+    assert reader.standing() == {run.run_id: run.state for run in reader.active()}
 
 
 def test_calendars_in_force_are_replaced_as_a_whole(store, writer, reader):
