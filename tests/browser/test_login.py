@@ -100,6 +100,8 @@ def test_who_logs_in_finds_the_page_that_was_asked_for_and_may_log_out(server, c
 
 def test_an_operator_acts_and_a_viewer_only_looks(server, console):
     run_id = server.root.schedule("greetings/never", {}, "now")["run_id"]
+    paused = {"kind": "label", "name": "unused", "reason": "for a look"}
+    server.root.post("/api/v2/pause", body=paused)
     page = console.page
     page.goto(f"/runs/{run_id}")
     log_in(console, "vic")
@@ -110,9 +112,21 @@ def test_an_operator_acts_and_a_viewer_only_looks(server, console):
     page.locator("body").press("h")
     page.get_by_text("that takes the role operator").wait_for()
     assert not server.root.find_runs(id=run_id)["runs"][0]["held"]
+    page.goto("/control")
+    page.get_by_text("Looking at it and loading it take the role operator").wait_for()
+    page.locator("[data-pauses]").get_by_text("for a look").wait_for()
+    assert page.get_by_role("button", name="Resume").count() == 0
+    assert page.get_by_role("button", name="Pause").count() == 0
+    page.goto("/agents")
+    page.locator("[data-agent=local]").wait_for()
+    assert page.locator("[data-verb]").count() == 0
     log_out(page)
-    page.goto(f"/runs/{run_id}")
+    page.goto("/agents")
     log_in(console, "ann")
+    live(console)
+    page.locator("[data-agent=local] [data-verb=drain]").wait_for()
+    assert page.locator("[data-verb=shutdown]").count() == 0
+    page.goto(f"/runs/{run_id}")
     live(console)
     page.locator("[data-verb=start]").click()
     until(

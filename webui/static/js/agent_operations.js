@@ -2,18 +2,23 @@
 import { html } from "./preact.js";
 import { post } from "./api.js";
 import { ask } from "./dialog.js";
+import { may } from "./session.js";
 import { attempt, done } from "./toast.js";
 
 const DEEDS = {
-  drain: { label: "Drain", said: "gets no new runs" },
-  undrain: { label: "Undrain", said: "gets runs again" },
-  shutdown: { label: "Shut down…", said: "is told to end", grave: true },
-  revoke: { label: "Revoke…", said: "is cut off", grave: true },
-  forget: { label: "Forget…", said: "is forgotten", grave: true },
+  drain: { label: "Drain", role: "operator", said: "gets no new runs" },
+  undrain: { label: "Undrain", role: "operator", said: "gets runs again" },
+  shutdown: { label: "Shut down…", role: "admin", said: "is told to end", grave: true },
+  revoke: { label: "Revoke…", role: "admin", said: "is cut off", grave: true },
+  forget: { label: "Forget…", role: "admin", said: "is forgotten", grave: true },
 };
 
-/** What the state of an agent allows. @param {any} agent @returns {string[]} */
+/** What the state of an agent allows to who looks. @param {any} agent @returns {string[]} */
 export function allowed(agent) {
+  return possible(agent).filter((verb) => may(DEEDS[verb].role));
+}
+
+function possible(agent) {
   const drain = agent.draining ? "undrain" : "drain";
   if (agent.state === "revoked") return ["forget"];
   const verbs = agent.connected ? [drain, "shutdown"] : [drain];
@@ -55,14 +60,17 @@ async function operate(agent, verb, again) {
 }
 
 export function AgentOperations({ agent, again }) {
+  const verbs = allowed(agent);
+  if (!verbs.length) return null;
   return html`<span class="agent-acts" role="toolbar" aria-label=${`Operations on ${agent.agent_id}`}>
-    ${allowed(agent).map(
+    ${verbs.map(
       (verb) => html`<button key=${verb} class=${`btn small${DEEDS[verb].grave ? " kill" : ""}`} data-verb=${verb} onClick=${() => operate(agent, verb, again)}>${DEEDS[verb].label}</button>`,
     )}
   </span>`;
 }
 
 export function KillProcess({ agent, process, run, again }) {
+  if (!may("operator")) return null;
   const claim = `${process.run_id}.${process.attempt}`;
   const kill = async () => {
     const what = run ? `SIGKILL goes to it and all it started, and its run ${run.run_id} is stopped.` : "SIGKILL goes to it and all it started. It is the process of no run that is under way.";

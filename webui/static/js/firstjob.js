@@ -1,6 +1,7 @@
-// A new server: how the first job comes into its folder.
+// A new server: how the first job comes into its folder; to who cannot bring it, why there is nothing.
 import { html } from "./preact.js";
 import { Panel } from "./parts.js";
+import { may, useMe } from "./session.js";
 import { useGet } from "./views_common.js";
 
 const FILE = `schedule: {type: interval, interval: 1m}
@@ -10,6 +11,9 @@ program: {type: shell, command: echo hello}
 /** Three lines, with the folder's own path. @param {{none: string}} of what there is none of */
 export function FirstJob({ none }) {
   const { value } = useGet("/api/v2/health");
+  const labels = useMe()?.labels ?? [];
+  if (labels.length) return html`<div class="panel empty">${none} for you: you reach only what has a label of: ${labels.join(", ")}.</div>`;
+  if (!may("operator")) return html`<div class="panel empty">${none}. Bringing them in takes the role operator.</div>`;
   const folder = value?.job_folder ?? "the job folder";
   return html`<${Panel} title=${none} sub="three steps to the first run">
     <div class="pad first-job">

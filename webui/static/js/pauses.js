@@ -3,6 +3,7 @@ import { html } from "./preact.js";
 import { Icon, Panel, Time } from "./parts.js";
 import { post } from "./api.js";
 import { ask } from "./dialog.js";
+import { may } from "./session.js";
 import { attempt, done } from "./toast.js";
 import { useGet } from "./views_common.js";
 
@@ -44,7 +45,7 @@ export function Pauses() {
     const found = await ask({ title: "Pause what?", deed: "Go on", safe: "Not now", fields });
     if (found !== null) await pause({ kind: KINDS[found.what], name: found.name, what: found.name ? `${found.what.slice(2)} ${found.name}` : "everything" }, again);
   };
-  const end = html`<button class="btn small" onClick=${more}>Pause…</button>`;
+  const end = may("operator") && html`<button class="btn small" onClick=${more}>Pause…</button>`;
   const list = value?.pauses ?? [];
   return html`<${Panel} title="Paused" sub=${list.length || null} end=${end}>
     ${value && list.length === 0 && html`<p class="empty">Nothing is paused.</p>`}
@@ -53,7 +54,7 @@ export function Pauses() {
       ${list.map(
         (one) => html`<li key=${one.what}>
           <${Icon} state="skipped" /><span class="grow">${one.what}${one.reason && html`: <span class="dim">${one.reason}</span>`} <span class="dim">by ${one.by} since <${Time} at=${one.since} />${one.until && html` until <${Time} at=${one.until} />`}</span></span>
-          <span class="r"><button class="btn small" onClick=${() => resume(one, again)}>Resume</button></span>
+          ${may("operator") && html`<span class="r"><button class="btn small" onClick=${() => resume(one, again)}>Resume</button></span>`}
         </li>`,
       )}
     </ul>`}

@@ -61,7 +61,7 @@ function useLog() {
 }
 
 export function ServerLog() {
-  if (!may("admin")) return html`<section class="panel" aria-label="Server log"><header><h2>Server log</h2></header><p class="empty slim">It takes the role admin.</p></section>`;
+  if (!may("admin")) return html`<section class="panel" aria-label="Server log"><header><h2>Server log</h2></header><p class="empty slim">Reading it takes the role admin.</p></section>`;
   return html`<${Log} />`;
 }
 
