@@ -85,11 +85,12 @@ function HeatMap({ past, jobId }) {
   const left = often ? 24 : 32;
   const wide = (whole - left) / columns;
   const tall = (HIGH - 18) / rows;
+  const gap = Math.min(0.9, wide / 3); // a box that is just being laid out may be very narrow
   const paths = {};
   for (const { column, row, state } of cells.values()) {
     const name = DRAWN[state] ?? state;
     const [x, y] = [left + column * wide, 16 + row * tall];
-    paths[name] = `${paths[name] ?? ""}M${x.toFixed(1)} ${y.toFixed(1)}h${(wide - 0.9).toFixed(1)}v${(tall - 0.9).toFixed(1)}h-${(wide - 0.9).toFixed(1)}z`;
+    paths[name] = `${paths[name] ?? ""}M${x.toFixed(1)} ${y.toFixed(1)}h${(wide - gap).toFixed(1)}v${(tall - 0.9).toFixed(1)}h${(gap - wide).toFixed(1)}z`;
   }
   const hrefOf = (cell) => `/runs${asQuery({ q: `job:${quoted(jobId)} since:${iso(cell.from)} until:${iso(cell.to + 1)}` })}`;
   const open = (event) => {

@@ -168,18 +168,18 @@ function groupsOf({ words, only, found, pages, deeds, run }) {
 }
 
 function runDeeds(run) {
-  return allowed(run).map((verb) => ({ shown: html`${labelOf(verb)} <b>${run.job_id}</b> ${run.run_id}`, note: "", deed: true, act: () => operate(run, verb) }));
+  return allowed(run).map((verb) => ({ shown: html`<span>${labelOf(verb)} <b>${run.job_id}</b> ${run.run_id}</span>`, note: "", deed: true, act: () => operate(run, verb) }));
 }
 
 function jobDeeds(job) {
   const to = `/job/${jobPath(job.job_id)}`;
   const name = html`<b>${job.job_id}</b>`;
-  const run = may("operator") ? [{ shown: html`Run ${name} now…`, note: html`<kbd>Alt</kbd> <kbd>↵</kbd>`, deed: true, act: () => go(`${to}?run`) }] : [];
+  const run = may("operator") ? [{ shown: html`<span>Run ${name} now…</span>`, note: html`<kbd>Alt</kbd> <kbd>↵</kbd>`, deed: true, act: () => go(`${to}?run`) }] : [];
   return [
     ...run,
-    { shown: html`All runs of ${name}`, note: "", deed: !run.length, act: () => go(`/runs${asQuery({ q: `job:${JSON.stringify(job.job_id)}` })}`) },
-    { shown: html`Why has ${name} not run?`, note: "", act: () => go(`/why${asQuery({ job: job.job_id })}`) },
-    { shown: html`Failures of ${name}`, note: "", act: () => go(`/runs${asQuery({ q: `job:${JSON.stringify(job.job_id)} state:failure,error,lost` })}`) },
+    { shown: html`<span>All runs of ${name}</span>`, note: "", deed: !run.length, act: () => go(`/runs${asQuery({ q: `job:${JSON.stringify(job.job_id)}` })}`) },
+    { shown: html`<span>Why has ${name} not run?</span>`, note: "", act: () => go(`/why${asQuery({ job: job.job_id })}`) },
+    { shown: html`<span>Failures of ${name}</span>`, note: "", act: () => go(`/runs${asQuery({ q: `job:${JSON.stringify(job.job_id)} state:failure,error,lost` })}`) },
   ];
 }
 

@@ -30,7 +30,7 @@ export function done(title, text = "", href = "", undo = undefined) {
 /** Say that something did not happen, in the server's words. @param {string} title @param {any} error */
 export function failed(title, error) {
   const status = error.status ? `${error.status}: ` : "";
-  const id = error.body?.request_id ? ` Request ${error.body.request_id}.` : "";
+  const id = error.body?.request_id ? ` (request ${error.body.request_id})` : "";
   put({ kind: "failure", title, text: `${status}${error.message}${id}`, href: "" });
 }
 
