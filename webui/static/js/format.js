@@ -24,6 +24,19 @@ export function cycleZone() {
   else localStorage.removeItem("zone");
 }
 
+let precision = localStorage.getItem("precision") === "ms" ? "ms" : "s";
+
+/** How exact times of today are: s or ms. */
+export function shownPrecision() {
+  return precision;
+}
+
+/** Times of today to the second, or to the millisecond. */
+export function cyclePrecision() {
+  precision = precision === "ms" ? "s" : "ms";
+  localStorage.setItem("precision", precision);
+}
+
 const makers = new Map();
 /** The formatter of these options, made once for each zone: a page shows thousands of times. @param {object} options */
 function maker(options) {
@@ -92,10 +105,15 @@ export function dayOf(ms) {
   return { since: from.toISOString(), until: to.toISOString() };
 }
 
+/** `14:25:07`, or `14:25:07.123` where that is what the person wants. @param {number} ms */
+export function precise(ms) {
+  return precision === "ms" ? clockMs(ms) : clock(ms);
+}
+
 /** Today `14:25:07`, within six days `Mon 18:10`, this year `7 Nov 16:20`, else with the year.
  *  @param {number} ms @param {number} now */
 export function when(ms, now) {
-  if (Math.abs(ms - now) < 86400e3 && dayKey(ms) === dayKey(now)) return clock(ms);
+  if (Math.abs(ms - now) < 86400e3 && dayKey(ms) === dayKey(now)) return precise(ms);
   if (Math.abs(ms - now) >= 300 * 86400e3) return maker(DATE).format(ms);
   const short = maker(SHORT).format(ms);
   if (Math.abs(ms - now) < 6 * 86400e3) return `${maker(WEEKDAY).format(ms)} ${short}`;
@@ -106,6 +124,11 @@ export function when(ms, now) {
 export function inZone(ms, timeZone) {
   if (!zoned.has(timeZone)) zoned.set(timeZone, { ...WHOLE, timeZone });
   return maker(zoned.get(timeZone)).format(ms);
+}
+
+/** `Tue 24 Nov 2026, 14:25:07.123`. @param {number} ms @param {string} timeZone */
+export function inZoneMs(ms, timeZone) {
+  return `${inZone(ms, timeZone)}${clockMs(ms).slice(-4)}`;
 }
 const zoned = new Map();
 

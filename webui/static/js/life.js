@@ -35,7 +35,7 @@ export function Life({ run }) {
       <${Scale} begin=${begin} end=${end} x=${x} wide=${wide} />
       ${band && html`<rect class="band" x=${x(band.p10)} y="22" width=${Math.max(1, x(band.p90) - x(band.p10))} height="20" /><path class="p90" d=${`M${x(band.p10)} 20v24M${x(band.p90)} 20v24`} /><path class="p50" d=${`M${x(band.p50)} 20v24`} />`}
       ${due(run) < (bars[0]?.[1] ?? 0) - 500 && html`<rect class=${lateness(run, now) ? "f-late" : "f-scheduled"} x=${x(due(run))} y="28" width=${Math.max(1, x(bars[0][1]) - x(due(run)))} height="8" />`}
-      ${bars.map(([state, from, to]) => html`<rect class=${`f-${state}`} x=${x(from)} y="24" width=${Math.max(2, x(to) - x(from))} height="16" />`)}
+      ${bars.map(([state, from, to]) => html`<rect class=${`f-${state}`} x=${x(from)} y="24" width=${Math.max(2, x(to) - x(from))} height="16"><title>${spanned(state, from, to)}</title></rect>`)}
       ${over && html`<rect class=${`f-${run.state}`} x=${x(last[1]) - 3} y="18" width="5" height="28" />`}
       ${bars.map(([, from, to], index) => x(to) - x(from) > 130 && html`<text class="lbl-2" x=${x(from) + 2} y="16">${word(index)} ${duration((to - from) / 1000)}${word(index) === "running" && run.agent ? ` on ${run.agent}` : ""}</text>`)}
       ${band && x(band.p50) - x(now) > 120 && html`<text class="lbl-2 lbl-mid" x=${Math.min(x(band.p50), wide - 230)} y="16">half of ${run.usual.n} runs ended by ${clock(band.p50)}</text>`}
@@ -45,6 +45,11 @@ export function Life({ run }) {
         : html`<path class="now-l" d=${`M${x(now)} 14v32`} /><rect class="now-tag" x=${x(now) - 27} y="0" width="54" height="15" rx="3" /><text class="now-txt lbl-mid" x=${x(now)} y="11.5">${clock(now)}</text>`}
     </svg>
   </div>`;
+}
+
+/** A span of a life to the millisecond, where one points at it. */
+function spanned(state, from, to) {
+  return `${state} from ${clockMs(from)} to ${clockMs(to)}, ${duration((to - from) / 1000)}`;
 }
 
 /** When a run that runs should end, by what others took. */

@@ -4,7 +4,7 @@ import { Dialogs } from "./dialog.js";
 import { titleClipped } from "./clipped.js";
 import { get } from "./api.js";
 import { showFavicon } from "./favicon.js";
-import { clock, count, counted, cycleZone, dayOf, duration, shownZone } from "./format.js";
+import { clock, count, counted, cyclePrecision, cycleZone, dayOf, duration, shownZone } from "./format.js";
 import { applyLook, cycleTheme, globalKeys, showKeys, turnKeys } from "./keys.js";
 import { openPalette, Palette, visited } from "./palette.js";
 import { Icon, Trouble } from "./parts.js";
@@ -114,6 +114,10 @@ function App() {
     cycleZone();
     redraw((n) => n + 1);
   };
+  const changePrecision = () => {
+    cyclePrecision();
+    redraw((n) => n + 1);
+  };
   useLayoutEffect(() => globalKeys(LETTERS, changeZone), []);
   useEffect(() => showFavicon(status === "stale" || status === "reconnecting" ? "stale" : marks["/"] ? "trouble" : marks["/checks"] ? "late" : ""), [status, Boolean(marks["/"]), Boolean(marks["/checks"])]);
   // A screen on the wall: nothing to click, and read from across the room.
@@ -121,7 +125,7 @@ function App() {
   useLayoutEffect(() => {
     document.documentElement.toggleAttribute("data-wall", wall);
   }, [wall]);
-  const deeds = useMemo(() => [["Change the zone of times", changeZone], ["Change between light and dark", cycleTheme], ["Show all keys", showKeys], ["Turn single keys on or off", turnKeys]], []);
+  const deeds = useMemo(() => [["Change the zone of times", changeZone], ["Show times to the second or the millisecond", changePrecision], ["Change between light and dark", cycleTheme], ["Show all keys", showKeys], ["Turn single keys on or off", turnKeys]], []);
   const banner = status === "stale" && html`<${StaleBanner} />`;
   if (wall) {
     return html`<main id="main" class=${`wall${status === "live" ? "" : " stale-clock"}`} tabindex="-1">${banner}${page}<${Connection} status=${status} /></main>`;

@@ -1,6 +1,6 @@
 // Small parts every view is made of.
 import { html } from "./preact.js";
-import { clock, due, duration, elapsed, lateness, shownState, when, whenFull } from "./format.js";
+import { due, duration, elapsed, lateness, precise, shownState, when, whenFull } from "./format.js";
 import { jobPath } from "./api.js";
 import { useNow } from "./stream.js";
 
@@ -35,7 +35,7 @@ export function Time({ at, full = false, job, tabindex }) {
   const now = useNow();
   if (!at) return html`<span class="z">–</span>`;
   const ms = Date.parse(at);
-  return html`<time datetime=${at} data-job=${job} tabindex=${tabindex} aria-label=${tabindex === undefined ? undefined : whenFull(ms, now)}>${full ? clock(ms) : when(ms, now)}</time>`;
+  return html`<time datetime=${at} data-job=${job} tabindex=${tabindex} aria-label=${tabindex === undefined ? undefined : whenFull(ms, now)}>${full ? precise(ms) : when(ms, now)}</time>`;
 }
 
 export function Elapsed({ run }) {

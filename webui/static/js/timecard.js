@@ -1,7 +1,7 @@
 // The card of an instant: wherever a time stands, pointing at it or focusing it says all there is to say.
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 import { get, jobPath } from "./api.js";
-import { duration, inZone, shownZone } from "./format.js";
+import { duration, inZoneMs, shownZone } from "./format.js";
 import { stream } from "./stream.js";
 import { attempt, done } from "./toast.js";
 
@@ -24,8 +24,8 @@ function zoneOf(jobId) {
 /** The lines of a card: what it is, and the text. @param {number} ms @param {string} zone the run's own @param {number} now @returns {[string, string][]} */
 export function linesOf(ms, zone, now) {
   const away = Math.abs(ms - now) / 1000;
-  const lines = [[shownZone(), inZone(ms, shownZone())], [shownZone() === "UTC" ? "to the ms" : "UTC", new Date(ms).toISOString().replace("T", " ").replace("Z", " UTC")]];
-  if (zone && zone !== shownZone() && zone !== "UTC") lines.push([`${zone} (its own)`, inZone(ms, zone)]);
+  const lines = [[shownZone(), inZoneMs(ms, shownZone())], [shownZone() === "UTC" ? "ISO 8601" : "UTC", new Date(ms).toISOString().replace("T", " ").replace("Z", " UTC")]];
+  if (zone && zone !== shownZone() && zone !== "UTC") lines.push([`${zone} (its own)`, inZoneMs(ms, zone)]);
   lines.push([ms > now ? "until then" : "since then", duration(away)], ["epoch", String(ms / 1000)]);
   return /** @type {[string, string][]} */ (lines);
 }

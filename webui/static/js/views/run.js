@@ -14,6 +14,7 @@ import { stream, useNow } from "../stream.js";
 import { gates, WaysOut, WhyTree } from "../whytree.js";
 import { useGet, useRefreshed } from "../views_common.js";
 import { toYaml } from "../yaml.js";
+import { agentPath } from "./agents.js";
 
 const CHAIN_MS = 4000;
 // Parts that are shown when the address names them.
@@ -97,7 +98,7 @@ function Head({ run }) {
         ${FINISHED.has(run.state) && elapsed(run, 0) !== null && html`<span><i>took</i>${duration(elapsed(run, 0))}${run.usual && html` <span class="faint">usually ${duration(run.usual.p50)}</span>`}</span>`}
         <span><i>due</i><${Time} at=${run.schedule_time} /> <${Late} run=${run} /></span>
         ${run.rescheduled_from && html`<span><i>put off from</i><${Time} at=${run.rescheduled_from} /></span>`}
-        ${run.agent && html`<span class="hide-s"><i>agent</i><a href="/agents">${run.agent}</a>${pid ? ` pid ${pid}` : ""}</span>`}
+        ${run.agent && html`<span class="hide-s"><i>agent</i><a href=${agentPath(run.agent)}>${run.agent}</a>${pid ? ` pid ${pid}` : ""}</span>`}
         ${run.attempt > 1 && html`<span class="hide-s"><i>attempt</i>${run.attempt}</span>`}
         <span class="hide-s"><i>run</i>${run.run_id}</span>
         ${run.labels.map((label) => html`<a class="lab" href=${`/runs?q=label:${encodeURIComponent(label)}`}>${label}</a>`)}
