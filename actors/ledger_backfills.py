@@ -221,7 +221,7 @@ class Backfills:
         group.begun.add(run.run_id)
         backfill = group.backfill
         line = f"its turn in backfill {backfill.backfill_id}"
-        run = self._book.note(run, now_us, line, backfill.by, held=False)
+        run = self._book.note(run, now_us, line, backfill.by, held=False, turned=True)
         if run.schedule_us > now_us:
             # Somebody has put it to a time that is still to come: it has its place from now on.
             due = DueRow(run.run_id, run.schedule_us, run.job_id)

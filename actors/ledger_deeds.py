@@ -88,7 +88,7 @@ class Deeds:
         """Start now: a scheduled run's conditions still apply, a waiting one's do not."""
         line = _line(f"{run.state} run started by override", reason)
         if run.state is State.SCHEDULED:
-            run = self._book.note(run, now_us, line, who, held=False)
+            run = self._book.note(run, now_us, line, who, held=False, turned=_turned(run))
             self._attempts.launch(run, now_us, who)
         else:
             run = self._book.note(run, now_us, line, who)
@@ -105,7 +105,8 @@ class Deeds:
 
     def _release(self, run: Run, reason: str, now_us: int, who: str) -> None:
         """Release a held run: start it if it is due, else put it on the docket again."""
-        run = self._book.note(run, now_us, _line("released", reason), who, held=False)
+        line = _line("released", reason)
+        run = self._book.note(run, now_us, line, who, held=False, turned=_turned(run))
         if run.state is State.SCHEDULED and run.schedule_us <= now_us:
             self._attempts.launch(run, now_us, "")
         elif run.state is State.SCHEDULED:
@@ -182,6 +183,11 @@ class Deeds:
 
 def _line(what: str, reason: str) -> str:
     return f"{what}: {reason}" if reason else what
+
+
+def _turned(run: Run) -> bool:
+    """Whether a run that somebody lets go is no more its backfill's to let go."""
+    return run.backfill is not None
 
 
 def is_due(run: Run, now_us: int) -> bool:

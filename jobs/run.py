@@ -42,8 +42,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     once. `version` is the seq of the last event that changed the run.
     `due` are its deadlines; those missed are in `meta["deadlines"]`. `attempts` are those that have
     ended, of runs that have a `retry` policy; before the next one such a run waits again.
-    `backfill` is the number of the backfill it is of. `result_specs` say which `results` it is to
-    give back; `source_results` are those of the run that it follows.
+    `backfill` is the number of the backfill it is of; `turned`: that has let it go, and whoever
+    holds it since is obeyed. `result_specs` say which `results` it is to give back;
+    `source_results` are those of the run that it follows.
 
     `moved_from`: a person has put it to another time, and it is that person's run from then on: it
     has no `fingerprint` any more. `rerun_of` is the run it repeats, `rerun_root` the first of that
@@ -88,6 +89,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: Retry | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     backfill: int | None = None
+    turned: bool = False
     result_specs: dict[str, ParamSpec] = {}
     results: dict[str, str] = {}
     source_results: dict[str, str] = {}

@@ -21,6 +21,15 @@ from .rows import STATES, args_text
 _encode = msgspec.msgpack.Encoder().encode
 _backfill = msgspec.msgpack.Decoder(Backfill).decode
 
+
+class _Turn(msgspec.Struct):
+    """What of a run's record says whether its backfill has let it go."""
+
+    turned: bool = False
+
+
+_decode_turn = msgspec.msgpack.Decoder(_Turn).decode
+
 # A run of a backfill that has not begun is counted under this word.
 PENDING = "pending"
 
@@ -64,11 +73,15 @@ class SqliteBackfillReads:
         for (body,) in self._all("SELECT body FROM backfills WHERE is_open = 1 ORDER BY n"):
             backfill = _backfill(body)
             rows = self._all(
-                "SELECT n, state, held FROM backfill_runs CROSS JOIN runs USING (n)"
+                "SELECT n, state, held, record FROM backfill_runs CROSS JOIN runs USING (n)"
                 " WHERE backfill = ? AND state < 5 ORDER BY n",
                 backfill.number,
             )
-            found.append(_open(backfill, ((f"r{n}", STATES[code], held) for n, code, held in rows)))
+            runs = (
+                (f"r{n}", STATES[code], held and not _decode_turn(record).turned)
+                for n, code, held, record in rows
+            )
+            found.append(_open(backfill, runs))
         return found
 
     def last_backfill(self) -> int:
@@ -131,7 +144,10 @@ class MemoryBackfillReads:
         return [
             _open(
                 one,
-                ((run.run_id, run.state, run.held) for run in self._members(number)),
+                (
+                    (run.run_id, run.state, run.held and not run.turned)
+                    for run in self._members(number)
+                ),
             )
             for number, one in sorted(self._tables.backfills.items())
             if one.ended_us is None

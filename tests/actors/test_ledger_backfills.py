@@ -19,6 +19,7 @@ from callsheet.messages.post import RUNNER, WEB
 from callsheet.messages.transitions import RunWithdrawn
 from callsheet.messages.wishes import (
     Done,
+    HoldRun,
     LedgerWish,
     Operate,
     Refused,
@@ -210,6 +211,24 @@ def test_what_people_do_with_a_run_of_it_is_counted(ledger):
     end(ledger, "r3")
     assert ledger.writer.reader.backfill(1).state == "done"
     assert states(ledger) == {"success": 3, "skipped": 1}
+
+
+@pytest.mark.parametrize("let_go", [True, False])
+def test_one_that_is_held_after_its_turn_is_held_whatever_ledger_comes(ledger, let_go):
+    wish = an_add(ledger, 2)
+    # By a clock that was put back its time is still to come.
+    ledger.now_us -= 100 * HOUR
+    ledger.wish(wish)
+    if let_go:
+        ledger.wish(ReleaseRun(run_id="r2"))
+    run_id = "r2" if let_go else "r1"
+    assert (ledger.run(run_id).state, ledger.run(run_id).held) == (State.SCHEDULED, False)
+    ledger.wish(HoldRun(run_id=run_id))
+    ledger.restart()
+    ledger.tell()
+    assert ledger.run(run_id).held
+    ledger.wish(ReleaseRun(run_id=run_id))
+    assert not ledger.run(run_id).held
 
 
 def test_one_that_happens_to_be_at_hand_does_not_go_before_its_turn(ledger):
