@@ -108,6 +108,17 @@ def test_scrolling_up_stops_following_until_one_asks_for_the_end(console, server
     page.locator(".term-w").press("f")
     expect(follow).to_be_checked()
     expect(page.locator("li[data-n='30000']")).to_be_in_viewport()
+    # On paper all is drawn, whatever the window showed; of very much the beginning and the end.
+    page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    lines = page.locator("ol.lines li")
+    expect(lines).to_have_count(4001)
+    expect(lines.first).to_have_attribute("data-n", "1")
+    expect(lines.nth(2000)).to_have_text("26,000 lines left out here: the download has all.")
+    expect(lines.nth(2001)).to_have_attribute("data-n", "28001")
+    expect(lines.last).to_have_attribute("data-n", "30000")
+    page.evaluate("() => dispatchEvent(new Event('afterprint'))")
+    expect(lines.nth(2000)).to_have_count(0)
+    expect(page.locator("li[data-n='30000']")).to_be_in_viewport()
 
 
 def deed(page, verb):

@@ -2,6 +2,7 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
 import { bytes, count, counted } from "./format.js";
 import { Lines, marked, matching, searcher } from "./lines.js";
+import { usePaper } from "./printing.js";
 import { stream } from "./stream.js";
 
 const FLUSH_MS = 100;
@@ -9,6 +10,9 @@ const LINE_PX = 18;
 // Lines are drawn in blocks of so many; what is far from the window is only as high as it was.
 const BLOCK = 100;
 const SPARE_PX = 1200;
+// So many lines are printed of an output, from its beginning and from its end.
+const PRINTED_HEAD = 2000;
+const PRINTED_TAIL = 2000;
 // So near the end is at the end.
 const NEAR_PX = 24;
 
@@ -68,6 +72,7 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
   const seen = useRef(0);
   // Where the pane was when last heard of.
   const left = useRef(0);
+  const paper = usePaper();
   const box = useRef(null);
   const pattern = useMemo(() => searcher(needle, isPattern), [needle, isPattern]);
   const hits = useMemo(() => matching(lines, pattern), [lines, turn, pattern]);
@@ -134,9 +139,11 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
       <a class="btn small" href=${rawPath(run, { output_id: outputId })} download=${downloadName(run, outputId)}>Download</a>
       ${all && html`<a class="btn small" href=${`/api/v2/runs/${run.run_id}/outputs.zip`} download title="All outputs and artifacts, of all attempts">All as zip</a>`}
     </div>
-    <div class=${`term-w${wrap ? "" : " nowrap-w"}`} tabindex="0" role="log" aria-live="off" aria-label=${`Output of ${run.run_id}`} ref=${box} onScroll=${onScroll}>
+    <div class=${`term-w${wrap || paper ? "" : " nowrap-w"}`} tabindex="0" role="log" aria-live="off" aria-label=${`Output of ${run.run_id}`} ref=${box} onScroll=${onScroll}>
       ${lines.first > 1 && html`<p class="faint small pad">${count(lines.first - 1)} lines before these: download the whole</p>`}
-      <${Window} box=${box} lines=${lines} turn=${turn} places=${places} total=${total} wrap=${wrap} isRaw=${isRaw} pattern=${pattern} current=${places ? places[at] : hits[at]} />
+      ${paper
+        ? html`<${Whole} lines=${lines} places=${places} total=${total} isRaw=${isRaw} pattern=${pattern} />`
+        : html`<${Window} box=${box} lines=${lines} turn=${turn} places=${places} total=${total} wrap=${wrap} isRaw=${isRaw} pattern=${pattern} current=${places ? places[at] : hits[at]} />`}
       ${total === 0 && html`<p class="empty">${only && needle ? "No line matches." : ended ? "It printed nothing." : run.times?.running ? "Nothing printed yet." : "It has not started yet."}</p>`}
     </div>
     ${behind > 0 && html`<button class="btn small behind" onClick=${() => setFollow(true)}>${counted(behind, "new line")} ↓</button>`}
@@ -173,6 +180,25 @@ function showLine(box, place, total, number) {
       if (line) box.scrollTop += line.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
     }),
   );
+}
+
+/** All lines, for paper; of very many the first and the last, and how many are not there. */
+function Whole({ lines, places, total, isRaw, pattern }) {
+  const some = (from, upto) => Array.from({ length: upto - from }, (_, index) => html`<${Line} key=${from + index} place=${places ? places[from + index] : from + index} lines=${lines} isRaw=${isRaw} pattern=${pattern} />`);
+  const out = total - PRINTED_HEAD - PRINTED_TAIL;
+  if (out <= 0) return html`<ol class="lines">${some(0, total)}</ol>`;
+  return html`<ol class="lines">
+    ${some(0, PRINTED_HEAD)}
+    <li key="out" data-n="⋮"><i>${counted(out, "line")} left out here: the download has all.</i></li>
+    ${some(total - PRINTED_TAIL, total)}
+  </ol>`;
+}
+
+function Line({ place, lines, isRaw, pattern, current = undefined, own = undefined }) {
+  const number = lines.first + place;
+  return html`<li ref=${own} class=${place === current ? "hit" : ""} data-n=${number}>
+    <span>${isRaw ? lines.raw(place) : drawn(lines.line(place), pattern)}</span>
+  </li>`;
 }
 
 /** Blocks of lines; those far from what is seen are spaces of the height they had. */
@@ -219,10 +245,7 @@ function Block({ block, heights, lines, places, from, upto, isRaw, pattern, curr
   });
   return Array.from({ length: upto - from }, (_, index) => {
     const place = places ? places[from + index] : from + index;
-    const number = lines.first + place;
-    return html`<li key=${number} ref=${index === 0 ? first : undefined} class=${place === current ? "hit" : ""} data-n=${number}>
-      <span>${isRaw ? lines.raw(place) : drawn(lines.line(place), pattern)}</span>
-    </li>`;
+    return html`<${Line} key=${lines.first + place} own=${index === 0 ? first : undefined} place=${place} lines=${lines} isRaw=${isRaw} pattern=${pattern} current=${current} />`;
   });
 }
 
