@@ -59,7 +59,7 @@ def test_every_page_is_accessible_in_both_themes(console, server):
     page = console.open("/")
     page.evaluate(f"() => {{ {AXE} }}")
     wrong = []
-    for path in (*PATHS, "/reference#post_v2_pause", f"/runs/{run_id}"):
+    for path in (*PATHS, "/agents/local", "/reference#post_v2_pause", f"/runs/{run_id}"):
         # Without loading the document anew: the judge stays.
         console.turn_to(path)
         page.locator("main h1").first.wait_for(state="attached")

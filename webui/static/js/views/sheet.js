@@ -166,7 +166,7 @@ function DayTable({ sheet, by, now, span }) {
     });
   const hours = hourly(sheet, sheet.all).map((hour) => clock(hour.ms).slice(0, 5));
   const { button, table } = useTable("The day by hours", [BY[by], ...hours], () =>
-    [{ ...sheet.all, name: null }, ...sheet.groups].map((group) => [group.name === null ? `All ${count(group.jobs)} jobs` : group.name || NOBODY[by], ...hourly(sheet, group).map((hour) => hourCell(hour, hrefOf(group.name ?? "")))]),
+    [{ ...sheet.all, name: null }, ...sheet.groups].map((group) => [group.name === null ? allOf(group) : group.name || NOBODY[by], ...hourly(sheet, group).map((hour) => hourCell(hour, hrefOf(group.name ?? "")))]),
   );
   const end = html`<div class="row sheet-end no-print hide-s"><span class="faint small">${table ? "Each hour of a row leads to its runs" : "Drag over a lane for the runs of that time"}</span><span class="grow"></span>${button}</div>`;
   if (table) return html`<section class="sec" aria-label="The day by ${by}"><div class="panel">${table}</div>${end}</section>`;
@@ -183,7 +183,7 @@ function DayTable({ sheet, by, now, span }) {
       </thead>
       <tbody>
         <tr class="all">
-          <td class="strong">All ${count(sheet.all.jobs)} jobs</td>
+          <td class="strong">${allOf(sheet.all)}</td>
           ${cells(sheet.all)}
           <td class="lane hide-s"><${Histogram} group=${sheet.all} day=${sheet} width=${width} now=${now} href=${hrefOf("")} /></td>
           <td class="num hide-s dim"><${LastOut} at=${sheet.all.last} /></td>
@@ -206,6 +206,11 @@ function DayTable({ sheet, by, now, span }) {
 function hourCell({ ms, n, bad }, href) {
   if (!n) return html`<span class="z">·</span>`;
   return html`<a href=${href({ since: new Date(ms).toISOString(), until: new Date(ms + 3600e3).toISOString() })}>${count(n)}${bad.length > 0 && html` <b>${bad.map(([state, some]) => `${count(some)} ${state}`).join(", ")}</b>`}</a>`;
+}
+
+/** The name of the row of all. */
+function allOf(group) {
+  return group.jobs === 1 ? "The one job" : `All ${count(group.jobs)} jobs`;
 }
 
 function quoted(text) {
