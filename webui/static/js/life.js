@@ -39,7 +39,7 @@ export function Life({ run }) {
       ${over && html`<rect class=${`f-${run.state}`} x=${x(last[1]) - 3} y="18" width="5" height="28" />`}
       ${bars.map(([, from, to], index) => x(to) - x(from) > 130 && html`<text class="lbl-2" x=${x(from) + 2} y="16">${word(index)} ${duration((to - from) / 1000)}${word(index) === "running" && run.agent ? ` on ${run.agent}` : ""}</text>`)}
       ${band && x(band.p50) - x(now) > 120 && html`<text class="lbl-2 lbl-mid" x=${Math.min(x(band.p50), wide - 230)} y="16">half of ${run.usual.n} runs ended by ${clock(band.p50)}</text>`}
-      ${band && html`<text class="lbl lbl-end" x=${wide - 8} y="16">nine in ten ${clock(band.p90)}</text>`}
+      ${band && x(now) < wide - 170 && html`<text class="lbl lbl-end" x=${wide - 8} y="16">nine in ten ${clock(band.p90)}</text>`}
       ${over
         ? html`<text class="lbl-2 lbl-end" x=${wide - 10} y="12">${run.state}${run.reason ? `: ${String(run.reason).slice(0, 90)}` : ""}</text>`
         : html`<path class="now-l" d=${`M${x(now)} 14v32`} /><rect class="now-tag" x=${x(now) - 27} y="0" width="54" height="15" rx="3" /><text class="now-txt lbl-mid" x=${x(now)} y="11.5">${clock(now)}</text>`}
