@@ -80,6 +80,8 @@ def run_record(run: Run) -> RunRecord:
         record["reruns"] = run.reruns
     if run.backfill is not None:
         record["backfill"] = f"b{run.backfill}"
+        if run.held and run.state is State.SCHEDULED and not run.turned:
+            record["awaits_turn"] = True
     if run.moved_from is not None:
         record["rescheduled_from"] = format_time_ms(run.moved_from.schedule_us)
     if run.ad_hoc:

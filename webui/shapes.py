@@ -59,6 +59,7 @@ class RunRecord(TypedDict):
     reruns: NotRequired[int]
     rescheduled_from: NotRequired[Instant]
     backfill: NotRequired[str]
+    awaits_turn: NotRequired[bool]
     ad_hoc: NotRequired[bool]
     stop_asked: NotRequired[bool]
     priority: NotRequired[int]

@@ -53,6 +53,7 @@ def test_a_backfill_is_listed_first_then_begun_followed_and_stopped(stand):
         ("2026-01-01T02:00:00", "running", False),
     ]
     assert {run["backfill"] for run in made} == {one["backfill_id"]}
+    assert [run.get("awaits_turn") for run in made] == [True, True, None]
     page = stand.ask("GET", f"/api/v2/runs/{made[0]['run_id']}")[1]["run"]
     assert f"held for backfill {one['backfill_id']}" in page["log"][0]["message"]
 

@@ -40,7 +40,8 @@ export function SheetView() {
   }, [day.since]);
   const error = folded.error ?? live.error ?? ended.error;
   if (error && !folded.value) return html`<${Trouble} error=${error} again=${folded.again} />`;
-  const held = isToday ? kept.runs.filter((run) => run.held).sort(byDue) : [];
+  // What its backfill holds waits for its turn, and for nobody.
+  const held = isToday ? kept.runs.filter((run) => run.held && !run.awaits_turn).sort(byDue) : [];
   const late = isToday ? [...live.runs, ...coming.runs].filter((run) => !run.held && !run.times.running && lateness(run, now)) : [];
   const known = ended.counts && good.counts; // else what is mended would be shown for a moment
   const rows = !known ? [] : [...unsolved(ended.runs, good.runs), ...[...late.sort(byDue), ...held].map((run) => ({ run, times: 1 }))];
