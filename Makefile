@@ -90,7 +90,7 @@ chaos: $(READY)  ## kill, stop and lie to every process of a real server: SECOND
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(TIMES),--times $(TIMES)) $(if $(ONLY),--only "$(ONLY)")
 
 fuzz: $(READY)  ## send a server, an agent and a checker what nobody should: N=1000000 SEED=1 ONLY=wire,rest,socket,files,spool
-	@$(PYTHON_IN) tests/fuzz/run.py --number $(N) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
+	@$(PYTHON_IN) tests/fuzz/fuzz.py --number $(N) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
 
 survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs: KILLS=100 JOBS=200 SEED=1
 	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(JOBS) CALLSHEET_SURVIVE_SEED=$(SEED) \

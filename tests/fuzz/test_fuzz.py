@@ -2,30 +2,25 @@
 which are planted are found.
 
 The three kinds that need a server share one. A case that fails is named by its number:
-`python tests/fuzz/run.py --only KIND --case N` plays it alone.
+`python tests/fuzz/fuzz.py --only KIND --case N` plays it alone.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 from functools import partial
-from pathlib import Path
-
-import pytest
-from live_server import until
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import fuzz_files
 import fuzz_rest
 import fuzz_socket
 import fuzz_spool
 import fuzz_wire
+import pytest
 from fuzz_rest import Answer
 from fuzzed_server import FuzzedServer, play_and_judge
+from live_server import until
 from odd_requests import Asked
 from odd_values import Dice
 from verdict import FOR_EVER, Verdict

@@ -71,7 +71,7 @@ class Verdict:
             f"{self.kind:8} {said}: {self.cases:,} cases in {self.took_s:,.0f} s ({rate:,.0f}/s), "
             f"slowest {self.slowest_s:.2f} s: {seen}"
         )
-        again = f"again: python tests/fuzz/run.py --only {self.kind} --seed {self.seed} --case N"
+        again = f"again: python tests/fuzz/fuzz.py --only {self.kind} --seed {self.seed} --case N"
         return "\n".join([head, *(f"    {one}" for one in self.faults)]) + (
             "" if self.holds else f"\n    {again}"
         )

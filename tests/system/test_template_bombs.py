@@ -22,6 +22,8 @@ BOMBS = {
     ),
     "lists": ("{{ [[0] * 100000] * 100000 }}", "binding job bombs/lists: took longer than 1 s"),
 }
+# What the run says instead where not even that could be said: the kernel had ended the binder.
+DIED = "binding job bombs/lists: the binder died at it twice: it takes longer than 1 s"
 
 
 def bomb(text):
@@ -44,7 +46,7 @@ def test_each_bomb_is_an_error_run_that_names_its_job_and_others_run_on(a_server
         run = server.finished(asked[name])
         assert run["state"] == "error", name
         output = server.get(f"/api/v1/runs/{asked[name]}/output/output").body.decode()
-        assert words in output, name
+        assert words in output or (name == "lists" and DIED in output), name
     assert server.finished(endless)["state"] == "error"
     assert {server.finished(run_id)["state"] for run_id in fine} == {"success"}
     assert "Traceback" not in server.log()
