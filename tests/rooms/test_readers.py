@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,21 +16,27 @@ LOADING = {"load", "load_all", "safe_load", "full_load", "unsafe_load", "compose
 LOADERS = {"Loader", "FullLoader", "SafeLoader", "UnsafeLoader", "CLoader", "CSafeLoader"}
 
 
-def nodes():
-    """Yield the path of a module of a room, and each node of its source."""
+@functools.cache
+def said():
+    """Return which libraries the modules of the rooms import, and which of their loaders they name,
+    as sets of (path, name): each source is read once for all tests."""
+    imported, loading = set(), set()
     for room in sorted(path.parent for path in ROOT.glob("*/__init__.py")):
-        for path in sorted(room.rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                yield str(path.relative_to(ROOT)), node
+        for source in sorted(room.rglob("*.py")):
+            path = str(source.relative_to(ROOT))
+            for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Import():
+                        imported |= {(path, one.name.split(".")[0]) for one in node.names}
+                    case ast.ImportFrom(level=0, module=str(name)):
+                        imported.add((path, name.split(".")[0]))
+                    case ast.Attribute(value=ast.Name(id="yaml"), attr=name):
+                        loading |= {(path, name)} if name in LOADING | LOADERS else set()
+    return imported, loading
 
 
 def importers(library):
-    found = set()
-    for path, node in nodes():
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-        found |= {path} if any(name.split(".")[0] == library for name in names) else set()
-    return found
+    return {path for path, name in said()[0] if name == library}
 
 
 def test_only_one_module_knows_jinja_and_its_environment_is_the_sandbox():
@@ -43,12 +50,4 @@ def test_only_one_module_knows_jinja_and_its_environment_is_the_sandbox():
 
 def test_only_one_module_reads_yaml_and_nothing_loads_it():
     assert importers("yaml") == {"cli/shown.py", "conf/yaml_reader.py", "conf/yaml_writer.py"}
-    loading = [
-        (path, node.attr)
-        for path, node in nodes()
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "yaml"
-        and node.attr in LOADING | LOADERS
-    ]
-    assert loading == []
+    assert said()[1] == set()
