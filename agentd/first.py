@@ -13,7 +13,6 @@ import ctypes
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping
 
 # Those that somebody may send to the container, handed on to agentd.
@@ -67,7 +66,9 @@ def keep(command: list[str], is_over: Callable[[int], bool] = needs_nobody) -> i
                     os.kill(pid, got)
         if stopping or is_over(status):
             return status if status >= 0 else 128 - status
-        time.sleep(AGAIN_S)
+        if signal.sigtimedwait(HANDED_ON, AGAIN_S) is not None:
+            # Told to end while nothing runs: nothing is begun for that.
+            return status if status >= 0 else 128 - status
 
 
 def _start(command: list[str]) -> int:
