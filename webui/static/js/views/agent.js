@@ -6,24 +6,16 @@ import { query as asQuery } from "../api.js";
 import { ago, count, counted, due, reason } from "../format.js";
 import { nearest } from "../nearest.js";
 import { useRuns } from "../runlist.js";
-import { stream, useNow } from "../stream.js";
+import { useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
-import { agentPath, Processes, REREAD_MS, SIGNS, Slots } from "./agents.js";
+import { agentPath, Processes, SIGNS, Slots, useAgents } from "./agents.js";
 
 const RUNS = 30;
 
 /** @param {{agentId: string}} of */
 export function AgentView({ agentId }) {
   const now = useNow();
-  const { value, error, again } = useGet(`/api/v2/agents/${encodeURIComponent(agentId)}`);
-  useEffect(() => {
-    const stop = stream.follow({ topic: "agents" }, again, again);
-    const timer = setInterval(again, REREAD_MS);
-    return () => {
-      stop();
-      clearInterval(timer);
-    };
-  }, [agentId]);
+  const { value, error, again } = useAgents(`/api/v2/agents/${encodeURIComponent(agentId)}`);
   const q = `agent:${JSON.stringify(agentId)}`;
   const live = useRuns({}, { states: "starting,running,stopping" });
   const had = useRuns({ q }, { limit: RUNS });

@@ -7,15 +7,17 @@ import { useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
 
-export const REREAD_MS = 4000;
+const REREAD_MS = 4000;
 // Which of the console's signs stands for the state of an agent.
 export const SIGNS = { active: "success", draining: "waiting", away: "lost", revoked: "skipped" };
 
 /** Where an agent's own page is. @param {string} agentId */
 export const agentPath = (agentId) => `/agents/${encodeURIComponent(agentId)}`;
 
-export function AgentsView() {
-  const { value, error, again } = useGet("/api/v2/agents");
+/** What the server says of agents at an address, read again when any of them changes.
+ *  @param {string} address */
+export function useAgents(address) {
+  const { value, error, again } = useGet(address);
   useEffect(() => {
     const stop = stream.follow({ topic: "agents" }, again, again);
     const timer = setInterval(again, REREAD_MS);
@@ -23,7 +25,12 @@ export function AgentsView() {
       stop();
       clearInterval(timer);
     };
-  }, []);
+  }, [address]);
+  return { value, error, again };
+}
+
+export function AgentsView() {
+  const { value, error, again } = useAgents("/api/v2/agents");
   const live = useRuns({}, { states: "starting,running,stopping" });
   if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
   if (!value) return null;
