@@ -12,16 +12,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from fuzzed_server import FuzzedServer, on_a_server
+from fuzzed_server import FuzzedServer, looked_after, on_a_server
 from odd_requests import KIND, Asked, a_request
 from odd_values import Dice
 from verdict import FOR_EVER, HANG_S, TRACES, Verdict
 
 CONNECTIONS = 24
 STATUSES = {200, 304, 206, 400, 401, 403, 404, 405, 413, 415, 416, 429, 417, 431, 411, 414}
-WARM_AFTER = 10
-# How often the log is looked at, in cases.
-LOOK_EVERY = 5_000
 
 
 class Answer:
@@ -157,19 +154,7 @@ async def ask_all(
 ) -> None:
     """Ask for all cases, until some time."""
     asking = Asking(server.port, server.tokens, seed, verdict)
-    warm_at = numbers.start + len(numbers) // WARM_AFTER
-
-    def next_number() -> Iterator[int]:
-        for number in numbers:
-            if number == warm_at:
-                server.warm()
-            if number % LOOK_EVERY == 0 and (trouble := server.trouble()):
-                verdict.fault(f"in the server's log: {trouble}", number)
-            if time.monotonic() > until_s:
-                return
-            yield number
-
-    shared = next_number()
+    shared = looked_after(server, numbers, verdict, until_s)
     await asyncio.gather(*(asking.one(shared) for _ in range(min(CONNECTIONS, len(numbers)))))
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from fuzzed_server import FuzzedServer, on_a_server
+from fuzzed_server import FuzzedServer, looked_after, on_a_server
 from live_server import until
 from odd_frames import KIND, PATHS, STREAM, UNENDED, a_frame, frame, opening
 from odd_values import Dice
@@ -21,8 +21,6 @@ from verdict import FOR_EVER, HANG_S, Verdict
 SOCKETS = 16
 # Frames after which a socket is asked whether it is there.
 PING_EVERY = 20
-WARM_AFTER = 10
-LOOK_EVERY = 5_000
 ASKED = b"are you there"
 OPEN = re.compile(rb"^callsheet_sockets ([0-9]+)", re.MULTILINE)
 
@@ -138,19 +136,7 @@ async def _speak(
 async def _speak_all(
     server: FuzzedServer, seed: int, numbers: range, verdict: Verdict, until_s: float
 ) -> None:
-    warm_at = numbers.start + len(numbers) // WARM_AFTER
-
-    def next_number() -> Iterator[int]:
-        for number in numbers:
-            if number == warm_at:
-                server.warm()
-            if number % LOOK_EVERY == 0 and (trouble := server.trouble()):
-                verdict.fault(f"in the server's log: {trouble}", number)
-            if time.monotonic() > until_s:
-                return
-            yield number
-
-    shared = next_number()
+    shared = looked_after(server, numbers, verdict, until_s)
     # Three in four speak the stream of topics, the others the sockets of Apsis's clients.
     paths = [STREAM if place % 4 else "" for place in range(SOCKETS)]
     with suppress(Gone):

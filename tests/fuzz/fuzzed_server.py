@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from live_server import Server, until
@@ -26,6 +27,9 @@ JOBS = {
     "real": "program: {type: process, argv: [/bin/echo, whole]}\n",
 }
 SETTINGS = "procstar: {agent: {enable: true}}\n"
+# The server is warm after this part of the cases; its log is looked at after so many.
+WARM_AFTER = 10
+LOOK_EVERY = 5_000
 # What a process may have grown by since it was warm.
 GROWTH_BYTES = 300 * 2**20
 # What no log may hold: an error of ours, by whatever name.
@@ -136,3 +140,19 @@ def play_and_judge(
     play(server, verdict.seed, numbers, until_s, verdict)
     verdict.end()
     server.judge(verdict)
+
+
+def looked_after(
+    server: FuzzedServer, numbers: range, verdict: Verdict, until_s: float
+) -> Iterator[int]:
+    """Yield the numbers of the cases to play, until some time (monotonic); now and then the log is
+    looked at, and once, when it is warm, how large the server is."""
+    warm_at = numbers.start + len(numbers) // WARM_AFTER
+    for number in numbers:
+        if number == warm_at:
+            server.warm()
+        if number % LOOK_EVERY == 0 and (trouble := server.trouble()):
+            verdict.fault(f"in the server's log: {trouble}", number)
+        if time.monotonic() > until_s:
+            return
+        yield number
