@@ -96,9 +96,10 @@ def fires(schedule: dict[str, Any], clock: Clock) -> Fires:
 
 def _interval(schedule: dict[str, Any], clock: Clock) -> list[tuple[int, bool, str | None]]:
     every, phase = schedule["interval"], schedule.get("phase", 0)
+    assert every % 60 == phase % 60 == 0, "the walk is by minutes"
     return [
         (second, False, str(_utc_day(second)))
-        for second in range(clock.first * 60, clock.last * 60)
+        for second in range(clock.first * 60, clock.last * 60, 60)
         if (second - phase) % every == 0
     ]
 
