@@ -6,10 +6,10 @@ SHELL := /bin/bash
 .PHONY: help demo test lint types format venv browser tools bench sim sweep chaos fuzz survive partition docs sbom audit \
     advisories locks locked image clean
 
-# Where the demo listens and keeps its files; which benchmarks, how many seeds, which part of the
-# sweep; for how long which chaos; how many kills under how many live jobs and which instants; for
-# how long the network is away; whether advisories that could not be asked for are a failure;
-# how many cases of each kind of fuzzing.
+# Where the demo listens and keeps its files; which benchmarks; how many seeds from which on, in how
+# many processes; which part of the sweep; for how long which chaos; how many kills under how many
+# live jobs (JOBS once more) and which instants; for how long the network is away; whether
+# advisories that could not be asked for are a failure; how many cases of each kind of fuzzing.
 BIND ?= 127.0.0.1:5000
 DIR ?= callsheet-demo
 ONLY ?=
@@ -23,7 +23,8 @@ LATE ?=
 KINDS ?=
 TIMES ?=
 KILLS ?= 100
-JOBS ?= 200
+JOBS ?=
+START ?= 0
 SEED ?= 1
 MINUTES ?= 10
 N ?= 1000000
@@ -78,8 +79,8 @@ venv: $(READY)  ## build .venv with everything that the other targets use
 bench: $(READY)  ## measure what is promised: ONLY=P1,P2 RUNS=3
 	@$(PYTHON_IN) bench/run.py $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
-sim: $(READY)  ## run the whole system on virtual time under faults: SEEDS=1000
-	@$(PYTHON_IN) tests/simulation/run.py --seeds $(SEEDS)
+sim: $(READY)  ## run the whole system on virtual time under faults: SEEDS=1000 START=0 JOBS=2
+	@$(PYTHON_IN) tests/simulation/run.py --seeds $(SEEDS) --start $(START) $(if $(JOBS),--jobs $(JOBS))
 
 sweep: $(READY)  ## sweep schedules against every minute near each change of the clocks: PART=1
 	@$(PYTHON_IN) tests/sweep/sweep.py --part $(PART)
@@ -93,7 +94,7 @@ fuzz: $(READY)  ## send a server, an agent and a checker what nobody should: N=1
 	@$(PYTHON_IN) tests/fuzz/fuzz.py --number $(N) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
 
 survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs: KILLS=100 JOBS=200 SEED=1
-	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(JOBS) CALLSHEET_SURVIVE_SEED=$(SEED) \
+	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(or $(JOBS),200) CALLSHEET_SURVIVE_SEED=$(SEED) \
 	    $(PYTHON_IN) -m pytest tests/agentd/test_survival.py
 
 partition: $(READY)  ## cut agents off a real server, and give them a bad network, for so long: MINUTES=10

@@ -26,7 +26,11 @@ AGAIN = (3, 44, 90)
 @pytest.fixture(scope="module")
 def outcomes() -> list[Outcome]:
     """The worlds of all seeds, in which nothing happened that must not happen."""
-    outcomes, failures = run_many(range(SEEDS), jobs=os.cpu_count() or 1, history=AGAIN)
+    outcomes: list[Outcome] = []
+    failures: list[tuple[int, str]] = []
+    for some, failed in run_many(range(SEEDS), jobs=os.cpu_count() or 1, history=AGAIN):
+        outcomes += some
+        failures += failed
     assert not failures, "\n\n".join(
         f"seed {seed}: {what}\nagain: python tests/simulation/run.py --seed {seed} --story"
         for seed, what in failures
