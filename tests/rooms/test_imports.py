@@ -3,14 +3,12 @@
 All of it is read from the source, so a forbidden import inside a function is found too.
 """
 
-import ast
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from sources import ROOT, all_modules, modules, source
 
 # The rooms in order, as CONTRIBUTING.md tells a newcomer; anybody may read the version.
 MAY_IMPORT = {
@@ -48,49 +46,15 @@ JOBS_LIBRARIES = {"msgspec", "jinja2", "cronsim", "holidays"}
 NEVER_AT_MODULE_LEVEL = {"sqlalchemy", "alembic", "fabric", "apprise", "rich", "holidays"}
 
 
-def modules(room):
-    return sorted((ROOT / room).rglob("*.py"))
-
-
-def all_modules():
-    return [path for room in sorted(ROOMS) for path in modules(room)]
+# What could be an import of a room by its bare name, to be looked at closely.
+BARE = re.compile(
+    r"\b(?:import|from)\s+(?:[\w.]+(?:\s+as\s+\w+)?\s*,\s*)*(?:" + "|".join(sorted(ROOMS)) + r")\b"
+)
 
 
 def other_python():
     folders = ["tests", "bench", "docs", "examples"]
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-
-
-def tree(path):
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-def imports(path, nodes=None):
-    """Yield (line, level, dotted name) of every import; relative ones resolved to the root."""
-    package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(tree(path)) if nodes is None else nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, 0, alias.name
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            for alias in node.names:
-                name = [*base, *(node.module or "").split("."), alias.name]
-                yield node.lineno, node.level, ".".join(part for part in name if part)
-
-
-def at_module_level(path):
-    """Return the import statements that run when the module is imported."""
-    todo, found = [*tree(path).body], []
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            found.append(node)
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            todo += node.orelse
-        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-    return found
 
 
 def said(path, line, what):
@@ -103,7 +67,7 @@ def test_a_room_imports_only_rooms_before_it(room):
     wrong = [
         said(path, line, f"imports {name}: {room}/ may import {sorted(MAY_IMPORT[room])}")
         for path in modules(room)
-        for line, level, name in imports(path)
+        for line, level, name, _ in source(path).imports
         if level and name.split(".")[0] not in allowed
     ]
     assert wrong == []
@@ -131,16 +95,15 @@ def test_nothing_is_unpickled_and_nothing_imported_that_data_name():
     wrong = [
         said(path, line, f"imports {name}")
         for path in all_modules()
-        for line, level, name in imports(path)
+        for line, level, name, _ in source(path).imports
         if level == 0 and name.split(".")[0] in serializers
     ]
-    for path in all_modules():
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.Call):
-                called = node.func
-                name = getattr(called, "id", None) or getattr(called, "attr", "")
-                if name in callers and str(path.relative_to(ROOT)) not in IMPORTS_BY_NAME:
-                    wrong.append(said(path, node.lineno, f"calls {name}()"))
+    wrong += [
+        said(path, call.line, f"calls {call.name}()")
+        for path in all_modules()
+        for call in source(path).calls
+        if call.name in callers and str(path.relative_to(ROOT)) not in IMPORTS_BY_NAME
+    ]
     assert wrong == []
 
 
@@ -148,32 +111,30 @@ def test_imports_inside_the_package_are_relative():
     wrong = [
         said(path, line, f"imports {name}: expected a relative import")
         for path in all_modules()
-        for line, level, name in imports(path)
+        for line, level, name, _ in source(path).imports
         if level == 0 and name.split(".")[0] == "callsheet"
     ]
     assert wrong == []
 
 
 def test_nobody_imports_a_room_by_its_bare_name():
+    some = [*all_modules(), *other_python(), ROOT / "setup.py"]
     wrong = [
         said(path, line, f"imports {name}: expected callsheet.{name}")
-        for path in [*all_modules(), *other_python(), ROOT / "setup.py"]
-        for line, level, name in imports(path)
+        for path in [path for path in some if BARE.search(path.read_text(encoding="utf-8"))]
+        for line, level, name, _ in source(path).imports
         if level == 0 and name.split(".")[0] in ROOMS
     ]
     assert wrong == []
 
 
 def impurities(path):
-    for line, level, name in imports(path):
+    for line, level, name, _ in source(path).imports:
         if level == 0 and name.split(".")[0] in IMPURE:
             yield said(path, line, f"imports {name}")
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call):
-            called = node.func
-            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if name in IMPURE_CALLS:
-                yield said(path, node.lineno, f"calls {name}()")
+    for call in source(path).calls:
+        if call.name in IMPURE_CALLS:
+            yield said(path, call.line, f"calls {call.name}()")
 
 
 def test_jobs_has_no_clock_no_entropy_no_thread_and_no_io():
@@ -185,7 +146,7 @@ def test_jobs_uses_only_the_libraries_of_its_domain():
     wrong = [
         said(path, line, f"imports {name}")
         for path in modules("jobs")
-        for line, level, name in imports(path)
+        for line, level, name, _ in source(path).imports
         if level == 0 and name.split(".")[0] not in allowed
     ]
     assert wrong == []
@@ -197,16 +158,13 @@ def cores():
     A core is a class with `receive`, `settle` and `wakes_at`. What such a module imports from
     its own room, directly or not, is part of it.
     """
-    found = set()
-    for path in modules("actors"):
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.ClassDef):
-                methods = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
-                if {"receive", "settle", "wakes_at"} <= methods:
-                    found.add(path)
+    methods = {"receive", "settle", "wakes_at"}
+    found = {
+        path for path in modules("actors") if any(methods <= of for of in source(path).classes)
+    }
     todo = list(found)
     while todo:
-        for _, level, name in imports(todo.pop()):
+        for _, level, name, _ in source(todo.pop()).imports:
             parts = name.split(".")
             path = ROOT / "actors" / f"{parts[1]}.py" if len(parts) > 1 else ROOT
             if level and parts[0] == "actors" and path.is_file() and path not in found:
@@ -228,8 +186,8 @@ def test_heavy_libraries_are_imported_only_where_they_are_used():
     wrong = [
         said(path, line, f"imports {name} at module level")
         for path in all_modules()
-        for line, level, name in imports(path, at_module_level(path))
-        if level == 0 and name.split(".")[0] in NEVER_AT_MODULE_LEVEL
+        for line, level, name, at_once in source(path).imports
+        if at_once and level == 0 and name.split(".")[0] in NEVER_AT_MODULE_LEVEL
     ]
     assert wrong == []
 
@@ -240,7 +198,7 @@ def test_a_keeper_needs_nothing_but_the_standard_library():
         said(path, line, f"imports {name}")
         for path in (ROOT / "agentd").glob("keeper*.py")
         if path.stem != "keepers"
-        for line, level, name in imports(path)
+        for line, level, name, _ in source(path).imports
         if (level and name.rpartition(".")[0] not in own)
         or (not level and name.split(".")[0] not in sys.stdlib_module_names)
     ]

@@ -1,5 +1,7 @@
 """Nothing lies about that does not belong: open ends, paths of a machine, overgrown modules."""
 
+import functools
+import os
 import re
 from pathlib import Path
 
@@ -26,22 +28,24 @@ MACHINE_PATHS = re.compile(
 MODULE_LINES = 400
 
 
+@functools.cache
 def texts():
-    for path in sorted(ROOT.rglob("*")):
-        names = set(path.relative_to(ROOT).parts)
-        if path.is_symlink() or not path.is_file() or SKIPPED & names:
-            continue
-        if path.suffix in SUFFIXES:
-            yield path, path.read_text(encoding="utf-8")
+    """Return (path, text) of all that is text, read once for all tests."""
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = sorted(set(folders) - SKIPPED)
+        for name in sorted(set(files) - SKIPPED):
+            path = Path(folder, name)
+            if path.suffix in SUFFIXES and path.is_file() and not path.is_symlink():
+                found.append((path, path.read_text(encoding="utf-8")))
+    return found
 
 
-def found(pattern, *, but=()):
+def found(pattern):
     for path, text in texts():
-        if path.relative_to(ROOT).parts[0] in but:
-            continue
-        for number, line in enumerate(text.splitlines(), 1):
-            if pattern.search(line):
-                yield f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
+        for match in pattern.finditer(text):
+            number = text.count("\n", 0, match.start()) + 1
+            yield f"{path.relative_to(ROOT)}:{number}: {match.group()}"
 
 
 def test_no_open_ends_are_left_in_the_text():
