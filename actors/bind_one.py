@@ -90,6 +90,7 @@ def failed_run(item: BindOne, sentence: str, actions: tuple[Action, ...] = ()) -
         definition=item.definition,
         stop_us=item.stop_us,
         labels=item.job.labels,
+        owner=item.job.owner,
         actions=(*item.job.actions, *actions),
         due=due_of(item.job.deadline, item.schedule_us),
         rerun_of=item.rerun_of,

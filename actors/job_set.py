@@ -189,7 +189,11 @@ def _keep(
     part.set_jobs[job.job_id] = definition.hash
     part.kept.extend(
         KeptSchedule(
-            job_id=job.job_id, fingerprint=print_, definition=definition.hash, labels=job.labels
+            job_id=job.job_id,
+            fingerprint=print_,
+            definition=definition.hash,
+            labels=job.labels,
+            owner=job.owner,
         )
         for print_ in rows
     )

@@ -114,6 +114,7 @@ class Book:
             stop_us=new.stop_us,
             times={state.value: now_us},
             labels=new.labels,
+            owner=new.owner,
             conds=new.conds,
             actions=new.actions,
             program=new.program,

@@ -169,6 +169,7 @@ class Horizon:
                 SCHEDULER,
                 definition=kept.definition,
                 labels=kept.labels,
+                owner=kept.owner,
                 meta=meta,
             )
 

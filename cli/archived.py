@@ -23,7 +23,7 @@ from .offline import now_us
 
 # No server waits for what is read here.
 LIMIT_S = 600.0
-NAMES = ("q", "job", "state", "since", "until", "arg", "label")
+NAMES = ("q", "job", "state", "since", "until", "arg", "label", "owner")
 
 
 class Archived:

@@ -19,7 +19,7 @@ TIMEOUT_S = 1.0
 MOST = 200
 # No run of the API is new.
 STATES = tuple(state for state in SYMBOLS if state != "new")
-KEYS = ("state", "label", "agent", "job", "since", "until")
+KEYS = ("state", "label", "owner", "agent", "job", "since", "until")
 
 
 @click.command()

@@ -21,7 +21,9 @@ ARCHIVE = click.option(
 
 
 # What can hold blanks in its value, and no further term behind them.
-_ONE_VALUE = re.compile(r"""(!?(?:[A-Za-z_]\w*=|label:|agent:))([^:=!"']*\s[^:=!"']*)""", re.DOTALL)
+_ONE_VALUE = re.compile(
+    r"""(!?(?:[A-Za-z_]\w*=|label:|owner:|agent:))([^:=!"']*\s[^:=!"']*)""", re.DOTALL
+)
 
 
 def source(ctx: click.Context, archive: str | None) -> Any:

@@ -196,6 +196,7 @@ def new_run(
         "schedule_us": schedule_us,
         "definition": definition,
         "labels": job.labels,
+        "owner": job.owner,
         "ad_hoc": job.ad_hoc,
         "priority": job.priority,
         "waiting_max_us": job.waiting_max_us,

@@ -54,6 +54,7 @@ def nominal_run(job: Job, nominal: Nominal) -> Run:
         state=State.SCHEDULED,
         schedule_us=nominal.at_us,
         labels=job.labels,
+        owner=job.owner,
         ad_hoc=job.ad_hoc,
     )
 

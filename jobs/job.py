@@ -46,6 +46,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The labels, in file order."""
         return tuple(self.metadata.get("labels", ()))
 
+    @property
+    def owner(self) -> str:
+        """Who it belongs to, by its metadata; empty when they name nobody by a text."""
+        owner = self.metadata.get("owner")
+        return owner.strip() if isinstance(owner, str) else ""
+
     def default_of(self, param: str) -> str | None:
         """Return what a param is when it is not given, None when it has to be."""
         spec = self.param_specs.get(param)

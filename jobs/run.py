@@ -38,6 +38,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     names the schedule that made the run, None when a person or an action did; `expected` is true
     while such a run is still scheduled. `attempt` is 0 until the first start. `agent_id` is the
     agent of the current attempt. `waiting_max_us`: it may wait so long, None: as the settings say.
+    `owner` is its job's, empty when that names none.
     `stop_asked`: it is to be stopped once it runs; `kill_asked`: when it is stopped, by SIGKILL at
     once. `version` is the seq of the last event that changed the run.
     `due` are its deadlines; those missed are in `meta["deadlines"]`. `attempts` are those that have
@@ -69,6 +70,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     not_before_us: int | None = None
     times: dict[str, int] = {}
     labels: tuple[str, ...] = ()
+    owner: str = ""
     conds: tuple[BoundCondition, ...] = ()
     actions: tuple[Action, ...] = ()
     program: BoundProgram | None = None
@@ -138,6 +140,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     definition: str | None = None
     stop_us: int | None = None
     labels: tuple[str, ...] = ()
+    owner: str = ""
     conds: tuple[BoundCondition, ...] = ()
     actions: tuple[Action, ...] = ()
     program: BoundProgram | None = None

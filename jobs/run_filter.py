@@ -45,6 +45,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     without_labels: tuple[str, ...] = ()
     args: tuple[ArgTerm, ...] = ()
     without_args: tuple[ArgTerm, ...] = ()
+    owners: frozenset[str] | None = None
+    without_owners: frozenset[str] = frozenset()
     agents: frozenset[str] | None = None
     without_agents: frozenset[str] = frozenset()
     run_ids: frozenset[str] | None = None
@@ -73,6 +75,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
             and (self.agents is None or run.agent_id in self.agents)
             and run.agent_id not in self.without_agents
             and self.matches_labels(run.labels)
+            and self.matches_owner(run.owner)
             and all(has_result(run.results, term) for term in self.results)
             and not any(has_result(run.results, term) for term in self.without_results)
             and all(has_arg(run.args, *term) for term in self.args)
@@ -95,6 +98,10 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
         return all(not set(group).isdisjoint(labels) for group in self.labels) and set(
             self.without_labels
         ).isdisjoint(labels)
+
+    def matches_owner(self, owner: str) -> bool:
+        """Return whether the terms about owners hold for this one."""
+        return (self.owners is None or owner in self.owners) and owner not in self.without_owners
 
     def _matches_state(self, run: Run, states: tuple[State, ...]) -> bool:
         return (

@@ -37,12 +37,13 @@ class StoredDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 class KeptSchedule(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule that goes on under another definition of its job, which differs in nothing that
-    its runs are made of: they keep their rows, and get these `labels`."""
+    its runs are made of: they keep their rows, and get these `labels` and this `owner`."""
 
     job_id: str
     fingerprint: str
     definition: str
     labels: tuple[str, ...] = ()
+    owner: str = ""
 
 
 class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):

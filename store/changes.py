@@ -25,6 +25,7 @@ from .rows import (
     encode,
     event_rows,
     group_by_run,
+    headings,
     row_sum,
     run_row,
     span_rows,
@@ -111,8 +112,8 @@ _DROP_AD_HOC = (
 )
 
 
-# A job, and the labels its runs have.
-JobLabels = tuple[str, tuple[str, ...]]
+# A job, and the labels and the owner its runs have.
+JobLabels = tuple[str, tuple[str, ...], str]
 
 
 class ChangeRows:
@@ -126,7 +127,7 @@ class ChangeRows:
 
         Args:
             seq: the head before.
-            known: jobs whose runs have been written with these labels before.
+            known: jobs whose runs have been written with these labels and owners before.
         Raises:
             StoreBroken: the events do not follow it.
         """
@@ -151,8 +152,9 @@ class ChangeRows:
                 row = run_row(run, changed_us(run, groups.get(run_id)))
                 whole = run.state is State.SCHEDULED or run.moved_from is not None
                 (self._scheduled if whole else self._moved).append(row)
-                if (run.job_id, run.labels) not in known:
-                    self.job_labels.add((run.job_id, run.labels))
+                found_by = (run.job_id, run.labels, run.owner)
+                if found_by not in known:
+                    self.job_labels.add(found_by)
                 if run.agent_id is not None:
                     self._agents.append((row[0], run.agent_id))
                 elif run.attempts:
@@ -355,9 +357,9 @@ def _summed(*row: Any) -> tuple[Any, ...]:
 
 
 def _label_rows(job_labels: Iterable[JobLabels]) -> Iterator[tuple[str, str]]:
-    for job_id, labels in job_labels:
-        for label in ("", *labels):
-            yield label, job_id
+    for job_id, labels, owner in job_labels:
+        for heading in headings(labels, owner):
+            yield heading, job_id
 
 
 def _put(connection: sqlite3.Connection, text: str, rows: Iterable[tuple[Any, ...]]) -> None:

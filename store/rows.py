@@ -45,6 +45,8 @@ STATES: dict[int, State] = {code: state for state, code in STATE_CODES.items()}
 
 # Around each label of a row; JSON text never holds them unescaped.
 LABEL_BEGIN, LABEL_END = "\x1f", "\x1e"
+# Before an owner, who stands among the labels; labels are escaped, so that none begins so.
+OWNER_BEGIN = "\x1d"
 # Run numbers of one row of `spans`, as a power of two.
 BLOCK_BITS = 12
 # Answers are kept so long; then a command id may be used anew.
@@ -117,10 +119,25 @@ def label_text(label: str) -> str:
     return f"{LABEL_BEGIN}{_json(label).decode()[1:-1]}{LABEL_END}"
 
 
+def owner_text(owner: str) -> str:
+    """Return what occurs in the labels text of every run of this owner, and in no other."""
+    return f"{OWNER_BEGIN}{_json(owner).decode()[1:-1]}{LABEL_END}"
+
+
+def owner_heading(owner: str) -> str:
+    """Return what jobs are found under by their owner, as they are under each label."""
+    return f"{OWNER_BEGIN}{owner}"
+
+
 @functools.lru_cache(maxsize=4096)
-def labels_text(labels: tuple[str, ...]) -> str:
+def labels_text(labels: tuple[str, ...], owner: str) -> str:
     """Return the labels column of a run. Runs of a job share theirs, so it is kept."""
-    return "".join(map(label_text, labels))
+    return "".join(map(label_text, labels)) + (owner_text(owner) if owner else "")
+
+
+def headings(labels: tuple[str, ...], owner: str) -> tuple[str, ...]:
+    """Return all that a job is found under whose runs have these labels and this owner."""
+    return ("", *labels, owner_heading(owner)) if owner else ("", *labels)
 
 
 def group_by_run(events: Iterable[AnyEvent]) -> dict[str | None, list[AnyEvent]]:
@@ -165,7 +182,7 @@ def run_row(run: Run, at_us: int) -> RunRow:
         run.fingerprint is not None,
         run.schedule_us,
         at_us,
-        labels_text(run.labels),
+        labels_text(run.labels, run.owner),
         encode(run),
     )
     return (*row, _run_sum(row))

@@ -23,7 +23,7 @@ from ..jobs.states import State
 from .finding import MANY_JOBS, TOP, Range, cut, time_ranges
 from .interface import RunQuery
 from .results import condition, has_result
-from .rows import STATE_CODES, args_text, label_text
+from .rows import STATE_CODES, args_text, label_text, owner_heading, owner_text
 
 # Numbers of the first window; the next is twice as wide when that took less than half of QUICK_S.
 FIRST_WINDOW = 1 << 16
@@ -247,9 +247,10 @@ class Search:
 
 
 def _job_ids(connection: sqlite3.Connection, wanted: RunFilter) -> list[str] | None:
-    """Return the jobs that the terms about jobs, and labels that a run must have, leave."""
+    """Return the jobs that the terms about jobs, and labels and owners of runs, leave."""
     found: set[str] | None = None
-    for group in wanted.labels:
+    owners = [] if wanted.owners is None else [[owner_heading(one) for one in wanted.owners]]
+    for group in (*wanted.labels, *owners):
         rows = connection.execute(
             "SELECT job_id FROM run_jobs WHERE label IN (SELECT value FROM json_each(?))",
             (json.dumps(group),),
@@ -294,6 +295,11 @@ def _residue(wanted: RunFilter) -> Terms:
         add(f"({any_of})", *map(label_text, group))
     for label in wanted.without_labels:
         add("NOT instr(labels, ?)", label_text(label))
+    if wanted.owners is not None:
+        any_of = " OR ".join(["instr(labels, ?)"] * len(wanted.owners)) or "0"
+        add(f"({any_of})", *map(owner_text, sorted(wanted.owners)))
+    for owner in sorted(wanted.without_owners):
+        add("NOT instr(labels, ?)", owner_text(owner))
     for name, given in wanted.args:
         # The first is quick and lets a little too much pass; the second is exact.
         needles = _needles(name, given)

@@ -9,7 +9,7 @@ from typing import Any
 from ..jobs.run import Run
 from ..jobs.states import EDGES, FINISHED, MARKABLE, SETTLES, State
 from ..messages.transitions import AnyEvent, RunMoved, RunNoted
-from .rows import BLOCK_BITS
+from .rows import BLOCK_BITS, headings
 
 Rows = Callable[..., Any]
 
@@ -72,9 +72,9 @@ class RunCheck:
         span = self._spans.get(number >> BLOCK_BITS)
         if span is None or not span[0] <= run.schedule_us <= span[1]:
             self._tell(f"run {run.run_id}: its block of numbers does not span its time")
-        for label in ("", *run.labels):
-            if (run.job_id, label) not in self._labels:
-                self._tell(f"run {run.run_id}: is not found by its job and label {label!r}")
+        for heading in headings(run.labels, run.owner):
+            if (run.job_id, heading) not in self._labels:
+                self._tell(f"run {run.run_id}: is not found by its job and label {heading!r}")
         agent = self._rows("SELECT agent_id FROM run_agents WHERE n = ?", (number,)).fetchone()
         if (agent[0] if agent else None) != run.agent_id:
             self._tell(f"run {run.run_id}: is not found by its agent {run.agent_id}")

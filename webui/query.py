@@ -20,7 +20,8 @@ from ..messages.backfills import backfill_number
 MAX_TERMS = 64
 DAY_US = 86_400 * 1_000_000
 KEYS = (
-    "state, label, agent, id, job, result, backfill, adhoc, held, time, since, until, or arg=value"
+    "state, label, owner, agent, id, job, result, backfill, adhoc, held, time, since, until, or"
+    " arg=value"
 )
 _RELATIVE = re.compile(r"([+-])(\d+(?:\.\d+)?)\s*([smhd])")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -105,7 +106,8 @@ def parse_filter(params: Mapping[str, list[str]], now_us: int) -> RunFilter:
     """Build the filter of a request's or subscription's parameters.
 
     Args:
-        params: `state`, `job`, `label`, `arg`, `q`, `since`, `until`; each a list of texts.
+        params: `state`, `job`, `label`, `owner`, `arg`, `q`, `since`, `until`; each a list of
+            texts.
 
     Raises:
         BadQuery: a term is not understood.
@@ -116,7 +118,7 @@ def parse_filter(params: Mapping[str, list[str]], now_us: int) -> RunFilter:
     if len(terms) > MAX_TERMS:
         raise BadQuery(f"query: {len(terms)} terms: at most {MAX_TERMS} are accepted")
     building = _Building(now_us)
-    for name in ("state", "label", "agent", "id", "since", "until"):
+    for name in ("state", "label", "owner", "agent", "id", "since", "until"):
         for value in params.get(name, []):
             if value:
                 building.term(name, plain(value), negated=False)
@@ -233,8 +235,8 @@ class _Building:
                 self._without_labels.extend(values)
             case "label":
                 self._labels.append(values)
-            case "agent":
-                self._one_of("agent", values, negated=negated)
+            case "agent" | "owner":
+                self._one_of(key, values, negated=negated)
             case "id" | "run":
                 self._ids(values, negated=negated)
             case "result":
@@ -334,6 +336,8 @@ class _Building:
             without_labels=tuple(self._without_labels),
             args=tuple(self._args[False]),
             without_args=tuple(self._args[True]),
+            owners=self._sets.get("owner"),
+            without_owners=self._without.get("owner", frozenset()),
             agents=self._sets.get("agent"),
             without_agents=self._without.get("agent", frozenset()),
             run_ids=self._sets.get("id"),

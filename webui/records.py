@@ -59,6 +59,7 @@ def run_record(run: Run) -> RunRecord:
         "schedule_time": format_time_ms(run.schedule_us),
         "times": {name: format_time_ms(at_us) for name, at_us in run.times.items()},
         "labels": run.labels,
+        "owner": run.owner,
         "reason": run.message,
         "attempt": run.attempt,
         "held": run.held,

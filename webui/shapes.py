@@ -43,6 +43,7 @@ class RunRecord(TypedDict):
     schedule_time: Instant
     times: dict[str, str]
     labels: tuple[str, ...]
+    owner: str
     reason: str | None
     attempt: int
     held: bool

@@ -129,7 +129,7 @@ class RunsTopic(Subscription):
 
     def __init__(self, socket: Owner, op: Op) -> None:
         super().__init__(socket, op)
-        names = ("job", "state", "label", "arg", "q", "since", "until")
+        names = ("job", "state", "label", "owner", "arg", "q", "since", "until")
         params = {name: _listed(getattr(op, name)) for name in names}
         wanted: RunFilter = parse_filter(params, self.services.now_us())
         self._wanted = within_reach(socket.guest, wanted)

@@ -60,6 +60,7 @@ class ChartQuery(msgspec.Struct, forbid_unknown_fields=True):
     q: Annotated[list[str], Meta(description="A query; see the guide of queries.")] = []
     job: list[str] = []
     label: list[str] = []
+    owner: list[str] = []
     arg: Annotated[list[str], Meta(description="`name=value`.")] = []
     state: Annotated[list[str], Meta(description="States, with commas between.")] = []
     agent: list[str] = []
@@ -70,7 +71,7 @@ class ChartQuery(msgspec.Struct, forbid_unknown_fields=True):
 class DayQuery(ChartQuery, forbid_unknown_fields=True):
     """Which runs, by what they are put together, and in how many bins."""
 
-    by: Literal["folder", "label", "agent"] = "folder"
+    by: Literal["folder", "label", "owner", "agent"] = "folder"
     bins: Annotated[int, Meta(ge=1, le=MOST_BINS)] = BINS
 
 
@@ -109,7 +110,7 @@ class Group(msgspec.Struct, kw_only=True):
 
 
 async def get_day(request: Request, query: DayQuery) -> Day:
-    """The runs of a span, by folder, label or agent: counts, and marks to draw."""
+    """The runs of a span, by folder, label, owner or agent: counts, and marks to draw."""
     chart, bins = _chart(request, query), query.bins
 
     def read(reader: Reader) -> Day:
@@ -283,6 +284,8 @@ def _names(run: Run, by: str) -> tuple[str, ...]:
             return (run.job_id.rpartition("/")[0],)
         case "label":
             return run.labels or ("",)
+        case "owner":
+            return (run.owner,)
         case _:
             return (run.agent_id or "",)
 

@@ -178,8 +178,8 @@ def _is_meant(wanted: RunFilter, job: Job) -> bool:
     """Whether a query means a job; terms about runs are left aside."""
     return (
         wanted.matches_job(job.job_id)
-        and all(not set(group).isdisjoint(job.labels) for group in wanted.labels)
-        and set(wanted.without_labels).isdisjoint(job.labels)
+        and wanted.matches_labels(job.labels)
+        and wanted.matches_owner(job.owner)
     )
 
 

@@ -131,7 +131,11 @@ async def metrics(
                 if len(found["jobs"]) == MOST_JOBS:
                     break
                 job = reader.definition(hashes[job_id]) if jobs.matches_job(job_id) else None
-                if job is not None and jobs.matches_labels(job.labels):
+                if (
+                    job is not None
+                    and jobs.matches_labels(job.labels)
+                    and jobs.matches_owner(job.owner)
+                ):
                     found["jobs"][job_id] = _ends_of(reader, job_id)
         return found
 

@@ -46,6 +46,7 @@ class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
     query: Annotated[list[str], Meta(description="The same.")] = []
     job: list[str] = []
     label: list[str] = []
+    owner: list[str] = []
     arg: Annotated[list[str], Meta(description="`name=value`.")] = []
     from_: When = msgspec.field(default="now", name="from")
     to: When = "+1d"
@@ -148,7 +149,7 @@ async def get_forecast(request: Request, query: ForecastQuery) -> Forecast:
     try:
         from_us = parse_instant(query.from_ or "now", now_us)
         to_us = parse_instant(query.to or "+1d", now_us)
-        params = {"job": query.job, "label": query.label, "arg": query.arg}
+        params = {"job": query.job, "label": query.label, "owner": query.owner, "arg": query.arg}
         wanted = parse_filter(params | {"q": query.q + query.query}, now_us)
     except BadQuery as error:
         raise Problem(400, str(error)) from None

@@ -51,6 +51,7 @@ class Terms(msgspec.Struct, forbid_unknown_fields=True):
         list[str], Meta(description="An id, a folder, or beginnings of words of it; once.")
     ] = []
     label: list[str] = []
+    owner: list[str] = []
     arg: Annotated[list[str], Meta(description="`name=value`.")] = []
     agent: list[str] = []
     id: Annotated[list[str], Meta(description="Run ids, with commas between.")] = []

@@ -36,12 +36,15 @@ def test_runs_of_a_job_that_is_only_described_anew_keep_their_ids(seed):
     world = a_world(a_job("a", every(60), metadata={"labels": ["old"]}), seed=seed)
     before = runs_of(world, "a")
     assert before[0].labels == ("old",)
-    world.folder["a"] = a_job("a", every(60), metadata={"labels": ["new"], "description": "x"})
+    world.folder["a"] = a_job(
+        "a", every(60), metadata={"labels": ["new"], "owner": " ada ", "description": "x"}
+    )
     assert world.wish(ReloadJobs(), "w1").result["changed"] == ["a"]
     world.wait_until(world.settled)
     after = runs_of(world, "a")
     assert [run.run_id for run in after] == [run.run_id for run in before]
     assert {run.labels for run in after} == {("new",)}
+    assert {run.owner for run in after} == {"ada"}
     assert {run.definition for run in after} == {world.reader.jobs()["a"]}
     assert {run.meta["job"]["labels"][0] for run in after} == {"new"}
     assert all(run.expected and run.state is State.SCHEDULED for run in after)

@@ -32,7 +32,7 @@ program:
   artifacts: table.csv
 """,
     "colours": r"""
-metadata: {labels: [demo]}
+metadata: {labels: [demo], owner: painters@example.com}
 program:
   type: shell
   command: printf '\033[31mred words\033[0m and <b>no markup</b>\n'

@@ -1,5 +1,6 @@
 """The pages of ad hoc runs and of what is to come."""
 
+import re
 import secrets
 from datetime import date, timedelta
 
@@ -174,11 +175,15 @@ def test_the_sheet_counts_the_day_by_folder_and_each_count_leads_to_its_runs(con
     expect(page.locator(f"tr[data-run={run_id}]")).to_be_visible()
 
 
-def test_the_sheet_is_by_label_or_agent_too_and_of_any_day(console, server):
+def test_the_sheet_is_by_label_owner_or_agent_too_and_of_any_day(console, server):
     server.finished(server.schedule("colours"))
     page = console.open("/")
     page.get_by_role("button", name="Label").click()
     expect(a_group(page, "demo")).to_be_visible()
+    page.get_by_role("button", name="Owner").click()
+    expect(a_group(page, "painters@example.com").locator("a")).to_have_attribute(
+        "href", re.compile("owner")
+    )
     page.get_by_role("button", name="Agent").click()
     expect(a_group(page, "local")).to_be_visible()
     page.get_by_role("button", name="Folder").click()

@@ -27,8 +27,8 @@ def table(title):
 
 def runs():
     found = []
-    for name, job_id, state, args, labels, agent, at in table(
-        "| run | job | state | args | labels | agent | for |"
+    for name, job_id, state, args, labels, owner, agent, at in table(
+        "| run | job | state | args | labels | owner | agent | for |"
     ):
         word, _, held = state.partition(", ")
         run = Run(
@@ -38,6 +38,7 @@ def runs():
             held=held == "held",
             args=json.loads(args.strip("`")),
             labels=tuple(filter(None, labels.split(", "))),
+            owner=owner,
             agent_id=agent or None,
             schedule_us=parse_instant(at, 0),
             ad_hoc=job_id.startswith("adhoc"),

@@ -12,6 +12,8 @@ from callsheet.store.interface import Changes
 
 JOBS = ("a", "a/b", "reports/daily sales", "reports/daily stock", "adhoc-7")
 LABELS = ("x", "y", "with, comma", 'quote"d')
+# One like a label, one within another, and what a store might put around them.
+OWNERS = ("", "x", "ada", "ada l", 'a "b"', "\x1eada\x1d")
 RESULTS = ("5", "40", "-1e1", "0x5", "2026-01-05", "café", "", "x" * 300, "x" * 256)
 VALUES = ("1", "2", 'say "1"', "a\\b")
 
@@ -25,6 +27,7 @@ def some_run(number, draw):
         held=draw.random() < 0.2,
         args={name: draw.choice(VALUES) for name in ("k", "l", 'k"') if draw.random() < 0.6},
         labels=tuple(label for label in LABELS if draw.random() < 0.3),
+        owner=draw.choice(OWNERS),
         agent_id=draw.choice([None, "one", "two"]),
         ad_hoc=job_id.startswith("adhoc"),
         backfill=draw.choice([None, None, 1, 2]),
@@ -63,6 +66,8 @@ def some_filter(draw):
         held=maybe(lambda: draw.random() < 0.5, None),
         labels=maybe(lambda: (tuple(draw.sample(LABELS, 2)),), (), 0.3),
         without_labels=maybe(lambda: (draw.choice(LABELS),), ()),
+        owners=maybe(lambda: frozenset(draw.sample(OWNERS[1:], 2)), None, 0.2),
+        without_owners=maybe(lambda: frozenset({draw.choice(OWNERS[1:])}), frozenset()),
         args=maybe(lambda: (arg(),), (), 0.3),
         without_args=maybe(lambda: (arg(),), ()),
         agents=maybe(lambda: frozenset({draw.choice(["one", "none"])}), None),

@@ -10,6 +10,7 @@ export const LOOKED_AT = 2000;
 const KEYS = [
   ["state:", "running, failure …"],
   ["label:", "has this label"],
+  ["owner:", "of this owner's jobs"],
   ["agent:", "with this agent"],
   ["job:", "words of the job's id"],
   ["time:", "a day, or -6h..now"],
@@ -52,6 +53,7 @@ export function completions(text, runs, counts) {
     const names = [...STATES, "held"].filter((state) => state.startsWith(value));
     offer("States", names.map((state) => ({ text: `${sign}state:${state}`, note: counts?.[state] ? `${count(counts[state])} runs` : "" })));
   } else if (key === "label") offer("Labels", valuesOf(`${sign}label:`, tally(looked.flatMap((run) => run.labels)), value));
+  else if (key === "owner") offer("Owners", valuesOf(`${sign}owner:`, tally(looked.map((run) => run.owner).filter(Boolean)), value));
   else if (key === "agent") offer("Agents", valuesOf(`${sign}agent:`, tally(looked.map((run) => run.agent).filter(Boolean)), value));
   else if (key === "time") offer("Times", TIMES.map((time) => ({ text: `${sign}time:${time}`, note: "" })));
   else if (key === "job") offer("Jobs", jobsLike(value, `${sign}job:`));

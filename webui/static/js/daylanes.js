@@ -1,4 +1,4 @@
-// The day as lanes: one row per folder, label or agent; fact left of the now-line, forecast right of it.
+// The day as lanes: one row per folder, label, owner or agent; fact left of the now-line, forecast right of it.
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 import { clock, count } from "./format.js";
 import { go } from "./router.js";

@@ -5,7 +5,7 @@
 const KEY = /^[A-Za-z_]\w*$/;
 const BEFORE_QUOTE = "!:=,(";
 /** Keys of which two values in one term are "either". */
-const LISTS = new Set(["state", "label", "agent", "id"]);
+const LISTS = new Set(["state", "label", "owner", "agent", "id"]);
 
 /** Cut a text at blanks outside of quotes. `open`: the last one is still being typed.
  *  @param {string} text @returns {{terms: string[], open: boolean}} */

@@ -7,7 +7,7 @@ import { stream, useNow } from "./stream.js";
 
 const FLUSH_MS = 250;
 const PAGE = 100;
-const NARROWS = ["q", "state", "job", "label", "arg", "since", "until"];
+const NARROWS = ["q", "state", "job", "label", "owner", "arg", "since", "until"];
 
 // How far ahead runs to come are looked for, in minutes: the least that shows enough of them. Pages come
 // in the order runs were made, not in that of their times, so a span has to be read whole.

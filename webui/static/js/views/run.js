@@ -10,6 +10,7 @@ import { Artifacts, Output } from "../output.js";
 import { go, useUrl } from "../router.js";
 import { Actions, Attempts, Bound, Chain, LogState, Reruns, Results, Siblings } from "../run_parts.js";
 import { DiffPanel, Source } from "../source.js";
+import { term } from "../querytext.js";
 import { stream, useNow } from "../stream.js";
 import { gates, WaysOut, WhyTree } from "../whytree.js";
 import { useGet, useRefreshed } from "../views_common.js";
@@ -101,6 +102,7 @@ function Head({ run }) {
         ${run.agent && html`<span class="hide-s"><i>agent</i><a href=${agentPath(run.agent)}>${run.agent}</a>${pid ? ` pid ${pid}` : ""}</span>`}
         ${run.attempt > 1 && html`<span class="hide-s"><i>attempt</i>${run.attempt}</span>`}
         <span class="hide-s"><i>run</i>${run.run_id}</span>
+        ${run.owner && html`<span class="hide-s"><i>owner</i><a href=${`/runs?q=${encodeURIComponent(term("owner", run.owner))}`}>${run.owner}</a></span>`}
         ${run.labels.map((label) => html`<a class="lab" href=${`/runs?q=label:${encodeURIComponent(label)}`}>${label}</a>`)}
       </div>
     </div>

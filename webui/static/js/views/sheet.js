@@ -16,8 +16,8 @@ const REREAD_MS = 3000;
 const LISTED = 20;
 // So many calendars are named, of those a day is in and of the others; the rest where one points at it.
 const CALENDARS = 4;
-const BY = { folder: "Folder", label: "Label", agent: "Agent" };
-const NOBODY = { folder: "no folder", label: "no label", agent: "no agent yet" };
+const BY = { folder: "Folder", label: "Label", owner: "Owner", agent: "Agent" };
+const NOBODY = { folder: "no folder", label: "no label", owner: "no owner", agent: "no agent yet" };
 
 export function SheetView() {
   const url = useUrl();
