@@ -88,6 +88,7 @@ params:
 program: {type: shell, command: "echo {{ size }} {{ careful }} {{ parts }}"}
 """,
     "fails": """
+metadata: {owner: Ada L}
 program: {type: shell, command: "echo looking; exit 3"}
 """,
 }
