@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +15,8 @@ from .handlers import Guarded
 from .rights import need_of
 from .routing import Problem
 from .services import Services
+
+log = logging.getLogger("callsheet.web")
 
 # Sockets of the whole server.
 MAX_SOCKETS = 1_000
@@ -60,6 +63,12 @@ class SocketHandler(Guarded, WebSocketHandler):
                 raise Problem(503, f"{MAX_SOCKETS} sockets are open: try again later")
         except Problem as problem:
             self.send_problem(problem)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log what failed once the socket was open: it is then closed without a word. Before that
+        it is an answer, and `write_error` has logged what is to be logged."""
+        if self.ws_connection is not None:
+            log.error("socket %s", self.request.path, exc_info=(typ, value, tb))
 
     def check_origin(self, origin: str) -> bool:
         """`prepare` has looked at it, in the same way as for all requests."""

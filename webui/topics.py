@@ -41,6 +41,7 @@ class Op(msgspec.Struct, kw_only=True):
     job: str | list[str] = []
     state: str | list[str] = []
     label: str | list[str] = []
+    owner: str | list[str] = []
     arg: str | list[str] = []
     q: str | list[str] = []
     since: str | list[str] = []

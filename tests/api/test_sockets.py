@@ -37,8 +37,10 @@ def test_a_run_that_moves_is_sent_to_who_follows_its_query(stand, open_socket):
     socket = open_socket(STREAM)
     socket.send(op="subscribe", id="all", topic="runs")
     socket.send(op="subscribe", id="others", topic="runs", job="grp")
+    socket.send(op="subscribe", id="owned", topic="runs", owner=["ada", "grace"])
     assert socket.about("all")["runs"] == []
     assert socket.about("others")["runs"] == []
+    assert socket.about("owned")["runs"] == []
     run_id = stand.a_run(args={"k": "v"})
     message = socket.about("all")
     [record] = message["runs"]
