@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from ..conf.calendars import BUILT_IN, LoadedCalendars, load_calendars
+from ..conf.calendars import BUILT_IN, LoadedCalendars, calendars_folder, load_calendars
 from ..conf.check import check_loaded
 from ..conf.folder import FileProblem, FolderCache, LoadedFolder, load_folder
 from ..conf.folder_cache import CACHE_FORMAT
@@ -57,7 +57,7 @@ class FolderOnDisk:
 
         Args:
             cache_file: where what was read is kept; None: nowhere.
-            calendars: the folder of calendars, None: there is none.
+            calendars: the folder of calendars, None: where it is by default, if it is there.
             limits: entered around the whole of a load.
             job_limits: entered around the check of each job that has templates.
             rules: what the settings say of conditions. They and the next, what templates have
@@ -101,14 +101,16 @@ class FolderOnDisk:
         self, path: str, folder: LoadedFolder, now_us: int
     ) -> tuple[LoadedCalendars, list[FolderProblem]]:
         """Return the calendars of the folder, and all that is wrong with them and the jobs."""
-        calendars = load_calendars(self._calendars_folder)
+        # Looked for each time: it may have been made since.
+        calendars_in = calendars_folder(path, self._calendars_folder)
+        calendars = load_calendars(calendars_in)
         digest = self._digest(folder, calendars)
         well, *wanted = self._good.split() or [""]
         known = not folder.problems and not calendars.problems and digest == well
         if not known:
             wanted = sorted(named_calendars(folder.jobs.values(), BUILT_IN))
         if wanted:
-            calendars = load_calendars(self._calendars_folder, wanted)
+            calendars = load_calendars(calendars_in, wanted)
         if known:
             return calendars, []
         problems = check_loaded(path, folder, now_us, calendars, self._rules, self._job_limits)
@@ -144,7 +146,7 @@ def make_binder(
 
     Args:
         cache_file: where what was read of folders is kept; None: nowhere.
-        calendars: the folder of calendars, None: there is none.
+        calendars: the folder of calendars, None: where it is by default, if it is there.
         default_timeout: for programs that name none; the scheduler is given the same.
         actions: those of every run besides its job's own; the scheduler is given the same.
         rules: what the settings say of conditions; the scheduler is given the same.

@@ -2,8 +2,9 @@
 
 What has changed is found by reading the folder again, never from the events: a new folder with
 files in it shows as the folder alone, and of a folder reached by a symbolic link that was pointed
-elsewhere no event comes at all. So the folder's identity is looked at too, every other second, and
-whoever is told reads everything every few minutes all the same. Used by the scheduler's stage.
+elsewhere no event comes at all. So the folder's identity is looked at too, every other second (of
+one that was never there seldom), and whoever is told reads everything every few minutes all the
+same. Used by the scheduler's stage.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ log = logging.getLogger("callsheet.scheduler")
 
 # How often the folder's identity is looked at.
 LOOK_MS = 2_000
+# The same while it has never been there: most who have no calendars never make any.
+SELDOM_S = 10.0
 # Events are gathered this long; the library wakes so often.
 STEP_MS = 250
 MOST_MS = 2_000
@@ -53,17 +56,17 @@ class FolderWatch:
     # --- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        there = True
+        there, wait_s = True, SELDOM_S
         while not self._stop.is_set():
             identity = _identity(self._folder)
             if identity is not None:
-                there = True
+                there, wait_s = True, LOOK_MS / 1e3
                 self._watch(identity)
             elif there:
                 there = False
                 self._stirred()
             if identity is None or self._warned:
-                self._stop.wait(LOOK_MS / 1e3)
+                self._stop.wait(wait_s)
 
     def _watch(self, identity: _Identity) -> None:
         """Watch until the folder is another one."""

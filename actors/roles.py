@@ -15,6 +15,7 @@ import msgspec
 import pykka
 
 from ..conf.action_settings import ActionSettings
+from ..conf.calendars import calendars_place
 from ..conf.storage_settings import StorageSettings
 from ..conf.template_settings import NO_TEMPLATES, TemplateSettings
 from ..jobs.actions import Action
@@ -92,9 +93,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     `outputs` is the folder of the output store, `cache` the file in which the binder remembers what
     it read of the job folder. `since_us`: never schedule for before this, whatever the database
-    says. `calendars` is the folder of calendars, if there is one. `actions` are those of every run,
-    after its job's own, `alerts` those of findings; `acting` is what actions may do, `rules` are
-    those of conditions.
+    says. `calendars` is the folder of calendars, None: where it is by default. `actions` are those
+    of every run, after its job's own, `alerts` those of findings; `acting` is what actions may do,
+    `rules` are those of conditions.
     `job_watch`: whether the scheduler looks at the job folder by itself, and whether it then loads
     what it finds. `login_always`: nobody may change anything without a log-in or a token.
     """
@@ -191,8 +192,8 @@ class Stagehand:
         script = self.script(role, CORES[role])
         if role == SCHEDULER:
             terms = self._terms
-            folders = (terms.job_dir, terms.calendars) if terms.job_watch != "off" else ()
-            watched = tuple(folder for folder in folders if folder is not None)
+            calendars = str(calendars_place(terms.job_dir, terms.calendars))
+            watched = (terms.job_dir, calendars) if terms.job_watch != "off" else ()
             return SchedulerStage.start(script, link, watched)
         return Stage.start(script, link)
 

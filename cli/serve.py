@@ -28,7 +28,6 @@ from ..actors.play import play
 from ..actors.roles import AGENT, ROLES, SPECS, Stagehand, Terms
 from ..actors.supervise import PROCESSES, RESTART, Program, supervise
 from ..actors.window import Window
-from ..conf.calendars import calendars_folder
 from ..conf.web_settings import WebAccess
 from ..jobs.errors import UserError
 from ..jobs.misfire import Misfire
@@ -92,7 +91,6 @@ def serve(settings: Settings, *, inline: bool = False) -> int:
 def terms_of(settings: Settings, now_us: int) -> ServerTerms:
     """Return what the settings say, in terms of the roles."""
     state_dir = settings.state_dir
-    calendars = calendars_folder(settings.job_dir, settings.calendars)
     schedule, timeout_us = settings.schedule, settings.database.timeout_us
     roles = Terms(
         database=str(settings.database.path),
@@ -105,7 +103,7 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
             ahead=schedule.ahead,
             misfire=Misfire(catch_up=schedule.catch_up, max_age_us=schedule.max_age_us),
         ),
-        calendars=None if calendars is None else str(calendars),
+        calendars=None if settings.calendars is None else str(settings.calendars),
         since_us=now_us if schedule.since == "now" else schedule.since,
         waiting_max_us=settings.waiting.max_time_us,
         checks_every_s=settings.checks.interval_us / 1e6,

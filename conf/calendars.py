@@ -66,10 +66,18 @@ def calendars_folder(
     """Return the folder of calendars: that of the settings, else that of the environment, else
     `calendars` beside the job folder if there is one; None when there is none."""
     named = setting if setting is not None else environment.get(ENVIRONMENT)
-    if named:
-        return Path(named)
-    beside = Path(os.path.abspath(job_dir)).parent / DEFAULT_NAME
-    return beside if beside.is_dir() else None
+    place = calendars_place(job_dir, setting, environment)
+    return place if named or place.is_dir() else None
+
+
+def calendars_place(
+    job_dir: str | os.PathLike[str],
+    setting: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Path:
+    """Return where the folder of calendars is, or would be if there were one."""
+    named = setting if setting is not None else environment.get(ENVIRONMENT)
+    return Path(named) if named else Path(os.path.abspath(job_dir)).parent / DEFAULT_NAME
 
 
 def load_calendars(

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from callsheet.actors import folder_watch
 from callsheet.actors.folder_watch import FolderWatch
 
 WAIT_S = 60.0
@@ -122,7 +123,8 @@ def test_a_folder_that_was_removed_and_comes_again_is_told(watch, folder):
     told.more_than(before)
 
 
-def test_a_folder_that_is_not_there_yet_is_told_when_it_comes(watch, tmp_path):
+def test_a_folder_that_is_not_there_yet_is_told_when_it_comes(watch, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_watch, "SELDOM_S", 0.1)
     told = watch(tmp_path / "later")
     before = told.count
     (tmp_path / "later").mkdir()

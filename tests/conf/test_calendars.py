@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.conf.calendars import BUILT_IN, calendars_folder, load_calendars
+from callsheet.conf.calendars import BUILT_IN, calendars_folder, calendars_place, load_calendars
 from callsheet.conf.check import check_folder
 from callsheet.jobs.calendar_days import calendar_of
 
@@ -107,6 +107,7 @@ def test_a_folder_that_is_not_there_is_a_problem_when_it_was_named(tmp_path: Pat
 def test_the_folder_is_that_of_the_settings_or_the_environment_or_beside_the_jobs(tmp_path) -> None:
     jobs = tmp_path / "jobs"
     assert calendars_folder(jobs, None, {}) is None
+    assert calendars_place(jobs, None, {}) == tmp_path / "calendars"
     beside = a_folder(tmp_path)
     assert calendars_folder(jobs, None, {}) == beside
     assert calendars_folder(jobs, None, {"ORA_CALENDARS": "/there"}) == Path("/there")

@@ -20,7 +20,6 @@ def test_a_calendar_that_changes_changes_the_runs_to_come(tmp_path) -> None:
     today = datetime.now(UTC).date()
     days = [today + timedelta(days=n) for n in (2, 4, 6)]
     folder = tmp_path / "calendars"
-    folder.mkdir()
     file = folder / "mine.yaml"
 
     def write(*which: int) -> None:
@@ -31,10 +30,13 @@ def test_a_calendar_that_changes_changes_the_runs_to_come(tmp_path) -> None:
         found = server.get("/api/v2/forecast?from=now&to=%2B7d").json["forecast"]
         return [run["schedule_time"][:10] for run in found]
 
-    write(0, 1, 2)
-    server = Server(tmp_path, {"a": JOB}, settings="job_watch: auto\n")
+    server = Server(tmp_path, {}, settings="job_watch: auto\n")
     server.start()
     try:
+        # The first calendar is made while the server runs.
+        folder.mkdir()
+        write(0, 1, 2)
+        (tmp_path / "jobs" / "a.yaml").write_text(JOB)
         until(lambda: planned() == [str(day) for day in days], "the runs of the calendar")
         write(1, 2)
         until(lambda: planned() == [str(day) for day in days[1:]], "the runs of the new one")
