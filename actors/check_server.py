@@ -18,6 +18,7 @@ from ..store.interface import Reader
 from .surroundings import Disk, Surroundings
 
 DRIFT = "drift"
+UNREAD = "unread"
 CLOCK = "clock"
 DISK = "disk"
 CALENDAR = "calendar"
@@ -52,6 +53,10 @@ def drift(reader: Reader, digest: Digest) -> list[Finding] | None:
     if len(events) > EVENTS:
         return None
     standing = reader.standing()
+    for row in digest.set_aside:
+        if row.table == "runs":
+            # The ledger goes on without it, and the other finding tells of it.
+            standing.pop(row.name, None)
     seen = set()
     for event in events:
         if isinstance(event, RunMoved) and event.run_id not in seen:
@@ -69,6 +74,21 @@ def drift(reader: Reader, digest: Digest) -> list[Finding] | None:
     if len(standing) == digest.count:
         sentence += ", and they are not the same or not in the same states"
     return [found(DRIFT, "runs", sentence, ledger=digest.count, store=len(standing))]
+
+
+def unread(digest: Digest) -> list[Finding]:
+    """Find the rows of the store that the ledger could not read."""
+    return [
+        found(
+            UNREAD,
+            f"{row.table} {row.name}",
+            f"database: {row.sentence}",
+            run_id=row.name if row.table == "runs" else None,
+            table=row.table,
+            row=row.name,
+        )
+        for row in digest.set_aside
+    ]
 
 
 class Clock:

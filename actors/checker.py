@@ -42,6 +42,7 @@ OF_AGENTS = (
     check_server.CLOCK,
 )
 OF_LEDGER = (check_server.DRIFT,)
+OF_DIGEST = (check_server.UNREAD,)
 OF_STORE = (
     checks.LATE,
     checks.STARTED_LATE,
@@ -196,6 +197,11 @@ class Checker:
                 findings += self._waits.look(self._reader, now_us)
                 findings += self._clock.look(self._around(), now_us)
             digest = round_.digest
+            if digest is None:
+                left_out += OF_DIGEST
+            else:
+                names += OF_DIGEST
+                findings += check_server.unread(digest)
             drift = None if digest is None else check_server.drift(self._reader, digest)
             if drift is None:
                 left_out += OF_LEDGER

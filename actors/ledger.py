@@ -15,6 +15,7 @@ from ..jobs.run import Run, args_key
 from ..jobs.states import ACTIVE, State
 from ..jobs.times import SECOND_US
 from ..messages.commands import ClearRefused, IdsLeased, OutboxItem
+from ..messages.door import Unfit
 from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome, Welcome
 from ..messages.instructions import (
     ActionSettled,
@@ -98,6 +99,7 @@ class Ledger:
         self._handlers: dict[type, Callable[[str, Any, int], None]] = {
             Hello: self._hello,
             Replay: self._replay,
+            Unfit: self._outgoing.unfit,
             ApplyJobs: self._horizon.apply_jobs,
             ExpectRuns: self._horizon.expect_runs,
             RunsDue: due.due,
@@ -133,7 +135,8 @@ class Ledger:
 
     def figures(self) -> dict[str, float]:
         """Return how much it has in hand."""
-        return {"active_runs": len(self.book.active), "misfits": self.misfits}
+        unfit = self._outgoing.unfit_count
+        return {"active_runs": len(self.book.active), "misfits": self.misfits, "unfit": unfit}
 
     @property
     def epoch(self) -> int:

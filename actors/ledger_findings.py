@@ -8,6 +8,7 @@ when it opens and when it closes, never in between; the log, the feed and the al
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
@@ -34,6 +35,8 @@ NO_ALERTS = Alerts()
 
 # More at once say no more; the next round has the rest.
 OPEN_AT_MOST = 1_000
+# Rows that are told one by one; `verify` tells of all.
+SET_ASIDE_TOLD = 50
 
 
 class Findings:
@@ -50,6 +53,7 @@ class Findings:
         self._reply_with = reply_with
         self._alerts = alerts
         self._open = {finding.key: finding for finding in opening.findings}
+        self._set_aside = opening.set_aside
 
     def report(self, sender: str, message: CheckReport, now_us: int) -> None:
         """Take in what a round has found."""
@@ -79,7 +83,13 @@ class Findings:
 
         def answer() -> Post:
             count, total = self._book.active.standing()
-            said = Digest(request=message.request, seq=self._book.seq, count=count, sum=total)
+            said = Digest(
+                request=message.request,
+                seq=self._book.seq,
+                count=count,
+                sum=total,
+                set_aside=list(islice(self._set_aside.values(), SET_ASIDE_TOLD)),
+            )
             return Post(sender, said)
 
         self._reply_with(answer)

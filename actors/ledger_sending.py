@@ -10,8 +10,10 @@ from ..jobs.internal_programs import BoundInternal
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..messages.commands import ActOn, StartRun, StopAttempt
+from ..messages.door import Unfit
 from ..messages.post import FEED, RESPONDER, RUNNER, Post
 from ..messages.transitions import FeedFrame
+from ..messages.wishes import Refused
 from .ledger_book import Book
 
 # A command to the runner or responder is repeated when it has not been answered for so long.
@@ -30,6 +32,7 @@ class Outgoing:
 
     def __init__(self, book: Book) -> None:
         self.published_seq = book.seq
+        self.unfit_count = 0
         self._book = book
         self._replies: list[Callable[[], Post]] = []
         self._starts: dict[str, None] = {}
@@ -43,6 +46,19 @@ class Outgoing:
         """Send a message after the commit."""
         post = Post(to, message)
         self._replies.append(lambda: post)
+
+    def unfit(self, sender: str, message: Unfit, now_us: int) -> None:
+        """Refuse what the door has not let in; who wished for it is told."""
+        self.unfit_count += 1
+        if message.command_id:
+            self.reply(
+                sender,
+                Refused(
+                    command_id=message.command_id,
+                    reason="bad_request",
+                    sentence=message.sentence,
+                ),
+            )
 
     def reply_with(self, make: Callable[[], Post]) -> None:
         """Send what `make` returns, called when the whole batch has been decided."""

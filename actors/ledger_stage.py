@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pykka
 
+from ..messages.door import Unfit
 from ..messages.post import FEED, Post
 from ..messages.transitions import Beat, RunMoved
 from ..store.interface import Changes, Opening, StoreBroken, StoreError, Writer
@@ -41,6 +42,8 @@ REST_BEAT_S = 2.0
 # Waits between tries to commit a batch that the store refused.
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 2.0
+# Faults of other roles that are told once; a role that repeats what was refused repeats its fault.
+FAULTS_TOLD = 1_000
 
 
 class _Unsent:
@@ -77,6 +80,7 @@ class LedgerStage(Stage):
         self._work = work
         self._worker: UpkeepWork | None = None
         self._heard: list[Letter] = []
+        self._faults: set[tuple[str, str]] = set()
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -142,6 +146,8 @@ class LedgerStage(Stage):
         core.admit(find(needs, self._writer, now_us, core.epoch) if needs else Found())
         for sender, message in batch:
             now.at = (sender, message)
+            if type(message) is Unfit:
+                self._tell_fault(sender, message)
             core.receive(sender, message, now_us)
         now.at = None
         posts = core.settle(now_us)
@@ -150,6 +156,13 @@ class LedgerStage(Stage):
             self._speak(posts)
             return
         self._persist(_Unsent(changes, posts))
+
+    def _tell_fault(self, sender: str, unfit: Unfit) -> None:
+        """Log, once, that a role says what cannot be kept: a defect of that role."""
+        fault = (sender, unfit.sentence)
+        if fault not in self._faults and len(self._faults) < FAULTS_TOLD:
+            self._faults.add(fault)
+            log.error("%s said what cannot be kept, and it is refused: %s", *fault)
 
     def _persist(self, unsent: _Unsent) -> None:
         """Commit and then speak; or keep the batch and stop receiving."""

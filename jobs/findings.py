@@ -28,8 +28,23 @@ REMEDIES = {
     "clock": "Set the clock by NTP; times of runs are only as right as the clocks.",
     "disk": "Make room: archive old runs, let `retention` drop outputs, or give it a larger disk.",
     "calendar": "Renew the calendar's file, and reload the jobs.",
+    "unread": "Run `callsheetctl verify`; restore the last backup that it finds whole, or mend the"
+    " row while the server is stopped.",
     "schedule": "Reload the jobs, and look at what the reload says.",
 }
+
+
+class SetAside(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the database that is there and cannot be read: everything goes on without it."""
+
+    table: str
+    name: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong."""
+        return f"{self.table} {self.name}: cannot be read, and is left out: {self.why}"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

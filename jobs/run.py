@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from zlib import crc32
 
 import msgspec
@@ -14,11 +14,14 @@ from .params import ParamSpec
 from .programs import BoundProgram
 from .retry import AttemptRecord, Retry
 from .states import FINISHED, State
+from .times import Instant
 
-# What `run_number` takes, for those who read texts by patterns.
-RUN_ID = r"^r(0|[1-9][0-9]{0,18})\Z"
+# What `run_number` takes, for those who read texts by patterns: what fits a row of the store.
+RUN_ID = r"^r(0|[1-9][0-9]{0,17})\Z"
 # Python itself refuses to read numbers of thousands of digits.
-RUN_ID_CHARS = 20
+RUN_ID_CHARS = 19
+# In a record that is read: whatever else such a field holds, the record is not a run's.
+RunId = Annotated[str, msgspec.Meta(pattern=RUN_ID)]
 
 _sorted_json = msgspec.json.Encoder(order="deterministic")
 
@@ -27,7 +30,7 @@ class MovedFrom(msgspec.Struct, frozen=True):
     """Where a run was that somebody has put to another time: the time it was made for, and the
     schedule that made it, None when a person or an action did."""
 
-    schedule_us: int
+    schedule_us: Instant
     fingerprint: str | None = None
 
 
@@ -53,11 +56,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     there are.
     """
 
-    run_id: str
+    run_id: RunId
     job_id: str
     args: dict[str, str]
     state: State
-    schedule_us: int
+    schedule_us: Instant
     version: int = 0
     expected: bool = False
     fingerprint: str | None = None
@@ -66,7 +69,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     held: bool = False
     unreachable: bool = False
     message: str | None = None
-    stop_us: int | None = None
+    stop_us: Instant | None = None
     not_before_us: int | None = None
     times: dict[str, int] = {}
     labels: tuple[str, ...] = ()
@@ -78,8 +81,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent_id: str | None = None
     stop_asked: bool = False
     kill_asked: bool = False
-    rerun_of: str | None = None
-    rerun_root: str | None = None
+    rerun_of: RunId | None = None
+    rerun_root: RunId | None = None
     rerun_number: int = 0
     reruns: int = 0
     moved_from: MovedFrom | None = None
@@ -132,20 +135,20 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time has come it waits until then.
     """
 
-    run_id: str
+    run_id: RunId
     job_id: str
     args: dict[str, str]
-    schedule_us: int
+    schedule_us: Instant
     fingerprint: str | None = None
     definition: str | None = None
-    stop_us: int | None = None
+    stop_us: Instant | None = None
     labels: tuple[str, ...] = ()
     owner: str = ""
     conds: tuple[BoundCondition, ...] = ()
     actions: tuple[Action, ...] = ()
     program: BoundProgram | None = None
-    rerun_of: str | None = None
-    rerun_root: str | None = None
+    rerun_of: RunId | None = None
+    rerun_root: RunId | None = None
     ad_hoc: bool = False
     priority: int = 0
     waiting_max_us: int | None = None
@@ -156,7 +159,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: Retry | None = None
     result_specs: dict[str, ParamSpec] = {}
     source_results: dict[str, str] = {}
-    not_before_us: int | None = None
+    not_before_us: Instant | None = None
 
 
 def args_key(args: dict[str, str]) -> str:
@@ -177,4 +180,4 @@ def run_number(run_id: str) -> int | None:
     if not run_id[1:].isascii() or not run_id[1:].isdigit():
         return None
     number = int(run_id[1:])
-    return number if str(number) == run_id[1:] and number < 2**62 else None
+    return number if str(number) == run_id[1:] else None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from .errors import UserError
 
@@ -22,6 +24,8 @@ DAY_S = 86_400
 # Years beyond these do not fit the calendar arithmetic of the standard library with margins.
 FIRST_US = -62_000_000_000 * SECOND_US
 LAST_US = 253_000_000_000 * SECOND_US
+# In a record that is read: what can be told as a time.
+Instant = Annotated[int, msgspec.Meta(ge=FIRST_US, le=LAST_US)]
 
 _UNITS_S = dict.fromkeys(("s", "sec", "second", "seconds"), 1)
 _UNITS_S |= dict.fromkeys(("m", "min", "minute", "minutes"), 60)

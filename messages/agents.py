@@ -11,14 +11,13 @@ import msgspec
 
 from ..jobs.keeping import KEEP_BYTES
 from ..jobs.programs import BoundProcess
-from ..jobs.run import RUN_ID
+from ..jobs.run import RunId
 
 # Versions of this dialogue that a server understands, oldest first; the last one is spoken now. An
 # agent may be one version behind its server. It names its version itself: what a record of another
 # version leaves out must not be taken for this one's.
 AGENT_VERSIONS = (1, 2, 3, 4)
-# Both become names of files, on either side: nothing else is even read from a message.
-RunId = Annotated[str, msgspec.Meta(pattern=RUN_ID)]
+# It and `RunId` become names of files, on either side: nothing else is even read from a message.
 Attempt = Annotated[int, msgspec.Meta(ge=1, lt=10**9)]
 # Numbers of agents are bounded, each as what it says is: with any other the sums made of it would
 # not fit into a message or a row, and one broken agent would end the role that hears it.

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from ..jobs.times import Instant
 from .wish_base import Instruction
 
 # A run is scheduled and held until its turn has come; then it is as any other.
@@ -27,9 +28,9 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     number: int
     job_id: str
-    from_us: int
-    to_us: int
-    at_us: int
+    from_us: Instant
+    to_us: Instant
+    at_us: Instant
     by: str
     parallel: int = 1
     newest_first: bool = False
@@ -38,10 +39,10 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total: int = 0
     left_out: int = 0
     withdrawn: int = 0
-    stopped_us: int | None = None
+    stopped_us: Instant | None = None
     stopped_by: str = ""
     reason: str = ""
-    ended_us: int | None = None
+    ended_us: Instant | None = None
 
     @property
     def backfill_id(self) -> str:

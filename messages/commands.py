@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from ..jobs.actions import Action
-from ..jobs.findings import Finding
+from ..jobs.findings import Finding, SetAside
 from ..jobs.run import Run
 from ..jobs.states import State
 from .hello import DueRow, Refuse, RunnerWelcome, SchedulerWelcome, Welcome
@@ -212,12 +212,13 @@ class ActOn(FromLedger, frozen=True, kw_only=True, tag="ActOn"):
 
 class Digest(FromLedger, frozen=True, kw_only=True, tag="Digest"):
     """What the ledger holds as of `seq`: how many active runs, and the sum of what each is (see
-    `jobs.run.standing_sum`)."""
+    `jobs.run.standing_sum`). `set_aside`: the rows of the store that it could not read."""
 
     request: str
     seq: int
     count: int
     sum: int
+    set_aside: list[SetAside] = []
 
 
 class CheckNow(FromLedger, frozen=True, kw_only=True, tag="CheckNow"):

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.run import Run
+from ..jobs.times import Instant
 
 # Raised when a field goes or changes its meaning; a peer of another major version is refused.
 PROTOCOL_VERSION = 1
@@ -42,9 +43,9 @@ class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     job_id: str
     fingerprint: str
     definition: str
-    valid_from_us: int
-    written_upto_us: int
-    valid_to_us: int | None = None
+    valid_from_us: Instant
+    written_upto_us: Instant
+    valid_to_us: Instant | None = None
     spec: Any = None
 
 

@@ -9,10 +9,12 @@ import msgspec
 from ..jobs.calendar_days import CalendarDays
 from ..jobs.findings import Finding
 from ..jobs.keeping import Gap
-from ..jobs.run import NewRun
+from ..jobs.run import NewRun, RunId
 from ..jobs.states import State
+from ..jobs.times import Instant
 from .hello import Hello, ScheduleRow
 from .transitions import Replay
+from .wish_base import Number
 from .wishes import LedgerWish
 
 
@@ -57,7 +59,7 @@ class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):
     """
 
     based_on: int
-    at_us: int
+    at_us: Instant
     definitions: list[StoredDefinition] = []
     set_jobs: dict[str, str] = {}
     removed_jobs: list[str] = []
@@ -73,9 +75,9 @@ class ApplyJobs(ToLedger, frozen=True, kw_only=True, tag="ApplyJobs"):
 class SkipSpan(msgspec.Struct, frozen=True, kw_only=True):
     """Nominal runs left out by policy: first and last instant, how many, why."""
 
-    from_us: int
-    to_us: int
-    count: int
+    from_us: Instant
+    to_us: Instant
+    count: Number
     reason: str
 
 
@@ -84,8 +86,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     job_id: str
     fingerprint: str
-    from_us: int
-    upto_us: int
+    from_us: Instant
+    upto_us: Instant
     runs: list[NewRun] = []
     skips: list[SkipSpan] = []
 
@@ -105,7 +107,7 @@ class ExpectRuns(ToLedger, frozen=True, kw_only=True, tag="ExpectRuns"):
 class RunsDue(ToLedger, frozen=True, kw_only=True, tag="RunsDue"):
     """The time of these scheduled runs has come. Answered by `DueTaken` with the same ids."""
 
-    run_ids: list[str]
+    run_ids: list[RunId]
 
 
 class RunsSoon(ToLedger, frozen=True, kw_only=True, tag="RunsSoon"):
@@ -113,21 +115,21 @@ class RunsSoon(ToLedger, frozen=True, kw_only=True, tag="RunsSoon"):
     be decided may be got ready. Answered by `RunsDocketed` that drops them; `RunsDue` is said of
     the others all the same."""
 
-    run_ids: list[str]
+    run_ids: list[RunId]
 
 
 class RunsLate(ToLedger, frozen=True, kw_only=True, tag="RunsLate"):
     """The time of these expected runs has passed by more than their schedules bear: withdraw those
     that are still scheduled, and record them as skipped for `reason`. Answered by `DueTaken`."""
 
-    run_ids: list[str]
+    run_ids: list[RunId]
     reason: str
 
 
 class LeaseIds(ToLedger, frozen=True, kw_only=True, tag="LeaseIds"):
     """Give me `count` run numbers; answered by `IdsLeased`, which echoes `request`."""
 
-    count: int
+    count: Number
     request: int = 0
 
 
@@ -169,14 +171,14 @@ Guard = FewerThan | NoneOf | PoolFree
 class ClearRun(ToLedger, frozen=True, kw_only=True, tag="ClearRun"):
     """Everything waited for has come; start the run if these guards hold at that instant."""
 
-    run_id: str
+    run_id: RunId
     guards: list[Guard] = []
 
 
 class ConcludeRun(ToLedger, frozen=True, kw_only=True, tag="ConcludeRun"):
     """A condition ends the waiting: the run goes to a finished state with `reason`."""
 
-    run_id: str
+    run_id: RunId
     state: State
     reason: str
 
@@ -184,7 +186,7 @@ class ConcludeRun(ToLedger, frozen=True, kw_only=True, tag="ConcludeRun"):
 class NoteRun(ToLedger, frozen=True, kw_only=True, tag="NoteRun"):
     """Add a line to the log of a waiting run, such as `waiting until: …`."""
 
-    run_id: str
+    run_id: RunId
     message: str
 
 
@@ -199,19 +201,19 @@ class OutputRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `compression` None or `zstd`.
     """
 
-    run_id: str
+    run_id: RunId
     output_id: str = "output"
-    attempt: int = 1
+    attempt: Number = 1
     name: str = "combined stdout & stderr"
-    length: int = 0
+    length: Number = 0
     content_type: str = "application/octet-stream"
     compression: str | None = None
     path: str | None = None
     data: bytes | None = None
     sha256: str | None = None
     truncated: bool = False
-    gap_at: int = 0
-    gap_bytes: int = 0
+    gap_at: Number = 0
+    gap_bytes: Number = 0
 
     @property
     def gap(self) -> Gap:
@@ -222,9 +224,9 @@ class OutputRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class AttemptStarted(ToLedger, frozen=True, kw_only=True, tag="AttemptStarted"):
     """The program of (run, attempt) runs. Acknowledged by `Recorded`."""
 
-    run_id: str
-    attempt: int
-    at_us: int
+    run_id: RunId
+    attempt: Number
+    at_us: Instant
     agent_id: str | None = None
     meta: dict[str, Any] = {}
 
@@ -237,12 +239,12 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
     Acknowledged by `Recorded`.
     """
 
-    run_id: str
-    attempt: int
-    at_us: int
+    run_id: RunId
+    attempt: Number
+    at_us: Instant
     state: State
     message: str = ""
-    started_us: int | None = None
+    started_us: Instant | None = None
     agent_id: str | None = None
     meta: dict[str, Any] = {}
     outputs: list[OutputRecord] = []
@@ -253,8 +255,8 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
 class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
     """The run's `unreachable` flag or program meta changed, or a log line is to be noted."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Number
     unreachable: bool | None = None
     meta: dict[str, Any] | None = None
     note: str = ""
@@ -264,8 +266,8 @@ class AskClaim(ToLedger, frozen=True, kw_only=True, tag="AskClaim"):
     """An agent of another host speaks of an attempt that the runner does not know: is it the
     agent's? Answered by `ClaimKnown`."""
 
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Number
     agent_id: str
 
 
@@ -291,8 +293,8 @@ class ActionTried(ToLedger, frozen=True, kw_only=True, tag="ActionTried"):
     again at `next_us`."""
 
     action_id: str
-    attempts: int
-    next_us: int
+    attempts: Number
+    next_us: Instant
     error: str
 
 
@@ -300,10 +302,10 @@ class CheckReport(ToLedger, frozen=True, kw_only=True, tag="CheckReport"):
     """What one round of `checks` found, all of it: what is open, of one of these kinds and not
     named, is closed. `left_out` are kinds that could not be looked for."""
 
-    at_us: int
+    at_us: Instant
     checks: list[str]
     findings: list[Finding] = []
-    began_us: int = 0
+    began_us: Instant = 0
     left_out: list[str] = []
 
 

@@ -12,8 +12,9 @@ from typing import Literal, get_args
 
 import msgspec
 
-from ..jobs.run import Run
+from ..jobs.run import Run, RunId
 from ..jobs.states import State
+from ..jobs.times import Instant
 from .access import Access
 
 Verb = Literal[
@@ -50,8 +51,8 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     signal: int = 0
     state: State | None = None
-    schedule_us: int | None = None
-    stop_us: int | None = None
+    schedule_us: Instant | None = None
+    stop_us: Instant | None = None
     args: dict[str, str] = {}
     stored: bool = False
 
@@ -70,7 +71,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run an operation is about: it was `seen` in that state. `after`: what a rerun of it waits
     for besides its own conditions. Then what became of it; `new_run` is a rerun's."""
 
-    run_id: str
+    run_id: RunId
     seen: State
     after: tuple[After, ...] = ()
     outcome: Outcome | None = None

@@ -2,18 +2,19 @@
 
 A router reads a frame by the reader of its sender, so that a message that is not in that set is no
 message at all: nothing else decides by a name that came over a wire. The wishes in it are checked
-too: a run that is bound comes from the scheduler alone, whatever web asks for. A test holds every
-kind of message of every direction against this table.
+too (`door`): a run that is bound comes from the scheduler alone, whatever web asks for. A test
+holds every kind of message of every direction against this table.
 """
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from .agents import AnyFromAgent, AskAgents
 from .backfills import AddBackfill
 from .binding import FromBinder
-from .codec import BadFrame, Reader
+from .codec import Reader
+from .door import DoorReader
 from .hello import Hello
 from .instructions import (
     ActionSettled,
@@ -50,26 +51,6 @@ from .wishes import (
 AGENT = "agent"
 
 
-class WishReader(Reader):
-    """Reads a set in which there are wishes, of which only some kinds are taken."""
-
-    def __init__(self, accepted: Any, wishes: frozenset[type]) -> None:
-        super().__init__(accepted)
-        self._wishes = wishes
-
-    def unpack(self, frame: bytes | memoryview) -> list[Any]:
-        """See `Reader`.
-
-        Raises:
-            BadFrame: also a wish that is not this peer's to make.
-        """
-        messages = super().unpack(frame)
-        for message in messages:
-            if type(message) is LedgerWish and type(message.instruction) not in self._wishes:
-                raise BadFrame(f"a wish for {type(message.instruction).__name__}: not this peer's")
-        return messages
-
-
 def kind_of(address: str) -> str:
     """Return what kind of peer an address is of: `web` of `web/0`, `agent` of `agent/db1`."""
     return address.partition("/")[0]
@@ -83,12 +64,12 @@ _OF_PEOPLE = frozenset(get_args(ToLedgerWish)) - _BOUND - _SHOWN
 
 READERS: dict[str, dict[str, Reader]] = {
     LEDGER: {
-        kind_of(SCHEDULER): WishReader(
+        kind_of(SCHEDULER): DoorReader(
             Hello | ApplyJobs | ExpectRuns | RunsDue | RunsSoon | RunsLate | LeaseIds | LedgerWish,
             _BOUND,
         ),
-        kind_of(WAITER): Reader(Hello | ClearRun | ConcludeRun | NoteRun),
-        kind_of(RUNNER): WishReader(
+        kind_of(WAITER): DoorReader(Hello | ClearRun | ConcludeRun | NoteRun),
+        kind_of(RUNNER): DoorReader(
             Hello
             | AttemptStarted
             | AttemptEnded
@@ -98,9 +79,9 @@ READERS: dict[str, dict[str, Reader]] = {
             | LedgerWish,
             _SHOWN,
         ),
-        kind_of(RESPONDER): Reader(Hello | ActionSettled | ActionTried),
-        kind_of(CHECKER): Reader(Hello | CheckReport | AskDigest),
-        kind_of(WEB): WishReader(Hello | Replay | LedgerWish, _OF_PEOPLE),
+        kind_of(RESPONDER): DoorReader(Hello | ActionSettled | ActionTried),
+        kind_of(CHECKER): DoorReader(Hello | CheckReport | AskDigest),
+        kind_of(WEB): DoorReader(Hello | Replay | LedgerWish, _OF_PEOPLE),
     },
     SCHEDULER: {
         kind_of(BINDER): Reader(FromBinder),

@@ -5,18 +5,21 @@ A wish is idempotent by `command_id`: asked again it has no further effect and g
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from ..jobs.run import NewRun, Run
+from ..jobs.run import NewRun, Run, RunId
 from ..jobs.states import State
+from ..jobs.times import Instant
 from .access import Access, OfAccess
 from .backfills import OfBackfills, StartBackfill
 from .hello import ScheduleRow
 from .operations import After, Deed, Target
 from .pauses import PauseKind
-from .wish_base import Instruction
+from .wish_base import Instruction, Number
+
+Signal = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 # --- to the ledger ------------------------------------------------------------------------------
 
@@ -24,28 +27,28 @@ from .wish_base import Instruction
 class StartNow(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="StartNow"):
     """Start a scheduled run now (its conditions still apply), or a waiting one without them."""
 
-    run_id: str
+    run_id: RunId
     reason: str = ""
 
 
 class SkipRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="SkipRun"):
     """Skip a scheduled or waiting run."""
 
-    run_id: str
+    run_id: RunId
     reason: str = ""
 
 
 class HoldRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="HoldRun"):
     """Hold a scheduled or waiting run: it is not started until released."""
 
-    run_id: str
+    run_id: RunId
     reason: str = ""
 
 
 class ReleaseRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ReleaseRun"):
     """Release a held run."""
 
-    run_id: str
+    run_id: RunId
     reason: str = ""
 
 
@@ -55,7 +58,7 @@ class StopRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="S
     `kill`: SIGKILL at once.
     """
 
-    run_id: str
+    run_id: RunId
     kill: bool = False
     reason: str = ""
 
@@ -63,15 +66,15 @@ class StopRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="S
 class SignalRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="SignalRun"):
     """Send a signal (a number) to a running run's process."""
 
-    run_id: str
-    signal: int
+    run_id: RunId
+    signal: Signal
     reason: str = ""
 
 
 class MarkRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="MarkRun"):
     """Force a finished run into another finished state."""
 
-    run_id: str
+    run_id: RunId
     state: State
     reason: str = ""
 
@@ -82,9 +85,9 @@ class RescheduleRun(
     """Put a scheduled or waiting run to another time (`schedule_us` None: now), and its scheduled
     stop if it has one to `stop_us` (None: it stays)."""
 
-    run_id: str
-    schedule_us: int | None = None
-    stop_us: int | None = None
+    run_id: RunId
+    schedule_us: Instant | None = None
+    stop_us: Instant | None = None
     reason: str = ""
 
 
@@ -132,7 +135,7 @@ class MakeAgentToken(
 
     token_id: str
     secret_hash: str
-    expires_us: int
+    expires_us: Instant
     group_id: str = ""
 
 
@@ -178,8 +181,8 @@ class KillProcess(Instruction, frozen=True, kw_only=True, tag="KillProcess"):
     """Kill a process that an agent keeps; if it is that of a run under way, the run is stopped."""
 
     agent_id: str
-    run_id: str
-    attempt: int
+    run_id: RunId
+    attempt: Number
 
 
 class PauseRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="PauseRuns"):
@@ -189,7 +192,7 @@ class PauseRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag=
     pause_kind: PauseKind
     name: str = ""
     reason: str = ""
-    until_us: int | None = None
+    until_us: Instant | None = None
 
 
 class ResumeRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="ResumeRuns"):

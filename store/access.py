@@ -13,14 +13,15 @@ import msgspec
 
 from ..messages.access import ApiToken, Session, User
 from ..messages.audit import BEGINNING, AuditRow
+from .records import Records, body_by
+from .rows import decode_session, decode_token, decode_user
 
 if TYPE_CHECKING:
     from .interface import Changes
 
 _encode = msgspec.msgpack.Encoder().encode
-_token = msgspec.msgpack.Decoder(ApiToken).decode
-_user = msgspec.msgpack.Decoder(User).decode
-_session = msgspec.msgpack.Decoder(Session).decode
+_token, _user = body_by(decode_token), body_by(decode_user)
+_session = body_by(decode_session)
 
 # Rows of the record that one read returns at most.
 AUDIT_ROWS = 1_000
@@ -54,43 +55,36 @@ class AccessReader(Protocol):
         """Return number and hash of the last row; 0 and the beginning when there is none."""
 
 
-class SqliteAccessReads:
+class SqliteAccessReads(Records):
     """Implements `AccessReader` for a reader that runs statements by `_one` and `_all`."""
-
-    def _one(self, text: str, *values: Any) -> tuple[Any, ...] | None:
-        raise NotImplementedError
-
-    def _all(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
 
     def api_tokens(self) -> list[ApiToken]:
         """See `AccessReader`."""
-        return [
-            _token(row[0]) for row in self._all("SELECT body FROM api_tokens ORDER BY token_id")
-        ]
+        text = "SELECT token_id, body FROM api_tokens ORDER BY token_id"
+        return self._read_all("api_tokens", _token, text)
 
     def api_token(self, secret_hash: str) -> ApiToken | None:
         """See `AccessReader`."""
-        row = self._one("SELECT body FROM api_tokens WHERE secret_hash = ?", secret_hash)
-        return None if row is None else _token(row[0])
+        text = "SELECT token_id, body FROM api_tokens WHERE secret_hash = ?"
+        return self._read_one("api_tokens", _token, text, secret_hash)
 
     def users(self) -> list[User]:
         """See `AccessReader`."""
-        return [_user(row[0]) for row in self._all("SELECT body FROM users ORDER BY name")]
+        return self._read_all("users", _user, "SELECT name, body FROM users ORDER BY name")
 
     def user(self, name: str) -> User | None:
         """See `AccessReader`."""
-        row = self._one("SELECT body FROM users WHERE name = ?", name)
-        return None if row is None else _user(row[0])
+        text = "SELECT name, body FROM users WHERE name = ?"
+        return self._read_one("users", _user, text, name)
 
     def sessions(self) -> list[Session]:
         """See `AccessReader`."""
-        return [_session(row[0]) for row in self._all("SELECT body FROM sessions")]
+        return self._read_all("sessions", _session, "SELECT session_id, body FROM sessions")
 
     def session(self, session_id: str) -> Session | None:
         """See `AccessReader`."""
-        row = self._one("SELECT body FROM sessions WHERE session_id = ?", session_id)
-        return None if row is None else _session(row[0])
+        text = "SELECT session_id, body FROM sessions WHERE session_id = ?"
+        return self._read_one("sessions", _session, text, session_id)
 
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """See `AccessReader`."""

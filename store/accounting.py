@@ -142,7 +142,7 @@ class Account:
     # --- opening --------------------------------------------------------------------------------
 
     def _open(self, path: str, *, archive: bool) -> SqliteReader:
-        reader = SqliteReader(path, limit_s=LIMIT_S, archive=archive)
+        reader = SqliteReader(path, limit_s=LIMIT_S, archive=archive, strict=True)
         self._stack.callback(reader.close)
         self._stack.enter_context(reader.snapshot())
         return reader

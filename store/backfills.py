@@ -16,10 +16,11 @@ from ..jobs.states import ACTIVE, State
 from ..messages.backfills import Backfill, OpenBackfill
 from .finding import matching
 from .interface import Instance, RunQuery
-from .rows import STATES, args_text
+from .records import Records, body_by
+from .rows import STATES, args_text, decode_backfill
 
 _encode = msgspec.msgpack.Encoder().encode
-_backfill = msgspec.msgpack.Decoder(Backfill).decode
+_backfill = body_by(decode_backfill)
 
 
 class _Turn(msgspec.Struct):
@@ -30,33 +31,33 @@ class _Turn(msgspec.Struct):
 
 _decode_turn = msgspec.msgpack.Decoder(_Turn).decode
 
+
+def _turn(row: tuple[Any, ...]) -> tuple[str, State, bool]:
+    n, code, held, record = row
+    return f"r{n}", STATES[code], held and not _decode_turn(record).turned
+
+
 # A run of a backfill that has not begun is counted under this word.
 PENDING = "pending"
 
 
-class SqliteBackfillReads:
+class SqliteBackfillReads(Records):
     """Implements those reads of `Reader` for one that runs statements by `_one` and `_all`."""
 
     _connection: sqlite3.Connection
-
-    def _one(self, text: str, *values: Any) -> tuple[Any, ...] | None:
-        raise NotImplementedError
-
-    def _all(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
 
     def _reading(self, *, several: bool = False) -> Any:
         raise NotImplementedError
 
     def backfills(self, limit: int) -> list[Backfill]:
         """See `Reader`."""
-        rows = self._all("SELECT body FROM backfills ORDER BY n DESC LIMIT ?", limit)
-        return [_backfill(row[0]) for row in rows]
+        text = "SELECT n, body FROM backfills ORDER BY n DESC LIMIT ?"
+        return self._read_all("backfills", _backfill, text, limit)
 
     def backfill(self, number: int) -> Backfill | None:
         """See `Reader`."""
-        row = self._one("SELECT body FROM backfills WHERE n = ?", number)
-        return None if row is None else _backfill(row[0])
+        text = "SELECT n, body FROM backfills WHERE n = ?"
+        return self._read_one("backfills", _backfill, text, number)
 
     def backfill_counts(self, number: int) -> dict[str, int]:
         """See `Reader`."""
@@ -70,16 +71,14 @@ class SqliteBackfillReads:
     def open_backfills(self) -> list[OpenBackfill]:
         """See `Reader`."""
         found = []
-        for (body,) in self._all("SELECT body FROM backfills WHERE is_open = 1 ORDER BY n"):
-            backfill = _backfill(body)
-            rows = self._all(
+        text = "SELECT n, body FROM backfills WHERE is_open = 1 ORDER BY n"
+        for backfill in self._read_all("backfills", _backfill, text):
+            runs = self._read_all(
+                "runs",
+                _turn,
                 "SELECT n, state, held, record FROM backfill_runs CROSS JOIN runs USING (n)"
                 " WHERE backfill = ? AND state < 5 ORDER BY n",
                 backfill.number,
-            )
-            runs = (
-                (f"r{n}", STATES[code], held and not _decode_turn(record).turned)
-                for n, code, held, record in rows
             )
             found.append(_open(backfill, runs))
         return found

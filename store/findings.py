@@ -8,18 +8,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from ..jobs.findings import CheckRound, Finding
+from .records import Records, body_by
+from .rows import decode_finding, decode_round
 
 if TYPE_CHECKING:
     from .interface import Changes
 
 _encode = msgspec.msgpack.Encoder().encode
-_finding = msgspec.msgpack.Decoder(Finding).decode
-_round = msgspec.msgpack.Decoder(CheckRound).decode
+_finding, _round = body_by(decode_finding), body_by(decode_round)
 
 # Closed findings that are kept, and rounds: of a day, at one a minute.
 CLOSED_KEPT = 1_000
@@ -48,14 +49,8 @@ class FindingReader(Protocol):
         """Return the last rounds, the newest first."""
 
 
-class SqliteFindingReads:
+class SqliteFindingReads(Records):
     """Implements `FindingReader` for a reader that runs statements by `_one` and `_all`."""
-
-    def _one(self, text: str, *values: Any) -> tuple[Any, ...] | None:
-        raise NotImplementedError
-
-    def _all(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
 
     _reading: Callable[..., AbstractContextManager[None]]
 
@@ -64,21 +59,21 @@ class SqliteFindingReads:
         with self._reading(several=True):
             row = self._one("SELECT checked_at_us FROM meta")
             assert row is not None
-            rows = self._all("SELECT body FROM findings WHERE closed_us IS NULL ORDER BY place")
-        return row[0], [_finding(row[0]) for row in rows]
+            text = "SELECT key, body FROM findings WHERE closed_us IS NULL ORDER BY place"
+            return row[0], self._read_all("findings", _finding, text)
 
     def closed_findings(self, limit: int) -> list[Finding]:
         """See `FindingReader`."""
         text = (
-            "SELECT body FROM findings WHERE closed_us IS NOT NULL"
+            "SELECT key, body FROM findings WHERE closed_us IS NOT NULL"
             " ORDER BY closed_us DESC, place DESC LIMIT ?"
         )
-        return [_finding(row[0]) for row in self._all(text, limit)]
+        return self._read_all("findings", _finding, text, limit)
 
     def check_rounds(self, limit: int) -> list[CheckRound]:
         """See `FindingReader`."""
-        rows = self._all("SELECT body FROM check_rounds ORDER BY place DESC LIMIT ?", limit)
-        return [_round(row[0]) for row in rows]
+        text = "SELECT place, body FROM check_rounds ORDER BY place DESC LIMIT ?"
+        return self._read_all("check_rounds", _round, text, limit)
 
 
 def write_findings(connection: sqlite3.Connection, changes: Changes) -> None:

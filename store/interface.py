@@ -6,14 +6,14 @@ instants are microseconds UTC.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
 from ..jobs.calendar_days import CalendarDays
 from ..jobs.errors import CallsheetError, UserError
-from ..jobs.findings import CheckRound, Finding
+from ..jobs.findings import CheckRound, Finding, SetAside
 from ..jobs.job import Job
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
@@ -136,7 +136,7 @@ class Changes(msgspec.Struct, kw_only=True):
 class Opening(msgspec.Struct, kw_only=True):
     """What the ledger finds when it opens the store: its epoch (already raised and durable), the
     head, and everything that is not over; of `operations` all, newest first. Scheduled runs are not
-    here: they are found by time."""
+    here: they are found by time. `set_aside` grows as rows are met that cannot be read."""
 
     epoch: int
     seq: int
@@ -163,6 +163,7 @@ class Opening(msgspec.Struct, kw_only=True):
     last_backfill: int = 0
     findings: list[Finding] = []
     operations: list[Operation] = []
+    set_aside: Mapping[tuple[str, str], SetAside] = {}
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):

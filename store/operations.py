@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from ..jobs.run import Run, run_number
 from ..messages.operations import Moved, Operation, Part
-from .rows import args_text
+from .records import Records, body_by
+from .rows import args_text, decode_operation, decode_part
 
 if TYPE_CHECKING:
     from .interface import Changes
 
 _encode = msgspec.msgpack.Encoder().encode
-_operation = msgspec.msgpack.Decoder(Operation).decode
-_part = msgspec.msgpack.Decoder(Part).decode
+_operation, _part = body_by(decode_operation), body_by(decode_part)
 
 # More operations are never kept.
 OPERATIONS_AT_MOST = 10_000
@@ -52,32 +52,28 @@ class OperationsReader(Protocol):
         thousand."""
 
 
-class SqliteOperationsReads:
+class SqliteOperationsReads(Records):
     """Implements `OperationsReader` for a reader that runs statements by `_one` and `_all`."""
-
-    def _one(self, text: str, *values: Any) -> tuple[Any, ...] | None:
-        raise NotImplementedError
-
-    def _all(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
 
     def operation(self, operation_id: str) -> Operation | None:
         """See `OperationsReader`."""
-        row = self._one("SELECT body FROM operations WHERE operation_id = ?", operation_id)
-        return None if row is None else _operation(row[0])
+        text = "SELECT operation_id, body FROM operations WHERE operation_id = ?"
+        return self._read_one("operations", _operation, text, operation_id)
 
     def operations(self, limit: int) -> list[Operation]:
         """See `OperationsReader`."""
-        text = "SELECT body FROM operations ORDER BY begun_us DESC, operation_id LIMIT ?"
-        return [_operation(row[0]) for row in self._all(text, limit)]
+        text = (
+            "SELECT operation_id, body FROM operations ORDER BY begun_us DESC, operation_id LIMIT ?"
+        )
+        return self._read_all("operations", _operation, text, limit)
 
     def operation_parts(self, operation_id: str, first: int, limit: int) -> list[Part]:
         """See `OperationsReader`."""
         text = (
-            "SELECT body FROM operation_parts WHERE operation_id = ? AND number >= ?"
-            " ORDER BY number LIMIT ?"
+            "SELECT operation_id || ' ' || number, body FROM operation_parts"
+            " WHERE operation_id = ? AND number >= ? ORDER BY number LIMIT ?"
         )
-        return [_part(row[0]) for row in self._all(text, operation_id, first, limit)]
+        return self._read_all("operation_parts", _part, text, operation_id, first, limit)
 
     def moved(self, job_ids: Sequence[str], since_us: int, until_us: int) -> list[Moved]:
         """See `OperationsReader`."""
@@ -131,7 +127,7 @@ def write_chains(connection: sqlite3.Connection, runs: Iterable[Run | None]) -> 
         if run is None:
             continue
         if run.rerun_root is not None:
-            reruns.append((run.number, int(run.rerun_root[1:])))
+            reruns.append((run.number, run_number(run.rerun_root)))
         if run.moved_from is not None and run.moved_from.fingerprint is not None:
             at_us = run.moved_from.schedule_us
             moved.append((run.number, run.job_id, at_us, args_text(run.args)))

@@ -12,16 +12,14 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import ACTIVE, State
+from ..jobs.streaks import Streak
 from ..messages.commands import OutboxItem
-from ..messages.hello import DueRow, ScheduleRow
+from ..messages.hello import DueRow
 from ..messages.instructions import OutputRecord
-from ..messages.pauses import Pause
-from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from ..messages.wishes import Done, Refused
 from .access import SqliteAccessReads
@@ -29,50 +27,43 @@ from .backfills import SqliteBackfillReads
 from .by_time import SearchByTime, time_and_number
 from .finding import add_functions, find_numbers, matching
 from .findings import SqliteFindingReads
+from .in_force import SqliteInForceReads
 from .interface import RunPage, RunQuery
 from .operations import SqliteOperationsReads
 from .reading import LIMIT_S, Reading, TooSlow
+from .records import body_by
 from .rows import (
     PAGE_RUNS,
     STATE_CODES,
     STATES,
     codes_text,
-    decode_agent,
-    decode_agent_token,
     decode_answer,
-    decode_calendar,
     decode_events,
     decode_job,
     decode_outbox_item,
     decode_output,
-    decode_pause,
-    decode_plain,
-    decode_run,
     decode_skips,
+    decode_streak,
+    read_run,
 )
 from .searching import QUICK_S, Search, add_search_functions
 
 # Decoded definitions kept; they never change, being named by their content.
 _KEPT_DEFINITIONS = 2_000
 
-_SCHEDULES = (
-    "SELECT job_id, fingerprint, definition, valid_from_us, written_upto_us, valid_to_us, spec"
-    " FROM schedules"
-)
-
-# SQLite does not skip through an index by itself: one seek for each id that there is.
-_JOBS_OF_RUNS = """
-WITH RECURSIVE ids (job_id) AS (
-    SELECT min(job_id) FROM runs
-    UNION ALL
-    SELECT (SELECT min(job_id) FROM runs WHERE job_id > ids.job_id)
-    FROM ids WHERE job_id IS NOT NULL
-)
-SELECT job_id FROM ids WHERE job_id IS NOT NULL"""
+_RUNS = "SELECT n, state, record FROM runs"
+_events, _skips, _job = body_by(decode_events), body_by(decode_skips), body_by(decode_job)
+_output, _answer = body_by(decode_output), body_by(decode_answer)
+_outbox_item = body_by(decode_outbox_item)
 
 
 class SqliteReader(
-    Reading, SqliteAccessReads, SqliteBackfillReads, SqliteFindingReads, SqliteOperationsReads
+    Reading,
+    SqliteInForceReads,
+    SqliteAccessReads,
+    SqliteBackfillReads,
+    SqliteFindingReads,
+    SqliteOperationsReads,
 ):
     """Implements `Reader` on a connection of its own, or on its writer's."""
 
@@ -83,13 +74,16 @@ class SqliteReader(
         limit_s: float = LIMIT_S,
         connection: sqlite3.Connection | None = None,
         archive: bool = False,
+        strict: bool = False,
     ) -> None:
         """Open the database read-only, or share `connection`, which stays its owner's to close.
 
         Raises:
             StoreUnusable: it is missing, not ours, corrupt, older or newer.
         """
-        super().__init__(path, limit_s=limit_s, connection=connection, archive=archive)
+        super().__init__(
+            path, limit_s=limit_s, connection=connection, archive=archive, strict=strict
+        )
         self._definitions: dict[str, Job] = {}
         add_functions(self._connection)
         add_search_functions(self._connection)
@@ -104,8 +98,8 @@ class SqliteReader(
 
     def run(self, run_id: str) -> Run | None:
         """Return a run, None when there is none."""
-        row = self._one("SELECT record FROM runs WHERE n = ?", run_number(run_id))
-        return None if row is None else decode_run(row[0])
+        number = run_number(run_id)
+        return self._read_one("runs", read_run, f"{_RUNS} WHERE n = ?", number)
 
     def runs(self, run_ids: list[str]) -> list[Run]:
         """Return the runs found, in no order."""
@@ -186,8 +180,8 @@ class SqliteReader(
 
     def active(self, states: Collection[State] = ACTIVE, limit: int | None = None) -> list[Run]:
         """See `Reader`."""
-        text = f"SELECT record FROM runs WHERE state IN ({codes_text(states)}) ORDER BY n LIMIT ?"
-        return [decode_run(row[0]) for row in self._all(text, -1 if limit is None else limit)]
+        text = f"{_RUNS} WHERE state IN ({codes_text(states)}) ORDER BY n LIMIT ?"
+        return self._read_all("runs", read_run, text, -1 if limit is None else limit)
 
     def standing(self) -> dict[str, State]:
         """See `Reader`."""
@@ -240,8 +234,9 @@ class SqliteReader(
 
     def log(self, run_id: str) -> list[AnyEvent]:
         """Return the events of a run in order, empty when there are none."""
-        rows = self._all("SELECT body FROM events WHERE n = ? ORDER BY seq", run_number(run_id))
-        return [event for row in rows for event in decode_events(row[0])]
+        text = "SELECT seq, body FROM events WHERE n = ? ORDER BY seq"
+        found = self._read_all("events", _events, text, run_number(run_id))
+        return [event for events in found for event in events]
 
     def events_after(self, seq: int, limit: int) -> list[AnyEvent]:
         """Return events above `seq` in order, at most `limit`."""
@@ -249,16 +244,18 @@ class SqliteReader(
         with self._reading(several=True):
             # The commit that holds seq + 1 is read from its start: its rows interleave.
             rows = self._connection.execute(
-                "SELECT batch, body FROM events WHERE seq >= coalesce((SELECT batch FROM events"
-                " WHERE seq <= ? ORDER BY seq DESC LIMIT 1), 0) ORDER BY seq",
+                "SELECT seq, body, batch FROM events WHERE seq >="
+                " coalesce((SELECT batch FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1), 0)"
+                " ORDER BY seq",
                 (seq + 1,),
             )
             current = -1
-            for batch, body in rows:
-                if batch != current and len(found) >= limit:
+            for row in rows:
+                if row[2] != current and len(found) >= limit:
                     break
-                current = batch
-                found += [event for event in decode_events(body) if event.seq > seq]
+                current = row[2]
+                for events in self.readable("events", _events, [row]):
+                    found += [event for event in events if event.seq > seq]
         found.sort(key=lambda event: event.seq)
         return found[:limit]
 
@@ -268,12 +265,13 @@ class SqliteReader(
         """Return a stored job definition."""
         job = self._definitions.get(hash_)
         if job is None:
-            row = self._one("SELECT body FROM definitions WHERE hash = ?", hash_)
-            if row is None:
+            text = "SELECT hash, body FROM definitions WHERE hash = ?"
+            job = self._read_one("definitions", _job, text, hash_)
+            if job is None:
                 return None
             if len(self._definitions) >= _KEPT_DEFINITIONS:
                 self._definitions.clear()
-            job = self._definitions[hash_] = decode_job(row[0])
+            self._definitions[hash_] = job
         return job
 
     def definition_commit(self, hash_: str) -> str | None:
@@ -281,57 +279,20 @@ class SqliteReader(
         row = self._one("SELECT git_commit FROM definitions WHERE hash = ?", hash_)
         return None if row is None else row[0]
 
-    def jobs(self) -> dict[str, str]:
-        """Return the jobs in force from the folder: id to definition hash."""
-        return dict(self._all("SELECT job_id, definition FROM jobs ORDER BY job_id"))
-
-    def ad_hoc_jobs(self) -> dict[str, str]:
-        """Return all ad hoc jobs: id to definition hash."""
-        return dict(self._all("SELECT job_id, definition FROM ad_hoc_jobs ORDER BY job_id"))
-
-    def ad_hoc_job(self, job_id: str) -> str | None:
-        """Return the definition hash of an ad hoc job."""
-        row = self._one("SELECT definition FROM ad_hoc_jobs WHERE job_id = ?", job_id)
-        return None if row is None else row[0]
-
-    def jobs_of_runs(self) -> list[str]:
-        """Return the ids of all jobs that have a run, sorted: in force, gone or ad hoc."""
-        return [row[0] for row in self._all(_JOBS_OF_RUNS)]
-
-    def calendars(self) -> list[CalendarDays]:
-        """Return the calendars in force, by name."""
-        rows = self._all("SELECT body FROM calendars ORDER BY name")
-        return [decode_calendar(row[0]) for row in rows]
-
-    def schedules(self) -> list[ScheduleRow]:
-        """Return the open schedules, by job and fingerprint."""
-        rows = self._all(
-            f"{_SCHEDULES} WHERE valid_to_us IS NULL ORDER BY job_id, fingerprint, valid_from_us"
-        )
-        return [_schedule(row) for row in rows]
-
-    def schedule_history(self, job_id: str) -> list[ScheduleRow]:
-        """Return all schedules of a job, open and closed, by when they came into force."""
-        text = f"{_SCHEDULES} WHERE job_id = ? ORDER BY valid_from_us, fingerprint"
-        return [_schedule(row) for row in self._all(text, job_id)]
-
     def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
         """Return the recorded skips of a schedule, in order of recording."""
-        rows = self._all(
-            "SELECT body FROM skips WHERE job_id = ? AND fingerprint = ? ORDER BY seq",
-            job_id,
-            fingerprint,
-        )
-        return [decode_skips(row[0]) for row in rows]
+        text = "SELECT seq, body FROM skips WHERE job_id = ? AND fingerprint = ? ORDER BY seq"
+        return self._read_all("skips", _skips, text, job_id, fingerprint)
 
     # --- the rest -------------------------------------------------------------------------------
 
     def outputs(self, run_id: str) -> list[OutputRecord]:
         """Return the index of a run's outputs, by attempt and output id."""
-        rows = self._all(
-            "SELECT body FROM outputs WHERE n = ? ORDER BY attempt, output_id", run_number(run_id)
+        text = (
+            "SELECT 'r' || n || ' ' || attempt || ' ' || output_id, body FROM outputs WHERE n = ?"
+            " ORDER BY attempt, output_id"
         )
-        return [decode_output(row[0]) for row in rows]
+        return self._read_all("outputs", _output, text, run_number(run_id))
 
     def outbox(self, run_id: str) -> list[OutboxItem]:
         """Return the actions that a run's moves still owe, in order."""
@@ -339,12 +300,25 @@ class SqliteReader(
         if number is None:
             return []
         # "." and the character after it: the ids of just this run's actions.
-        rows = self._all(
-            "SELECT body FROM outbox WHERE action_id > ? AND action_id < ? ORDER BY id",
-            f"r{number}.",
-            f"r{number}/",
+        text = (
+            "SELECT action_id, body FROM outbox WHERE action_id > ? AND action_id < ? ORDER BY id"
         )
-        return [decode_outbox_item(row[0]) for row in rows]
+        return self._read_all("outbox", _outbox_item, text, f"r{number}.", f"r{number}/")
+
+    def owed(self) -> list[OutboxItem]:
+        """Return the actions of the outbox that are not carried out yet, in order."""
+        text = "SELECT action_id, body FROM outbox ORDER BY id"
+        return self._read_all("outbox", _outbox_item, text)
+
+    def deadlines(self) -> dict[tuple[str, str], int]:
+        """Return the deadlines that are to be judged: when, by run id and kind."""
+        text = "SELECT n, kind, at_us FROM deadlines"
+        return dict(self._read_all("deadlines", _deadline, text))
+
+    def streaks(self) -> dict[tuple[str, str], Streak]:
+        """Return the streaks of instances, by job id and args."""
+        text = "SELECT job_id || ' ' || args, job_id, args, body FROM streaks"
+        return dict(self._read_all("streaks", _streak, text))
 
     def owed_actions(self) -> int:
         """Return how many actions of the outbox are not carried out yet."""
@@ -358,41 +332,25 @@ class SqliteReader(
         assert row is not None
         return int(row[0])
 
-    def agents(self) -> list[AgentRecord]:
-        """Return the registry of agents, by id."""
-        rows = self._all("SELECT body FROM agents ORDER BY agent_id")
-        return [decode_agent(row[0]) for row in rows]
-
-    def agent_tokens(self) -> list[AgentToken]:
-        """Return the tokens for enrolment, used or not, by id."""
-        rows = self._all("SELECT body FROM agent_tokens ORDER BY token_id")
-        return [decode_agent_token(row[0]) for row in rows]
-
-    def pauses(self) -> list[Pause]:
-        """Return the pauses, those whose time is over among them, by kind and name."""
-        rows = self._all("SELECT body FROM pauses ORDER BY kind, name")
-        return [decode_pause(row[0]) for row in rows]
-
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""
-        row = self._one("SELECT body FROM answers WHERE command_id = ?", command_id)
-        return None if row is None else decode_answer(row[0])
+        text = "SELECT command_id, body FROM answers WHERE command_id = ?"
+        return self._read_one("answers", _answer, text, command_id)
 
     # --- inside ---------------------------------------------------------------------------------
 
     def _records(self, numbers: list[int]) -> list[Run]:
         """Return the runs with these numbers, newest first."""
-        text = "SELECT record FROM runs WHERE n IN (SELECT value FROM json_each(?)) ORDER BY n DESC"
-        return [decode_run(row[0]) for row in self._all(text, json.dumps(numbers))]
+        text = f"{_RUNS} WHERE n IN (SELECT value FROM json_each(?)) ORDER BY n DESC"
+        return self._read_all("runs", read_run, text, json.dumps(numbers))
 
 
-def _schedule(row: tuple[Any, ...]) -> ScheduleRow:
-    return ScheduleRow(
-        job_id=row[0],
-        fingerprint=row[1],
-        definition=row[2],
-        valid_from_us=row[3],
-        written_upto_us=row[4],
-        valid_to_us=row[5],
-        spec=decode_plain(row[6]),
-    )
+def _deadline(row: tuple[Any, ...]) -> tuple[tuple[str, str], int]:
+    number, kind, at_us = row
+    if not isinstance(kind, str) or not isinstance(at_us, int):
+        raise TypeError("expected a kind and a time")
+    return (f"r{number}", kind), at_us
+
+
+def _streak(row: tuple[str, str, str, bytes]) -> tuple[tuple[str, str], Streak]:
+    return row[1:3], decode_streak(row[3])

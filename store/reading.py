@@ -15,6 +15,7 @@ from typing import Any
 from .faults import name_of, store_error
 from .interface import StoreError
 from .migrate import APPLICATION_ID, ARCHIVE_ID, open_checked
+from .records import Records
 
 # A read that takes longer is given up: it would keep the log from being checkpointed.
 LIMIT_S = 2.0
@@ -26,7 +27,7 @@ class TooSlow(Exception):
     """A try under a shorter limit was given up; the reading as a whole goes on."""
 
 
-class Reading:
+class Reading(Records):
     """Statements under a time limit, on a connection of its own or on its writer's."""
 
     def __init__(
@@ -36,12 +37,14 @@ class Reading:
         limit_s: float = LIMIT_S,
         connection: sqlite3.Connection | None = None,
         archive: bool = False,
+        strict: bool = False,
     ) -> None:
         """Open the database read-only, or share `connection`, which stays its owner's to close.
 
         Raises:
             StoreUnusable: it is missing, not ours, corrupt, older or newer.
         """
+        super().__init__(strict=strict)
         self._path = os.fspath(path)
         self._owned = connection is None
         self._connection = connection or open_checked(

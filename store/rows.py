@@ -15,14 +15,18 @@ import msgspec
 from ..jobs.accounts import InForce
 from ..jobs.calendar_days import CalendarDays
 from ..jobs.calendars import Calendar
+from ..jobs.findings import CheckRound, Finding
 from ..jobs.job import Job
 from ..jobs.run import Run
 from ..jobs.schedule_types import Schedule
 from ..jobs.states import State
 from ..jobs.streaks import Streak
+from ..messages.access import ApiToken, Session, User
+from ..messages.backfills import Backfill
 from ..messages.commands import OutboxItem
 from ..messages.hello import ScheduleRow
 from ..messages.instructions import OutputRecord
+from ..messages.operations import Operation, Part
 from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
 from ..messages.transitions import AnyEvent, SkipsRecorded
@@ -69,6 +73,14 @@ decode_answer = msgspec.msgpack.Decoder(Done | Refused).decode
 decode_agent = msgspec.msgpack.Decoder(AgentRecord).decode
 decode_agent_token = msgspec.msgpack.Decoder(AgentToken).decode
 decode_pause = msgspec.msgpack.Decoder(Pause).decode
+decode_token = msgspec.msgpack.Decoder(ApiToken).decode
+decode_user = msgspec.msgpack.Decoder(User).decode
+decode_session = msgspec.msgpack.Decoder(Session).decode
+decode_backfill = msgspec.msgpack.Decoder(Backfill).decode
+decode_operation = msgspec.msgpack.Decoder(Operation).decode
+decode_part = msgspec.msgpack.Decoder(Part).decode
+decode_finding = msgspec.msgpack.Decoder(Finding).decode
+decode_round = msgspec.msgpack.Decoder(CheckRound).decode
 decode_plain = msgspec.msgpack.Decoder().decode
 
 _json = msgspec.json.Encoder(order="sorted").encode
@@ -151,6 +163,18 @@ def group_by_run(events: Iterable[AnyEvent]) -> dict[str | None, list[AnyEvent]]
         else:
             group.append(event)
     return groups
+
+
+def read_run(row: tuple[Any, ...]) -> Run:
+    """Return the run of a row (number, state, record).
+
+    Raises:
+        ValueError: it is none, or another than its columns say.
+    """
+    run = decode_run(row[2])
+    if run.run_id != f"r{row[0]}" or STATE_CODES[run.state] != row[1]:
+        raise ValueError("its columns are not those of its record")
+    return run
 
 
 def event_rows(groups: dict[str | None, list[AnyEvent]], batch: int) -> list[EventRow]:

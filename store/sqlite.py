@@ -18,7 +18,7 @@ from .lock import WriterLock
 from .migrate import create_database, migrate_database, open_checked
 from .operations import OPERATIONS_AT_MOST
 from .reader import SqliteReader
-from .rows import ANSWER_AGE_US, LAST_ANSWERS, decode_outbox_item, decode_run, decode_streak
+from .rows import ANSWER_AGE_US, LAST_ANSWERS, read_run
 from .tallies import TallyKeeper
 from .wal import wal_pages
 
@@ -115,14 +115,15 @@ class SqliteWriter:
     def expected_after(self, job_id: str, fingerprint: str, at_us: int) -> list[Run]:
         """Return the expected, still scheduled runs of a schedule from `at_us` on, by time."""
         text = (
-            "SELECT record FROM runs INDEXED BY runs_planned WHERE job_id = ? AND schedule_us >= ?"
+            "SELECT n, state, record FROM runs INDEXED BY runs_planned"
+            " WHERE job_id = ? AND schedule_us >= ?"
             " AND planned = 1 AND state = 0 ORDER BY schedule_us, args"
         )
         try:
             rows = self._ours().execute(text, (job_id, at_us)).fetchall()
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
-        runs = [decode_run(row[0]) for row in rows]
+        runs = self.reader.readable("runs", read_run, rows)
         return [run for run in runs if run.expected and run.fingerprint == fingerprint]
 
     # --- writing --------------------------------------------------------------------------------
@@ -223,43 +224,41 @@ class SqliteWriter:
         head = connection.execute(
             "SELECT epoch, seq, next_run_number, jobs_version, since_us, server_id FROM meta"
         ).fetchone()
+        if not all(isinstance(value, int) for value in head[:5]):
+            raise StoreUnusable(
+                f"database {self._path}: its head cannot be read: restore it from a backup"
+            )
         self._epoch, self._seq = head[0], head[1]
-        owed = connection.execute("SELECT body FROM outbox ORDER BY id").fetchall()
-        return Opening(
+        reader = self.reader
+        opening = Opening(
             epoch=head[0],
             seq=head[1],
             next_run_number=head[2],
             jobs_version=head[3],
             since_us=head[4],
             server_id=head[5],
-            active=self.reader.active(),
-            schedules=self.reader.schedules(),
-            jobs=self.reader.jobs(),
-            ad_hoc_jobs=self.reader.ad_hoc_jobs(),
-            outbox=[decode_outbox_item(row[0]) for row in owed],
-            agents=self.reader.agents(),
-            agent_tokens=self.reader.agent_tokens(),
-            api_tokens=self.reader.api_tokens(),
-            users=self.reader.users(),
-            sessions=self.reader.sessions(),
-            audit_head=self.reader.audit_head(),
-            pauses=self.reader.pauses(),
-            backfills=self.reader.open_backfills(),
-            last_backfill=self.reader.last_backfill(),
-            findings=self.reader.findings()[1],
-            operations=self.reader.operations(OPERATIONS_AT_MOST),
-            deadlines={
-                (f"r{n}", kind): at_us
-                for n, kind, at_us in connection.execute("SELECT n, kind, at_us FROM deadlines")
-            },
-            streaks={
-                (job_id, args): decode_streak(body)
-                for job_id, args, body in connection.execute(
-                    "SELECT job_id, args, body FROM streaks"
-                )
-            },
-            calendars=self.reader.calendars(),
+            active=reader.active(),
+            schedules=reader.schedules(),
+            jobs=reader.jobs(),
+            ad_hoc_jobs=reader.ad_hoc_jobs(),
+            outbox=reader.owed(),
+            agents=reader.agents(),
+            agent_tokens=reader.agent_tokens(),
+            api_tokens=reader.api_tokens(),
+            users=reader.users(),
+            sessions=reader.sessions(),
+            audit_head=reader.audit_head(),
+            pauses=reader.pauses(),
+            backfills=reader.open_backfills(),
+            last_backfill=reader.last_backfill(),
+            findings=reader.findings()[1],
+            operations=reader.operations(OPERATIONS_AT_MOST),
+            deadlines=reader.deadlines(),
+            streaks=reader.streaks(),
+            calendars=reader.calendars(),
         )
+        opening.set_aside = reader.set_aside
+        return opening
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         """Undo what is left of a failed transaction; many errors have done so already."""

@@ -27,6 +27,7 @@ from .faults import sentence_of
 from .interface import StoreUnusable
 from .outputs import OutputFiles, OutputGone, shown_length
 from .reader import SqliteReader
+from .records import UNREADABLE
 from .rows import (
     ANSWER_AGE_US,
     decode_answer,
@@ -40,6 +41,7 @@ from .rows import (
     run_row,
 )
 from .tallies import count_rows, stored, tables_of
+from .verify_bodies import bodies
 from .verify_log import Bits, Log, keep
 from .verify_runs import RunCheck, fold
 from .verify_schedules import check_schedules
@@ -94,7 +96,7 @@ def verify_database(
     Raises:
         StoreUnusable: it is missing, another program's, older or newer.
     """
-    reader = SqliteReader(path, limit_s=LIMIT_S, archive=archive)
+    reader = SqliteReader(path, limit_s=LIMIT_S, archive=archive, strict=True)
     try:
         connection = reader.connection
         connection.execute("BEGIN")
@@ -137,6 +139,8 @@ class _Verifying:
             self._skips(log)
             self._schedules(log)
             self._answers(seq, now_us)
+            for table, name, decode, body in bodies(self._rows):
+                self._read(decode, body, f"{table} {name}")
             self._tallies()
         self._definitions()
         self._outputs()
@@ -172,7 +176,7 @@ class _Verifying:
         """Return a record, None when it is none any more."""
         try:
             return decode(body)
-        except ValueError as error:  # Of msgspec, and of text that is none.
+        except UNREADABLE as error:
             self._tell(f"{name}: cannot be read: {error}")
             return None
 

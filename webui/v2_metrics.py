@@ -52,6 +52,7 @@ _GAUGES = {
     "stalled": ("ledger_stalled", "", "Whether the store cannot be written: the ledger waits."),
     "active_runs": ("ledger_active_runs", "", "Runs in the ledger's memory."),
     "misfits": ("ledger_misfits", "", "Instructions that did not fit the state of their run."),
+    "unfit": ("ledger_unfit", "", "Messages of roles that held what cannot be kept."),
     "waiting_runs": ("waiting_runs", "", "Runs whose conditions are watched."),
     "docket_runs": ("docket_runs", "", "Scheduled runs whose time is awaited."),
     "folder_problems": ("job_folder_problems", "", "Mistakes that keep the folder from force."),

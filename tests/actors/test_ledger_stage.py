@@ -19,11 +19,15 @@ from callsheet.actors.ledger import Ledger
 from callsheet.actors.ledger_stage import LedgerStage
 from callsheet.actors.stage import Ping, Script
 from callsheet.actors.upkeep_work import UpkeepWork
-from callsheet.messages.codec import FEED_READER, FROM_LEDGER_READER, LEDGER_READER
+from callsheet.jobs.run import NewRun
+from callsheet.messages.codec import FEED_READER, FROM_LEDGER_READER
 from callsheet.messages.commands import IdsLeased
 from callsheet.messages.hello import Hello, SchedulerWelcome, Welcome
 from callsheet.messages.instructions import LeaseIds
+from callsheet.messages.post import LEDGER
 from callsheet.messages.transitions import Beat
+from callsheet.messages.verbs import READERS
+from callsheet.messages.wishes import AddRuns, LedgerWish
 from callsheet.store.interface import Changes, StoreBroken, StoreError
 from callsheet.store.sqlite import SqliteWriter, create_database
 from callsheet.wire.feed import BEAT_TOPIC, EVENTS_TOPIC
@@ -63,7 +67,7 @@ class Played:
                     context,
                     "ledger",
                     [endpoints["ledger"]],
-                    reader=LEDGER_READER,
+                    reader=READERS[LEDGER],
                     peers=r"\w+/\d+",
                     clock=now,
                 ),
@@ -97,6 +101,11 @@ class Played:
 
     def next(self, port: Port) -> Any:
         """Return the one message that comes next at a port."""
+        (message,) = self.frame(port)
+        return message
+
+    def frame(self, port: Port) -> list[Any]:
+        """Return the messages of the frame that comes next at a port."""
         letters: list[Letter] = []
         until_s = clock.monotonic_s() + WAIT_S
         while not letters:
@@ -105,8 +114,7 @@ class Played:
             port.socket.poll(5)
             port.receive(1, letters)
         (letter,) = letters
-        (message,) = letter.messages
-        return message
+        return letter.messages
 
     def nothing_comes(self) -> bool:
         """Whether no answer is there after the stage has surely had a turn."""
@@ -202,3 +210,19 @@ def test_a_second_ledger_on_the_same_database_is_told_so(played: Played, tmp_pat
     word, sentence = link.hears()
     assert word == "unusable"
     assert "in use" in sentence
+
+
+def test_what_a_role_may_not_say_is_refused_by_name_and_the_rest_of_its_frame_is_heard(
+    played: Played, caplog: pytest.LogCaptureFixture
+) -> None:
+    adding = AddRuns(runs=[NewRun(run_id="r1", job_id="a", args={}, schedule_us=1, rerun_root=".")])
+    wish = LedgerWish(command_id="c1", principal="ann", instruction=adding)
+    for _ in range(2):
+        played.send(wish, LeaseIds(count=1))
+        refused, leased = played.frame(played.dealer)
+        assert (refused.command_id, refused.reason) == ("c1", "bad_request")
+        assert "rerun_root" in refused.sentence
+        assert isinstance(leased, IdsLeased)
+    told = [record.getMessage() for record in caplog.records if "cannot be kept" in record.message]
+    assert len(told) == 1
+    assert told[0].startswith("scheduler/0 said what cannot be kept")

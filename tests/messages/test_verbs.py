@@ -105,7 +105,7 @@ def _value(type_):
     """Something that a field of this type takes."""
     if isinstance(type_, str):
         return type_  # One of the values that there are.
-    for value in ("success", "viewer", "job", 1, "a", [], {}, b"", True, None):
+    for value in ("success", "viewer", "job", 1, "r1", "a", [], {}, b"", True, None):
         try:
             msgspec.convert(value, type_)
         except msgspec.ValidationError:

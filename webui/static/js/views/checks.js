@@ -24,6 +24,7 @@ const LOOKS_FOR = {
   stuck: "runs that stay between two states",
   silent: "agents without a word that have runs",
   drift: "differences between the ledger's memory and its store",
+  unread: "rows of the database that cannot be read",
   clock: "agents whose clocks go wrong",
   disk: "disks that are nearly full",
   calendar: "calendars that end soon",
