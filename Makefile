@@ -9,7 +9,8 @@ SHELL := /bin/bash
 # Where the demo listens and keeps its files; which benchmarks; how many seeds from which on, in how
 # many processes; which part of the sweep; for how long which chaos; how many kills under how many
 # live jobs (JOBS once more) and which instants; for how long the network is away; whether
-# advisories that could not be asked for are a failure; how many cases of each kind of fuzzing.
+# advisories that could not be asked for are a failure; how many cases of each kind of fuzzing, and
+# in which file their sums are.
 BIND ?= 127.0.0.1:5000
 DIR ?= callsheet-demo
 ONLY ?=
@@ -20,11 +21,12 @@ SECONDS ?= 120
 BLOWS ?=
 RELOADS ?=
 LATE ?=
+START ?= 0
+TALLY ?=
 KINDS ?=
 TIMES ?=
 KILLS ?= 100
 JOBS ?=
-START ?= 0
 SEED ?= 1
 MINUTES ?= 10
 N ?= 1000000
@@ -90,8 +92,9 @@ chaos: $(READY)  ## kill, stop and lie to every process of a real server: SECOND
 	    $(if $(BLOWS),--blows $(BLOWS)) $(if $(RELOADS),--reloads $(RELOADS)) $(if $(LATE),--late $(LATE)) \
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(TIMES),--times $(TIMES)) $(if $(ONLY),--only "$(ONLY)")
 
-fuzz: $(READY)  ## send a server, an agent and a checker what nobody should: N=1000000 SEED=1 ONLY=wire,rest,socket,files,spool
-	@$(PYTHON_IN) tests/fuzz/fuzz.py --number $(N) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
+fuzz: $(READY)  ## send a server, an agent and a checker what nobody should: N=1000000 START=0 SEED=1 ONLY=wire,rest,socket,files,spool,ledger TALLY=FILE
+	@$(PYTHON_IN) tests/fuzz/fuzz.py --number $(N) --start $(START) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) \
+	    $(if $(TALLY),--tally $(TALLY))
 
 survive: $(READY)  ## kill agentd, and keepers, again and again under live jobs: KILLS=100 JOBS=200 SEED=1
 	@CALLSHEET_SURVIVE_KILLS=$(KILLS) CALLSHEET_SURVIVE_JOBS=$(or $(JOBS),200) CALLSHEET_SURVIVE_SEED=$(SEED) \

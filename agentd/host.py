@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from ..jobs.keeping import KEEP_BYTES, WHOLE, Gap
+from ..jobs.keeping import KEEP_BYTES, WHOLE, Gap, KeepBytes
 from ..jobs.programs import BoundProcess
 
 # What a process writes to stdout and stderr.
@@ -54,7 +54,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cgroup: str = ""
     remarks: tuple[str, ...] = ()
     become: tuple[str, ...] = ()
-    keep_bytes: int = KEEP_BYTES
+    keep_bytes: KeepBytes = KEEP_BYTES
     split: bool = False
 
 

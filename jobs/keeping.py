@@ -8,10 +8,16 @@ which have to agree. Pure.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 # What is kept of one output where neither the job nor the settings say anything.
 KEEP_BYTES = 64 * 2**20
+# No output is longer, and no message says that one is.
+LONGEST_BYTES = 2**53
+# In a record that is read: how many bytes of an output are kept.
+KeepBytes = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_BYTES)]
 KEEP_AT_LEAST, KEEP_AT_MOST = 64 * 2**10, 2**40
 # Of what is kept, this part is from the beginning: what went wrong is mostly told at the end.
 HEAD_SHARE = 4
@@ -41,6 +47,7 @@ class Gap(NamedTuple):
 
 
 WHOLE = Gap()
+_GAP = re.compile(rb"([0-9]{1,20}) ([0-9]{1,20})\s*")
 
 
 def gap_of(size: int, keep_bytes: int, known: Gap = WHOLE, *, slack: int = 0) -> Gap:
@@ -88,11 +95,11 @@ def gap_line(gap: Gap) -> bytes:
 
 def read_gap(line: bytes) -> Gap:
     """Read a gap as `gap_line` writes it; what is not one means that nothing is gone."""
-    try:
-        start, end = line.split()
-        return Gap(int(start), int(end))
-    except ValueError:
+    found = _GAP.fullmatch(line)
+    if found is None:
         return WHOLE
+    gap = Gap(int(found[1]), int(found[2]))
+    return gap if gap.start <= gap.end <= LONGEST_BYTES else WHOLE
 
 
 def is_output_id(name: str) -> bool:

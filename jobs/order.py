@@ -12,6 +12,8 @@ from array import array
 from bisect import bisect_right
 from typing import NamedTuple
 
+from .keeping import LONGEST_BYTES
+
 ENTRY = struct.Struct("<QQ")
 # Batches with more new bytes than this are not looked at line by line.
 LINES_BYTES = 64 * 1024
@@ -30,10 +32,13 @@ class Order:
     """See the module. Streams are 0 (stdout) and 1 (stderr)."""
 
     def __init__(self, data: bytes = b"") -> None:
-        """`data`: entries as they are written; a torn last one is left out."""
+        """`data`: entries as they are written; a torn last one is left out, and so is one that goes
+        back, or beyond any output, with all that follow it."""
         self._ends = array("Q")
         self._outs = array("Q")  # how much of stdout there is up to each end
         for word, _ in ENTRY.iter_unpack(data[: len(data) // ENTRY.size * ENTRY.size]):
+            if not self.size <= word >> 1 <= LONGEST_BYTES:
+                break
             self._add(word >> 1, word & 1)
 
     def __len__(self) -> int:

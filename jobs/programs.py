@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .internal_programs import BoundInternal, InternalProgram
-from .keeping import ARTIFACT_BYTES
+from .keeping import ARTIFACT_BYTES, KeepBytes
 
 # Whether stdout and stderr are one output, or may be told apart.
 STREAMS = ("combined", "split")
@@ -93,7 +93,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     settings have it), and which files."""
 
     streams: str = "combined"
-    keep_bytes: int | None = None
+    keep_bytes: KeepBytes | None = None
     artifacts: tuple[Artifact, ...] = ()
 
 

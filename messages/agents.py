@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from ..jobs.keeping import KEEP_BYTES
+from ..jobs.keeping import KEEP_BYTES, KeepBytes
 from ..jobs.programs import BoundProcess
 from ..jobs.run import RunId
 
@@ -232,7 +232,7 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
     job_id: str = ""
     incarnation: str = ""
     sudo_argv: tuple[str, ...] = ()
-    keep_bytes: int = KEEP_BYTES
+    keep_bytes: KeepBytes = KEEP_BYTES
 
 
 class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):

@@ -68,7 +68,7 @@ class Checking:
                 for number in numbers:
                     self.batch(seed, range(number, number + 1), verdict)
                 return
-        verdict.cases += len(numbers)
+        verdict.played(len(numbers))
         verdict.waited(time.monotonic() - began_s, numbers[0])
 
     def _fill(self, seed: int, numbers: range) -> None:

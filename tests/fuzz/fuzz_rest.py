@@ -117,7 +117,7 @@ class Asking:
                 self._verdict.seen["no answer, the connection was ended"] += 1
                 if not asked.alone:
                     self._verdict.fault(f"{asked.what}: the connection was ended", number)
-            self._verdict.cases += 1
+            self._verdict.played()
             self._verdict.waited(time.monotonic() - began_s, number)
             if link is not None and (asked.alone or link[0].at_eof()):
                 link[1].close()

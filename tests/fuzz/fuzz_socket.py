@@ -18,10 +18,12 @@ from odd_frames import KIND, PATHS, STREAM, UNENDED, a_frame, frame, opening
 from odd_values import Dice
 from verdict import FOR_EVER, HANG_S, Verdict
 
-SOCKETS = 16
+SOCKETS = 32
 # Frames after which a socket is asked whether it is there.
 PING_EVERY = 20
 ASKED = b"are you there"
+# How a frame begins that says the end; its length and reason are its rest.
+CLOSE = b"\x88"
 OPEN = re.compile(rb"^callsheet_sockets ([0-9]+)", re.MULTILINE)
 
 
@@ -99,13 +101,17 @@ class Wire:
         self._verdict.waited(time.monotonic() - began_s, number)
 
     async def _is_there(self) -> bool:
-        """Read until the ping comes back; False when the socket is closed instead."""
+        """Read until the ping comes back; False when the socket is closed instead, or is to be: who
+        is told so and says nothing is waited for, for seconds."""
         assert self._reader is not None, "open first"
         heard = b""
         while part := await self._reader.read(2**16):
             heard = heard[-100:] + part
             if ASKED in heard:
                 return True
+            at = heard.rfind(CLOSE)
+            if at >= 0 and at + 1 < len(heard) and heard[at + 1] == len(heard) - at - 2:
+                return False
         return False
 
     def close(self) -> None:
@@ -121,7 +127,7 @@ async def _speak(
     wire = Wire(server.port, verdict)
     for number in numbers:
         dice = Dice(KIND, seed, number)
-        verdict.cases += 1
+        verdict.played()
         if not wire.is_open or dice.random() < 0.002:
             token = dice.choice(server.tokens) if dice.random() < 0.2 else ""
             await wire.open(opening(path_of or dice.choice(PATHS), dice, token), number)

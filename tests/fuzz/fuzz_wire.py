@@ -192,7 +192,7 @@ def _speak(
         except zmq.Again:
             verdict.fault(f"nobody took it within {HANG_S:.0f} s", number)
             return
-        verdict.cases += 1
+        verdict.played()
         if number % BATCH == 0 or number == numbers[-1]:
             wires.ask(verdict, number)
             if trouble := server.trouble():

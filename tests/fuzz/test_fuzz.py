@@ -7,12 +7,14 @@ The three kinds that need a server share one. A case that fails is named by its 
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
 from functools import partial
 
 import fuzz_files
+import fuzz_ledger
 import fuzz_rest
 import fuzz_socket
 import fuzz_spool
@@ -23,12 +25,14 @@ from fuzzed_server import FuzzedServer, play_and_judge
 from live_server import until
 from odd_requests import Asked
 from odd_values import Dice
-from verdict import FOR_EVER, Verdict
+from verdict import FOR_EVER, Verdict, summed
 
 pytestmark = pytest.mark.slow
 
 SEED = 20_261_126
 CASES = range(1_000)
+# Where each case has a database of its own.
+FEW = range(60)
 LIVE = {"wire": fuzz_wire.play, "rest": fuzz_rest.play, "socket": fuzz_socket.play}
 # Each kind is to have met both, or its cases prove nothing.
 MET = {
@@ -36,6 +40,7 @@ MET = {
     "rest": ("200", "400", "404", "403"),
     "socket": ("op", "opened 101", "ended"),
     "files": ("bound", "not a job", "a job with problems"),
+    "ledger": ("with all rows", "with rows set aside"),
     "spool": ("then done", "then lost", "then not_started", "a spec wounded"),
 }
 ASKED = Asked(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET", "GET /")
@@ -68,8 +73,14 @@ def test_an_agent_takes_up_any_spool_and_says_what_servers_read():
     assert_met(verdict)
 
 
-def assert_met(verdict):
-    assert verdict.cases == len(CASES)
+def test_a_ledger_begins_and_decides_whatever_row_is_spoilt_and_whatever_roles_say():
+    verdict = fuzz_ledger.fuzz(SEED, FEW)
+    assert verdict.holds, verdict.text()
+    assert_met(verdict, FEW)
+
+
+def assert_met(verdict, cases=CASES):
+    assert verdict.cases == len(cases)
     assert all(verdict.seen[what] for what in MET[verdict.kind]), verdict.text()
 
 
@@ -203,6 +214,24 @@ def test_a_death_and_a_traceback_are_found_in_a_server(server):
     again.cases = 1
     server.judge(again)
     assert again.holds, again.text()
+
+
+def test_spells_of_a_kind_add_up(tmp_path):
+    verdict = Verdict("files", SEED)
+    verdict.played(1_500)
+    verdict.fault("oh")
+    verdict.took_s = 3.0
+    lines = [json.dumps(verdict.spell(start)) for start in (0, 1_500)]
+    assert summed("\n".join(lines)) == [
+        "files    3,000 cases in 2 spells and 6 s (500/s): 2 faults"
+    ]
+
+
+def test_a_ledger_that_fails_at_a_row_is_found(monkeypatch):
+    monkeypatch.setattr(fuzz_ledger, "Found", lambda: int("planted"))
+    verdict = fuzz_ledger.fuzz(SEED, range(1))
+    assert verdict.faults[0].startswith("case 0: ")
+    assert "planted" in verdict.faults[0]
 
 
 def test_a_case_is_made_by_its_number_alone():

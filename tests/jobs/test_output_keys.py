@@ -9,6 +9,7 @@ from callsheet.jobs.binding import BindingError, bind
 from callsheet.jobs.folder_defaults import with_defaults
 from callsheet.jobs.jso import program_jso
 from callsheet.jobs.keeping import Gap, both, gap_line, gap_of, is_output_id, kept, read_gap
+from callsheet.jobs.order import ENTRY, Order
 from callsheet.jobs.parse import BadJob, definition_hash, job_from_data
 from callsheet.jobs.programs import Artifact, OutputSpec
 from callsheet.jobs.unparse import program_data
@@ -118,10 +119,18 @@ def test_what_one_or_the_other_has_lost_is_lost():
 def test_a_gap_is_written_in_one_line_of_one_length():
     assert len({len(gap_line(gap)) for gap in (Gap(), Gap(1, 2**62))}) == 1
     assert read_gap(gap_line(Gap(7, 2**50))) == Gap(7, 2**50)
-    assert read_gap(b"") == read_gap(b"torn") == Gap()
+    odd = (b"", b"torn", b"5 -7", b"-5 7", b"7 5", b"1_0 20", b"0 %d" % 2**60, b"1 2 3", b"9" * 64)
+    assert [line for line in odd if read_gap(line) != Gap()] == []
 
 
 def test_the_id_of_an_output_is_the_name_of_a_file_and_of_no_other():
     assert all(map(is_output_id, ("output", "a.csv", "logs.a-1.txt", "_")))
     for name in ("", ".", "..", ".a", "a/b", "a\0", "a\n", "x" * 101, "a.part", "a.gap", "a.new"):
         assert not is_output_id(name)
+
+
+def test_entries_of_an_order_that_go_back_or_beyond_any_output_end_it():
+    sound = ENTRY.pack(5 << 1, 1) + ENTRY.pack(9 << 1 | 1, 2)
+    assert (Order(sound).size, Order(sound).parts) == (9, (5, 4))
+    for odd in (ENTRY.pack(3 << 1, 3), ENTRY.pack(2**60 << 1, 3), ENTRY.pack(2**64 - 1, 3)):
+        assert Order(sound + odd + ENTRY.pack(12 << 1, 4)).parts == (5, 4)
