@@ -19,7 +19,7 @@ from ..messages.door import Unfit
 from ..messages.post import FEED, Post
 from ..messages.transitions import Beat, RunMoved
 from ..store.interface import Changes, Opening, StoreBroken, StoreError, Writer
-from ..wire.feed import BEAT_TOPIC
+from ..wire.feed import BEAT_TOPIC, EPOCH_TOPIC
 from ..wire.log_lines import about, now
 from ..wire.ports import Letter, PublisherPort
 from . import clock
@@ -39,6 +39,10 @@ BEAT_S = 1.0
 # Between beats that say nothing new: nobody can have missed what they say. Less than half of what
 # makes people take a ledger for dead.
 REST_BEAT_S = 2.0
+# Who only wants to know which ledger there is hears each beat for so long after its begin: a role
+# that has not connected by then, or stands still, has been killed by its supervisor. Then one in:
+EPOCH_SOON_S = 40.0
+EPOCH_BEAT_S = 10.0
 # Waits between tries to commit a batch that the store refused.
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 2.0
@@ -74,6 +78,8 @@ class LedgerStage(Stage):
         self.figures: LedgerFigures = LedgerFigures(gauges={"stalled": 0})
         self._unsent: _Unsent | None = None
         self._beat_s = 0.0
+        self._epoch_s = 0.0
+        self._soon_s = 0.0
         self._said_seq = 0
         self._beat_seq: int | None = None
         self._idle = True
@@ -88,6 +94,7 @@ class LedgerStage(Stage):
         """Take the store, and with it the epoch; only then listen."""
         self.core = self._make_ledger(self._writer.open(clock.now_us()))
         self._said_seq = self.core.seq
+        self._soon_s = clock.monotonic_s() + EPOCH_SOON_S
         worker = self._worker = self._work(self._tell)
         self.script = msgspec.structs.replace(self.script, local={UPKEEP: worker.take})
         self.open_ports()
@@ -208,7 +215,11 @@ class LedgerStage(Stage):
         self._beat_seq = self._said_seq
         feed: Any = self.port(FEED)
         assert isinstance(feed, PublisherPort)
-        feed.publish(BEAT_TOPIC, [Beat(epoch=self.core.epoch, seq=self._said_seq)])
+        beat = Beat(epoch=self.core.epoch, seq=self._said_seq)
+        feed.publish(BEAT_TOPIC, [beat])
+        if now_s < self._soon_s or now_s >= self._epoch_s:
+            self._epoch_s = now_s + EPOCH_BEAT_S
+            feed.publish(EPOCH_TOPIC, [beat])
         if self._idle and self._unsent is None:
             try:
                 self._writer.maintain(clock.now_us())

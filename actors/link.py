@@ -21,16 +21,18 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 
-from . import clock
-
 log = logging.getLogger("callsheet.role")
 
 # The exit status of a role that met an error of ours; the supervisor starts it again.
 CRASHED = 70
 # The exit status of a role that cannot work as things are (the user's fault, one sentence).
 UNUSABLE = 78
-# How often a stage is asked to prove that it turns.
-PING_S = 5.0
+# After this time a stage says again that it turns, with its next turn; without one it is woken for
+# that a little later: more than between two beats of the feed.
+BEAT_S = 5.0
+BEAT_WAITS_S = 2.5
+# How often it is looked at whether a role is over by itself.
+LOOK_S = 30.0
 # What a role says of its figures, and what is handed on of all roles'.
 FIGURES_BYTES = 16 * 2**10
 TOLD_BYTES = 128 * 2**10
@@ -111,11 +113,10 @@ class SupervisedLink:
         except OSError:
             return
 
-    def watch(self, ping: Callable[[], None], over: Callable[[], bool]) -> bool:
+    def watch(self, over: Callable[[], bool]) -> bool:
         """Serve the line until there is a reason to stop; from any one thread.
 
         Args:
-            ping: has the stage call `beat` from its own thread.
             over: whether the role has ended by itself.
 
         Returns:
@@ -124,14 +125,8 @@ class SupervisedLink:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         heard = b""
-        ping_s = clock.monotonic_s()
         while not over():
-            # By the clock, not by each line: figures are the answer to a beat.
-            left_s = ping_s - clock.monotonic_s()
-            if left_s <= 0:
-                ping()
-                ping_s, left_s = clock.monotonic_s() + PING_S, PING_S
-            if not poll.poll(left_s * 1e3):
+            if not poll.poll(LOOK_S * 1e3):
                 continue
             try:
                 data = os.read(self._fd, 65_536)

@@ -3,7 +3,8 @@
 This is the only module that touches pykka's `_create_actor_inbox` hook and its `Envelope`
 (`pykka>=4.5,<5`; `tests/actors/test_mailbox.py` is the contract). `get()` returns, in this order
 of preference: one envelope put by a thread of this process, else the frames that came, else a tick
-when the stage's time has come. It never decides anything, nor raises for what a peer did.
+when the stage's time has come, else a ping when it has to say that it turns. It never decides
+anything, nor raises for what a peer did.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..wire.ports import Letter, Port
 BATCH_FRAMES = 1_000
 # However far the next wake lies by the wall clock, it is compared again after this time, so that a
 # clock that was put does not make a stage sleep for long. More than between two beats of the feed,
-# which have it compared too.
+# which have it compared too where they are heard.
 RECHECK_S = 2.5
 # Two ticks with no frame between them are at least this far apart: a stage whose time does not move
 # on after its tick is wrong, but must not take a whole processor.
@@ -52,7 +53,14 @@ class Tick:
     __slots__ = ()
 
 
+class Ping:
+    """Asks a stage to prove, by its link, that it turns."""
+
+    __slots__ = ()
+
+
 _TICK = Tick()
+_PING = Ping()
 
 
 class Mailbox:
@@ -68,6 +76,7 @@ class Mailbox:
         self._flags: dict[Port, int] = {}
         self._wakes_at: Callable[[], int | None] = _never
         self._now_us: Callable[[], int] = int
+        self._pings_in_s: Callable[[], float | None] = _never
         self._first = 0
         self._ticked = False
         self.paused = False
@@ -90,7 +99,7 @@ class Mailbox:
         return len(self._local)
 
     def get(self) -> Envelope[Any]:
-        """Wait for the next envelope, batch or tick."""
+        """Wait for the next envelope, batch, tick or ping."""
         while True:
             if self._local:
                 return self._local.popleft()
@@ -99,9 +108,14 @@ class Mailbox:
                 self._ticked = False
                 return Envelope(Batch(letters))
             self._wait_out()
-            if not self._local and self._is_time():
+            if self._local:
+                continue
+            if self._is_time():
                 self._ticked = True
                 return Envelope(_TICK)
+            ping_s = self._pings_in_s()
+            if ping_s is not None and ping_s <= 0:
+                return Envelope(_PING)
 
     # --- the actor's thread ---------------------------------------------------------------------
 
@@ -110,9 +124,12 @@ class Mailbox:
         ports: list[Port],
         wakes_at: Callable[[], int | None],
         now_us: Callable[[], int],
+        pings_in_s: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Receive from these ports too, and tick when `now_us() >= wakes_at()`."""
+        """Receive from these ports too, tick when `now_us() >= wakes_at()`, and ping when there is
+        nothing else to do and `pings_in_s()` seconds have passed (None: never)."""
         self._ports, self._wakes_at, self._now_us = list(ports), wakes_at, now_us
+        self._pings_in_s = pings_in_s
 
     def close(self) -> None:
         """Close the ports and the wake; local envelopes may still be taken and put."""
@@ -168,6 +185,9 @@ class Mailbox:
         if wakes_at is not None:
             least_s = TICK_GAP_S if self._ticked else 0.0
             waits.append(min(RECHECK_S, max(least_s, (wakes_at - self._now_us()) / 1e6)))
+        ping_s = self._pings_in_s()
+        if ping_s is not None:
+            waits.append(max(0.0, ping_s))
         if not waits:
             return None
         wait_s = min(waits)

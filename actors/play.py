@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import pykka
 
 from .link import ORPHAN_S, Link, SupervisedLink
-from .stage import Ping
+from .mailbox import Ping
 from .titles import set_title
 
 # A stage that was asked to stop closes its sockets and store within this time.
@@ -42,7 +42,7 @@ def play(role: str, start: Start, fd: int) -> int:
     settle_in(role)
     link = SupervisedLink(fd)
     ref = start(link)
-    asked = link.watch(lambda: tell_ping(ref), lambda: not ref.is_alive())
+    asked = link.watch(lambda: not ref.is_alive())
     end(ref, link, asked=asked)
     return 0
 
@@ -50,7 +50,6 @@ def play(role: str, start: Start, fd: int) -> int:
 def watch_beside(
     link: SupervisedLink,
     ref: pykka.ActorRef[Any],
-    ping: Callable[[], None],
     over: Callable[[], None],
 ) -> threading.Thread:
     """Watch the line from a thread, for a role whose main thread is taken.
@@ -58,13 +57,12 @@ def watch_beside(
     Args:
         link: the line.
         ref: the role's stage; when it ends, so does the role.
-        ping: has the main thread prove that it turns, and the stage after it.
         over: called, once, from that thread when the role has to end. Without a supervisor the
             process is ended a little later in any case.
     """
 
     def watch() -> None:
-        asked = link.watch(ping, lambda: not ref.is_alive())
+        asked = link.watch(lambda: not ref.is_alive())
         over()
         if not asked:
             threading.Event().wait(ORPHAN_S)
@@ -99,7 +97,7 @@ def exit_now(status: int) -> NoReturn:
 
 
 def tell_ping(ref: pykka.ActorRef[Any]) -> None:
-    """Have the stage prove that it turns; one that has just ended is noticed elsewhere."""
+    """Have the stage say now what it counts; one that has just ended is noticed elsewhere."""
     try:
         ref.tell(Ping())
     except pykka.ActorDeadError:

@@ -35,7 +35,7 @@ from ..messages.verbs import READERS
 from ..wire import place as places
 from ..wire import published
 from ..wire.curve import ServerSide, own_keys
-from ..wire.feed import BEAT_TOPIC, EVENTS_TOPIC
+from ..wire.feed import BEAT_TOPIC, EPOCH_TOPIC, EVENTS_TOPIC
 from ..wire.gate import AGENTS_DOMAIN, ENROL_DOMAIN, Admission, GatePort, KeyedRouterPort
 from ..wire.place import Door, FeedDoor, Place
 from ..wire.ports import Context, DealerPort, Port, PublisherPort, RouterPort, SubscriberPort
@@ -46,7 +46,7 @@ SCHEDULER_PEERS = r"(binder|responder|web)/[0-9]{1,4}"
 AGENTS_PEERS = r"agent/[A-Za-z0-9._@:-]{1,200}|(checker|web)/[0-9]{1,4}"
 
 ALL_OF_THE_FEED = (EVENTS_TOPIC, BEAT_TOPIC)
-BEATS = (BEAT_TOPIC,)
+EPOCH = (EPOCH_TOPIC,)
 
 
 class CannotPublish(UserError):
@@ -137,7 +137,7 @@ def _scheduler(place: Place, context: Context) -> list[Port]:
         peers=SCHEDULER_PEERS,
         clock=monotonic_s,
     )
-    return [router, _to_ledger(SCHEDULER, place, context), _feed(BEATS, place, context)]
+    return [router, _to_ledger(SCHEDULER, place, context), _feed(EPOCH, place, context)]
 
 
 def _binder(place: Place, context: Context) -> list[Port]:
@@ -158,7 +158,7 @@ def _runner(place: Place, context: Context) -> list[Port]:
         clock=monotonic_s,
     )
     outputs = PublisherPort(context, places.OUTPUTS, place.bind(places.OUTPUTS), clock=monotonic_s)
-    ports = [router, outputs, _to_ledger(RUNNER, place, context), _feed(BEATS, place, context)]
+    ports = [router, outputs, _to_ledger(RUNNER, place, context), _feed(EPOCH, place, context)]
     return ports if place.door is None else [*_gated(place.door, context), *ports]
 
 
@@ -200,7 +200,7 @@ def _responder(place: Place, context: Context) -> list[Port]:
     return [
         _to_ledger(RESPONDER, place, context),
         _to_scheduler(RESPONDER, place, context),
-        _feed(BEATS, place, context),
+        _feed(EPOCH, place, context),
     ]
 
 
@@ -208,7 +208,7 @@ def _checker(place: Place, context: Context) -> list[Port]:
     return [
         _to_ledger(CHECKER, place, context),
         _to_runner(CHECKER, place, context),
-        _feed(BEATS, place, context),
+        _feed(EPOCH, place, context),
     ]
 
 

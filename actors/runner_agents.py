@@ -20,7 +20,10 @@ SILENCE_US = 10_000_000
 JUMP_US = 5_000_000
 # Beats by which an agent's clock is judged.
 SKEWS = 5
-LOOK_US = 1_000_000
+# Looks at all agents are so far apart at least, and at most: less than a jump of the clock, and
+# more than between two beats, so that at rest there is no look but with a beat.
+LOOK_LEAST_US = 500_000
+LOOK_MOST_US = 3_000_000
 
 Key = tuple[str, int]
 
@@ -147,6 +150,8 @@ class Agents:
         # Grows with every change of who takes runs.
         self.changes = 0
         self._looked_us: int | None = None
+        # When the first of those that are heard of would be silent, as of the last look.
+        self._silent_us: int | None = None
 
     def known(self, agent_id: str, now_us: int) -> Agent:
         """Return an agent, first put into the table if it is new."""
@@ -262,18 +267,26 @@ class Agents:
             if passed_us > JUMP_US or passed_us < 0:
                 for agent in self.by_id.values():
                     agent.heard_us += passed_us
-            elif passed_us < LOOK_US // 2:
+            elif passed_us < LOOK_LEAST_US:
                 return []
-        self._looked_us = now_us
+        self._looked_us, self._silent_us = now_us, None
         fallen = []
         for agent in self.by_id.values():
-            if not agent.silent and now_us - agent.heard_us > SILENCE_US:
+            if agent.silent:
+                continue
+            silent_us = agent.heard_us + SILENCE_US + 1
+            if silent_us <= now_us:
                 self.is_silent(agent, silent=True)
                 fallen.append(agent)
+            elif self._silent_us is None or silent_us < self._silent_us:
+                self._silent_us = silent_us
         return fallen
 
     def wakes_at(self) -> int | None:
         """Return when to `look` again."""
         if self._looked_us is None or not self.by_id:
             return None
-        return self._looked_us + LOOK_US
+        most_us = self._looked_us + LOOK_MOST_US
+        if self._silent_us is None:
+            return most_us
+        return min(most_us, max(self._silent_us, self._looked_us + LOOK_LEAST_US))

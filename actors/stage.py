@@ -25,13 +25,9 @@ from ..wire.log_lines import now
 from ..wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort
 from . import clock
 from .core import Core
-from .link import Link
-from .mailbox import Batch, MailboxActor, Tick
+from .link import BEAT_S, BEAT_WAITS_S, Link
+from .mailbox import Batch, MailboxActor, Ping, Tick
 from .stage_figures import StageFigures
-
-
-class Ping:
-    """Asks a stage to prove, by its link, that it turns."""
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +74,7 @@ class Stage(MailboxActor):
         self._routes: dict[str, Port] = {}
         self._routers: list[RouterPort] = []
         self._ports: list[Port] = []
+        self._due_s = 0.0
         self.figures = StageFigures()
 
     # --- what subclasses change -----------------------------------------------------------------
@@ -129,7 +126,7 @@ class Stage(MailboxActor):
                     self._routers.append(port)
                 case GatePort():
                     self._routes[port.name] = port
-        self.mailbox.attach(self._ports, self.wakes_at, clock.now_us)
+        self.mailbox.attach(self._ports, self.wakes_at, clock.now_us, self._due_in_s)
 
     def port(self, name: str) -> Port:
         """Return the port of that name."""
@@ -164,18 +161,38 @@ class Stage(MailboxActor):
             case Tick():
                 self._guarded(self._timed, [])
             case Ping():
-                core = getattr(self, "core", None)
-                self.figures.look(self._ports, self.mailbox.waiting(), core)
-                self.link.beat(self.figures.said())
+                self._guarded(self._beat_now)
             case _:
-                self._guarded(self.hear, message)
+                self._guarded(self._spoken_to, message)
 
     def _timed(self, letters: list[Letter]) -> None:
         """Take a turn, and count it."""
         self.figures.heard(letters)
         began_s = clock.monotonic_s()
         self.turn(letters)
-        self.figures.took(clock.monotonic_s() - began_s)
+        ended_s = clock.monotonic_s()
+        self.figures.took(ended_s - began_s)
+        self._turned(ended_s)
+
+    def _spoken_to(self, message: Any) -> None:
+        """Play a message of this process."""
+        self.hear(message)
+        self._turned(clock.monotonic_s())
+
+    def _turned(self, now_s: float) -> None:
+        """The stage turns, as it has to say now and then: no wake of its own for that."""
+        if now_s >= self._due_s:
+            self._beat_now()
+
+    def _beat_now(self) -> None:
+        """Say that the stage turns, and what it counts of itself."""
+        self._due_s = clock.monotonic_s() + BEAT_S
+        self.figures.look(self._ports, self.mailbox.waiting(), getattr(self, "core", None))
+        self.link.beat(self.figures.said())
+
+    def _due_in_s(self) -> float:
+        """Return in how many seconds a beat cannot wait for a turn any more."""
+        return self._due_s + BEAT_WAITS_S - clock.monotonic_s()
 
     def on_stop(self) -> None:
         """Close in order, on the actor's thread."""

@@ -9,7 +9,7 @@ from typing import Any
 import pykka
 
 from ..actors.link import SupervisedLink
-from ..actors.play import end, settle_in, tell_ping, watch_beside
+from ..actors.play import end, settle_in, watch_beside
 from ..actors.roles import Stagehand
 from ..actors.stage import Stage
 from ..jobs.errors import UserError
@@ -18,10 +18,21 @@ from ..webui.app import StartStage, WebServer, run_web
 from ..webui.services import WebSettings
 
 
+class LoopLink(SupervisedLink):
+    """A link whose beats go by way of the loop, and prove that both threads turn."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def beat(self, figures: str = "") -> None:
+        """See `Link`; said by the loop's thread, when it comes to it."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the role ends
+            self.loop.call_soon_threadsafe(super().beat, figures)
+
+
 def play_web(hand: Stagehand, settings: WebSettings, fd: int) -> int:
     """Play the web role in a process of its own until its supervisor ends it; return the status."""
     settle_in(WEB)
-    link = SupervisedLink(fd)
+    link = LoopLink(fd)
     servers: list[WebServer] = []
     refs: list[pykka.ActorRef[Any]] = []
 
@@ -31,16 +42,10 @@ def play_web(hand: Stagehand, settings: WebSettings, fd: int) -> int:
         link.detail = console_address(server)
 
     def start_stage(core: Any) -> Any:
+        link.loop = asyncio.get_running_loop()
         ref = Stage.start(hand.script(WEB, lambda _: core), link)
         refs.append(ref)
-        loop = asyncio.get_running_loop()
-
-        def ping() -> None:
-            # By way of the loop: the beat then proves that both threads turn.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(tell_ping, ref)
-
-        watch_beside(link, ref, ping, servers[0].stop)
+        watch_beside(link, ref, servers[0].stop)
         return ref.tell
 
     start: StartStage = start_stage

@@ -33,6 +33,7 @@ from .seam import (
     RunsRead,
     Status,
     Unfollow,
+    Watched,
     WhoCame,
 )
 from .wishes import Wishes
@@ -47,6 +48,8 @@ REPLAY_US = 500_000
 PROBE_US = 250_000
 PROBE_WHEN_READY_US = 10_000_000
 BEAT_US = 1_000_000
+# While nobody waits for a beat it comes with the ledger's, which it is not to come before.
+REST_BEAT_US = 2_500_000
 AGENTS_US = 2_000_000
 # A single step of the wall clock counts at most so much: a clock set forward ends no wait.
 STEP_US = 5_000_000
@@ -70,7 +73,10 @@ class WebCore:
         self._welcome_epoch = 0
         self._hello_at = 0
         self._probe_at = 0
+        # From when on a turn makes a beat, and when there is one without a turn.
+        self._beat_from = 0
         self._beat_at = 0
+        self._watched = False
         self._agents_at = 0
         self._replay_at = 0
         self._hole = False
@@ -111,12 +117,15 @@ class WebCore:
                 self._unfollow(message)
             case AskWho():
                 return self._wishes.ask_who(message, self._time)
+            case Watched():
+                self._watched, self._beat_at = message.on, self._beat_from
             case RunsRead():
                 self._changes.read(message)
             case AgentsAnswer():
                 return self._who_came(message)
             case Wanted():
                 self._publishing.want(sender, message.topic, on=message.on)
+                self._beat_at = self._beat_from
             case AskEvents() | AskRuns():
                 return [Post(LOOP, ProgramAsks(peer=sender, asked=message))]
             case ProgramAnswer():
@@ -294,12 +303,15 @@ class WebCore:
     def _status(self) -> list[Post]:
         """The status, once a second and when something that people wait for has changed."""
         follower = self._follower
-        beat = self._time >= self._beat_at
+        beat = self._time >= self._beat_from
         said = (follower.epoch, self._ready, self._refused, self._welcome_epoch, self._standing)
         if not beat and said == self._said:
             return []
         if beat:
-            self._beat_at = self._time + BEAT_US
+            rests = self._ready and self._time - self._heard[LEDGER] < REST_BEAT_US
+            rests = rests and not self._watched and not self._publishing.beats
+            self._beat_from = self._time + BEAT_US
+            self._beat_at = self._time + (REST_BEAT_US if rests else BEAT_US)
         self._said = said
         status = Status(
             epoch=follower.epoch,

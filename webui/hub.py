@@ -37,6 +37,7 @@ from .seam import (
     Status,
     ToCore,
     Unfollow,
+    Watched,
     WhoCame,
 )
 
@@ -236,11 +237,16 @@ class Hub:
 
     def add_beat(self, follower: Follower) -> None:
         """Call `follower.status` once a second."""
+        if not self._beats:
+            self._tell(Watched(on=True))
         self._beats[follower] = None
 
     def drop_beat(self, follower: Follower) -> None:
         """Call it no more."""
-        self._beats.pop(follower, None)
+        if follower in self._beats:
+            del self._beats[follower]
+            if not self._beats:
+                self._tell(Watched(on=False))
 
     # --- what the core says -----------------------------------------------------------------------
 

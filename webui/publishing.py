@@ -95,6 +95,11 @@ class Publishing:
             after = some[-1].seq
         return [Post(door, frame) for door in doors for frame in frames]
 
+    @property
+    def beats(self) -> bool:
+        """Whether anybody hears beats."""
+        return bool(self._doors(BEAT))
+
     def beat(self, epoch: int, seq: int, now_us: int) -> list[Post]:
         """Return the beat, for those who hear it."""
         beat = PublishedBeat(epoch=epoch, seq=seq, time=format_time_ms(now_us))

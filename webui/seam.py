@@ -65,6 +65,12 @@ class Unfollow(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody wants the status each second, or (not `on`) nobody does any more."""
+
+    on: bool
+
+
 class ProgramAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a program that asked is told."""
 
@@ -166,9 +172,9 @@ class ProgramAsks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the core stands; sent once a second (then `beat`) and when something in it changes.
-    Ages are seconds since the role was last heard of, None: never. `standing`: of the job folder,
-    None: not known yet."""
+    """Where the core stands; sent once a second (then `beat`; while nobody watches, as the ledger
+    beats) and when something in it changes. Ages are seconds since the role was last heard of,
+    None: never. `standing`: of the job folder, None: not known yet."""
 
     epoch: int = 0
     seq: int = 0
@@ -187,4 +193,4 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FromCore = Answered | WhoCame | Followed | Changed | Resync | OutputCame | ProgramAsks | Status
-ToCore = AskWish | AskWho | Follow | Unfollow | RunsRead | ProgramAnswer
+ToCore = AskWish | AskWho | Follow | Unfollow | Watched | RunsRead | ProgramAnswer

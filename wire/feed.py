@@ -13,10 +13,12 @@ import msgspec
 from ..jobs.run import Run
 from ..messages.transitions import AnyEvent, Beat, FeedFrame, FromFeed
 
-# The topic frame before each payload. Beats come once a second on a topic of their own, so that
-# roles which need only the epoch subscribe to nothing else.
+# The topic frame before each payload. Beats come about once a second, on a topic of their own. Who
+# needs only the epoch subscribes to nothing but its topic: the same beats, but few of a ledger that
+# has been there for a while.
 EVENTS_TOPIC = b"e"
 BEAT_TOPIC = b"b"
+EPOCH_TOPIC = b"p"
 
 
 class Then(Enum):

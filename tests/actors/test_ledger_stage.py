@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,8 @@ from recording_link import RecordingLink
 from callsheet.actors import clock
 from callsheet.actors.ledger import Ledger
 from callsheet.actors.ledger_stage import LedgerStage
-from callsheet.actors.stage import Ping, Script
+from callsheet.actors.mailbox import Ping
+from callsheet.actors.stage import Script
 from callsheet.actors.upkeep_work import UpkeepWork
 from callsheet.jobs.run import NewRun
 from callsheet.messages.codec import FEED_READER, FROM_LEDGER_READER
@@ -30,7 +30,7 @@ from callsheet.messages.verbs import READERS
 from callsheet.messages.wishes import AddRuns, LedgerWish
 from callsheet.store.interface import Changes, StoreBroken, StoreError
 from callsheet.store.sqlite import SqliteWriter, create_database
-from callsheet.wire.feed import BEAT_TOPIC, EVENTS_TOPIC
+from callsheet.wire.feed import BEAT_TOPIC, EPOCH_TOPIC, EVENTS_TOPIC
 from callsheet.wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort, SubscriberPort
 
 WAIT_S = 60.0
@@ -118,10 +118,7 @@ class Played:
 
     def nothing_comes(self) -> bool:
         """Whether no answer is there after the stage has surely had a turn."""
-        before = self.link.said.qsize()
-        self.ref.tell(Ping())
-        while self.link.said.qsize() == before:
-            threading.Event().wait(0.005)
+        self.ref.ask(Ping(), timeout=WAIT_S)
         letters: list[Letter] = []
         self.dealer.socket.poll(50)
         self.dealer.receive(10, letters)
@@ -158,6 +155,29 @@ def test_a_message_is_made_durable_and_answered(played: Played) -> None:
 def test_the_feed_says_its_head_each_second_by_the_monotonic_clock(played: Played) -> None:
     beats = [played.next(played.feed) for _ in range(2)]
     assert all(isinstance(beat, Beat) and beat.epoch > 0 for beat in beats)
+
+
+def beats_until(stage: Played, topic: bytes, count: int) -> list[bytes]:
+    """Return the topics of beats until so many came of one."""
+    topics: list[bytes] = []
+    while topics.count(topic) < count:
+        assert stage.feed.socket.poll(WAIT_S * 1e3)
+        topics.append(stage.feed.socket.recv_multipart()[0])
+    return topics
+
+
+def test_who_only_wants_the_epoch_hears_each_beat_of_a_new_ledger_and_few_of_an_old_one(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BEAT_S", "REST_BEAT_S"):
+        monkeypatch.setattr(f"callsheet.actors.ledger_stage.{name}", 0.01)
+    played.feed.socket.setsockopt(zmq.SUBSCRIBE, EPOCH_TOPIC)
+    assert BEAT_TOPIC in beats_until(played, EPOCH_TOPIC, 5)
+    stage: Any = played.ref._actor_weakref()
+    stage._soon_s, stage._epoch_s = 0.0, clock.monotonic_s() + 3600
+    played.ref.ask(Ping(), timeout=WAIT_S)
+    beats_until(played, BEAT_TOPIC, 200)
+    assert EPOCH_TOPIC not in beats_until(played, BEAT_TOPIC, 20)
 
 
 def test_a_batch_the_store_refuses_is_kept_and_answered_once_it_is_durable(

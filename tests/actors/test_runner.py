@@ -320,6 +320,27 @@ def test_silence_flags_the_runs_of_an_agent_and_its_voice_clears_them():
     assert driver.from_agent(AgentBeat(agent_id="x", live=1)) == []
 
 
+def test_agents_that_beat_are_not_looked_at_besides():
+    driver = RunnerDriver()
+    driver.hello()
+    driver.later(2)
+    for _ in range(5):
+        driver.from_agent(AgentBeat(agent_id="x", live=0))
+        assert driver.runner.wakes_at() > driver.now_us + 2 * SECOND
+        driver.now_us += 2 * SECOND
+
+
+def test_who_falls_silent_beside_one_that_beats_is_found_within_the_second():
+    driver = RunnerDriver(a_run(state=State.RUNNING, agent_id="x", times={"running": START_US}))
+    driver.hello(claims=["r1.1 running"])
+    driver.tell("agent/y", a_hello("y"))
+    said = []
+    for _ in range(22):
+        said += driver.later(0.5)
+        driver.tell("agent/y", AgentBeat(agent_id="y", live=0))
+    assert said == [Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True))]
+
+
 def test_nothing_is_flagged_when_this_process_itself_stood_still():
     driver = RunnerDriver(a_run(state=State.RUNNING, agent_id="x"))
     driver.hello(claims=["r1.1 running"])

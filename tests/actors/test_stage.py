@@ -14,8 +14,8 @@ import zmq
 from recording_link import RecordingLink
 
 from callsheet.actors import clock
-from callsheet.actors.mailbox import Mailbox
-from callsheet.actors.stage import Ping, Script, Stage
+from callsheet.actors.mailbox import Mailbox, Ping
+from callsheet.actors.stage import Script, Stage
 from callsheet.jobs.errors import UserError
 from callsheet.messages.codec import FROM_LEDGER_READER, LEDGER_READER
 from callsheet.messages.commands import IdsLeased
@@ -163,9 +163,31 @@ def test_the_core_settles_when_its_time_has_come(played: Played) -> None:
     assert played.came.get(timeout=WAIT_S) == ["woken"]
 
 
-def test_a_ping_is_answered_from_the_stages_thread(played: Played) -> None:
-    played.ref.tell(Ping())
-    assert played.link.hears() == ("beat", None)
+def test_who_asks_by_a_ping_has_the_figures_as_of_now(played: Played) -> None:
+    played.ref.ask(Ping(), timeout=WAIT_S)
+    said = [played.link.beats.get(timeout=WAIT_S) for _ in range(played.link.beats.qsize())]
+    assert '"mailbox"' in said[-1]
+
+
+def test_a_stage_without_anything_to_do_says_again_and_again_that_it_turns(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsheet.actors.stage.BEAT_S", 0.0)
+    monkeypatch.setattr("callsheet.actors.stage.BEAT_WAITS_S", 0.001)
+    played.ref.ask(Ping(), timeout=WAIT_S)
+    assert all(played.link.beats.get(timeout=WAIT_S) for _ in range(5))
+
+
+def test_a_turn_that_is_taken_in_time_is_the_proof(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsheet.actors.stage.BEAT_S", 0.0)
+    monkeypatch.setattr("callsheet.actors.stage.BEAT_WAITS_S", 3600.0)
+    played.ref.ask(Ping(), timeout=WAIT_S)
+    while not played.link.beats.empty():
+        played.link.beats.get()
+    played.ref.tell("a message")
+    assert played.link.beats.get(timeout=WAIT_S)
 
 
 def test_a_stop_closes_sockets_and_store(played: Played) -> None:
@@ -190,8 +212,7 @@ def test_an_error_of_one_stage_ends_no_other(played: Played, context: Any, tmp_p
     assert other.link.hears() == ("ready", "")
     other.ref.tell(SystemExit())
     other.link.hears()
-    played.ref.tell(Ping())
-    assert played.link.hears() == ("beat", None)
+    played.ref.ask(Ping(), timeout=WAIT_S)
     other.ledger.close()
 
 

@@ -20,7 +20,7 @@ DEADLINE_S = 60.0
 
 # A server of three roles: `first` and `second` beat and obey; `other` is a program of its own.
 SERVER = """
-import logging, os, signal, sys, time
+import logging, os, signal, sys, threading, time
 from pathlib import Path
 from callsheet.actors.link import SupervisedLink
 from callsheet.actors.supervise import Program, supervise
@@ -42,7 +42,12 @@ def play(role):
         if what == "deaf":
             while True:
                 time.sleep(60)
-        asked = link.watch(link.beat, lambda: False)
+        def beat():
+            while True:
+                link.beat()
+                time.sleep(5)
+        threading.Thread(target=beat, daemon=True).start()
+        asked = link.watch(lambda: False)
         with open(folder / "order", "a") as order:
             order.write(f"{role} {'asked' if asked else 'orphaned'}\\n")
         return 0

@@ -29,6 +29,7 @@ from callsheet.webui.seam import (
     RunsRead,
     Status,
     Unfollow,
+    Watched,
     WhoCame,
 )
 from callsheet.webui.topics import incomplete_tail
@@ -161,6 +162,51 @@ def test_it_is_ready_once_all_three_have_answered():
     assert not any(status.ready for status in web.to(LOOP, Status))
     web.tell(FolderStanding(), SCHEDULER)
     assert [status.ready for status in web.to(LOOP, Status)] == [True]
+
+
+def a_ready_web():
+    web = Driven()
+    web.later(0.3)
+    web.tell(AgentsAnswer(request="probe", agents=[]), RUNNER)
+    web.welcomed()
+    web.tell(FolderStanding(), SCHEDULER)
+    web.later(2)
+    web.tell(Beat(epoch=1, seq=10))
+    return web
+
+
+def test_while_nobody_watches_the_status_comes_with_what_the_ledger_says():
+    web = a_ready_web()
+    for _ in range(4):
+        web.later(2)
+        assert not web.to(LOOP, Status)
+        web.tell(Beat(epoch=1, seq=10))
+        assert [status.beat for status in web.to(LOOP, Status)] == [True]
+
+
+def test_a_ledger_that_says_nothing_is_told_of_each_second_though_nobody_watches():
+    web = a_ready_web()
+    web.later(8)
+    ages = [status.ledger_age_s for status in web.to(LOOP, Status)]
+    assert [round(age, 1) for age in ages] == [2.5, 3.5, 4.5, 5.5, 6.5, 7.5]
+
+
+def test_who_watches_has_the_status_each_second():
+    web = a_ready_web()
+    web.later(2)
+    web.tell(Watched(on=True), "local")
+    seen = [bool(web.to(LOOP, Status))]
+    for _ in range(4):
+        web.tell(Beat(epoch=1, seq=10))
+        web.later(2)
+        seen.append(len(web.to(LOOP, Status)) == 2)
+    assert all(seen)
+    web.tell(Watched(on=False), "local")
+    for _ in range(2):
+        web.later(2)
+        web.tell(Beat(epoch=1, seq=10))
+    web.later(2)
+    assert not web.to(LOOP, Status)
 
 
 def test_changes_of_a_tick_share_a_frame_and_a_record():

@@ -10,17 +10,19 @@ WAIT_S = 60.0
 
 
 class RecordingLink:
-    """See the module; `hears` returns the next word and what it was said with."""
+    """See the module; `hears` returns the next word and what it was said with. Beats come when they
+    like, and are kept apart."""
 
     def __init__(self) -> None:
         self.said: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self.beats: queue.Queue[str] = queue.Queue()
         self.is_closed = threading.Event()
 
     def ready(self, detail: str = "") -> None:
         self.said.put(("ready", detail))
 
     def beat(self, figures: str = "") -> None:
-        self.said.put(("beat", None))
+        self.beats.put(figures)
 
     def health(self, sentence: str) -> None:
         self.said.put(("health", sentence))
