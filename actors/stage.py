@@ -25,9 +25,13 @@ from ..wire.log_lines import now
 from ..wire.ports import DealerPort, Letter, Port, PublisherPort, RouterPort
 from . import clock
 from .core import Core
+from .heap import Heap
 from .link import BEAT_S, BEAT_WAITS_S, Link
 from .mailbox import Batch, MailboxActor, Ping, Tick
 from .stage_figures import StageFigures
+
+# A stage that has taken no more turns than this between two beats is at rest.
+RESTING_TURNS = 25
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +79,8 @@ class Stage(MailboxActor):
         self._routers: list[RouterPort] = []
         self._ports: list[Port] = []
         self._due_s = 0.0
+        self._turns = 0
+        self._heap = Heap()
         self.figures = StageFigures()
 
     # --- what subclasses change -----------------------------------------------------------------
@@ -181,11 +187,15 @@ class Stage(MailboxActor):
 
     def _turned(self, now_s: float) -> None:
         """The stage turns, as it has to say now and then: no wake of its own for that."""
+        self._turns += 1
         if now_s >= self._due_s:
             self._beat_now()
 
     def _beat_now(self) -> None:
-        """Say that the stage turns, and what it counts of itself."""
+        """Say that the stage turns, and what it counts of itself; at rest, tidy up."""
+        if self._turns <= RESTING_TURNS:
+            self._heap.tidy()
+        self._turns = 0
         self._due_s = clock.monotonic_s() + BEAT_S
         self.figures.look(self._ports, self.mailbox.waiting(), getattr(self, "core", None))
         self.link.beat(self.figures.said())

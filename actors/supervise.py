@@ -53,10 +53,12 @@ HEALTH = "health.json"
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """How to run a role: `play` in a fork, given the fd of its line, returning the exit status; or
     `command`, given that fd, returning the arguments of a program to execute. With `wants_figures`
-    it is handed what all roles say of their figures, whenever it beats."""
+    it is handed what all roles say of their figures, whenever it beats; `is_signalled`: it is asked
+    to stop by SIGTERM too, for it may be busy before it reads its line."""
 
     spec: RoleSpec
     wants_figures: bool = False
+    is_signalled: bool = False
     play: Callable[[int], int] | None = None
     command: Callable[[int], list[str]] | None = None
 
@@ -284,7 +286,8 @@ class _Loop:
             os.write(self._fds[role], b"stop\n")
         except OSError:
             return
-        if self._programs[role].command is not None:
+        program = self._programs[role]
+        if program.is_signalled or program.command is not None:
             self._signal(role, signal.SIGTERM)
 
     def _signal(self, role: str, number: signal.Signals) -> None:

@@ -38,6 +38,7 @@ from ..store.sqlite import BUSY_MS
 from ..wire import place as places
 from ..wire.log_files import LogPlan, begin_logs
 from ..wire.place import Door, FeedDoor, Place, run_directory
+from .agent_role import agent_command, agent_logs, agent_options, agent_player
 from .entrance import check_access
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ IN_USE = 2
 # Orphaned roles end within this time; it is looked at this often whether they have.
 ORPHANS_S = 4.0
 ORPHANS_LOOK_S = 0.05
-LOCAL_AGENT = "local"
-LOCAL_GROUP = "default"
 
 
 class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,28 +129,9 @@ def terms_of(settings: Settings, now_us: int) -> ServerTerms:
         lookback_us=settings.runs.lookback_us,
         door=_door(settings.agents, state_dir),
         feed_door=_feed_door(settings.feed, state_dir),
-        agent_options=(*_agent_options(settings.agents), *_agent_logs(logs)),
+        agent_options=(*agent_options(settings.agents), *agent_logs(logs)),
         logs=logs,
     )
-
-
-def _agent_options(agents: AgentSettings) -> tuple[str, ...]:
-    """Return what the settings say of the agent of this host, as agentd takes it."""
-    words: list[str] = []
-    for option, text in (
-        ("--sudo-allow", agents.sudo_allow),
-        ("--cgroup", agents.cgroup),
-        ("--secrets", agents.secrets),
-        ("--secrets-command", agents.secrets_command),
-    ):
-        words += [] if text is None else [option, text]
-    for option, after_us in (
-        ("--abandon-processes-after", agents.abandon_processes_us),
-        ("--abandon-results-after", agents.abandon_results_us),
-    ):
-        if after_us is not None:
-            words += [option, f"{after_us / 1e6}s"]
-    return tuple(words)
 
 
 def log_plan(log: LogSettings) -> LogPlan:
@@ -166,19 +146,6 @@ def log_plan(log: LogSettings) -> LogPlan:
         keep=log.keep,
         stderr=log.stderr,
     )
-
-
-def _agent_logs(logs: LogPlan) -> tuple[str, ...]:
-    """Return the same for the agent of this host, which is a program of its own."""
-    if logs == LogPlan():
-        return ()
-    words = ["--log-level", logs.levels.get(AGENT, logs.level), "--log-format", logs.style]
-    if logs.folder is not None:
-        words += ["--log-file", str(Path(logs.folder) / f"{AGENT}.log")]
-        words += ["--log-size", str(logs.size_bytes), "--log-keep", str(logs.keep)]
-        words += ["--log-every", f"{logs.every_us / 1e6}s"] if logs.every_us else []
-    words += ["--log-stderr", logs.stderr] if logs.stderr else []
-    return tuple(words)
 
 
 def _door(agents: AgentSettings, state_dir: Path) -> Door | None:
@@ -279,7 +246,8 @@ def _programs(terms: ServerTerms, hand: Stagehand, place: Place) -> list[Program
     programs = [Program(spec=SPECS[role], play=player(role)) for role in ROLES]
     programs.append(Program(spec=SPECS[WEB], play=web, wants_figures=True))
     if terms.local_agent:
-        programs.append(Program(spec=SPECS[AGENT], command=_agent_command(terms, place)))
+        play_agent = agent_player(_agent_command(terms, place))
+        programs.append(Program(spec=SPECS[AGENT], play=play_agent, is_signalled=True))
     return programs
 
 
@@ -297,27 +265,7 @@ def _run_inline(terms: ServerTerms, place: Place) -> int:
 
 
 def _agent_command(terms: ServerTerms, place: Place) -> Callable[[int], list[str]]:
-    """Return how the agent of this host is started, given the fd of its line."""
-
-    def command(fd: int) -> list[str]:
-        return [
-            sys.executable,
-            "-m",
-            "callsheet.agentd.daemon",
-            "--server",
-            place.outside(places.AGENTS),
-            "--spool",
-            str(Path(terms.state_dir) / "spool"),
-            "--agent-id",
-            LOCAL_AGENT,
-            "--group",
-            LOCAL_GROUP,
-            "--supervised-fd",
-            str(fd),
-            *terms.agent_options,
-        ]
-
-    return command
+    return agent_command(place.outside(places.AGENTS), terms.state_dir, terms.agent_options)
 
 
 def _web_settings(terms: ServerTerms, place: Place, shut_down_pid: int) -> WebSettings:
