@@ -17,7 +17,7 @@ from ..messages.backfills import Backfill, OpenBackfill
 from .finding import matching
 from .interface import Instance, RunQuery
 from .records import Records, body_by
-from .rows import STATES, args_text, decode_backfill
+from .rows import STATE_CODES, STATES, args_text, decode_backfill
 
 _encode = msgspec.msgpack.Encoder().encode
 _backfill = body_by(decode_backfill)
@@ -61,12 +61,16 @@ class SqliteBackfillReads(Records):
 
     def backfill_counts(self, number: int) -> dict[str, int]:
         """See `Reader`."""
-        rows = self._all(
-            "SELECT state, held, count(*) FROM backfill_runs CROSS JOIN runs USING (n)"
-            " WHERE backfill = ? GROUP BY state, held",
-            number,
+        members = "FROM backfill_runs CROSS JOIN runs USING (n) WHERE backfill = ?"
+        held = f"(state = {STATE_CODES[State.SCHEDULED]} AND held)"
+        rows = self._all(f"SELECT state, count(*) {members} AND NOT {held} GROUP BY state", number)
+        waiting = self._all(f"SELECT record {members} AND {held}", number)
+        return _tally(
+            [
+                *((STATES[code], False, count) for code, count in rows),
+                *((State.SCHEDULED, not _decode_turn(row[0]).turned, 1) for row in waiting),
+            ]
         )
-        return _tally((STATES[code], bool(held), count) for code, held, count in rows)
 
     def open_backfills(self) -> list[OpenBackfill]:
         """See `Reader`."""
@@ -136,7 +140,7 @@ class MemoryBackfillReads:
 
     def backfill_counts(self, number: int) -> dict[str, int]:
         """See `Reader`."""
-        return _tally((run.state, run.held, 1) for run in self._members(number))
+        return _tally((run.state, run.held and not run.turned, 1) for run in self._members(number))
 
     def open_backfills(self) -> list[OpenBackfill]:
         """See `Reader`."""
@@ -166,9 +170,10 @@ class MemoryBackfillReads:
 
 
 def _tally(rows: Iterable[tuple[State, bool, int]]) -> dict[str, int]:
+    """Return the counts of states, whether the backfill holds those runs, and how many they are."""
     counts: dict[str, int] = {}
-    for state, held, count in rows:
-        word = PENDING if state is State.SCHEDULED and held else state.value
+    for state, is_held_back, count in rows:
+        word = PENDING if state is State.SCHEDULED and is_held_back else state.value
         counts[word] = counts.get(word, 0) + count
     return counts
 

@@ -330,8 +330,8 @@ class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
         """Return one of them, None when there is none."""
 
     def backfill_counts(self, number: int) -> dict[str, int]:
-        """Return how many of its runs are in each state, those that have not begun as `pending`;
-        withdrawn and archived ones are not there."""
+        """Return how many of its runs are in each state, those it has not let go yet as
+        `pending`; withdrawn and archived ones are not there."""
 
     def open_backfills(self) -> list[OpenBackfill]:
         """Return those that are not over, with their runs that are not."""

@@ -682,6 +682,10 @@ def test_backfills_are_kept_counted_and_opened_again(store, writer, reader):
     writer.commit(Changes(runs={"r3": None, "r4": replace(runs["r4"], held=False)}))
     [opened] = reader.open_backfills()
     assert (opened.pending, opened.begun) == ([], ["r2", "r4"])
+    # Whoever holds a run whose turn has come holds it, and no backfill does.
+    writer.commit(Changes(runs={"r4": replace(runs["r4"], held=True, turned=True)}))
+    assert reader.backfill_counts(1) == {"success": 1, "waiting": 1, "scheduled": 1}
+    assert reader.open_backfills() == [opened]
     writer.close()
     opening = store.new_writer().open(SINCE_US)
     assert (opening.backfills, opening.last_backfill) == ([opened], 2)
