@@ -64,11 +64,12 @@ class SqliteBackfillReads(Records):
         members = "FROM backfill_runs CROSS JOIN runs USING (n) WHERE backfill = ?"
         held = f"(state = {STATE_CODES[State.SCHEDULED]} AND held)"
         rows = self._all(f"SELECT state, count(*) {members} AND NOT {held} GROUP BY state", number)
-        waiting = self._all(f"SELECT record {members} AND {held}", number)
+        text = f"SELECT n, state, held, record {members} AND {held}"
+        waiting = self._read_all("runs", _turn, text, number)
         return _tally(
             [
                 *((STATES[code], False, count) for code, count in rows),
-                *((State.SCHEDULED, not _decode_turn(row[0]).turned, 1) for row in waiting),
+                *((state, is_held_back, 1) for _, state, is_held_back in waiting),
             ]
         )
 
