@@ -3,6 +3,11 @@
 The server is started once per module and the browser with it (Playwright keeps an event loop in
 the thread while it lives, which other tests must not find). Whatever a page logs as an error, and
 every refusal by the content policy, fails the test that caused it.
+
+To load the console costs a second of processor, to go to another of its pages a tenth of that: the
+tests of a module use one page, one after the other, and find it tidied up. A test that changes what
+outlives a visit (the zone of times, the theme), takes the network or the server away, or has errors
+on purpose gets one of its own, `fresh`; so does whoever comes after a test that failed.
 """
 
 import os
@@ -165,6 +170,38 @@ UNDO_AT_ONCE = """
 """
 
 
+TURN = """
+(path) => {
+    history.pushState(null, "", path);
+    dispatchEvent(new PopStateEvent("popstate"));
+    return document.documentElement.hasAttribute("data-turning");
+}
+"""
+TURNED = "() => !document.documentElement.hasAttribute('data-turning')"
+# Puts back what tests leave behind, and shows a page that says nothing.
+TIDY = """
+() => {
+    localStorage.clear();
+    sessionStorage.clear();
+    for (const one of document.querySelectorAll(".scrim, .toast [aria-label=Dismiss]")) one.click();
+    document.activeElement?.blur();
+    window.passed = { toasts: [], statuses: [] };
+    window.undoing?.disconnect();
+    delete window.unbroken;
+    history.pushState(null, "", "/nothing");
+    dispatchEvent(new PopStateEvent("popstate"));
+}
+"""
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if outcome.get_result().failed:
+        item.stash[FAILED] = True
+
+
 class Page:
     """A page of the console and what went wrong on it. `expected` are parts of messages of the
     browser's that a test brings about on purpose."""
@@ -173,6 +210,7 @@ class Page:
         self.server = server
         self.wrong = []
         self.expected = []
+        self.viewport = options.get("viewport")
         base = base or f"http://127.0.0.1:{server.port}"
         self.context = browser.new_context(base_url=base, **options)
         self.context.set_default_timeout(PATIENCE_MS)
@@ -181,6 +219,7 @@ class Page:
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
         self.page.on("request", self._asked)
+        self.is_loaded = False
 
     def _hear(self, message):
         if message.type in ("error", "warning"):
@@ -191,16 +230,26 @@ class Page:
         if ours not in request.url and not request.url.startswith("data:"):
             self.wrong.append(f"request to another host: {request.url}")
 
-    def open(self, path):
-        """Go to a page and wait until its stream lives."""
+    def load(self, path):
+        """Load a page by its address and wait until its stream lives."""
         self.page.goto(path)
+        self.is_loaded = True
+        self.page.locator("[data-status=live]").first.wait_for(state="attached")
+        return self.page
+
+    def open(self, path):
+        """Go to a page, as a link does if there is one already, and wait until its stream lives."""
+        if not self.is_loaded:
+            return self.load(path)
+        self.turn_to(path)
         self.page.locator("[data-status=live]").first.wait_for(state="attached")
         return self.page
 
     def turn_to(self, path):
-        """Go to another page as a link does, without loading the document anew."""
-        self.page.evaluate("path => history.pushState(null, '', path)", path)
-        self.page.evaluate("() => dispatchEvent(new PopStateEvent('popstate'))")
+        """Go to another page as a link does, without loading the document anew; until it is there
+        the one before is."""
+        if self.page.evaluate(TURN, path):
+            self.page.wait_for_function(TURNED)
 
     def toast(self, words):
         """Wait until a toast has said this, were it only for a moment."""
@@ -219,8 +268,23 @@ class Page:
         """Wait until the connection was lost after `forget_statuses`; it may be back again."""
         self.page.wait_for_function("() => window.passed.statuses.includes('reconnecting')")
 
+    def tidy(self):
+        """Make as good as new."""
+        if self.is_loaded:
+            self.page.evaluate(TIDY)
+            self.page.locator("main [role=alert]", has_text="no page /nothing").wait_for()
+            self.page.emulate_media(media="null", color_scheme="null", reduced_motion="null")
+            self.page.unroute_all()
+            if self.viewport is not None:
+                self.page.set_viewport_size(self.viewport)
+            self.page.mouse.move(0, 0)
+
     def close(self):
         self.context.close()
+        self.check()
+
+    def check(self):
+        """Fail if anything went wrong that was not brought about on purpose."""
         left = [one for one in self.wrong if not any(part in one for part in self.expected)]
         assert left == []
 
@@ -245,20 +309,52 @@ def a_page(server, browser):
         page.close()
 
 
+@pytest.fixture(scope="module")
+def lent(browser):
+    """The pages that tests of this module have used and left in order, by kind."""
+    pages = {}
+    yield pages
+    for page in pages.values():
+        page.context.close()
+
+
+def borrowed(request, lent, kind, make):
+    """Lend a page to a test; keep it for the next one unless anything went wrong."""
+    page = lent.pop(kind, None) or make()
+    page.tidy()
+    yield page
+    if page.wrong or request.node.stash.get(FAILED, False):
+        page.close()
+    else:
+        lent[kind] = page
+
+
 @pytest.fixture
-def console(server, browser):
-    """A console at 1440 × 900."""
+def console(request, lent, server, browser):
+    """A console at 1440 × 900; not loaded anew for each test."""
+
+    def make():
+        return Page(server, browser, viewport={"width": 1440, "height": 900})
+
+    yield from borrowed(request, lent, "console", make)
+
+
+@pytest.fixture
+def fresh(server, browser):
+    """A console at 1440 × 900 for one test alone."""
     console = Page(server, browser, viewport={"width": 1440, "height": 900})
     yield console
     console.close()
 
 
 @pytest.fixture
-def phone(server, browser):
-    """A console on the smallest phone that is meant to work."""
-    phone = Page(server, browser, viewport={"width": 360, "height": 740}, has_touch=True)
-    yield phone
-    phone.close()
+def phone(request, lent, server, browser):
+    """A console on the smallest phone that is meant to work; not loaded anew for each test."""
+
+    def make():
+        return Page(server, browser, viewport={"width": 360, "height": 740}, has_touch=True)
+
+    yield from borrowed(request, lent, "phone", make)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_the_list_is_narrowed_by_state_and_by_words(console, server):
     expect(row(page, good)).to_have_count(0)
     expect(row(page, bad)).to_be_visible()
     page.wait_for_url("**/runs?q=state*failure")
-    page.goto("/runs")
+    console.turn_to("/runs")
     page.locator("#query").fill("colo")
     expect(row(page, bad)).to_have_count(0)
     expect(row(page, good)).to_be_visible()
@@ -194,9 +194,9 @@ def test_a_refusal_is_a_toast_in_the_servers_words(console, server):
     expect(toast).to_have_count(0)
 
 
-def test_a_toast_stays_while_it_is_looked_at(console):
-    console.page.clock.install()
-    page = console.open("/control")
+def test_a_toast_stays_while_it_is_looked_at(fresh):
+    fresh.page.clock.install()
+    page = fresh.open("/control")
     page.evaluate(SAY_TWO_AND_LOOK_AT_ONE)
     looked_at, other = (page.locator(".toast", has_text=words) for words in ("looked at", "other"))
     page.clock.fast_forward(20_000)
@@ -243,11 +243,11 @@ def test_what_is_far_ahead_hides_neither_what_is_next_nor_what_was(console, serv
     page = console.open("/job/colours")
     expect(row(page, done)).to_have_attribute("data-state", "success")
     expect(page.locator(f".side li a[href='/runs/{next_one}']")).to_be_visible()
-    page.goto("/runs?q=colours")
+    console.turn_to("/runs?q=colours")
     expect(row(page, done)).to_be_visible()
     expect(row(page, next_one)).to_be_visible()
     expect(page.get_by_role("button", name="more coming")).to_be_visible()
-    page.goto("/runs?q=colours&state=success")
+    console.turn_to("/runs?q=colours&state=success")
     expect(row(page, done)).to_be_visible()
     expect(row(page, next_one)).to_have_count(0)
     expect(page.get_by_role("button", name="more coming")).to_have_count(0)
@@ -313,7 +313,7 @@ def test_a_run_shows_the_definition_it_was_bound_to_and_what_has_changed_since(c
     expect(page.locator("[data-source=json]")).to_contain_text(f'"run_id": "{run_id}"')
     page.get_by_role("button", name="Close").click()
     expect(page.locator("[data-source]")).to_have_count(0)
-    page.goto(f"/runs/{run_id}#json")
+    console.turn_to(f"/runs/{run_id}#json")
     expect(page.locator("[data-source=json]")).to_be_visible()
 
 
@@ -336,7 +336,7 @@ def test_a_click_on_a_value_narrows_the_list_and_alt_click_excludes_it(console, 
     expect(row(page, ada)).to_have_count(0)
     expect(page.locator(".term.not")).to_contain_text("name=")
     # By the keyboard: the value that has the focus, and `!`.
-    page.goto(f"/runs?q=id:{ada},{bob}")
+    console.turn_to(f"/runs?q=id:{ada},{bob}")
     expect(row(page, bob)).to_be_visible()
     page.keyboard.press("j")
     page.locator("tr.at [data-term^='name=']").focus()

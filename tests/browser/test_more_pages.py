@@ -36,7 +36,7 @@ def test_a_command_is_run_without_a_job_file_and_marked_wherever_it_shows(consol
     page.locator(".head h1 a.job").click()
     expect(page.locator(".facts .adhoc")).to_be_visible()
     for path in ("/runs", "/"):
-        page.goto(path)
+        console.turn_to(path)
         row = page.locator(f"tr[data-run={run_id}]")
         expect(row.locator(".adhoc")).to_have_text("ad hoc")
 
@@ -101,7 +101,7 @@ def test_the_calendar_shows_the_runs_of_a_query_over_a_span(console):
     page.keyboard.type("greetings")
     page.wait_for_url("**/calendar?span=7d&q=greetings")
     expect(page.locator(".empty")).to_contain_text("No schedule names a run")
-    page.goto("/calendar?q=label:night&span=7d")
+    console.turn_to("/calendar?q=label:night&span=7d")
     expect(page.locator("#query")).to_have_value("label:night")
     expect(rows).to_have_count(7)
     page.locator("[name=first]").fill("2031-03-29")
@@ -123,7 +123,7 @@ def test_the_calendar_counts_the_runs_of_a_job_in_an_hour(console, server):
     rows = page.locator("tr[data-job=often]")
     expect(rows).to_have_count(24)
     expect(rows.first).to_contain_text("60×")
-    page.goto("/calendar?q=often&from=2031-03-29&to=2031-04-29")
+    console.turn_to("/calendar?q=often&from=2031-03-29&to=2031-04-29")
     refused = page.get_by_role("alert").filter(has_text="400: more than 10000 runs: expected")
     expect(refused).to_be_visible()
 
@@ -143,7 +143,7 @@ def test_a_job_is_paused_with_a_reason_and_resumed_on_the_control_page(console):
     expect(page.locator("[data-paused]")).to_contain_text(
         "job greetings/hello is paused by local: year end <b>close</b>"
     )
-    page.goto("/control")
+    console.turn_to("/control")
     paused = page.locator("[data-pauses] li")
     expect(paused).to_contain_text("job greetings/hello: year end <b>close</b>")
     paused.get_by_role("button", name="Resume").click()
@@ -348,7 +348,7 @@ def test_the_graph_shows_what_hangs_on_what_with_states_and_around_one_job(conso
     expect(needing.locator("td").nth(1)).to_have_text("chain/first")
     switch.click()
     expect(page.locator(".gnode[data-job=fails]")).to_have_count(0)
-    page.goto("/graph?focus=chain/first&down=1")
+    console.turn_to("/graph?focus=chain/first&down=1")
     expect(page.locator(".node.me")).to_have_count(1)
     second.focus()
     page.keyboard.press("Enter")
@@ -378,7 +378,7 @@ def test_a_query_is_saved_under_a_name_found_again_and_forgotten(console):
     page.locator(".dialog [type=submit]").click()
     saved = page.get_by_role("navigation", name="Saved queries").get_by_role("link")
     expect(saved).to_have_text(["Every night"])
-    page.goto("/jobs")
+    console.turn_to("/jobs")
     saved.click()
     page.wait_for_url("**/runs?q=label:night")
     console.undo_at_once()

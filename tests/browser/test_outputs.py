@@ -153,7 +153,7 @@ def test_what_ran_because_of_a_run_is_run_again_after_it_once_one_has_looked(con
     expect(page.locator(".dialog")).to_contain_text("chain/second")
     page.locator(".dialog [type=submit]").click()
     expect(page.locator(".reruns")).to_contain_text("rerun 1")
-    page.goto(f"/runs/{second}")
+    console.turn_to(f"/runs/{second}")
     expect(page.locator(".reruns")).to_contain_text("rerun 1")
 
 

@@ -48,7 +48,7 @@ def patience():
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_page_opens_by_its_address_without_an_error(console, path):
-    page = console.open(path)
+    page = console.load(path)
     expect(page.locator("main")).not_to_be_empty()
     assert page.title().endswith("callsheet")
 
@@ -205,19 +205,19 @@ def test_a_job_is_run_now_with_its_params(console):
     expect(page.locator(".head .state")).to_contain_text("success")
 
 
-def test_what_one_types_into_a_question_stays_while_the_page_changes(console, server):
-    page = console.open("/job/greetings/hello")
+def test_what_one_types_into_a_question_stays_while_the_page_changes(fresh, server):
+    page = fresh.open("/job/greetings/hello")
     expect(page.get_by_role("button", name="Run now")).to_be_visible()
     page.keyboard.press("n")
     page.locator(".dialog [name=name]").fill("Ada")
     run_id = server.schedule("greetings/hello", name="Grace")
     expect(page.locator("main")).to_contain_text(run_id)
     # What the browser itself says of what it then cannot ask.
-    console.expected += ["net::ERR", "WebSocket connection"]
+    fresh.expected += ["net::ERR", "WebSocket connection"]
     page.emulate_media(color_scheme="dark")
-    console.context.set_offline(True)
+    fresh.context.set_offline(True)
     expect(page.locator("[data-status=live]")).to_have_count(0)
-    console.context.set_offline(False)
+    fresh.context.set_offline(False)
     expect(page.locator("[data-status=live]").first).to_be_attached()
     assert page.locator(".dialog [name=name]").input_value() == "Ada"
 
@@ -240,7 +240,7 @@ def test_a_changed_folder_is_looked_at_and_loaded(console, server):
     panel.get_by_role("button", name="Load 1").click()
     page.locator(".dialog [type=submit]").click()
     expect(panel).not_to_contain_text("added")
-    page.goto(f"/job/{quote(name)}")
+    console.turn_to(f"/job/{quote(name)}")
     expect(page.locator("h1")).to_contain_text(name)
 
 
@@ -301,8 +301,8 @@ def test_keys_do_nothing_while_one_types(console):
     assert page.url.split("?")[0].endswith("/runs")
 
 
-def test_the_theme_is_switched_and_kept(console):
-    page = console.open("/")
+def test_the_theme_is_switched_and_kept(fresh):
+    page = fresh.open("/")
     ground = "() => getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(ground)
     for _ in range(3):
@@ -352,5 +352,5 @@ def test_the_api_is_described_found_and_opened_by_its_address(console):
     expect(found).to_contain_text("PauseRecord")
     page.wait_for_url("**/reference#post_v2_pause")
     page.get_by_label("Find in the API").fill("")
-    page = console.open("/reference#get_v2_health")
+    page = console.load("/reference#get_v2_health")
     expect(page.locator("#get_v2_health .told")).to_be_visible()
