@@ -58,7 +58,7 @@ from .connections import LimitedServer, Sparing
 from .core import WebCore
 from .document import Document
 from .figures import Board
-from .handlers import ApiHandler, NotFoundHandler, PageHandler, StaticHandler
+from .handlers import ApiHandler, EditionHandler, NotFoundHandler, PageHandler, StaticHandler
 from .hub import Hub
 from .listening import Listener, parse_bind
 from .outputs import Outputs
@@ -135,6 +135,7 @@ def make_app(services: Services, listener: Listener) -> Application:
             (rf"{run}/output/([^/]+)/updates", OutputSocket, with_services),
             (r"/api/v2/stream", StreamSocket, with_services),
             (r"/api/.*|/healthz(?:/.*)?|/metrics", ApiHandler, {**with_services, "table": TABLE}),
+            (r"/static/([0-9a-f]{16})/(.+)", EditionHandler, {**with_services, "page": page}),
             (r"/static/(.*)", StaticHandler, {**with_services, "path": str(static)}),
             (PAGES, PageHandler, {**with_services, "page": page}),
         ],

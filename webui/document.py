@@ -1,51 +1,145 @@
-"""The console's one document, with the names of all modules that it will need.
+"""The console as it is sent: its one document, and its files under addresses of their own edition.
+
+An edition is all files of the console as they were at once. Its name, a hash of them, is part of
+each file's address: a browser keeps what it has for good, and a page never runs modules of two
+editions. A page of an edition that is gone finds no more modules and says so; it is loaded anew.
 
 A browser learns of a module by reading the one that imports it: without a build step that would be
-a round trip for each level. The document names them all, and the browser fetches them at once.
+a round trip for each level. The document names the modules of the frame and those of the view that
+its path asks for, and the browser fetches them at once. Which view that is, the console itself says
+(`js/views.js`).
 """
 
 from __future__ import annotations
 
+import hashlib
+import mimetypes
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from .vendor import imports_of
+from .vendor import needs_of
 
-FIRST = "js/main.js"
+FRAME = "js/main.js"
+VIEWS = "js/views.js"
 _BEFORE = '<script type="module"'
+_OWN = '"/static/'
+_NAME_DIGITS = 16
+# A line of the console's table of views: the first part of a path, and the module.
+_VIEW = re.compile(r'^ *"(/[a-z]*/?)": \(\) => import\("\./([^"]+)"\)', re.MULTILINE)
 
 
-def modules_of(static: Path, first: str = FIRST) -> list[str]:
-    """Return the modules that `first` needs, itself in front, as paths below `static`; none when it
-    is not there."""
-    found = [first] if (static / first).is_file() else []
-    for name in found:
-        folder = (static / name).parent
-        for specifier in imports_of((static / name).read_text(encoding="utf-8")):
-            path = (folder / specifier).resolve()
-            if path.is_relative_to(static.resolve()) and path.is_file():
-                needed = path.relative_to(static.resolve()).as_posix()
-                if needed not in found:
+@dataclass(frozen=True)
+class Edition:
+    """The console's files as they were at an instant; made by `edition_of`."""
+
+    name: str
+    files: Mapping[str, bytes]
+    # Module by the first part of a path, as the console's table has it.
+    views: Mapping[str, str]
+
+    def modules_of(self, path: str) -> list[str]:
+        """Return the modules that a page needs before it is drawn, the frame's first; none where
+        there is no console."""
+        view = self.view_of(path)
+        found = [name for name in (FRAME, view) if name in self.files]
+        for name in found:
+            for specifier in needs_of(self.files[name].decode()):
+                needed = _beside(name, specifier)
+                if needed in self.files and needed not in found:
                     found.append(needed)
-    return found
+        return found
+
+    def view_of(self, path: str) -> str:
+        """Return the module of the view at a path; empty: there is no such page."""
+        first, *rest = [part for part in path.split("/") if part] or [""]
+        one = self.views.get(f"/{first}/") if rest else None
+        return one or self.views.get(f"/{first}", "")
+
+    def type_of(self, name: str) -> str:
+        """Return the content type of a file."""
+        found = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return f"{found}; charset=utf-8" if found.startswith("text/") else found
+
+
+def edition_of(static: Path) -> Edition:
+    """Read all files below a folder; those of an empty or missing one are none."""
+    files = {name: (static / name).read_bytes() for name, _, _ in _looks(static)}
+    total = hashlib.sha256()
+    for name, content in files.items():
+        total.update(f"{name} {len(content)}\n".encode())
+        total.update(content)
+    table = files.get(VIEWS, b"").decode()
+    views = {path: _beside(VIEWS, module) for path, module in _VIEW.findall(table)}
+    return Edition(total.hexdigest()[:_NAME_DIGITS], files, views)
 
 
 class Document:
-    """`index.html` below a folder, as it is sent."""
+    """`index.html` below a folder, as it is sent, with the edition that it names."""
 
     def __init__(self, static: Path) -> None:
         self._static = static
-        self._links: str | None = None
+        self._looked: list[tuple[str, int, int]] | None = None
+        self._edition = Edition("", {}, {})
+        self._links: dict[str, str] = {}
 
-    def read(self) -> bytes:
-        """Return the document.
+    def read(self, path: str) -> bytes:
+        """Return the document of a page, naming the files as they are now.
 
         Raises:
             FileNotFoundError: there is no console here.
         """
-        text = (self._static / "index.html").read_text(encoding="utf-8")
-        if self._links is None:
-            names = modules_of(self._static)
-            self._links = "".join(
-                f'<link rel="modulepreload" href="/static/{name}">\n' for name in names
+        edition = self._now()
+        if "index.html" not in edition.files:
+            raise FileNotFoundError(self._static / "index.html")
+        text = edition.files["index.html"].decode()
+        view = edition.view_of(path)
+        if view not in self._links:
+            self._links[view] = "".join(
+                f'<link rel="modulepreload" href="/static/{name}">\n'
+                for name in edition.modules_of(path)
             )
-        return text.replace(_BEFORE, self._links + _BEFORE, 1).encode()
+        text = text.replace(_BEFORE, self._links[view] + _BEFORE, 1)
+        return text.replace(_OWN, f"{_OWN}{edition.name}/").encode()
+
+    def file(self, edition: str, name: str) -> tuple[bytes, str]:
+        """Return a file of an edition, and its content type.
+
+        Raises:
+            FileNotFoundError: the edition is another one by now, or has no such file.
+        """
+        if not self._edition.name:
+            self._now()
+        if edition != self._edition.name or name not in self._edition.files:
+            raise FileNotFoundError(name)
+        return self._edition.files[name], self._edition.type_of(name)
+
+    def _now(self) -> Edition:
+        """Return the edition, read anew if any file has changed."""
+        looked = _looks(self._static)
+        if looked != self._looked:
+            self._edition, self._looked, self._links = edition_of(self._static), looked, {}
+        return self._edition
+
+
+def _looks(static: Path) -> list[tuple[str, int, int]]:
+    """Return the name, time of change and size of each file below a folder, in order."""
+    found = []
+    for path in static.rglob("*"):
+        state = path.stat()
+        if path.is_file():
+            name = path.relative_to(static).as_posix()
+            found.append((name, state.st_mtime_ns, state.st_size))
+    return sorted(found)
+
+
+def _beside(name: str, specifier: str) -> str:
+    """Return the file that a module means by a specifier, below the same folder."""
+    parts = name.split("/")[:-1]
+    for part in specifier.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)

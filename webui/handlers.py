@@ -26,6 +26,7 @@ log = logging.getLogger("callsheet.web")
 
 # A request's body; job definitions are the largest thing anybody sends.
 MAX_BODY_BYTES = 2**20
+YEAR_S = 365 * 86400
 
 
 class Guarded(RequestHandler):
@@ -122,7 +123,7 @@ class Guarded(RequestHandler):
         """Answer with the console's document; with `missing` where there is no console."""
         try:
             self.check_sender()
-            document = page.read()
+            document = page.read(self.request.path)
         except FileNotFoundError:
             self.send_problem(missing)
         except Problem as problem:
@@ -257,6 +258,36 @@ class StaticHandler(StaticFileHandler, Guarded):
     def set_extra_headers(self, path: str) -> None:
         """Have the browser ask whether a file is still the same."""
         self.set_header("Cache-Control", "no-cache")
+
+
+@stream_request_body
+class EditionHandler(Guarded):
+    """The console's files under the name of their edition: what is kept of one is good for ever."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD")
+
+    def initialize(self, services: Services, page: Document) -> None:
+        """Take the services and the document that names the files."""
+        self.services = services
+        self._page = page
+
+    def get(self, edition: str, name: str) -> None:
+        """Send a file."""
+        try:
+            self.check_sender()
+            content, content_type = self._page.file(edition, name)
+        except FileNotFoundError:
+            self.send_problem(Problem(404, f"no such file of this console: {name[:200]}"))
+        except Problem as problem:
+            self.send_problem(problem)
+        else:
+            self.set_header("Content-Type", content_type)
+            self.set_header("Cache-Control", f"public, max-age={YEAR_S}, immutable")
+            self.finish(content)
+
+    def head(self, edition: str, name: str) -> None:
+        """Send a file's headers."""
+        self.get(edition, name)
 
 
 @stream_request_body

@@ -15,14 +15,20 @@ FOLDER = Path(__file__).parent / "static" / "vendor"
 SUMS = "SHA256SUMS"
 # `from "…"`, `import "…"` and `import("…")`, minified or not.
 # A statement, or a call of `import`; not a text that is the word "from".
-_IMPORT = re.compile(
-    r"""(?:\b(?:import|export)\b[^"'`;()=]*?\bfrom|(?<!["'.])\bimport)\s*\(?\s*["']([^"']+)["']"""
-)
+_STATEMENT = r"""(?:\b(?:import|export)\b[^"'`;()=]*?\bfrom|(?<!["'.])\bimport)"""
+_IMPORT = re.compile(_STATEMENT + r"""\s*\(?\s*["']([^"']+)["']""")
+
+_NEED = re.compile(_STATEMENT + r"""\s*["']([^"']+)["']""")
 
 
 def imports_of(source: str) -> list[str]:
-    """Return the specifiers that a module imports, in order."""
+    """Return the specifiers that a module imports, at once or when it wants them, in order."""
     return _IMPORT.findall(source)
+
+
+def needs_of(source: str) -> list[str]:
+    """Return the specifiers without which a module is not run, in order."""
+    return _NEED.findall(source)
 
 
 def sums_of(folder: Path) -> dict[str, str]:

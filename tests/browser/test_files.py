@@ -6,7 +6,8 @@ import re
 import pytest
 
 from callsheet.webui import vendor
-from callsheet.webui.document import Document
+from callsheet.webui.app import PAGES
+from callsheet.webui.document import edition_of
 
 STATIC = vendor.FOLDER.parent
 OWN = sorted((STATIC / "js").rglob("*.js"))
@@ -43,6 +44,7 @@ def test_an_import_is_a_statement_or_a_call_and_no_word_in_a_text():
     source = 'import{h}from"./a.js";export {\n  b,\n} from "./b.js";\nimport "./c.js";\n'
     source += 'const d = await import("./d.js"); const e = given("from"); f("import", "x");'
     assert vendor.imports_of(source) == ["./a.js", "./b.js", "./c.js", "./d.js"]
+    assert vendor.needs_of(source) == ["./a.js", "./b.js", "./c.js"]
 
 
 @pytest.mark.parametrize("path", OWN, ids=name_of)
@@ -94,12 +96,38 @@ def test_every_icon_that_is_used_is_in_the_document():
     assert used <= drawn
 
 
-def test_the_document_names_every_module_that_the_console_needs():
-    sent = Document(STATIC).read().decode()
-    named = re.findall(r'<link rel="modulepreload" href="/static/([^"]+)">', sent)
+def beside(name, specifier):
+    return ((STATIC / name).parent / specifier).resolve().relative_to(STATIC).as_posix()
+
+
+def needs(name):
+    return [beside(name, one) for one in vendor.needs_of((STATIC / name).read_text())]
+
+
+def test_every_module_is_of_the_frame_of_a_view_or_loaded_when_it_is_wanted():
+    edition = edition_of(STATIC)
+    needed = {name for path in edition.views for name in edition.modules_of(path + "x")}
+    needed |= {name for path in edition.views for name in edition.modules_of(path)}
+    later = {
+        beside(name_of(path), specifier)
+        for path in OWN
+        for specifier in vendor.imports_of(path.read_text())
+        if f'import("{specifier}")' in path.read_text()
+    }
+    for name in (found := list(later)):
+        found += [one for one in needs(name) if one not in found]
     every = {name_of(path) for path in [*OWN, *vendor.FOLDER.glob("*.js")]}
-    assert sorted(named) == sorted(every)
-    assert sent.index(named[-1]) < sent.index("<script")
+    assert every == needed | set(found)
+    # What only one view has is not of another.
+    assert "js/gantt.js" in edition.modules_of("/timeline")
+    assert "js/gantt.js" not in edition.modules_of("/runs")
+
+
+def test_the_server_s_pages_are_those_of_the_console_s_table_and_the_log_in():
+    firsts = {path.strip("/") for path in edition_of(STATIC).views} - {""}
+    known = re.search(r"\(\?:([a-z|]+)\)", PAGES)
+    assert known is not None
+    assert set(known[1].split("|")) == firsts | {"login"}
 
 
 @pytest.mark.parametrize("path", OWN, ids=name_of)

@@ -168,7 +168,8 @@ def test_a_finished_run_is_marked_and_run_again(console, server):
 # In one turn of the page's loop, so that no timer comes between.
 SAY_TWO_AND_LOOK_AT_ONE = """
 async () => {
-    const { done } = await import("/static/js/toast.js");
+    const { src } = document.querySelector("script[type=module]");
+    const { done } = await import(src.replace("main.js", "toast.js"));
     done("looked at");
     let button = null;
     while (!(button = document.querySelector(".toast button"))) await null;

@@ -8,6 +8,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from callsheet.webui import vendor
+from callsheet.webui.document import edition_of
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PATHS = [
@@ -28,6 +31,19 @@ async () => {
     return (await axe.run(how)).violations;
 }
 """
+# Notes which modules are there when the frame is drawn, with its view.
+FIRST_LOADED = """
+new MutationObserver((_, observer) => {
+    if (!document.getElementById("main")) return;
+    observer.disconnect();
+    const names = performance.getEntriesByType("resource").map((one) => one.name);
+    window.firstLoaded = names.filter((name) => name.endsWith(".js"));
+}).observe(document, { childList: true, subtree: true });
+"""
+NAMED_AND_LOADED = """
+() => [[...document.querySelectorAll("link[rel=modulepreload]")].map((one) => one.href),
+       window.firstLoaded]
+"""
 MARK_AS_OLD = """
 () => {
     for (const one of document.querySelectorAll("main :is(tr, .panel, h1)")) one.dataset.old = "";
@@ -46,11 +62,21 @@ def patience():
     expect.set_options(timeout=60_000)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_page_opens_by_its_address_without_an_error(console, path):
-    page = console.load(path)
-    expect(page.locator("main")).not_to_be_empty()
-    assert page.title().endswith("callsheet")
+def test_each_page_opens_by_its_address_and_names_all_that_it_first_loads(fresh, server):
+    fresh.context.add_init_script(FIRST_LOADED)
+    paths = [*PATHS, "/day/2031-03-29", f"/runs/{server.schedule('fails')}", "/agents/local"]
+    views = edition_of(vendor.FOLDER.parent).views
+    assert {f"/{path.split('/')[1]}".partition("?")[0] for path in paths} == {
+        path.rstrip("/") or "/" for path in views
+    }
+    for path in paths:
+        page = fresh.load(path)
+        expect(page.locator("main")).not_to_be_empty()
+        assert page.title().endswith("callsheet")
+        named, loaded = page.evaluate(NAMED_AND_LOADED)
+        # No more than that: of other views nothing is loaded, and nothing is found out late.
+        assert (path, sorted(loaded)) == (path, sorted(named))
+        assert (path, fresh.wrong) == (path, [])
 
 
 def test_every_page_is_accessible_in_both_themes(console, server):

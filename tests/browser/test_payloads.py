@@ -76,7 +76,7 @@ ODD = """
 () => [...document.querySelectorAll("*")].filter((one) =>
     ["IFRAME", "OBJECT", "EMBED", "BASE", "STYLE", "META", "FORM", "IMG", "VIDEO", "AUDIO"]
         .includes(one.tagName) && one.matches("body *:not(form.panel):not(form.dialog):not(form)")
-    || one.tagName === "SCRIPT" && !one.src.startsWith(location.origin + "/static/js/")
+    || one.tagName === "SCRIPT" && !one.src.startsWith(location.origin + "/static/")
     || [...one.attributes].some(({ name, value }) => name.startsWith("on")
         || ["href", "src", "action", "xlink:href"].includes(name)
             && /^\\s*(javascript|vbscript|data:text)/i.test(value))

@@ -66,3 +66,101 @@ def test_the_server_s_log_is_cleared_and_read_anew_after_a_loss_and_says_so(fres
     expect(log.locator("li[data-level=info]")).to_have_count(0)
     log.get_by_role("button", name="Clear").click()
     expect(log.locator("li[data-level]")).to_have_count(0)
+
+
+# Nothing is loaded that nobody wants.
+SPARING = 'Object.defineProperty(navigator, "connection", { value: { saveData: true } });'
+CHECKS = "**/js/views/checks.js"
+MODULES = """
+() => performance.getEntriesByType("resource").map((one) => new URL(one.name).pathname)
+    .filter((path) => path.endsWith(".js")).map((path) => path.split("/").pop())
+"""
+
+
+def modules(page):
+    """The names of the modules that a page has loaded."""
+    return set(page.evaluate(MODULES))
+
+
+@pytest.fixture
+def sparing(a_page):
+    console = a_page()
+    console.context.add_init_script(SPARING)
+    console.expected += ["net::ERR", "WebSocket connection", "404", "503"]
+    return console
+
+
+def test_the_page_before_stays_until_the_next_one_is_here(sparing):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page = sparing.open("/jobs")
+    page.route(CHECKS, hold)
+    rail = page.get_by_role("navigation", name="Main", exact=True)
+    with page.expect_request(CHECKS):
+        rail.get_by_role("link", name="Checks").click()
+    expect(page.get_by_text("Opening Checks")).to_be_visible()
+    expect(page.locator("tr[data-job=fails]")).to_be_visible()
+    assert page.url.endswith("/jobs")
+    # Who thinks better of it is not taken there later.
+    rail.get_by_role("link", name="Jobs").click()
+    expect(page.get_by_text("Opening Checks")).to_have_count(0)
+    rail.get_by_role("link", name="Checks").click()
+    expect(page.get_by_text("Opening Checks")).to_be_visible()
+    for one in held:
+        one.continue_()
+    expect(page.locator("tr[data-check=double]")).to_be_visible()
+    expect(page.locator("tr[data-job]")).to_have_count(0)
+    page.go_back()
+    expect(page.locator("tr[data-job=fails]")).to_be_visible()
+
+
+def test_a_page_that_cannot_be_loaded_says_so_and_comes_once_the_server_answers(sparing):
+    page = sparing.open("/jobs")
+    sparing.context.set_offline(True)
+    page.locator(".rail").get_by_role("link", name="Checks").click()
+    said = page.get_by_role("alert").filter(has_text="this page is not loaded yet")
+    expect(said).to_be_visible()
+    expect(said.get_by_role("button", name="Try again")).to_be_visible()
+    assert page.url.endswith("/checks")
+    # What has been opened before is there, though its jobs cannot be read.
+    page.go_back()
+    expect(page.locator("main")).to_contain_text("the server does not answer")
+    page.go_forward()
+    expect(said).to_be_visible()
+    sparing.context.set_offline(False)
+    expect(page.locator("tr[data-check=double]")).to_be_visible()
+
+
+def test_a_page_of_another_edition_is_found_by_the_document(sparing):
+    page = sparing.open("/jobs")
+    page.evaluate("() => { window.unbroken = true; }")
+    page.route(CHECKS, lambda route: route.fulfill(status=404), times=1)
+    page.locator(".rail").get_by_role("link", name="Checks").click()
+    expect(page.locator("tr[data-check=double]")).to_be_visible()
+    assert not page.evaluate("() => window.unbroken")
+    # One that does not come by the document either says so, and is tried again.
+    page.route("**/js/views/control.js", lambda route: route.fulfill(status=404))
+    page.locator(".rail").get_by_role("link", name="Control").click()
+    said = page.get_by_role("alert").filter(has_text="cannot be loaded")
+    expect(said).to_be_visible()
+    page.unroute("**/js/views/control.js")
+    said.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("region", name="Server log")).to_be_visible()
+
+
+def test_what_nobody_has_opened_is_loaded_at_rest_and_there_without_the_server(fresh):
+    fresh.expected += ["net::ERR", "WebSocket connection"]
+    page = fresh.open("/checks")
+    assert "palette_open.js" not in modules(page)
+    page.wait_for_function(f"() => ({MODULES})().includes('palette_open.js')")
+    page.wait_for_function(f"() => ({MODULES})().includes('adhoc.js')")
+    page.wait_for_function(f"() => ({MODULES})().includes('rerun.js')")
+    fresh.context.set_offline(True)
+    expect(page.locator("[data-status=live]")).to_have_count(0)
+    fresh.turn_to("/adhoc")
+    expect(page.locator("[name=text]")).to_be_visible()
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("dialog", name="Command palette")).to_be_visible()

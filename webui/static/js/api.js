@@ -67,3 +67,6 @@ export function query(terms) {
 export function jobPath(jobId) {
   return jobId.split("/").map(encodeURIComponent).join("/");
 }
+
+/** Where an agent's own page is. @param {string} agentId */
+export const agentPath = (agentId) => `/agents/${encodeURIComponent(agentId)}`;

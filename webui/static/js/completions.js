@@ -6,7 +6,6 @@ import { JobName } from "./parts.js";
 import { quoted, read } from "./querytext.js";
 
 const MOST = 8;
-export const LOOKED_AT = 2000;
 const KEYS = [
   ["state:", "running, failure …"],
   ["label:", "has this label"],
@@ -32,13 +31,12 @@ function jobs() {
   return jobIds ?? [];
 }
 
-/** @param {string} text what is being typed @param {any[]} runs of the present result @param {any} counts its counts by state
+/** @param {string} text what is being typed @param {any[]} runs those of the present result that are looked at @param {any} counts its counts by state
  *  @returns {{name: string, options: Option[]}[]} at most eight options in all */
 export function completions(text, runs, counts) {
   const draft = text.trim();
   const { not, key, mark, value } = read(draft);
   const sign = not ? "!" : "";
-  const looked = runs.slice(0, LOOKED_AT);
   let left = MOST;
   const groups = [];
   const offer = (name, options) => {
@@ -47,22 +45,22 @@ export function completions(text, runs, counts) {
     if (some.length) groups.push({ name, options: some });
   };
   if (key && mark === "=") {
-    const found = tally(looked.map((run) => run.args[key]).filter((one) => one !== undefined));
+    const found = tally(runs.map((run) => run.args[key]).filter((one) => one !== undefined));
     offer(`Values of ${key}`, valuesOf(`${sign}${key}=`, found, value));
   } else if (key === "state") {
     const names = [...STATES, "held"].filter((state) => state.startsWith(value));
     offer("States", names.map((state) => ({ text: `${sign}state:${state}`, note: counts?.[state] ? `${count(counts[state])} runs` : "" })));
-  } else if (key === "label") offer("Labels", valuesOf(`${sign}label:`, tally(looked.flatMap((run) => run.labels)), value));
-  else if (key === "owner") offer("Owners", valuesOf(`${sign}owner:`, tally(looked.map((run) => run.owner).filter(Boolean)), value));
-  else if (key === "agent") offer("Agents", valuesOf(`${sign}agent:`, tally(looked.map((run) => run.agent).filter(Boolean)), value));
+  } else if (key === "label") offer("Labels", valuesOf(`${sign}label:`, tally(runs.flatMap((run) => run.labels)), value));
+  else if (key === "owner") offer("Owners", valuesOf(`${sign}owner:`, tally(runs.map((run) => run.owner).filter(Boolean)), value));
+  else if (key === "agent") offer("Agents", valuesOf(`${sign}agent:`, tally(runs.map((run) => run.agent).filter(Boolean)), value));
   else if (key === "time") offer("Times", TIMES.map((time) => ({ text: `${sign}time:${time}`, note: "" })));
   else if (key === "job") offer("Jobs", jobsLike(value, `${sign}job:`));
   else if (!key) {
     const like = value.toLowerCase();
     const begins = (word) => word.toLowerCase().startsWith(like);
-    const params = tally(looked.flatMap((run) => Object.keys(run.args)));
-    offer("Params in these runs", params.filter(([name]) => begins(name)).slice(0, 3).map(([name]) => ({ text: `${sign}${name}=`, note: samples(looked, name), unfinished: true })));
-    const labels = tally(looked.flatMap((run) => run.labels));
+    const params = tally(runs.flatMap((run) => Object.keys(run.args)));
+    offer("Params in these runs", params.filter(([name]) => begins(name)).slice(0, 3).map(([name]) => ({ text: `${sign}${name}=`, note: samples(runs, name), unfinished: true })));
+    const labels = tally(runs.flatMap((run) => run.labels));
     offer("Labels", labels.filter(([label]) => begins(label)).slice(0, 3).map(([label, n]) => ({ text: `${sign}label:${quoted(label)}`, note: times(n) })));
     if (like) offer("States", STATES.filter(begins).map((state) => ({ text: `${sign}state:${state}`, note: counts?.[state] ? `${count(counts[state])} runs` : "" })));
     offer("Terms", KEYS.filter(([one]) => begins(one)).map(([one, note]) => ({ text: `${sign}${one}`, note, unfinished: one.endsWith(":") })));

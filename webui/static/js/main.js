@@ -8,28 +8,15 @@ import { clock, count, counted, cyclePrecision, cycleZone, dayOf, duration, show
 import { applyLook, cycleTheme, globalKeys, showKeys, turnKeys } from "./keys.js";
 import { openPalette, Palette, visited } from "./palette.js";
 import { Icon, Trouble } from "./parts.js";
-import { useUrl } from "./router.js";
+import { useTurning, useUrl } from "./router.js";
 import { useRuns } from "./runlist.js";
 import { SavedNav } from "./saved.js";
 import { LoginView, useMe, whoAmI, Who } from "./session.js";
 import { stream, useNow, useStatus } from "./stream.js";
 import { TimeCard } from "./timecard.js";
 import { done, Toasts } from "./toast.js";
-import { AdHocView } from "./views/adhoc.js";
-import { AgentView } from "./views/agent.js";
-import { AgentsView } from "./views/agents.js";
-import { CalendarView } from "./views/calendar.js";
-import { ChecksView } from "./views/checks.js";
-import { ControlView } from "./views/control.js";
-import { JobGraphView } from "./views/graph.js";
-import { JobView } from "./views/job.js";
-import { JobsView } from "./views/jobs.js";
-import { ReferenceView } from "./views/reference.js";
-import { RunView } from "./views/run.js";
-import { RunsView } from "./views/runs.js";
-import { SheetView } from "./views/sheet.js";
-import { TimelineView } from "./views/timeline.js";
-import { WhyView } from "./views/why.js";
+import { opening, pageOf, plain } from "./views.js";
+import { loadAtRest } from "./wanted.js";
 
 const PAGES = [
   ["/", "Call sheet", "s", "Sheet"],
@@ -47,36 +34,8 @@ const PLACES = [...PAGES, ...OTHERS].map(([path, name]) => [path, name]);
 const TROUBLE_STATES = ["failure", "error", "lost"];
 const FOLDER_FIRST_MS = 2000;
 const FOLDER_MS = 60e3;
+const SLOW_MS = 300;
 const TABS = ["/", "/runs", "/jobs", "/agents", "/control"];
-
-/** A part of a path as it was written; one that is no escape of anything, as it stands. */
-function plain(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch (error) {
-    return part;
-  }
-}
-
-function view(path) {
-  const part = path.split("/").filter(Boolean).map(plain);
-  if (part.length === 0 || part[0] === "day") return html`<${SheetView} />`;
-  if (part[0] === "runs" && part.length === 1) return html`<${RunsView} />`;
-  if (part[0] === "runs") return html`<${RunView} key=${part[1]} runId=${part[1]} />`;
-  if (part[0] === "jobs") return html`<${JobsView} />`;
-  if (part[0] === "job" && part.length > 1) return html`<${JobView} key=${path} jobId=${part.slice(1).join("/")} />`;
-  if (part[0] === "timeline") return html`<${TimelineView} />`;
-  if (part[0] === "calendar") return html`<${CalendarView} />`;
-  if (part[0] === "graph") return html`<${JobGraphView} />`;
-  if (part[0] === "adhoc") return html`<${AdHocView} />`;
-  if (part[0] === "why") return html`<${WhyView} />`;
-  if (part[0] === "agents" && part.length > 1) return html`<${AgentView} key=${part[1]} agentId=${part[1]} />`;
-  if (part[0] === "agents") return html`<${AgentsView} />`;
-  if (part[0] === "checks") return html`<${ChecksView} />`;
-  if (part[0] === "reference") return html`<${ReferenceView} />`;
-  if (part[0] === "control") return html`<${ControlView} />`;
-  return html`<${Trouble} error=${{ status: 404, message: `there is no page ${path}` }}><p class="mends"><a class="btn" href="/">Call sheet</a></p><//>`;
-}
 
 function isAt(path, page) {
   if (page === "/") return path === "/" || path.startsWith("/day");
@@ -87,11 +46,15 @@ function isAt(path, page) {
 function Door() {
   const me = useMe();
   const known = Boolean(me);
+  const [here, setHere] = useState(!first);
+  useEffect(() => {
+    first?.then(() => setHere(true));
+  }, []);
   useLayoutEffect(() => {
     if (!known) stream.stop();
     else if (!stream.socket) stream.connect();
   }, [known]);
-  if (me === undefined) return html`<p class="empty" role="status">Connecting</p>`;
+  if (me === undefined || (me && !here)) return html`<p class="empty" role="status">Connecting</p>`;
   return me === null ? html`<${LoginView} />` : html`<${App} />`;
 }
 
@@ -102,7 +65,7 @@ function App() {
   const [drawn, redraw] = useState(0);
   const marks = useMarks();
   // The figures in the rail change with each run: the page is not drawn anew for them.
-  const page = useMemo(() => view(url.pathname), [url.pathname, me, drawn]);
+  const page = useMemo(() => pageOf(url.pathname), [url.pathname, me, drawn]);
   useLayoutEffect(() => {
     const place = [...PAGES, ...OTHERS].find(([path]) => isAt(url.pathname, path));
     const isOfOne = /^\/(runs|job|agents)\/./.test(url.pathname);
@@ -126,6 +89,7 @@ function App() {
     document.documentElement.toggleAttribute("data-wall", wall);
   }, [wall]);
   const deeds = useMemo(() => [["Change the zone of times", changeZone], ["Show times to the second or the millisecond", changePrecision], ["Change between light and dark", cycleTheme], ["Show all keys", showKeys], ["Turn single keys on or off", turnKeys]], []);
+  useEffect(() => (status === "live" ? loadAtRest() : undefined), [url.href, status]);
   const banner = status === "stale" && html`<${StaleBanner} />`;
   if (wall) {
     return html`<main id="main" class=${`wall${status === "live" ? "" : " stale-clock"}`} tabindex="-1">${banner}${page}<${Connection} status=${status} /></main>`;
@@ -152,6 +116,7 @@ function App() {
         </div>
       </aside>
       <main id="main" tabindex="-1">
+        <${Turning} />
         ${banner || (status === "reconnecting" && html`<div class="only-phone"><${Connection} status=${status} /></div>`)}
         ${page}
         ${url.pathname === "/control" && html`<${More} status=${status} zone=${changeZone} />`}
@@ -225,6 +190,18 @@ function More({ status, zone }) {
   </nav>`;
 }
 
+/** That another page is on its way, if it takes long. */
+function Turning() {
+  const url = useTurning();
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    const path = url && new URL(url, location.href).pathname;
+    const timer = setTimeout(() => setSaid(path && `Opening ${PLACES.find(([one]) => isAt(path, one))?.[1] ?? path}`), url ? SLOW_MS : 0);
+    return () => clearTimeout(timer);
+  }, [url]);
+  return html`<p class="turning" role="status">${said}</p>`;
+}
+
 function Connection({ status }) {
   const [, tick] = useState(0);
   useEffect(() => {
@@ -260,4 +237,5 @@ stream.watchers.add((status) => {
 applyLook();
 titleClipped();
 whoAmI();
+const first = opening(location.href, { first: true });
 render(html`<${Door} />`, document.getElementById("app"));

@@ -4,11 +4,11 @@ import { post } from "./api.js";
 import { ask } from "./dialog.js";
 import { MARKS } from "./format.js";
 import { go } from "./router.js";
-import { rerunWith } from "./rerun.js";
 import { may } from "./session.js";
 import { stream } from "./stream.js";
 import { timeOf } from "./times.js";
 import { attempt, done, failed } from "./toast.js";
+import { Wanted, wanting } from "./wanted.js";
 
 const DEEDS = {
   start: { label: "Start", said: "started" },
@@ -22,6 +22,7 @@ const DEEDS = {
   stop: { label: "Stop", key: "s", said: "stopping" },
   kill: { label: "Kill…", key: "K", grave: true, said: "killed" },
 };
+const rerun = new Wanted(() => import("./rerun.js"));
 const ORDER = Object.keys(DEEDS);
 export const VERBS = ORDER;
 
@@ -114,7 +115,7 @@ export function Operations({ run }) {
         ${DEEDS[verb].label}${DEEDS[verb].key && html` <kbd>${DEEDS[verb].key}</kbd>`}
       </button>`,
     )}
-    ${allowed(run).includes("rerun") && html`<button class="btn" data-verb="rerun-with" onClick=${() => rerunWith(run)}>Rerun with…</button>`}
+    ${allowed(run).includes("rerun") && html`<button class="btn" data-verb="rerun-with" onClick=${() => wanting(rerun, ({ rerunWith }) => rerunWith(run))}>Rerun with…</button>`}
     <a class="btn plain" href="#json">JSON</a>
   </div>`;
 }

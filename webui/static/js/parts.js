@@ -2,6 +2,7 @@
 import { html } from "./preact.js";
 import { due, duration, elapsed, lateness, precise, shownState, when, whenFull } from "./format.js";
 import { jobPath } from "./api.js";
+import { logOut, useMe } from "./session.js";
 import { useNow } from "./stream.js";
 
 export function Icon({ state }) {
@@ -90,8 +91,15 @@ export function Trouble({ error, again, children = undefined }) {
     <p>${error.status ? `${error.status}: ` : ""}${error.message}</p>
     ${id && html`<p class="faint small">request ${id}</p>`}
     ${children}
-    ${again && error.status !== 404 && html`<p class="mends"><button class="btn" onClick=${again}>Try again</button></p>`}
+    ${error.status === 403 && html`<${Elsewhere} />`}
+    ${again && error.status !== 404 && error.status !== 403 && html`<p class="mends"><button class="btn" onClick=${again}>Try again</button></p>`}
   </div>`;
+}
+
+/** Ways on from what one may not see. */
+function Elsewhere() {
+  const me = useMe();
+  return html`<p class="mends"><a class="btn" href="/">Call sheet</a> ${me?.how === "session" && html`<button class="btn" onClick=${logOut}>Log in as somebody else</button>`}</p>`;
 }
 
 export function byDue(a, b) {

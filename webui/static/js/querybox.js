@@ -1,9 +1,12 @@
 // The box of a query: finished terms are chips, what is being typed is text, completions stand below.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
-import { completions } from "./completions.js";
 import { cut, parse } from "./querytext.js";
+import { Wanted } from "./wanted.js";
 
 const SETTLE_MS = 400;
+/** So many runs of what was found are looked at for what a query could go on with. */
+export const LOOKED_AT = 2000;
+const completions = new Wanted(() => import("./completions.js").then((its) => its.completions));
 // A key whose value is still to be typed asks for nothing yet.
 const UNFINISHED = /^\s*!?\w+:\s*$/;
 
@@ -50,11 +53,15 @@ export function QueryBox({ q, set, found, error, live }) {
   // What is half typed may find nothing: completions come from what was found before it.
   const pool = useRef(/** @type {any} */ (null));
   if (!text.trim()) pool.current = null;
+  const [can, setCan] = useState(Boolean(completions.found));
+  useEffect(() => {
+    if (open && !can) completions.come().then(() => setCan(true), () => {}); // without them a query is typed whole
+  }, [open]);
   const offered = useMemo(() => {
-    if (!open) return [];
+    if (!open || !completions.found) return [];
     const { runs, counts } = text.trim() ? (pool.current ??= found()) : found();
-    return completions(text, runs, counts);
-  }, [open, text]);
+    return completions.found(text, runs, counts);
+  }, [open, text, can]);
   const options = offered.flatMap((group) => group.options);
   const chosen = at >= 0 ? options[Math.min(at, options.length - 1)] : undefined;
   const take = (option, not) => {

@@ -5,7 +5,8 @@ import { get, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { count, counted } from "./format.js";
 import { may } from "./session.js";
-import { copy, Diff } from "./source.js";
+import { copy } from "./clipboard.js";
+import { Diff } from "./source.js";
 import { attempt, done, failed } from "./toast.js";
 import { toYaml } from "./yaml.js";
 

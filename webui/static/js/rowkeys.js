@@ -3,10 +3,12 @@ import { useLayoutEffect } from "./preact.js";
 import { get } from "./api.js";
 import { ask } from "./dialog.js";
 import { html } from "./preact.js";
-import { operate, verbOf } from "./operations.js";
 import { openPalette } from "./palette.js";
 import { go } from "./router.js";
 import { attempt, done } from "./toast.js";
+import { Wanted, wanting } from "./wanted.js";
+
+const operations = new Wanted(() => import("./operations.js"));
 
 /** @param {{lines: any, at: string | null, setAt: (id: string) => void, span: any, body: any, picks: Map<string, any>, setPicks: (picks: Map<string, any>) => void, toggle: any, group: () => void, flip: (id: string) => void}} of */
 export function useRowKeys({ lines, at, setAt, span, body, picks, setPicks, toggle, group, flip }) {
@@ -62,9 +64,11 @@ export function useRowKeys({ lines, at, setAt, span, body, picks, setPicks, togg
         setPicks(next);
       } else if (key === "w") why(run);
       else if (key === ".") openPalette(">", run);
-      else {
-        const verb = verbOf(run, key);
-        if (verb) operate(run, verb);
+      else if (key.length === 1) {
+        wanting(operations, ({ operate, verbOf }) => {
+          const verb = verbOf(run, key);
+          if (verb) operate(run, verb);
+        });
       }
     };
     addEventListener("keydown", onKey);

@@ -1,24 +1,17 @@
 // Text to read and to copy: YAML, JSON, and what changed between two of them.
-import { html } from "./preact.js";
+import { html, useLayoutEffect, useRef } from "./preact.js";
+import { copy } from "./clipboard.js";
 import { Panel } from "./parts.js";
-import { done, failed } from "./toast.js";
 import { changedOnly, lineDiff } from "./yaml.js";
-
-export async function copy(text, what) {
-  try {
-    await navigator.clipboard.writeText(text);
-    done(`Copied: ${what}`);
-  } catch (error) {
-    failed(`Could not copy ${what}`, { message: "the browser does not let this page write to the clipboard" });
-  }
-}
 
 /** @param {{title: string, text: string, id: string, href?: string, close?: () => void}} of */
 export function Source({ title, text, id, href, close }) {
+  const own = useRef(null);
+  useLayoutEffect(() => own.current.scrollIntoView({ block: "nearest" }), []); // it has been asked for
   const end = html`<button class="btn plain small" onClick=${() => copy(text, title)}>Copy</button>
     ${href && html`<a class="btn plain small" href=${href} target="_blank" rel="noopener">Raw</a>`}
     ${close && html`<button class="btn plain small" onClick=${close}>Close</button>`}`;
-  return html`<section class="panel sec-b" id=${id} data-source=${id}>
+  return html`<section class="panel sec-b" id=${id} data-source=${id} ref=${own}>
     <header><h2>${title}</h2><div class="end">${end}</div></header>
     <pre class="yaml source" tabindex="0">${text}</pre>
   </section>`;

@@ -27,11 +27,12 @@ export function done(title, text = "", href = "", undo = undefined) {
   put({ kind: "success", title, text, href, undo });
 }
 
-/** Say that something did not happen, in the server's words. @param {string} title @param {any} error */
-export function failed(title, error) {
+/** Say that something did not happen, in the server's words. @param {string} title @param {any} error
+ *  @param {[string, () => void]} [mend] what helps, and its name */
+export function failed(title, error, mend = undefined) {
   const status = error.status ? `${error.status}: ` : "";
   const id = error.body?.request_id ? ` (request ${error.body.request_id})` : "";
-  put({ kind: "failure", title, text: `${status}${error.message}${id}`, href: "" });
+  put({ kind: "failure", title, text: `${status}${error.message}${id}`, href: "", mend });
 }
 
 /** Do something and say how it went. @param {string} title @param {() => Promise<any>} act */
@@ -75,6 +76,7 @@ function Toast({ toast }) {
     <b>${toast.href ? html`<a href=${toast.href}>${toast.title}</a>` : toast.title}${toast.times > 1 ? ` ×${toast.times}` : ""}</b>
     <span class="row">
       ${toast.undo && html`<button class="undo" aria-label=${`Undo: ${toast.title}`} onClick=${undo}>Undo</button>`}
+      ${toast.mend && html`<button class="undo" onClick=${toast.mend[1]}>${toast.mend[0]}</button>`}
       <button aria-label="Dismiss" onClick=${() => drop(toast.id)}>✕</button>
     </span>
     ${toast.text && html`<small>${toast.text}</small>`}

@@ -6,7 +6,7 @@ import { instantOf, shownState, shownZone } from "../format.js";
 import { go } from "../router.js";
 import { useRuns } from "../runlist.js";
 import { may } from "../session.js";
-import { copy } from "../source.js";
+import { copy } from "../clipboard.js";
 import { stream } from "../stream.js";
 import { timeOf } from "../times.js";
 import { attempt, done } from "../toast.js";

@@ -2,18 +2,18 @@
 import { html, useEffect } from "../preact.js";
 import { Args, Elapsed, Icon, JobName, Panel, State, Time, Trouble } from "../parts.js";
 import { AgentOperations } from "../agent_operations.js";
-import { query as asQuery } from "../api.js";
+import { agentPath, query as asQuery } from "../api.js";
 import { ago, count, counted, due, reason } from "../format.js";
 import { nearest } from "../nearest.js";
 import { useRuns } from "../runlist.js";
 import { useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
-import { agentPath, Processes, SIGNS, Slots, useAgents } from "./agents.js";
+import { Processes, SIGNS, Slots, useAgents } from "./agents.js";
 
 const RUNS = 30;
 
-/** @param {{agentId: string}} of */
-export function AgentView({ agentId }) {
+/** @param {{id: string}} of */
+export function AgentView({ id: agentId }) {
   const now = useNow();
   const { value, error, again } = useAgents(`/api/v2/agents/${encodeURIComponent(agentId)}`);
   const q = `agent:${JSON.stringify(agentId)}`;

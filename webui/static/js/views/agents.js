@@ -2,6 +2,7 @@
 import { html, useEffect } from "../preact.js";
 import { Args, Icon, JobName, Panel, Time, Trouble } from "../parts.js";
 import { AgentOperations, KillProcess } from "../agent_operations.js";
+import { agentPath } from "../api.js";
 import { ago, bytes, count, counted, duration } from "../format.js";
 import { useRuns } from "../runlist.js";
 import { stream, useNow } from "../stream.js";
@@ -10,9 +11,6 @@ import { useGet } from "../views_common.js";
 const REREAD_MS = 4000;
 // Which of the console's signs stands for the state of an agent.
 export const SIGNS = { active: "success", draining: "waiting", away: "lost", revoked: "skipped" };
-
-/** Where an agent's own page is. @param {string} agentId */
-export const agentPath = (agentId) => `/agents/${encodeURIComponent(agentId)}`;
 
 /** What the server says of agents at an address, read again when any of them changes.
  *  @param {string} address */

@@ -4,7 +4,7 @@ import { Args, Icon, JobName, Trouble } from "../parts.js";
 import { query as asQuery } from "../api.js";
 import { clock, count, counted, dayOf, dayOfYear, instantOf, shownZone } from "../format.js";
 import { Coming, PlanViews } from "../plan_parts.js";
-import { go, useUrl } from "../router.js";
+import { go, here, useUrl } from "../router.js";
 import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
 
@@ -33,7 +33,7 @@ export function CalendarView() {
     return () => clearInterval(timer);
   }, []);
   const set = (changes, replace = false) => {
-    const next = new URL(location.href); // as it is by then: what is typed comes later
+    const next = here(); // as it is by then: what is typed comes later
     for (const [name, text] of Object.entries(changes)) {
       if (text) next.searchParams.set(name, text);
       else next.searchParams.delete(name);

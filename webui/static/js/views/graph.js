@@ -6,7 +6,7 @@ import { counted } from "../format.js";
 import { GraphView } from "../graphview.js";
 import { PlanViews, useKeptGet } from "../plan_parts.js";
 import { QueryBox } from "../querybox.js";
-import { go, useUrl } from "../router.js";
+import { go, here, useUrl } from "../router.js";
 import { useRefreshed } from "../views_common.js";
 
 const REREAD_MS = 4000;
@@ -19,7 +19,7 @@ export function JobGraphView() {
   const { value, error, again } = useKeptGet(`/api/v2/graph${path}`);
   useRefreshed(again, REREAD_MS);
   const set = (changes, replace = false) => {
-    const next = new URL(location.href);
+    const next = here();
     for (const [name, text] of Object.entries(changes)) {
       if (text) next.searchParams.set(name, text);
       else next.searchParams.delete(name);

@@ -4,24 +4,30 @@ import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, State, Time, 
 import { jobPath, query as asQuery } from "../api.js";
 import { BEGUN, clock, count, due, duration, reason, shownState, spoken, when } from "../format.js";
 import { backfill, Backfills } from "../backfills.js";
-import { GraphView } from "../graphview.js";
-import { NearJobs } from "../nearest.js";
 import { History, quoted, typical } from "../history.js";
-import { runNow } from "../jobform.js";
-import { pause, resume } from "../pauses.js";
 import { go, useUrl } from "../router.js";
 import { useComing, useRuns } from "../runlist.js";
-import { Source } from "../source.js";
 import { stream, useNow } from "../stream.js";
 import { may } from "../session.js";
 import { useGet, useRefreshed } from "../views_common.js";
-import { toYaml } from "../yaml.js";
+import { Loaded, Wanted, wanting } from "../wanted.js";
 
 const MOST_RUNS = 500;
 const GRAPH_MS = 5000;
 const NEXT = 8;
+const ASKED_FOR = new Set(["yaml", "json"]);
+const form = new Wanted(() => import("../jobform.js"));
+const graphView = new Wanted(() => import("../graphview.js").then((its) => its.GraphView));
+const nearJobs = new Wanted(() => import("../nearest.js").then((its) => its.NearJobs));
+const pauses = new Wanted(() => import("../pauses.js"));
+const source = new Wanted(() => import("../sources.js").then((its) => its.JobSource));
 
-export function JobView({ jobId }) {
+function runNow(value, now) {
+  wanting(form, (its) => its.runNow(value, now));
+}
+
+/** @param {{id: string}} of */
+export function JobView({ id: jobId }) {
   const url = useUrl();
   const { value, error, again } = useGet(`/api/v2/jobs/${jobPath(jobId)}`);
   const list = useRuns({ job: jobId }, { states: BEGUN });
@@ -36,7 +42,7 @@ export function JobView({ jobId }) {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, [jobId, value]);
-  if (error && !value) return html`<${Trouble} error=${error} again=${again}>${error.status === 404 && html`<${NearJobs} id=${jobId} />`}<//>`;
+  if (error && !value) return html`<${Trouble} error=${error} again=${again}>${error.status === 404 && html`<${Loaded} it=${nearJobs} id=${jobId} />`}<//>`;
   if (!value) return html`<div class="head"></div>`;
   const { job } = value;
   const its = (run) => run.job_id === job.job_id;
@@ -46,8 +52,7 @@ export function JobView({ jobId }) {
   const close = () => go(url.pathname, { replace: true });
   return html`<div>
     <${Head} value=${value} past=${past} next=${next} again=${again} now=${now} />
-    ${asked === "yaml" && html`<${Source} id="yaml" title="As a job file" text=${toYaml(value.file)} close=${close} />`}
-    ${asked === "json" && html`<${Source} id="json" title="JSON" text=${JSON.stringify(job, null, 2)} href=${`/api/v2/jobs/${jobPath(job.job_id)}`} close=${close} />`}
+    ${ASKED_FOR.has(asked) && html`<${Loaded} it=${source} value=${value} asked=${asked} close=${close} />`}
     <div class="split">
       <div>
         <${History} jobId=${job.job_id} />
@@ -93,9 +98,9 @@ function Head({ value, past, next, again, now }) {
     </div>
     <div class="acts-r">
       ${may("operator") && html`<button class="btn main" onClick=${() => runNow(value, now)}>Run now… <kbd>n</kbd></button>`}
-      ${may("operator") && value.paused?.startsWith(`job ${job.job_id} is paused`) && html`<button class="btn" onClick=${() => resume(target, again)}>Resume</button>`}
+      ${may("operator") && value.paused?.startsWith(`job ${job.job_id} is paused`) && html`<button class="btn" onClick=${() => wanting(pauses, (its) => its.resume(target, again))}>Resume</button>`}
       ${may("operator") && job.schedule.length > 0 && html`<button class="btn" onClick=${() => backfill(job)}>Backfill…</button>`}
-      ${may("operator") && html`<button class="btn" onClick=${() => pause(target, again)}>Pause…</button>`}
+      ${may("operator") && html`<button class="btn" onClick=${() => wanting(pauses, (its) => its.pause(target, again))}>Pause…</button>`}
       <a class="btn plain" href=${`/why${asQuery({ job: job.job_id })}`}>Why…</a>
       <a class="btn plain" href="#yaml">YAML</a>
       <a class="btn plain" href="#json">JSON</a>
@@ -109,7 +114,7 @@ function Depends({ jobId }) {
   useRefreshed(again, GRAPH_MS);
   if (!value || value.edges.length === 0) return null;
   return html`<div class="sec-b"><${Panel} title="Depends" sub="states of the latest runs" end=${html`<a class="btn plain small" href=${`/graph${asQuery({ focus: jobId })}`}>Open graph</a>`}>
-    <div class="pad"><${GraphView} graph=${value} focus=${jobId} /></div>
+    <div class="pad"><${Loaded} it=${graphView} graph=${value} focus=${jobId} /></div>
   <//></div>`;
 }
 

@@ -2,16 +2,17 @@
 import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { Icon, Ticks, Time, Trouble } from "../parts.js";
 import { count, duration, spoken, TROUBLE } from "../format.js";
-import { FirstJob } from "../firstjob.js";
-import { go, useUrl } from "../router.js";
+import { go, here, useUrl } from "../router.js";
 import { stream } from "../stream.js";
 import { useTreeKeys } from "../treekeys.js";
 import { useGet } from "../views_common.js";
 import { may } from "../session.js";
+import { Loaded, Wanted } from "../wanted.js";
 
 const REREAD_MS = 5000;
 const TYPING_MS = 400;
 const FEW = 40;
+const firstJob = new Wanted(() => import("../firstjob.js").then((its) => its.FirstJob));
 // What may be asked for besides words: [name, sign, does a job have it].
 const KINDS = [
   ["last run failed", "failure", (job) => TROUBLE.has(job.last[0]?.state)],
@@ -29,16 +30,16 @@ export function JobsView() {
   const [text, setText] = useState(url.searchParams.get("q") ?? "");
   const only = url.searchParams.get("only") ?? "";
   const kind = KINDS.find(([name]) => name === only);
-  useEffect(() => setText((old) => (new URLSearchParams(location.search).get("q") ?? "") || old), [url.search]);
+  useEffect(() => setText((old) => (here().searchParams.get("q") ?? "") || old), [url.search]);
   // The address has the words shortly after they are typed.
   useEffect(() => {
     const timer = setTimeout(() => {
-      if ((new URLSearchParams(location.search).get("q") ?? "") !== text.trim() && location.pathname === "/jobs") set({ q: text.trim() });
+      if ((here().searchParams.get("q") ?? "") !== text.trim() && here().pathname === "/jobs") set({ q: text.trim() });
     }, TYPING_MS);
     return () => clearTimeout(timer);
   }, [text]);
   const set = (changes) => {
-    const next = new URL(location.href);
+    const next = here();
     for (const [name, value] of Object.entries(changes)) {
       if (value) next.searchParams.set(name, value);
       else next.searchParams.delete(name);
@@ -90,7 +91,7 @@ export function JobsView() {
       <button class="hide-s" onClick=${() => setOpen(folders)}>open all</button><button class="hide-s" onClick=${() => setOpen([])}>close all</button>
     </div>
     ${value && !value.jobs.length
-      ? html`<${FirstJob} none="No jobs yet" />`
+      ? html`<${Loaded} it=${firstJob} none="No jobs yet" />`
       : html`<div class="panel">
           <table class="tree" role="treegrid" aria-label="Jobs">
             <colgroup>

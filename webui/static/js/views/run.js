@@ -2,26 +2,28 @@
 import { html, useEffect, useLayoutEffect } from "../preact.js";
 import { AdHoc, Args, Elapsed, Icon, JobName, Late, Panel, State, Time, Trouble } from "../parts.js";
 import { clockMs, duration, elapsed, FINISHED, told } from "../format.js";
-import { NearRuns } from "../nearest.js";
-import { jobPath, query as asQuery } from "../api.js";
+import { gates } from "../gates.js";
+import { agentPath, jobPath, query as asQuery } from "../api.js";
 import { Life } from "../life.js";
 import { operate, Operations, verbOf } from "../operations.js";
 import { Artifacts, Output } from "../output.js";
 import { go, useUrl } from "../router.js";
 import { Actions, Attempts, Bound, Chain, LogState, Reruns, Results, Siblings } from "../run_parts.js";
-import { DiffPanel, Source } from "../source.js";
 import { term } from "../querytext.js";
 import { stream, useNow } from "../stream.js";
-import { gates, WaysOut, WhyTree } from "../whytree.js";
 import { useGet, useRefreshed } from "../views_common.js";
-import { toYaml } from "../yaml.js";
-import { agentPath } from "./agents.js";
+import { Loaded, Wanted } from "../wanted.js";
 
 const CHAIN_MS = 4000;
 // Parts that are shown when the address names them.
 const ASKED_FOR = new Set(["definition", "diff", "json"]);
+const nearRuns = new Wanted(() => import("../nearest.js").then((its) => its.NearRuns));
+const source = new Wanted(() => import("../sources.js").then((its) => its.RunSource));
+const waysOut = new Wanted(() => import("../whytree.js").then((its) => its.WaysOut));
+const whyTree = new Wanted(() => import("../whytree.js").then((its) => its.WhyTree));
 
-export function RunView({ runId }) {
+/** @param {{id: string}} of */
+export function RunView({ id: runId }) {
   const url = useUrl();
   const { value, error, again } = useGet(`/api/v2/runs/${encodeURIComponent(runId)}`);
   const run = value?.run;
@@ -50,7 +52,7 @@ export function RunView({ runId }) {
   useEffect(() => {
     if (known && asked && !/^L\d+$/.test(asked)) document.getElementById(asked)?.scrollIntoView({ block: "nearest" });
   }, [known, asked]);
-  if (error && !run) return html`<${Trouble} error=${error} again=${again}>${error.status === 404 && html`<${NearRuns} id=${runId} />`}<//>`;
+  if (error && !run) return html`<${Trouble} error=${error} again=${again}>${error.status === 404 && html`<${Loaded} it=${nearRuns} id=${runId} />`}<//>`;
   if (!run) return html`<div class="head"></div>`;
   return html`<${RunPage} run=${run} asked=${asked} />`;
 }
@@ -64,7 +66,7 @@ function RunPage({ run, asked }) {
   return html`<div>
     <${Head} run=${run} />
     <${Life} run=${run} />
-    ${ASKED_FOR.has(asked) && html`<div class="sec">${asked === "json" ? html`<${Json} run=${run} close=${close} />` : html`<${Definition} run=${run} asked=${asked} close=${close} />`}</div>`}
+    ${ASKED_FOR.has(asked) && html`<div class="sec"><${Loaded} it=${source} run=${run} asked=${asked} close=${close} /></div>`}
     <div class="split sec">
       <div>
         ${waits && html`<${Waiting} run=${run} chain=${chain.value} />`}
@@ -73,7 +75,7 @@ function RunPage({ run, asked }) {
         <${Log} run=${run} />
       </div>
       <div class="side">
-        ${waits ? html`<${WaysOut} run=${run} chain=${chain.value} />` : html`<${Why} run=${run} />`}
+        ${waits ? html`<${Loaded} it=${waysOut} run=${run} chain=${chain.value} />` : html`<${Why} run=${run} />`}
         <${Results} run=${run} />
         <${Chain} run=${run} chain=${chain.value} />
         <${Attempts} run=${run} />
@@ -123,7 +125,7 @@ function Left({ run }) {
 function Waiting({ run, chain }) {
   const { value } = useGet(`/api/v2/why${asQuery({ run: run.run_id })}`);
   const origin = value && value.lines.length > value.run.why.length ? value.lines[value.lines.length - 1] : "";
-  return html`<${WhyTree} run=${run} chain=${chain} origin=${origin} />`;
+  return html`<${Loaded} it=${whyTree} run=${run} chain=${chain} origin=${origin} />`;
 }
 
 function Why({ run }) {
@@ -158,21 +160,4 @@ function Log({ run }) {
       </tbody>
     </table>
   </section>`;
-}
-
-function Json({ run, close }) {
-  return html`<${Source} id="json" title="JSON" text=${JSON.stringify(run, null, 2)} href=${`/api/v2/runs/${run.run_id}`} close=${close} />`;
-}
-
-/** The definition the run was bound to, or what has changed in it since. */
-function Definition({ run, asked, close }) {
-  const stored = useGet(`/api/v2/definitions${asQuery({ hash: run.definition })}`);
-  const current = useGet(`/api/v2/jobs/${jobPath(run.job_id)}`);
-  if (!stored.value) return stored.error ? html`<${Trouble} error=${stored.error} again=${stored.again} />` : null;
-  const file = stored.value.files[run.definition];
-  if (!file) return html`<p class="panel empty slim">The definition ${run.definition} is not kept any more.</p>`;
-  if (asked === "definition") return html`<${Source} id="definition" title=${`Definition ${run.definition.slice(0, 10)}`} text=${toYaml(file)} close=${close} />`;
-  if (current.error?.status === 404) return html`<p class="panel empty slim">The job is gone.</p>`;
-  if (!current.value) return null;
-  return html`<${DiffPanel} id="diff" title="Since this run was bound" sub=${`${run.definition.slice(0, 10)} → ${current.value.hash.slice(0, 10)}`} before=${toYaml(file)} after=${toYaml(current.value.file)} close=${close} />`;
 }

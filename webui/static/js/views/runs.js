@@ -1,23 +1,23 @@
 // Runs: the list of a query, live, drawn by window.
 import { html, useCallback, useEffect, useLayoutEffect, useMemo, useState } from "../preact.js";
 import { Icon, Trouble } from "../parts.js";
-import { LOOKED_AT } from "../completions.js";
 import { count, counted, STATES } from "../format.js";
-import { Bulk } from "../bulk.js";
-import { FirstJob } from "../firstjob.js";
 import { Histogram } from "../histogram.js";
 import { useLongList } from "../longlist.js";
 import { join, parse, statesOf, toggled } from "../querytext.js";
-import { QueryBox } from "../querybox.js";
+import { LOOKED_AT, QueryBox } from "../querybox.js";
 import { RunTable } from "../runtable.js";
 import { SaveQuery } from "../saved.js";
-import { go, useUrl } from "../router.js";
+import { go, here, useUrl } from "../router.js";
 import { stream } from "../stream.js";
 import { boundOf, TimeRange } from "../timerange.js";
 import { may } from "../session.js";
+import { Loaded, Wanted } from "../wanted.js";
 
 const ALWAYS = ["waiting", "running", "failure"];
 const SAID_AFTER_MS = 1000;
+const bulk = new Wanted(() => import("../bulk.js").then((its) => its.Bulk));
+const firstJob = new Wanted(() => import("../firstjob.js").then((its) => its.FirstJob));
 
 export function RunsView() {
   const url = useUrl();
@@ -33,7 +33,7 @@ export function RunsView() {
   const { list, stale, error, reread } = useLongList(terms, rising);
   useEffect(() => setPicks(new Map()), [q, since, until]);
   const set = useCallback((changes, replace = false) => {
-    const next = new URL(location.href);
+    const next = here();
     if ("q" in changes) next.searchParams.delete("state");
     for (const [name, value] of Object.entries(changes)) {
       if (value) next.searchParams.set(name, value);
@@ -70,7 +70,7 @@ export function RunsView() {
       : !list.loading && !list.total && !error
         ? html`<${Nothing} q=${q} since=${since} until=${until} set=${set} />`
         : html`<${RunTable} list=${list} dim=${stale} rising=${rising} groups=${groups} group=${group} toggle=${toggle} q=${q} picks=${picks} setPicks=${setPicks} turn=${() => set({ sort: rising ? "-schedule" : "schedule" })} />`}
-    <${Bulk} picks=${picks} setPicks=${setPicks} list=${list} terms=${terms} />
+    ${(bulk.found || picks.size > 0) && html`<${Loaded} it=${bulk} picks=${picks} setPicks=${setPicks} list=${list} terms=${terms} />`}
   </div>`;
 }
 
@@ -107,7 +107,7 @@ function Facets({ q, set, toggle, counts, children }) {
 
 /** What found nothing, and the likeliest mend. */
 function Nothing({ q, since, until, set }) {
-  if (!q && !since && !until) return html`<${FirstJob} none="No runs yet" />`;
+  if (!q && !since && !until) return html`<${Loaded} it=${firstJob} none="No runs yet" />`;
   const rest = join(parse(q).filter((one) => one.key !== "state"));
   return html`<div class="panel empty">
     No runs${q && html` with <code>${q}</code>`}${(since || until) && html` in this span of time`}.

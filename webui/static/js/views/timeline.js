@@ -8,7 +8,7 @@ import { useWidth } from "../daylanes.js";
 import { DRAWN, gridOf, labelsOf, LANE, laneShapes, rowsOf, TOP } from "../gantt.js";
 import { Coming, PlanViews, useKeptGet } from "../plan_parts.js";
 import { QueryBox } from "../querybox.js";
-import { go, useUrl } from "../router.js";
+import { go, here, useUrl } from "../router.js";
 import { useNow } from "../stream.js";
 import { useRefreshed } from "../views_common.js";
 
@@ -41,7 +41,7 @@ export function TimelineView() {
   const { value, error, again } = useKeptGet(`/api/v2/timeline${asQuery({ q, from: new Date(from).toISOString(), to: new Date(from + long).toISOString() })}`);
   useRefreshed(again, REREAD_MS);
   const set = (changes, replace = false) => {
-    const next = new URL(location.href);
+    const next = here();
     for (const [name, text] of Object.entries(changes)) {
       if (text) next.searchParams.set(name, text);
       else next.searchParams.delete(name);
