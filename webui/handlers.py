@@ -90,12 +90,15 @@ class Guarded(RequestHandler):
             sentence, extra = error.sentence, error.extra
         elif isinstance(error, HTTPError) and status_code < 500:
             sentence = self._reason.lower()
+        elif error is None and status_code == 500:
+            # The request's task was cancelled: no fault of anybody.
+            sentence = "the server is stopping"
         else:
             sentence = "internal error"
         if status_code == 405 and "Allow" not in self._headers:
             self.set_header("Allow", self.allow)
         request_id = secrets.token_hex(8)
-        if status_code >= 500 and not isinstance(error, Problem):
+        if status_code >= 500 and not isinstance(error, Problem) and error is not None:
             log.error(
                 "request %s: %s %s",
                 request_id,

@@ -1,8 +1,12 @@
 """Errors, limits and guards of the web server, whatever the endpoint."""
 
+import contextlib
 import json
+import logging
+import socket
 
 import pytest
+from live_server import until
 from web_stand import WebStand
 from websockets.exceptions import InvalidStatus
 
@@ -202,6 +206,23 @@ def test_a_fault_of_ours_shows_its_id_and_nothing_else(stand, monkeypatch, caplo
     assert (status, body["error"]) == (500, "internal error")
     assert body["request_id"] in caplog.text
     assert "Traceback" in caplog.text
+
+
+def test_a_request_cut_off_by_the_end_of_the_server_is_no_fault_of_ours(tmp_path, caplog):
+    stand = WebStand(tmp_path, lost=("ledger",))
+    try:
+        with socket.create_connection(("127.0.0.1", stand.port)) as asked:
+            body = b'{"job": {"program": {"type": "no-op"}}}'
+            head = f"POST /api/v1/runs HTTP/1.1\r\nHost: 127.0.0.1:{stand.port}\r\n"
+            asked.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            until(lambda: (s := stand.server.services) and s.requests, "the request to be taken")
+            stand.server.stop()
+            with contextlib.suppress(ConnectionError):
+                while asked.recv(65_536):
+                    pass
+    finally:
+        stand.close()
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize(
