@@ -102,6 +102,11 @@ class Changes:
         """Whether there is anything to say."""
         return bool(self._changed or self._jobs or self._to_read or self._pauses)
 
+    @property
+    def records(self) -> int:
+        """How many runs there is something to say of."""
+        return len(self._changed)
+
     def begin(self, seq: int) -> None:
         """Know nothing from before `seq`."""
         self._floor = self.jobs_seq = seq

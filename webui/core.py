@@ -38,10 +38,13 @@ from .seam import (
 )
 from .wishes import Wishes
 
-# Changes wait at most so long for others to share their frame; after a time without any but little,
-# and then twice as long each time, so that who looks at a single run sees it at once.
+# Changes wait for others to share their frame, so long as telling the last ones is worth: by each
+# record, and by each socket. A hundred moves a second are seen by a few at once, with no
+# more work than they are worth; a thousand, or hundreds of consoles, share a frame in 50 ms.
 TICK_US = 50_000
-FIRST_TICK_US = 5_000
+LEAST_TICK_US = 5_000
+RECORD_US = 4_000
+SOCKET_US = 250
 # Greetings, probes and replays are repeated after these times.
 HELLO_US = 1_000_000
 REPLAY_US = 500_000
@@ -76,13 +79,14 @@ class WebCore:
         # From when on a turn makes a beat, and when there is one without a turn.
         self._beat_from = 0
         self._beat_at = 0
-        self._watched = False
+        # How many sockets there are.
+        self._watched = 0
         self._agents_at = 0
         self._replay_at = 0
         self._hole = False
         self._lost = False
         self._ticked = -2 * TICK_US
-        self._tick_us = FIRST_TICK_US
+        self._tick_us = LEAST_TICK_US
         self._heard: dict[str, int] = {}
         self._counts = {"frames": 0, "events": 0, "holes": 0, "resyncs": 0}
         self._refused = ""
@@ -118,7 +122,9 @@ class WebCore:
             case AskWho():
                 return self._wishes.ask_who(message, self._time)
             case Watched():
-                self._watched, self._beat_at = message.on, self._beat_from
+                if bool(message.by) != bool(self._watched):
+                    self._beat_at = self._beat_from
+                self._watched = message.by
             case RunsRead():
                 self._changes.read(message)
             case AgentsAnswer():
@@ -150,8 +156,8 @@ class WebCore:
         posts = self._wishes.repeat(self._time)
         posts += self._greet_and_probe()
         if self._changes.pending and self._time - self._ticked >= self._tick_us:
-            idle = self._time - self._ticked >= 2 * TICK_US
-            self._tick_us = FIRST_TICK_US if idle else min(2 * self._tick_us, TICK_US)
+            worth_us = self._changes.records * RECORD_US + self._watched * SOCKET_US
+            self._tick_us = min(max(worth_us, LEAST_TICK_US), TICK_US)
             self._ticked = self._time
             posts.append(Post(LOOP, self._changes.tick(self._follower.epoch, self._follower.seq)))
         posts += self._status()

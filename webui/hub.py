@@ -237,16 +237,14 @@ class Hub:
 
     def add_beat(self, follower: Follower) -> None:
         """Call `follower.status` once a second."""
-        if not self._beats:
-            self._tell(Watched(on=True))
         self._beats[follower] = None
+        self._tell(Watched(by=len(self._beats)))
 
     def drop_beat(self, follower: Follower) -> None:
         """Call it no more."""
         if follower in self._beats:
             del self._beats[follower]
-            if not self._beats:
-                self._tell(Watched(on=False))
+            self._tell(Watched(by=len(self._beats)))
 
     # --- what the core says -----------------------------------------------------------------------
 

@@ -66,9 +66,9 @@ class Unfollow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody wants the status each second, or (not `on`) nobody does any more."""
+    """So many want the status each second: the sockets, to which changes are told, too."""
 
-    on: bool
+    by: int
 
 
 class ProgramAnswer(msgspec.Struct, frozen=True, kw_only=True):

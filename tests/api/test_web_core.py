@@ -194,14 +194,14 @@ def test_a_ledger_that_says_nothing_is_told_of_each_second_though_nobody_watches
 def test_who_watches_has_the_status_each_second():
     web = a_ready_web()
     web.later(2)
-    web.tell(Watched(on=True), "local")
+    web.tell(Watched(by=1), "local")
     seen = [bool(web.to(LOOP, Status))]
     for _ in range(4):
         web.tell(Beat(epoch=1, seq=10))
         web.later(2)
         seen.append(len(web.to(LOOP, Status)) == 2)
     assert all(seen)
-    web.tell(Watched(on=False), "local")
+    web.tell(Watched(by=0), "local")
     for _ in range(2):
         web.later(2)
         web.tell(Beat(epoch=1, seq=10))
@@ -224,19 +224,28 @@ def test_changes_of_a_tick_share_a_frame_and_a_record():
     assert (message["seq"], states) == (14, {"r1": "success", "r2": "scheduled"})
 
 
-def test_a_tick_comes_soon_after_a_rest_and_every_50_ms_when_much_moves():
+@pytest.mark.parametrize(
+    ("runs", "sockets", "gaps_ms"),
+    [
+        pytest.param(1, 1, {5}, id="one run that moves all the time, which one looks at"),
+        pytest.param(1, 100, {29}, id="the same, at which a hundred look"),
+        pytest.param(1_000, 1, {5, 17, 50}, id="a thousand moves a second"),
+        pytest.param(1, 400, {50}, id="more consoles than can be told at once"),
+    ],
+)
+def test_a_tick_comes_as_soon_as_there_is_little_to_tell_and_few_to_tell_it(runs, sockets, gaps_ms):
     web = Driven().welcomed()
     web.follows()
+    web.tell(Watched(by=sockets), "local")
     begun, ticks = web.now_us, []
     for n in range(400):
-        web.frame(10 + n, a_run(1, state=State.RUNNING, version=n))
+        run = a_run(1 + n % runs, state=State.RUNNING, version=n)
+        web.frame(10 + n, run)
         ticks += [web.now_us] * len(web.to(LOOP, Changed))
         web.later(0.001)
         ticks += [web.now_us] * len(web.to(LOOP, Changed))
-    gaps = [(after - before) // 1_000 for before, after in pairwise(ticks)]
-    assert ticks[0] == begun
-    assert gaps[:4] == [5, 10, 20, 40]
-    assert set(gaps[4:]) == {50}
+    assert ticks[0] == begun, "the first change goes at once"
+    assert {(after - before) // 1_000 for before, after in pairwise(ticks)} == gaps_ms
     web.later(1)
     web.frame(410, a_run(1, state=State.RUNNING, version=500))
     assert len(web.to(LOOP, Changed)) == 1
