@@ -16,9 +16,26 @@ export function showXsrf(value) {
   xsrf = value;
 }
 
+/** Answers that were asked for before those who want them are there. @type {Map<string, Promise<any>>} */
+const early = new Map();
+
+/** Ask for what a page is about to `get`, once. @param {string} path */
+export function ahead(path) {
+  const coming = ask("GET", path);
+  coming.catch(() => {}); // whoever gets it is told
+  early.set(path, coming);
+}
+
+/** What was asked for ahead and nobody wanted is of no use any more. */
+export function forgetAhead() {
+  early.clear();
+}
+
 /** @param {string} path @returns {Promise<any>} */
 export function get(path) {
-  return ask("GET", path);
+  const coming = early.get(path);
+  early.delete(path);
+  return coming ?? ask("GET", path);
 }
 
 /** POST a body. The command id makes a repeat harmless, so a lost answer is asked for once more.

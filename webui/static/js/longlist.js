@@ -1,6 +1,6 @@
 // A list of runs as long as the database: the rows that were looked at, and how many there are.
 // Rows are in the order of time; stretches are read where they are needed, changes come by the stream.
-import { useEffect, useReducer, useRef } from "./preact.js";
+import { useEffect, useLayoutEffect, useReducer, useRef } from "./preact.js";
 import { ApiError, get, query as asQuery } from "./api.js";
 import { onceBack } from "./again.js";
 import { due } from "./format.js";
@@ -22,6 +22,12 @@ const MOVES_MS = 60_000;
 const DRIFT_MS = 1000;
 
 /** @typedef {any} Run */
+
+/** What a list reads first. @param {Record<string, string>} terms @param {boolean} rising */
+export function firstStretch(terms, rising) {
+  const offset = rising ? "0" : `now-${AHEAD_SHOWN}`;
+  return `/api/v2/runs-by-time${asQuery({ ...terms, offset, limit: STRETCH, order: rising ? "earliest" : "" })}`;
+}
 
 export class LongList {
   /** @param {Record<string, string>} terms @param {boolean} rising @param {() => void} redraw */
@@ -69,8 +75,7 @@ export class LongList {
   }
 
   start() {
-    const offset = this.rising ? "0" : `now-${AHEAD_SHOWN}`;
-    get(`/api/v2/runs-by-time${asQuery({ ...this.terms, offset, limit: STRETCH, order: this.rising ? "earliest" : "" })}`)
+    get(firstStretch(this.terms, this.rising))
       .then((page) => {
         if (!this.live) return;
         this.readAt = this.nowAtRead = Date.parse(page.now);
@@ -290,7 +295,8 @@ export function useLongList(terms, rising) {
   const shown = useRef(null);
   const next = useRef(null);
   const key = JSON.stringify([terms, rising]);
-  useEffect(() => {
+  // It is asked for before what stands around it is painted.
+  useLayoutEffect(() => {
     const list = new LongList(terms, rising, () => {
       if (next.current === list && !list.loading && !list.error) {
         shown.current?.stop();

@@ -2,7 +2,7 @@
 import { html, render, useEffect, useLayoutEffect, useMemo, useState } from "./preact.js";
 import { Dialogs } from "./dialog.js";
 import { titleClipped } from "./clipped.js";
-import { get } from "./api.js";
+import { forgetAhead, get } from "./api.js";
 import { showFavicon } from "./favicon.js";
 import { clock, count, counted, cyclePrecision, cycleZone, dayOf, duration, shownZone } from "./format.js";
 import { applyLook, cycleTheme, globalKeys, showKeys, turnKeys } from "./keys.js";
@@ -34,6 +34,8 @@ const PLACES = [...PAGES, ...OTHERS].map(([path, name]) => [path, name]);
 const TROUBLE_STATES = ["failure", "error", "lost"];
 const FOLDER_FIRST_MS = 2000;
 const FOLDER_MS = 60e3;
+// What the page itself asks for comes before the figures in the rail.
+const MARKS_FIRST_MS = 300;
 const SLOW_MS = 300;
 const TABS = ["/", "/runs", "/jobs", "/agents", "/control"];
 
@@ -82,6 +84,7 @@ function App() {
     redraw((n) => n + 1);
   };
   useLayoutEffect(() => globalKeys(LETTERS, changeZone), []);
+  useEffect(forgetAhead, []);
   useEffect(() => showFavicon(status === "stale" || status === "reconnecting" ? "stale" : marks["/"] ? "trouble" : marks["/checks"] ? "late" : ""), [status, Boolean(marks["/"]), Boolean(marks["/checks"])]);
   // A screen on the wall: nothing to click, and read from across the room.
   const wall = url.searchParams.get("wall") === "1" && isAt(url.pathname, "/");
@@ -135,8 +138,13 @@ function App() {
 /** The figure beside each page's name: coloured only when it is trouble, or running. */
 function useMarks() {
   const now = useNow();
-  const live = useRuns({}, { states: "running,stopping" });
-  const today = useRuns({ since: dayOf(now).since }, { states: "failure,error,lost" });
+  const [begun, setBegun] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setBegun(true), MARKS_FIRST_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  const live = useRuns(begun ? {} : null, { states: "running,stopping" });
+  const today = useRuns(begun ? { since: dayOf(now).since } : null, { states: "failure,error,lost" });
   const agents = usePushed("agents");
   const checks = usePushed("checks");
   const { changes, jobs } = useFolder();

@@ -1,7 +1,7 @@
 // The views by the paths of the console, each loaded when it is first opened.
 import { html, useEffect } from "./preact.js";
 import { onceBack } from "./again.js";
-import { ApiError } from "./api.js";
+import { ahead, ApiError } from "./api.js";
 import { Trouble } from "./parts.js";
 import { answers, Wanted } from "./wanted.js";
 
@@ -56,7 +56,7 @@ export function opening(url, { first = false } = {}) {
   const view = at(new URL(url, location.href).pathname)?.view;
   if (!view || view.found) return null;
   return view.come().then(
-    () => {},
+    () => first && view.found.first && ahead(view.found.first(new URL(url))),
     async () => {
       const isThere = await answers();
       if (isThere && !first) await loadAnew(url);

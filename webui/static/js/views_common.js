@@ -1,5 +1,5 @@
 // Reading one thing of the API for a view, and reading it again.
-import { useCallback, useEffect, useRef, useState } from "./preact.js";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { get } from "./api.js";
 import { onceBack } from "./again.js";
 import { stream } from "./stream.js";
@@ -11,7 +11,7 @@ export function useGet(path) {
   const [state, setState] = useState({ path, value: null, error: null });
   const reader = useRef(() => {});
   const again = useCallback(() => reader.current(), []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     let live = true;
     let busy = false;
     let wanted = false;

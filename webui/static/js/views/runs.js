@@ -3,7 +3,7 @@ import { html, useCallback, useEffect, useLayoutEffect, useMemo, useState } from
 import { Icon, Trouble } from "../parts.js";
 import { count, counted, STATES } from "../format.js";
 import { Histogram } from "../histogram.js";
-import { useLongList } from "../longlist.js";
+import { firstStretch, useLongList } from "../longlist.js";
 import { join, parse, statesOf, toggled } from "../querytext.js";
 import { LOOKED_AT, QueryBox } from "../querybox.js";
 import { RunTable } from "../runtable.js";
@@ -19,17 +19,28 @@ const SAID_AFTER_MS = 1000;
 const bulk = new Wanted(() => import("../bulk.js").then((its) => its.Bulk));
 const firstJob = new Wanted(() => import("../firstjob.js").then((its) => its.FirstJob));
 
-export function RunsView() {
-  const url = useUrl();
+/** What an address asks for. @param {URL} url */
+function asked(url) {
   const given = (name) => url.searchParams.get(name) ?? "";
   const q = [given("q"), given("state") && `state:${given("state")}`].filter(Boolean).join(" ");
-  const [since, until] = [given("since"), given("until")];
-  const states = statesOf(q);
   // What is all still to come begins with the next one.
-  const rising = given("sort") ? given("sort") === "schedule" : states?.join() === "scheduled";
+  const rising = given("sort") ? given("sort") === "schedule" : statesOf(q)?.join() === "scheduled";
+  return { q, since: given("since"), until: given("until"), rising };
+}
+
+function termsOf({ q, since, until }) {
+  return { q, since: boundOf(since, stream.now()), until: boundOf(until, stream.now()) };
+}
+
+/** What is read first at an address. @param {URL} url */
+RunsView.first = (url) => firstStretch(termsOf(asked(url)), asked(url).rising);
+
+export function RunsView() {
+  const url = useUrl();
+  const { q, since, until, rising } = asked(url);
   const [picks, setPicks] = useState(new Map());
   const [groups, setGroups] = useState(localStorage.getItem("groups") !== "no");
-  const terms = useMemo(() => ({ q, since: boundOf(since, stream.now()), until: boundOf(until, stream.now()) }), [q, since, until]);
+  const terms = useMemo(() => termsOf({ q, since, until }), [q, since, until]);
   const { list, stale, error, reread } = useLongList(terms, rising);
   useEffect(() => setPicks(new Map()), [q, since, until]);
   const set = useCallback((changes, replace = false) => {
