@@ -2,31 +2,33 @@
 run, or a reason; and each run that a schedule made is named by one.
 
 What the scheduler should have written is computed again, by `jobs.accounts`, some jobs in each
-round; what is wrong is looked at again until it is right, or a day has passed. Owned by the
-checker's core; reads the store only.
+round; what is wrong is looked at again until it is right, or a day has passed. A job that is quiet
+is passed over: its schedules are those of the last look, by which they name nothing in the time to
+look at, and there is no run in it. Owned by the checker's core; reads the store only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from ..jobs.accounts import Fault, InForce, JobRecord, LeftOut, RunLine, account
-from ..jobs.calendar_days import calendars_by_name
+from ..jobs.calendar_days import CalendarDays, calendars_by_name
 from ..jobs.calendars import Calendar
 from ..jobs.errors import UserError
 from ..jobs.findings import Finding, found
 from ..jobs.run import Run, args_key
-from ..jobs.schedules import Schedule, fingerprint
+from ..jobs.schedules import Schedule, fingerprint, fires
 from ..jobs.states import State
 from ..jobs.times import SECOND_US
 from ..messages.hello import ScheduleRow
 from ..messages.operations import Moved
 from ..messages.transitions import RunsArchived
-from ..store.interface import Reader, RunQuery
+from ..store.interface import JobMark, Reader, RunQuery
 from ..store.rows import in_force
 
 MISSING = "missing"
@@ -48,8 +50,22 @@ RUNS = 10_000
 EVENTS = 20_000
 # Runs read at a time: what many took at once stays in the heap for good.
 PORTION = 500
+# So far ahead it is looked when a job's schedules name something again; one that has named more
+# than a few in the time looked at is never passed over.
+AHEAD_US = 25 * 3600 * SECOND_US
+FEW = 20
 
 Times = tuple[int, int]
+
+
+class _Looked(NamedTuple):
+    """When a job was looked at, by which mark of its schedules; and between which instants these
+    name nothing."""
+
+    at_us: int
+    mark: int
+    last_us: int
+    next_us: int
 
 
 class Plans:
@@ -62,7 +78,8 @@ class Plans:
         }
         self._broken: dict[str, Finding] = {}
         self._next = ""
-        self._looked_us: dict[str, int] = {}
+        self._looked: dict[str, _Looked] = {}
+        self._calendars: list[CalendarDays] | None = None
         self._seq: int | None = None
         self._begun_us: int | None = None
         # Of each job, of which times runs have gone into an archive lately.
@@ -72,12 +89,15 @@ class Plans:
         """Look at some jobs; return all that is known to be wrong."""
         self._begun_us = min(now_us if self._begun_us is None else self._begun_us, now_us)
         self._read_log(reader)
-        calendars = calendars_by_name(reader.calendars())
-        in_force = sorted(reader.jobs())
+        self._go_by(reader.calendars())
+        calendars = calendars_by_name(self._calendars or ())
         again = {one.evidence["job_id"] for one in self._found.values()}
-        for job_id in {*self._turn(in_force), *again}:
-            self._look_at(reader, job_id, calendars, now_us)
-        for job_id in self._broken.keys() - set(in_force):
+        turn = list({*self._turn(reader, now_us), *again})
+        since_us = min([self._since_us(job_id, now_us) for job_id in turn], default=now_us)
+        for job_id, mark in reader.job_marks(turn, since_us, now_us).items():
+            if job_id in again or not self._is_quiet(job_id, mark, now_us):
+                self._look_at(reader, job_id, mark, calendars, now_us)
+        for job_id in self._broken.keys() - (reader.jobs() if self._broken else {}).keys():
             del self._broken[job_id]
         kept = list(self._found.values())[-REPORTED:]
         self._found = {
@@ -87,30 +107,70 @@ class Plans:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _turn(self, job_ids: list[str]) -> list[str]:
+    def _turn(self, reader: Reader, now_us: int) -> list[str]:
         """Return the jobs whose turn it is; all of them come round."""
-        after = [job_id for job_id in job_ids if job_id > self._next]
-        turn = (after + job_ids)[: min(JOBS_A_ROUND, len(job_ids))]
+        turn = reader.jobs_after(self._next, JOBS_A_ROUND)
+        if len(turn) < JOBS_A_ROUND:
+            turn = list(dict.fromkeys(turn + reader.jobs_after("", JOBS_A_ROUND)))[:JOBS_A_ROUND]
+            # All have come round: what was not looked at for so long is gone.
+            looked = self._looked.items()
+            self._looked = {
+                job_id: one for job_id, one in looked if now_us - one.at_us < REPORTED_FOR_US
+            }
         self._next = turn[-1] if turn else ""
         return turn
 
+    def _go_by(self, calendars: list[CalendarDays]) -> None:
+        """Other calendars make schedules name other times, though these are the same."""
+        if calendars != self._calendars:
+            self._calendars = calendars
+            self._looked = {
+                job_id: one._replace(last_us=one.at_us, next_us=one.at_us)
+                for job_id, one in self._looked.items()
+            }
+
+    def _since_us(self, job_id: str, now_us: int) -> int:
+        """Return from when on a job is looked at."""
+        looked = self._looked.get(job_id)
+        return (now_us if looked is None else min(looked.at_us, now_us)) - BACK_US
+
+    def _is_quiet(self, job_id: str, mark: JobMark, now_us: int) -> bool:
+        """Whether there is nothing to look at; then it is as if it was looked at."""
+        looked = self._looked.get(job_id)
+        if looked is None or mark.has_runs or mark.mark != looked.mark or job_id in self._broken:
+            return False
+        if not looked.at_us <= now_us <= looked.next_us:
+            return False
+        if self._since_us(job_id, now_us) <= looked.last_us:
+            return False
+        self._looked[job_id] = looked._replace(at_us=now_us)
+        return True
+
     def _look_at(
-        self, reader: Reader, job_id: str, calendars: Mapping[str, Calendar], now_us: int
+        self,
+        reader: Reader,
+        job_id: str,
+        mark: JobMark,
+        calendars: Mapping[str, Calendar],
+        now_us: int,
     ) -> None:
         known = [one for one in self._found.values() if one.evidence["job_id"] == job_id]
         for one in known:
             del self._found[one.key]
-        last_us = self._looked_us.get(job_id, now_us)
-        self._looked_us[job_id] = now_us
-        spans = {(min(last_us, now_us) - BACK_US, now_us)}
+        since_us = self._since_us(job_id, now_us)
+        spans = {(since_us, now_us)}
         spans |= {(one.evidence["at_us"], one.evidence["at_us"] + 1) for one in known}
         periods, unknown = _periods(reader, job_id, calendars)
+        names = _names_none(periods, since_us, now_us)
+        self._looked[job_id] = _Looked(now_us, mark.mark, *names)
         # At first the scheduler may be making up for a time when the server was down.
         is_early = self._begun_us is None or now_us - self._begun_us < CATCHING_UP_US
         as_of_us = 0 if is_early else now_us
         self._broken.pop(job_id, None)
         if unknown:
             self._broken[job_id] = _uncomputable(job_id, unknown)
+        if names[0] < since_us and not (mark.has_runs or known):
+            return  # Nothing is named, and there is nothing.
         for from_us, to_us in sorted(spans):
             record = _record(reader, job_id, (from_us, to_us), periods, unknown)
             for fault in account(record, from_us, to_us, as_of_us):
@@ -136,6 +196,22 @@ class Plans:
                     times = self._archived.setdefault(job_id, [])
                     times.append((least_us, most_us))
                     del times[:-REPORTED]
+
+
+def _names_none(periods: tuple[InForce, ...], since_us: int, now_us: int) -> Times:
+    """Return between which instants around `now_us` nothing is named: the last since `since_us` (or
+    that), and the next; `now_us` twice where many are."""
+    last_us, next_us = since_us - 1, now_us + AHEAD_US
+    for period in periods:
+        some = fires(period.schedule, since_us, next_us, period.calendars)
+        for number, fire in enumerate(some):
+            if fire.at_us >= now_us:
+                next_us = min(next_us, fire.at_us)
+                break
+            if number >= FEW:
+                return now_us, now_us
+            last_us = max(last_us, fire.at_us)
+    return last_us, next_us
 
 
 def _finding(fault: Fault) -> Finding:

@@ -11,6 +11,7 @@ from ..jobs.calendar_days import CalendarDays
 from ..messages.hello import ScheduleRow
 from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
+from .interface import JobMark
 from .records import Records, body_by
 from .rows import (
     decode_agent,
@@ -38,6 +39,18 @@ WITH RECURSIVE ids (job_id) AS (
     FROM ids WHERE job_id IS NOT NULL
 )
 SELECT job_id FROM ids WHERE job_id IS NOT NULL"""
+
+_MARKS = """
+WITH asked (job_id) AS (VALUES {})
+SELECT job_id,
+    (SELECT group_concat(fingerprint || ' ' || definition || ' ' || valid_from_us || ' ' ||
+        ifnull(valid_to_us, '')) FROM schedules WHERE schedules.job_id = asked.job_id),
+    EXISTS (SELECT 1 FROM runs INDEXED BY runs_planned WHERE runs.job_id = asked.job_id
+        AND planned = 1 AND schedule_us >= ? AND schedule_us < ?)
+    OR EXISTS (SELECT 1 FROM moved WHERE moved.job_id = asked.job_id
+        AND schedule_us >= ? AND schedule_us < ?)
+FROM asked"""
+_JOBS_AT_ONCE = 500
 
 
 class SqliteInForceReads(Records):
@@ -74,6 +87,21 @@ class SqliteInForceReads(Records):
         """Return all schedules of a job, open and closed, by when they came into force."""
         text = f"{_SCHEDULES} WHERE job_id = ? ORDER BY valid_from_us, fingerprint"
         return self._read_all("schedules", _schedule, text, job_id)
+
+    def jobs_after(self, job_id: str, limit: int) -> list[str]:
+        """See `Reader`."""
+        text = "SELECT job_id FROM jobs WHERE job_id > ? ORDER BY job_id LIMIT ?"
+        return [row[0] for row in self._all(text, job_id, limit)]
+
+    def job_marks(self, job_ids: list[str], since_us: int, until_us: int) -> dict[str, JobMark]:
+        """See `Reader`."""
+        found: dict[str, JobMark] = {}
+        for begin in range(0, len(job_ids), _JOBS_AT_ONCE):
+            some = job_ids[begin : begin + _JOBS_AT_ONCE]
+            text = _MARKS.format(", ".join(["(?)"] * len(some)))
+            rows = self._all(text, *some, *(since_us, until_us) * 2)
+            found.update({job: JobMark(hash(text), bool(runs)) for job, text, runs in rows})
+        return found
 
     def agents(self) -> list[AgentRecord]:
         """Return the registry of agents, by id."""

@@ -7,7 +7,7 @@ instants are microseconds UTC.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -191,6 +191,14 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None = None
 
 
+class JobMark(NamedTuple):
+    """`mark` differs when a schedule of the job has come, gone or got another definition;
+    `has_runs`: whether the time asked for has a run that a schedule made, or had one."""
+
+    mark: int
+    has_runs: bool
+
+
 class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
     """Reads for web, waiter and checker, and for the ledger's own look-ups. Short transactions;
     each method is one consistent read unless inside `snapshot()`."""
@@ -298,6 +306,12 @@ class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
 
     def schedule_history(self, job_id: str) -> list[ScheduleRow]:
         """Return all schedules of a job, open and closed, by when they came into force."""
+
+    def jobs_after(self, job_id: str, limit: int) -> list[str]:
+        """Return the first jobs in force whose ids come after an id, in order."""
+
+    def job_marks(self, job_ids: list[str], since_us: int, until_us: int) -> dict[str, JobMark]:
+        """Return the marks of jobs, for runs with since_us ≤ schedule time < until_us."""
 
     def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
         """Return the recorded skips of a schedule."""

@@ -12,13 +12,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..jobs.calendar_days import CalendarDays
 from ..jobs.job import Job
 from ..jobs.run import Run, run_number
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import ACTIVE, State
 from ..messages.commands import ACTION_COMMAND, OutboxItem
-from ..messages.hello import DueRow, ScheduleRow
+from ..messages.hello import DueRow
 from ..messages.instructions import OutputRecord
 from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
@@ -31,6 +30,7 @@ from .changes import check_seq
 from .finding import wanted_jobs
 from .findings import MemoryFindingReads
 from .interface import Changes, Opening, RunPage, RunQuery, StoreBroken, StoreError, StoreUnusable
+from .memory_in_force import MemoryInForceReads
 from .memory_tables import NAME, ExpectedKey, Tables, number_of, tally, terms_of
 from .operations import OPERATIONS_AT_MOST, MemoryOperationsReads
 from .rows import ANSWER_AGE_US, LAST_ANSWERS, PAGE_RUNS, args_text, decode_job
@@ -57,7 +57,11 @@ class MemoryDisk:
 
 
 class MemoryReader(
-    MemoryAccessReads, MemoryBackfillReads, MemoryFindingReads, MemoryOperationsReads
+    MemoryAccessReads,
+    MemoryBackfillReads,
+    MemoryFindingReads,
+    MemoryInForceReads,
+    MemoryOperationsReads,
 ):
     """Implements `Reader` on a disk in memory."""
 
@@ -194,36 +198,6 @@ class MemoryReader(
         """Return the git commit at which a definition first came into force, as far as known."""
         stored = self._tables.definitions.get(hash_)
         return None if stored is None else stored.commit
-
-    def jobs(self) -> dict[str, str]:
-        """Return the jobs in force from the folder: id to definition hash."""
-        return dict(sorted(self._tables.jobs.items()))
-
-    def ad_hoc_jobs(self) -> dict[str, str]:
-        """Return all ad hoc jobs: id to definition hash."""
-        return dict(sorted(self._tables.ad_hoc_jobs.items()))
-
-    def ad_hoc_job(self, job_id: str) -> str | None:
-        """Return the definition hash of an ad hoc job."""
-        return self._tables.ad_hoc_jobs.get(job_id)
-
-    def jobs_of_runs(self) -> list[str]:
-        """Return the ids of all jobs that have a run, sorted: in force, gone or ad hoc."""
-        return sorted({run.job_id for run in self._tables.runs.values()})
-
-    def calendars(self) -> list[CalendarDays]:
-        """Return the calendars in force, by name."""
-        return sorted(self._tables.calendars, key=lambda days: days.name)
-
-    def schedules(self) -> list[ScheduleRow]:
-        """Return the open schedules, by job and fingerprint."""
-        rows = self._tables.schedules
-        return [rows[key] for key in sorted(rows) if rows[key].valid_to_us is None]
-
-    def schedule_history(self, job_id: str) -> list[ScheduleRow]:
-        """Return all schedules of a job, open and closed, by when they came into force."""
-        rows = [row for row in self._tables.schedules.values() if row.job_id == job_id]
-        return sorted(rows, key=lambda row: (row.valid_from_us, row.fingerprint))
 
     def skips(self, job_id: str, fingerprint: str) -> list[SkipsRecorded]:
         """Return the recorded skips of a schedule, in order of recording."""

@@ -19,7 +19,7 @@ from store_records import (
 from callsheet.jobs.actions import ScheduleAction
 from callsheet.jobs.calendar_days import pack_days
 from callsheet.jobs.findings import CheckRound, Finding
-from callsheet.jobs.run import args_key
+from callsheet.jobs.run import MovedFrom, args_key
 from callsheet.jobs.states import State
 from callsheet.jobs.streaks import End
 from callsheet.messages.access import ApiToken, Role, Session, User
@@ -736,6 +736,46 @@ def test_schedule_closed_and_opened_again_has_two_times_in_force(writer, reader)
     closed = replace(first, valid_to_us=T0_US + 5)
     assert reader.schedule_history("a") == [closed, again]
     assert reader.schedule_history("c") == []
+
+
+def test_jobs_in_force_come_in_turns(writer, reader):
+    writer.commit(Changes(jobs={"b": "d", "a": "d", "c": "d"}))
+    assert reader.jobs_after("", 2) == ["a", "b"]
+    assert reader.jobs_after("b", 2) == ["c"]
+    assert reader.jobs_after("c", 2) == []
+
+
+def test_the_mark_of_a_job_is_another_when_its_schedules_are(writer, reader):
+    def mark(job_id="a"):
+        return reader.job_marks(["a", "b"], T0_US, T0_US + 1)[job_id].mark
+
+    nothing = mark()
+    writer.commit(Changes(schedules=[a_schedule()]))
+    one = mark()
+    writer.commit(Changes(schedules=[replace(a_schedule(), written_upto_us=T0_US + 5)]))
+    assert mark() == one
+    writer.commit(Changes(schedules=[replace(a_schedule(), valid_to_us=T0_US + 5)]))
+    closed = mark()
+    writer.commit(Changes(schedules=[a_schedule(valid_from_us=T0_US + 10, definition="e")]))
+    assert len({nothing, one, closed, mark()}) == 4
+    assert mark("b") == nothing
+
+
+def test_a_job_is_marked_by_runs_of_its_schedules_in_a_time(writer, reader):
+    planned = a_run(1, fingerprint="f", schedule_us=T0_US + 10)
+    others = a_run(2, schedule_us=T0_US + 20)
+    put = a_run(
+        3, schedule_us=T0_US + 50, moved_from=MovedFrom(schedule_us=T0_US + 30, fingerprint="f")
+    )
+    writer.commit(Changes(runs={run.run_id: run for run in (planned, others, put)}))
+
+    def marked(from_us, to_us):
+        return reader.job_marks(["a"], T0_US + from_us, T0_US + to_us)["a"].has_runs
+
+    assert [marked(at, at + 1) for at in (9, 10, 11, 20, 30, 50)] == [
+        *(False, True, False, False, True, False)
+    ]
+    assert not reader.job_marks(["b"], T0_US, T0_US + 100)["b"].has_runs
 
 
 def test_outputs_are_indexed_by_attempt_and_id(writer, reader):
