@@ -92,7 +92,7 @@ chaos: $(READY)  ## kill, stop and lie to every process of a real server: SECOND
 	    $(if $(BLOWS),--blows $(BLOWS)) $(if $(RELOADS),--reloads $(RELOADS)) $(if $(LATE),--late $(LATE)) \
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(TIMES),--times $(TIMES)) $(if $(ONLY),--only "$(ONLY)")
 
-fuzz: $(READY)  ## send a server, an agent and a checker what nobody should: N=1000000 START=0 SEED=1 ONLY=wire,rest,socket,files,spool,ledger TALLY=FILE
+fuzz: $(READY)  ## send a server, an agent and a checker what nobody should: N=1000000 START=0 SEED=1 ONLY=wire,rest,socket,files,spool,… TALLY=FILE
 	@$(PYTHON_IN) tests/fuzz/fuzz.py --number $(N) --start $(START) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) \
 	    $(if $(TALLY),--tally $(TALLY))
 

@@ -6,7 +6,6 @@ is judged before.
 
 from __future__ import annotations
 
-import signal as signals
 from typing import Any
 
 from msgspec.structs import replace
@@ -32,6 +31,7 @@ from ..messages.wishes import (
 )
 from .ledger_attempts import Attempts
 from .ledger_book import Book, Unwilling
+from .runner_words import signal_name
 
 
 class Deeds:
@@ -169,7 +169,7 @@ class Deeds:
         self._outgoing.stop(run.run_id)
 
     def _signal(self, run: Run, wanted: SignalRun, wish: LedgerWish, now_us: int) -> None:
-        line = _line(f"sending {signals.Signals(wanted.signal).name}", wanted.reason)
+        line = _line(f"sending {signal_name(wanted.signal)}", wanted.reason)
         self._book.note(run, now_us, line, wish.principal)
         command = SignalAttempt(
             epoch=self._book.epoch,

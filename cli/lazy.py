@@ -83,7 +83,7 @@ def guarded(run: Callable[[], Any]) -> None:
     import sys
 
     from ..client.http import APIError, NoServer
-    from ..jobs.errors import UserError
+    from ..jobs.errors import CallsheetError
 
     try:
         run()
@@ -92,11 +92,18 @@ def guarded(run: Callable[[], Any]) -> None:
         for job_id, sentence in (error.jso or {}).get("job_errors", []):
             print(f"  {job_id}: {sentence}", file=sys.stderr)
         sys.exit(1)
-    except (NoServer, UserError) as error:
+    except (NoServer, CallsheetError) as error:
         print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except UnicodeError as error:
+        print(f"Error: what was typed or read is not UTF-8: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        # Of a file that a command has not looked at before it took it.
+        print(f"Error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -90,6 +90,8 @@ SUFFIX = ".yaml"
 )
 def new_job(path: Path, kind: str) -> None:
     """Write a job file at PATH to begin with; nothing may be there yet."""
+    if not path.name:
+        raise click.ClickException(f"{path}: is a folder: expected the path of a new file")
     if path.suffix != SUFFIX:
         path = path.with_name(path.name + SUFFIX)
     if path.exists():

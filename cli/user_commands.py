@@ -110,7 +110,10 @@ def remove(ctx: click.Context, name: str) -> None:
 
 def _password(file: Any) -> str:
     if file is not None:
-        text: str = file.readline(2_000)
+        try:
+            text: str = file.readline(2_000)
+        except UnicodeDecodeError:
+            raise click.ClickException(f"{file.name}: is not UTF-8: expected a password") from None
         return text.rstrip("\r\n")
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password: --password-file")

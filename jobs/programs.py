@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,6 +16,8 @@ ENV_MODES = ("inherit", "clean", "login")
 SSH_PROGRAM, PYTHON_PROGRAM = "callsheet-ssh", "callsheet-python"
 # Limits of a process; sizes in bytes, `cpu` in seconds.
 ULIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack")
+# In a record that is read: a signal that there is, whatever its host calls it.
+SignalNumber = Annotated[int, msgspec.Meta(ge=1, le=64)]
 # Where a host cannot hold a run's limits: refuse the run, or start it without them and say so.
 LIMIT_POLICIES = ("require", "try")
 
@@ -240,10 +242,10 @@ class BoundProcess(
     argv: tuple[str, ...]
     group_id: str = "default"
     sudo_user: str | None = None
-    stop_signal: int = 15
+    stop_signal: SignalNumber = 15
     grace_us: int | None = 60_000_000
     timeout_us: int | None = None
-    timeout_signal: int = 15
+    timeout_signal: SignalNumber = 15
     mem_max_bytes: int | None = None
     cwd: str | None = None
     env: dict[str, str] = {}

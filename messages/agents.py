@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from ..jobs.keeping import KEEP_BYTES, KeepBytes
-from ..jobs.programs import BoundProcess
+from ..jobs.programs import BoundProcess, SignalNumber
 from ..jobs.run import RunId
 
 # Versions of this dialogue that a server understands, oldest first; the last one is spoken now. An
@@ -24,6 +24,8 @@ Attempt = Annotated[int, msgspec.Meta(ge=1, lt=10**9)]
 LAST_US = 253_402_300_800_000_000  # the year 9999 is over
 Instant = Annotated[int, msgspec.Meta(ge=0, lt=LAST_US)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+# Of a ledger: greater ones are followed, so none may be so great that no later one is.
+Epoch = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Number = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**32)]
 
 
@@ -201,7 +203,7 @@ class ProcessList(FromAgent, frozen=True, kw_only=True, tag="ProcessList"):
 class ToAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     """A command to an agent; `epoch` fences: a lower one than the agent has seen is refused."""
 
-    epoch: int
+    epoch: Epoch
 
 
 class AgentWelcome(ToAgent, frozen=True, kw_only=True, tag="AgentWelcome"):
@@ -257,7 +259,7 @@ class SignalProcess(ToAgent, frozen=True, kw_only=True, tag="SignalProcess"):
 
     run_id: RunId
     attempt: Attempt
-    signal: int
+    signal: SignalNumber
     command_id: str
 
 
@@ -267,7 +269,7 @@ class OutputTaken(ToAgent, frozen=True, kw_only=True, tag="OutputTaken"):
     run_id: RunId
     attempt: Attempt
     name: str
-    upto: int
+    upto: Size
 
 
 class ForgetProcess(ToAgent, frozen=True, kw_only=True, tag="ForgetProcess"):

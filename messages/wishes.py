@@ -5,10 +5,11 @@ A wish is idempotent by `command_id`: asked again it has no further effect and g
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
+from ..jobs.programs import SignalNumber
 from ..jobs.run import NewRun, Run, RunId
 from ..jobs.states import State
 from ..jobs.times import Instant
@@ -18,8 +19,6 @@ from .hello import ScheduleRow
 from .operations import After, Deed, Target
 from .pauses import PauseKind
 from .wish_base import Instruction, Number
-
-Signal = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 # --- to the ledger ------------------------------------------------------------------------------
 
@@ -67,7 +66,7 @@ class SignalRun(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag=
     """Send a signal (a number) to a running run's process."""
 
     run_id: RunId
-    signal: Signal
+    signal: SignalNumber
     reason: str = ""
 
 

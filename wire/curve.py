@@ -80,8 +80,10 @@ def own_keys(path: Path) -> KeyPair:
     Its public key stands beside it as text, in `<name>.pub`.
 
     Raises:
-        BadKey: the file is readable by others, not ours, or holds no key.
+        BadKey: the file is readable by others, not ours, no file, or holds no key.
     """
+    if not path.name or path.is_dir():
+        raise BadKey(str(path), "is a folder", "the path of a file")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         _write(path, new_keys().secret + b"\n", 0o600)

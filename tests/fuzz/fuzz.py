@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
 from verdict import summed  # noqa: E402 - found by the line above
 
-KINDS = ("files", "spool", "wire", "rest", "socket", "ledger")
+KINDS = ("files", "spool", "wire", "rest", "socket", "ledger", "command", "rogue", "config", "gate")
 
 
 def play(kind: str, seed: int, numbers: range, minutes: float | None = None) -> Any:

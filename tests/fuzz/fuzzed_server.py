@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from live_server import Server, until
+from ports import free_port
 from verdict import Verdict
 
 JOBS = {
@@ -26,7 +27,7 @@ JOBS = {
     "given": "program: {type: procstar, argv: [/bin/true], group_id: fuzz}\n",
     "real": "program: {type: process, argv: [/bin/echo, whole]}\n",
 }
-SETTINGS = "procstar: {agent: {enable: true}}\n"
+SETTINGS = "procstar: {agent: {enable: true}}\nagents: {listen: 'tcp://127.0.0.1:%d'}\n"
 # The server is warm after this part of the cases; its log is looked at after so many.
 WARM_AFTER = 10
 LOOK_EVERY = 5_000
@@ -37,11 +38,14 @@ TROUBLE = re.compile(r"Traceback \(most recent|CRITICAL|\bERROR\b|internal error
 
 
 class FuzzedServer:
-    """See the module. `tokens`: of a viewer, of an operator, and of one who reaches little."""
+    """See the module. `tokens`: of a viewer, of an operator, and of one who reaches little;
+    `listen`: the port for agents of other hosts."""
 
     def __init__(self, kind: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{kind}"))
-        self.server = Server(self.folder, JOBS, SETTINGS).start()
+        # Agents of other hosts come in there, and new ones by the next port.
+        self.listen = free_port(2)
+        self.server = Server(self.folder, JOBS, SETTINGS % self.listen).start()
         self.port = self.server.port
         self.tokens: list[str] = []
         for body in (

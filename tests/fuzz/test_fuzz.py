@@ -10,12 +10,17 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import threading
 from functools import partial
 
+import fuzz_command
+import fuzz_config
 import fuzz_files
+import fuzz_gate
 import fuzz_ledger
 import fuzz_rest
+import fuzz_rogue
 import fuzz_socket
 import fuzz_spool
 import fuzz_wire
@@ -25,21 +30,33 @@ from fuzzed_server import FuzzedServer, play_and_judge
 from live_server import until
 from odd_requests import Asked
 from odd_values import Dice
-from verdict import FOR_EVER, Verdict, summed
+from verdict import FOR_EVER, HANG_S, Verdict, summed
+
+from callsheet.cli import administrators, people
 
 pytestmark = pytest.mark.slow
 
 SEED = 20_261_126
 CASES = range(1_000)
-# Where each case has a database of its own.
-FEW = range(60)
-LIVE = {"wire": fuzz_wire.play, "rest": fuzz_rest.play, "socket": fuzz_socket.play}
+LIVE = {
+    "wire": fuzz_wire.play,
+    "rest": fuzz_rest.play,
+    "socket": fuzz_socket.play,
+    "command": fuzz_command.play,
+    "gate": fuzz_gate.play,
+}
+# What costs more a case, or is soon through.
+SOME = {"ledger": range(20), "command": range(40), "gate": range(150), "rogue": range(400)}
 # Each kind is to have met both, or its cases prove nothing.
 MET = {
     "wire": ("read of agent", "not to be read", "told StartProcess"),
     "rest": ("200", "400", "404", "403"),
     "socket": ("op", "opened 101", "ended"),
     "files": ("bound", "not a job", "a job with problems"),
+    "command": ("status 0", "status 1", "status 2"),
+    "gate": ("held", "closed", "said", "answered Refuse"),
+    "rogue": ("StartProcess", "ShutDown", "OutputTaken"),
+    "config": ("settings", "with places", "of overrides"),
     "ledger": ("with all rows", "with rows set aside"),
     "spool": ("then done", "then lost", "then not_started", "a spec wounded"),
 }
@@ -56,7 +73,7 @@ def server():
 @pytest.mark.parametrize("kind", LIVE)
 def test_a_server_is_as_before_whatever_it_is_sent(server, kind):
     verdict = Verdict(kind, SEED)
-    play_and_judge(server, LIVE[kind], CASES, FOR_EVER, verdict)
+    play_and_judge(server, LIVE[kind], SOME.get(kind, CASES), FOR_EVER, verdict)
     assert verdict.holds, verdict.text()
     assert_met(verdict)
 
@@ -74,13 +91,25 @@ def test_an_agent_takes_up_any_spool_and_says_what_servers_read():
 
 
 def test_a_ledger_begins_and_decides_whatever_row_is_spoilt_and_whatever_roles_say():
-    verdict = fuzz_ledger.fuzz(SEED, FEW)
+    verdict = fuzz_ledger.fuzz(SEED, SOME["ledger"])
     assert verdict.holds, verdict.text()
-    assert_met(verdict, FEW)
+    assert_met(verdict)
 
 
-def assert_met(verdict, cases=CASES):
-    assert verdict.cases == len(cases)
+def test_an_agent_lives_and_refuses_whatever_a_rogue_server_says():
+    verdict = fuzz_rogue.fuzz(SEED, SOME["rogue"], workers=1)
+    assert verdict.holds, verdict.text()
+    assert_met(verdict)
+
+
+def test_settings_are_read_or_have_a_line_for_each_mistake():
+    verdict = fuzz_config.fuzz(SEED, range(200), workers=1)
+    assert verdict.holds, verdict.text()
+    assert all(verdict.seen[what] for what in MET["config"]), verdict.text()
+
+
+def assert_met(verdict):
+    assert verdict.cases == len(SOME.get(verdict.kind, CASES))
     assert all(verdict.seen[what] for what in MET[verdict.kind]), verdict.text()
 
 
@@ -225,6 +254,21 @@ def test_spells_of_a_kind_add_up(tmp_path):
     assert summed("\n".join(lines)) == [
         "files    3,000 cases in 2 spells and 6 s (500/s): 2 faults"
     ]
+
+
+def test_a_command_that_raises_hangs_or_ends_oddly_is_found(server, monkeypatch):
+    for planted, said in (
+        (partial(int, "planted"), "ValueError"),
+        (partial(sys.exit, 7), "status 7"),
+        (threading.Event().wait, "did not end"),
+        (partial(sys.exit, 1), "not a word"),
+    ):
+        monkeypatch.setattr(fuzz_command, "TOO_LONG_S", 0.2 if "end" in said else HANG_S)
+        monkeypatch.setattr(people, "main", planted)
+        monkeypatch.setattr(administrators, "main", planted)
+        verdict = Verdict("command", SEED)
+        fuzz_command.play(server, SEED, range(1), FOR_EVER, verdict)
+        assert said in verdict.text(), verdict.text()
 
 
 def test_a_ledger_that_fails_at_a_row_is_found(monkeypatch):

@@ -73,3 +73,22 @@ def test_a_run_id_that_is_read_is_one_that_has_a_number():
         assert TO_AGENT_READER.unpack(frame)
         assert run_number(run_id) is not None
     assert [run_id for run_id in ODD_RUN_IDS if run_number(run_id) is not None] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "value"),
+    [
+        ("AgentWelcome", "epoch", 2**63),
+        ("AgentWelcome", "epoch", -1),
+        ("SignalProcess", "signal", 0),
+        ("SignalProcess", "signal", 65),
+        ("OutputTaken", "upto", -1),
+        ("OutputTaken", "upto", 2**60),
+    ],
+)
+def test_an_agent_hears_no_number_that_nothing_can_have(command, field, value):
+    said = {"epoch": 1, "server_id": "s", "run_id": "r1", "attempt": 1, "command_id": "c"}
+    said |= {"kind": command, "signal": 15, "name": "output", "upto": 5}
+    assert TO_AGENT_READER.unpack(msgspec.msgpack.encode([said]))
+    with pytest.raises(BadFrame, match=field):
+        TO_AGENT_READER.unpack(msgspec.msgpack.encode([said | {field: value}]))
