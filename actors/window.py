@@ -14,7 +14,7 @@ import msgspec
 
 from ..jobs.calendars import Calendar
 from ..jobs.misfire import Misfire, misfire_of
-from ..jobs.schedules import REACH_US, Fire, Schedule, fires
+from ..jobs.schedules import REACH_US, Fire, Schedule, fire_times, fires
 from ..jobs.times import format_time
 from ..messages.instructions import SkipSpan
 
@@ -107,8 +107,8 @@ def _left_out(
     schedule: Schedule, from_us: int, floor_us: int, reason: str, now_us: int, window: Window
 ) -> Portion | None:
     """Leave out the fires before `floor_us`, counted; None when there are none."""
-    before = fires(schedule, from_us, floor_us, window.calendars)
-    times = [fire.at_us for fire in islice(before, SKIPS_A_PORTION)]
+    before = fire_times(schedule, from_us, floor_us, window.calendars)
+    times = list(islice(before, SKIPS_A_PORTION))
     if not times:
         return None
     upto_us = floor_us if len(times) < SKIPS_A_PORTION else times[-1] + 1
@@ -119,8 +119,8 @@ def _all_but_last(
     schedule: Schedule, from_us: int, rule: Misfire, now_us: int, window: Window
 ) -> Portion | None:
     """Leave out the late fires after which another one is due by now; None when there are none."""
-    due = fires(schedule, from_us, now_us + 1, window.calendars)
-    times = [fire.at_us for fire in islice(due, SKIPS_A_PORTION + 1)]
+    due = fire_times(schedule, from_us, now_us + 1, window.calendars)
+    times = list(islice(due, SKIPS_A_PORTION + 1))
     late = [at_us for at_us in times[:-1] if at_us < now_us - rule.after_us]
     return _skipping(late, rule.late_reason, late[-1] + 1, now_us) if late else None
 

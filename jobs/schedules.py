@@ -83,6 +83,18 @@ def fires(
         yield _fire(schedule, calendar, moment, at_us, calendars)
 
 
+def fire_times(
+    schedule: Schedule,
+    from_us: int,
+    to_us: int,
+    calendars: Mapping[str, Calendar] = NO_CALENDARS,
+) -> Iterator[int]:
+    """Yield the instants alone of what `fires` yields: no args are made."""
+    calendar = _calendar_of(schedule, calendars)
+    for _, at_us in _nominal(schedule, calendar, from_us, to_us):
+        yield at_us
+
+
 def count_fires(
     schedule: Schedule,
     from_us: int,
@@ -90,9 +102,8 @@ def count_fires(
     calendars: Mapping[str, Calendar],
     most: int,
 ) -> int:
-    """Return how many runs `fires` would yield, `most` if there are more: no args are made."""
-    calendar = _calendar_of(schedule, calendars)
-    return sum(1 for _ in islice(_nominal(schedule, calendar, from_us, to_us), most))
+    """Return how many runs `fires` would yield, `most` if there are more."""
+    return sum(1 for _ in islice(fire_times(schedule, from_us, to_us, calendars), most))
 
 
 def next_fire(
@@ -337,6 +348,7 @@ __all__ = [
     "StopAt",
     "count_fires",
     "fingerprint",
+    "fire_times",
     "fires",
     "next_fire",
     "options_of",

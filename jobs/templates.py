@@ -87,7 +87,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 def is_template(text: str) -> bool:
     """Whether a text holds anything to be rendered."""
-    return any(mark in text for mark in MARKS)
+    # Most texts have no brace at all.
+    return "{" in text and any(mark in text for mark in MARKS)
 
 
 def expand(

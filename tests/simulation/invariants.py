@@ -31,7 +31,7 @@ from callsheet.jobs.judging import judge
 from callsheet.jobs.misfire import Misfire, left_out, misfire_of
 from callsheet.jobs.programs import BoundNoOp
 from callsheet.jobs.run import Run
-from callsheet.jobs.schedules import Schedule, fires
+from callsheet.jobs.schedules import Schedule, fire_times, fires
 from callsheet.jobs.states import ACTIVE, EDGES, FINISHED, MARKABLE, SETTLES, State
 from callsheet.messages.hello import ScheduleRow
 from callsheet.messages.post import WAITER
@@ -107,7 +107,7 @@ class Watch:
 
     def look(self) -> None:
         """Look at what has become durable."""
-        tables, now_us = self.disk.tables, self.world.now_us
+        tables, now_us = self.disk.tables, self.world.true_us + self.world.offset_us
         self._latest_us = max(self._latest_us, now_us)
         if self._count == len(tables.events):
             return
@@ -371,6 +371,8 @@ class Watch:
         schedule = self._schedules.get(row.fingerprint)
         if schedule is None:
             schedule = self._schedules[row.fingerprint] = msgspec.convert(row.spec, Schedule)
+        if not job.params:
+            return [((row.job_id, "{}", at), at) for at in fire_times(schedule, from_us, upto_us)]
         return [
             ((row.job_id, args_text(schedule_args(job, fire)), fire.at_us), fire.at_us)
             for fire in fires(schedule, from_us, upto_us)

@@ -9,10 +9,9 @@ clock on the wall can be set. The same seed gives the same history to the byte.
 from __future__ import annotations
 
 import hashlib
-import heapq
 import random
 from collections.abc import Callable
-from functools import partial
+from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from callsheet.actors.stage import by_address
@@ -94,6 +93,7 @@ class World:
         that is delivered is encoded and hashed."""
         self.seed = seed
         self.random = random.Random(seed)
+        self._draw = self.random.random
         self.wire = wire
         self.true_us = 0
         self.offset_us = START_US
@@ -104,6 +104,7 @@ class World:
         self.cut_off: set[str] = set()
         self._slack_us = slack_us
         self._nodes: dict[str, Node] = {}
+        self._locals: dict[str, Local | None] = {}
         self._up: dict[str, int] = {}
         self._frozen: dict[str, int] = {}
         self._doom: dict[str, str] = {}
@@ -113,7 +114,7 @@ class World:
         self._inbox: dict[str, list[tuple[str, Any]]] = {}
         self._subscribers: dict[str, list[str]] = {}
         self._last: dict[tuple[str, str], int] = {}
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
         self._lives = 0
         self._hash = hashlib.sha256() if keep_history else None
@@ -128,6 +129,7 @@ class World:
     def add(self, node: Node, *, follows: tuple[str, ...] = ()) -> None:
         """Add a node that is sent the frames of these feeds, and start it."""
         self._nodes[node.address] = node
+        self._locals[node.address] = getattr(node, "local", None)
         for feed in follows:
             self._subscribers.setdefault(feed, []).append(node.address)
         self._boot(node.address)
@@ -136,10 +138,11 @@ class World:
         """Do something when the clock on the wall, if nobody sets it, says `at_us`."""
         self.after(at_us - self.now_us, act)
 
-    def after(self, delay_us: int, act: Callable[[], None]) -> None:
-        """Do something after a while."""
+    def after(self, delay_us: int, act: Callable[..., None], *args: Any) -> None:
+        """Call something after a while."""
         self._count += 1
-        heapq.heappush(self._queue, (self.true_us + max(0, delay_us), self._count, act))
+        at_us = self.true_us + delay_us if delay_us > 0 else self.true_us
+        heappush(self._queue, (at_us, self._count, act, args))
 
     def up(self, address: str) -> bool:
         """Whether a node lives."""
@@ -156,8 +159,8 @@ class World:
         end_us = self.true_us + span_us
         queue = self._queue
         while queue and queue[0][0] <= end_us:
-            self.true_us, _, act = heapq.heappop(queue)
-            act()
+            self.true_us, _, act, args = heappop(queue)
+            act(*args)
         self.true_us = max(self.true_us, end_us)
 
     def jump(self, by_us: int) -> None:
@@ -177,7 +180,7 @@ class World:
             self._frozen.pop(address, None)
             self._doom.pop(address, None)
             self.kills[address] = self.kills.get(address, 0) + 1
-            self.after(back_after_us, partial(self._boot, address))
+            self.after(back_after_us, self._boot, address)
 
     def doom(self, address: str, point: str) -> None:
         """Have a node killed at this point of its next turn."""
@@ -203,13 +206,20 @@ class World:
         """Something that is not a message has happened at a node: have it step."""
         if address in self._up:
             life = self._up[address]
-            self.after(self.below(2_000), partial(self._step, address, life))
+            self.after(self.below(2_000), self._step, address, life)
 
     def send(
         self, sender: str, posts: list[Post], local: Local | None = None, *, half: bool = False
     ) -> None:
         """Put posts onto the wire in the order of a stage; `half`: some of them only."""
         if not posts and not half:
+            return
+        if len(posts) == 1 and not half:
+            ((to, message),) = posts
+            if local and to in local:
+                local[to]([message])
+            else:
+                self._send(sender, to, message)
             return
         groups = list(by_address(posts, local or {}).items())
         if half:
@@ -227,7 +237,7 @@ class World:
 
     def below(self, count: int) -> int:
         """Return a random number below `count`, quicker than `randrange` does."""
-        return int(self.random.random() * count)
+        return int(self._draw() * count)
 
     def tell(self, who: str, what: str) -> None:
         """Add a line to the story, if it is kept."""
@@ -249,21 +259,23 @@ class World:
                 self._put(sender, FEED, subscriber, message, data)
 
     def _put(self, sender: str, shown_as: str, to: str, message: Any, data: bytes) -> None:
-        wire = self.wire
-        copies = 0 if self.random.random() < wire.lose else 1
-        if self.random.random() < wire.double:
+        wire, draw = self.wire, self._draw
+        copies = 0 if draw() < wire.lose else 1
+        if draw() < wire.double:
             copies += 1
         if self.cut_off and (sender in self.cut_off or to in self.cut_off):
-            copies = 0
+            return
         for _ in range(copies):
-            delay_us = 100 + self.below(wire.delay_us)
+            delay_us = 100 + int(draw() * wire.delay_us)
             if wire.fifo:
                 at_us = max(self.true_us + delay_us, self._last.get((sender, to), 0) + 1)
                 self._last[sender, to] = at_us
                 delay_us = at_us - self.true_us
             if wire.coded:
                 (message,) = reader_of(shown_as, to).unpack(ONE + data)
-            self.after(delay_us, partial(self._deliver, shown_as, to, message, data))
+            self._count += 1
+            args = (shown_as, to, message, data)
+            heappush(self._queue, (self.true_us + delay_us, self._count, self._deliver, args))
 
     def _deliver(self, sender: str, to: str, message: Any, data: bytes) -> None:
         life = self._up.get(to)
@@ -277,7 +289,9 @@ class World:
         inbox = self._inbox[to]
         inbox.append((sender, message))
         if len(inbox) == 1:
-            self.after(self.below(2_000), partial(self._step, to, life))
+            self._count += 1
+            at_us = self.true_us + int(self._draw() * 2_000)
+            heappush(self._queue, (at_us, self._count, self._step, (to, life)))
 
     def _boot(self, address: str) -> None:
         self._lives += 1
@@ -289,29 +303,29 @@ class World:
     def _step(self, address: str, life: int) -> None:
         if self._up.get(address) != life:
             return
-        until_us = self._frozen.get(address, 0)
-        if until_us > self.true_us:
-            self.after(until_us - self.true_us, partial(self._step, address, life))
-            return
-        self._frozen.pop(address, None)
+        if address in self._frozen:
+            until_us = self._frozen[address]
+            if until_us > self.true_us:
+                self.after(until_us - self.true_us, self._step, address, life)
+                return
+            del self._frozen[address]
         batch = self._inbox[address]
         if batch:
             self._inbox[address] = []
-        self._turn(address, partial(self._nodes[address].step, batch))
+        self._turn(address, self._nodes[address].step, batch)
 
-    def _turn(self, address: str, act: Callable[[], list[Post]]) -> None:
+    def _turn(self, address: str, act: Callable[..., list[Post]], *args: Any) -> None:
         """Run a node, send its posts, set its timer."""
         self.steps += 1
-        node = self._nodes[address]
         try:
-            posts = act()
+            posts = act(*args)
         except Killed:
             self.after_step()
             self.kill(address, self.random.randrange(SECOND // 10, 3 * SECOND))
             return
-        point = self._doom.pop(address, "")
-        if point != SILENT:
-            self.send(address, posts, getattr(node, "local", None), half=point == HALF)
+        point = self._doom.pop(address, "") if self._doom else ""
+        if point != SILENT and (posts or point):
+            self.send(address, posts, self._locals[address], half=point == HALF)
         self.after_step()
         if point:
             self.kill(address, self.random.randrange(SECOND // 10, 3 * SECOND))
@@ -328,14 +342,16 @@ class World:
         wakes_at = self._wakes[address]
         if wakes_at is None:
             return
-        at_us = max(wakes_at - self.offset_us, self.true_us + 1_000)
+        at_us, soonest_us = wakes_at - self.offset_us, self.true_us + 1_000
+        at_us = max(at_us, soonest_us)
         if self._slack_us:
-            at_us += self.below(self._slack_us)
+            at_us += int(self._draw() * self._slack_us)
         armed_us = self._armed.get(address)
         if armed_us is None or armed_us > at_us:
             self._armed[address] = at_us
-            life = self._up[address]
-            self.after(at_us - self.true_us, partial(self._wake, address, life, at_us))
+            self._count += 1
+            args = (address, self._up[address], at_us)
+            heappush(self._queue, (at_us, self._count, self._wake, args))
 
     def _wake(self, address: str, life: int, armed_us: int) -> None:
         """The timer: only if it is still wanted now, else a later one is set."""
@@ -345,7 +361,7 @@ class World:
         wakes_at = self._wakes[address]
         if wakes_at is None:
             return
-        if wakes_at <= self.now_us and not self._inbox[address]:
+        if wakes_at <= self.true_us + self.offset_us and not self._inbox[address]:
             self._step(address, life)
         else:
             self._set(address)
