@@ -17,7 +17,7 @@ ROOT = Path("/sys/fs/cgroup")
 MIB = 2**20
 # Takes memory in one tight loop: one that needs pages of its program between its steps may fight
 # for them for minutes before it is out of memory.
-EAT = "data = b'x' * (80 * 2**20); print('had it all')"
+EAT = "data = b'x' * (40 * 2**20); print('had it all')"
 
 
 def a_stand(folder, name):
@@ -95,15 +95,15 @@ def test_a_run_is_in_a_group_of_its_own_with_its_limits(running):
 
 def test_what_takes_too_much_memory_is_killed_as_a_whole_and_told_so(running):
     eater = ("/usr/bin/python3", "-c", EAT)
-    ended = running.result("r2", a_process(*eater, launch=limited(memory_max=40 * MIB)))
+    ended = running.result("r2", a_process(*eater, launch=limited(memory_max=24 * MIB)))
     assert (type(ended), ended.status, ended.error) == (ProcessEnded, -9, "")
     assert ended.rusage["oom_kills"] >= 1
-    assert 30 * MIB < ended.rusage["memory_peak"] <= 40 * MIB
-    assert ended.rusage["memory_max"] == 40 * MIB
-    assert ended.remarks == ["out of memory: it has a memory_max of 40 MiB"]
+    assert 18 * MIB < ended.rusage["memory_peak"] <= 24 * MIB
+    assert ended.rusage["memory_max"] == 24 * MIB
+    assert ended.remarks == ["out of memory: it has a memory_max of 24 MiB"]
     # The shell that would have gone on without its child goes with it.
     command = f'/usr/bin/python3 -c "{EAT}"; echo went on; exit 0'
-    ended = running.result("r3", a_shell(command, launch=limited(memory_max=40 * MIB)))
+    ended = running.result("r3", a_shell(command, launch=limited(memory_max=24 * MIB)))
     assert ended.status == -9
     assert ended.output_bytes == {}
     assert len(ended.remarks) == 1
@@ -114,7 +114,7 @@ def test_what_a_run_used_is_measured_also_without_a_limit(running):
     ended = running.result("r4", a_process(*eater, launch=limited()))
     assert ended.status == 0
     assert ended.remarks == []
-    assert ended.rusage["memory_peak"] > 79 * MIB
+    assert ended.rusage["memory_peak"] > 39 * MIB
     assert ended.rusage["oom_kills"] == 0
     assert 0 < ended.rusage["cpu"] < 300
     assert "memory_max" not in ended.rusage
@@ -165,7 +165,7 @@ def test_a_group_outlives_agentd_and_is_measured_by_the_next(running, tmp_path):
     running.run("r9", a_shell(command, launch=limited(memory_max=300 * MIB)))
     running.started("r9")
     group = group_of(running, "r9")
-    until(lambda: int((group / "memory.peak").read_text()) > 79 * MIB, "it to eat")
+    until(lambda: int((group / "memory.peak").read_text()) > 39 * MIB, "it to eat")
     running.kill()
     # What no claim has any more is an earlier agentd's to remove; another's is let alone.
     (running.base / f"{group.name.partition('.')[0]}.r10.1").mkdir()
@@ -177,7 +177,7 @@ def test_a_group_outlives_agentd_and_is_measured_by_the_next(running, tmp_path):
     (tmp_path / "wait").unlink()
     ended = running.ended("r9")
     assert (ended.status, ended.remarks) == (0, [])
-    assert ended.rusage["memory_peak"] > 79 * MIB
+    assert ended.rusage["memory_peak"] > 39 * MIB
 
 
 def test_a_controller_that_is_not_there_is_a_refusal_or_a_remark(stand):
