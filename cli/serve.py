@@ -31,6 +31,7 @@ from ..actors.window import Window
 from ..conf.web_settings import WebAccess
 from ..jobs.errors import UserError
 from ..jobs.misfire import Misfire
+from ..messages import codec
 from ..messages.post import BINDER, WEB
 from ..store.interface import StoreUnusable
 from ..store.lock import WriterLock
@@ -193,6 +194,7 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
             status, sentence = _run_inline(terms, place), ""
         else:
             hand = Stagehand(terms.roles, place, zmq.Context.instance)
+            codec.make_ready()
             status, sentence = supervise(_programs(terms, hand, place), state_dir, _announce)
     except UserError as error:
         return _refuse(str(error), 1)

@@ -6,6 +6,7 @@ chosen by who reads it, so a message of another direction is refused, not dispat
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -43,15 +44,23 @@ class BadFrame(CallsheetError):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_new_runs = msgspec.msgpack.Decoder(list[NewRun])
+_readers: list[Reader] = []
 
 
 class Reader:
-    """Decodes frames whose messages are of one closed set; `accepts` is the type of a frame."""
+    """Decodes frames whose messages are of one closed set; `accepts` is the type of a frame.
+
+    Its decoder is made when it first reads: to look through the types of all directions takes a
+    fifth of the start of an agent, which reads one.
+    """
 
     def __init__(self, accepted: Any) -> None:
         self.accepts = list[accepted]
-        self._decoder = msgspec.msgpack.Decoder(self.accepts)
+        _readers.append(self)
+
+    @functools.cached_property
+    def _decoder(self) -> msgspec.msgpack.Decoder[list[Any]]:
+        return msgspec.msgpack.Decoder(self.accepts)
 
     def unpack(self, frame: bytes | memoryview) -> list[Any]:
         """Return the messages of a frame, in order.
@@ -62,12 +71,19 @@ class Reader:
         if len(frame) > MAX_FRAME_BYTES:
             raise BadFrame(f"{len(frame)} bytes: at most {MAX_FRAME_BYTES} are accepted")
         try:
-            messages: list[Any] = self._decoder.decode(frame)
+            messages = self._decoder.decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
             raise BadFrame(f"{error}: expected a list of known messages") from None
         if len(messages) > MAX_MESSAGES:
             raise BadFrame(f"{len(messages)} messages: at most {MAX_MESSAGES} are accepted")
         return messages
+
+
+def make_ready() -> None:
+    """Make the decoders of all readers now, for the processes that are forked from this one."""
+    for reader in _readers:
+        reader._decoder  # noqa: B018 - it is made by being asked for
+    _new_runs()
 
 
 def pack(messages: Iterable[Any]) -> list[bytes]:
@@ -109,10 +125,15 @@ def unpack_runs(packed: bytes) -> list[NewRun]:
     unpacker = zlib.decompressobj()
     try:
         data = unpacker.decompress(packed, UNPACKED_BYTES)
-        runs = _new_runs.decode(data)
+        runs = _new_runs().decode(data)
     except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadFrame(f"{error}: expected packed runs") from None
     return runs
+
+
+@functools.cache
+def _new_runs() -> msgspec.msgpack.Decoder[list[NewRun]]:
+    return msgspec.msgpack.Decoder(list[NewRun])
 
 
 def _frame(parts: list[bytes]) -> bytes:
