@@ -239,7 +239,9 @@ def _body(value: Any, at: At) -> Any:
         return [_body(item, at.key(index)) for index, item in enumerate(value)]
     if isinstance(value, str):
         return text(value, at)
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value

@@ -57,9 +57,10 @@ def write_gap(path: str, gap: Gap) -> None:
     """Say in a file what is not kept, in one write.
 
     Raises:
-        OSError: it cannot be said.
+        OSError: it cannot be said, or something else than a file lies there.
     """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
     try:
         os.pwrite(fd, gap_line(gap), 0)
     finally:
@@ -74,7 +75,7 @@ def punch(path: str, start: int, end: int) -> bool:
     """
     if end <= start:
         return True
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not _libc().fallocate(fd, _PUNCH_HOLE, start, end - start):
             return True

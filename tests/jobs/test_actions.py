@@ -212,6 +212,7 @@ MISTAKES = [
     ({"type": "webhook", "url": "http://x/", "headers": {"a b": "y"}}, "that may be set"),
     ({"type": "webhook", "url": "http://x/", "headers": {"a": "y\nz"}}, "of one line"),
     ({"type": "webhook", "url": "http://x/", "body": float("inf")}, "that JSON can hold"),
+    ({"type": "webhook", "url": "http://x/", "body": {"x": [2**63]}}, "that JSON can hold"),
     ({"type": "command"}, "expected exactly one of argv, command"),
     ({"type": "command", "argv": ["a"], "command": "a"}, "expected exactly one of"),
     ({"type": "command", "argv": "echo"}, "expected a list of texts"),
