@@ -8,6 +8,7 @@ at any instant: another one begins anew.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fnmatch
 import json
@@ -46,7 +47,9 @@ class Collector:
 
     def run(self, cwd: str, artifacts: list[list[Any]]) -> None:
         """Copy what fits the patterns, each with the most bytes a file may have."""
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        # Of a claim that is forgotten meanwhile nothing is made anew.
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._folder, 0o700)
         try:
             root = os.open(cwd, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -174,7 +177,17 @@ def main() -> None:
     claim, text = sys.argv[1:3]
     wish = json.loads(text)
     collector = Collector(claim, alone=wish["alone"])
-    collector.run(wish["cwd"], wish["artifacts"])
+    try:
+        collector.run(wish["cwd"], wish["artifacts"])
+        _tell(claim, collector)
+    except OSError as error:
+        # Where there is no claim any more nobody waits for them.
+        if os.path.isdir(claim):
+            sys.exit(f"{claim}: its artifacts cannot be kept: {error.strerror}")
+
+
+def _tell(claim: str, collector: Collector) -> None:
+    """Say in the manifest what is there: it comes whole or not at all."""
     files = [[name, path, size] for path, (name, size) in collector.files.items()]
     part = f"{claim}/{FOLDER}/.{os.getpid()}"
     with open(part, "w", encoding="utf-8", errors="surrogateescape") as file:
