@@ -7,7 +7,8 @@ editions. A page of an edition that is gone finds no more modules and says so; i
 A browser learns of a module by reading the one that imports it: without a build step that would be
 a round trip for each level. The document names the modules of the frame and those of the view that
 its path asks for, and the browser fetches them at once. Which view that is, the console itself says
-(`js/views.js`).
+(`js/views.js`). The style sheets come as one: a browser spends more on each request of a page than
+on what it brings.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from pathlib import Path
 
 from .vendor import needs_of
 
+INDEX = "index.html"
 FRAME = "js/main.js"
 VIEWS = "js/views.js"
+STYLES = "css/all.css"
 _BEFORE = '<script type="module"'
 _OWN = '"/static/'
 _NAME_DIGITS = 16
+_STYLE = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">\n?')
 # A line of the console's table of views: the first part of a path, and the module.
 _VIEW = re.compile(r'^ *"(/[a-z]*/?)": \(\) => import\("\./([^"]+)"\)', re.MULTILINE)
 
@@ -66,6 +70,8 @@ class Edition:
 def edition_of(static: Path) -> Edition:
     """Read all files below a folder; those of an empty or missing one are none."""
     files = {name: (static / name).read_bytes() for name, _, _ in _looks(static)}
+    sheets = [name for name in _STYLE.findall(files.get(INDEX, b"").decode()) if name in files]
+    files[STYLES] = b"\n".join(files[name] for name in sheets)
     total = hashlib.sha256()
     for name, content in files.items():
         total.update(f"{name} {len(content)}\n".encode())
@@ -91,16 +97,16 @@ class Document:
             FileNotFoundError: there is no console here.
         """
         edition = self._now()
-        if "index.html" not in edition.files:
-            raise FileNotFoundError(self._static / "index.html")
-        text = edition.files["index.html"].decode()
+        if INDEX not in edition.files:
+            raise FileNotFoundError(self._static / INDEX)
+        text = edition.files[INDEX].decode()
         view = edition.view_of(path)
         if view not in self._links:
-            self._links[view] = "".join(
+            self._links[view] = f'<link rel="stylesheet" href="/static/{STYLES}">\n' + "".join(
                 f'<link rel="modulepreload" href="/static/{name}">\n'
                 for name in edition.modules_of(path)
             )
-        text = text.replace(_BEFORE, self._links[view] + _BEFORE, 1)
+        text = _STYLE.sub("", text).replace(_BEFORE, self._links[view] + _BEFORE, 1)
         return text.replace(_OWN, f"{_OWN}{edition.name}/").encode()
 
     def file(self, edition: str, name: str) -> tuple[bytes, str]:

@@ -10,10 +10,12 @@ from callsheet.webui.document import Document
 
 FILES = {
     "index.html": (
-        '<link rel="stylesheet" href="/static/css/a.css">'
+        '<link rel="stylesheet" href="/static/css/b.css">\n'
+        '<link rel="stylesheet" href="/static/css/a.css">\n'
         '<script type="module" src="/static/js/main.js"></script>'
     ),
     "css/a.css": "body { margin: 0 }",
+    "css/b.css": "p { margin: 0 }",
     "js/main.js": 'import { pageOf } from "./views.js";\nimport "./frame.js";',
     "js/frame.js": "export {};",
     "js/views.js": """const VIEWS = {
@@ -73,7 +75,13 @@ def test_files_of_the_edition_are_kept_for_good_and_those_of_another_are_not_the
     _, headers, sent = stand.request("GET", "/runs")
     assert headers["cache-control"] == "no-cache"
     edition, _ = named(sent)
-    assert f"/static/{edition}/css/a.css".encode() in sent
+    # The style sheets are one, in the order of the document.
+    assert re.findall(rb'"stylesheet" href="([^"]+)"', sent) == [
+        f"/static/{edition}/css/all.css".encode()
+    ]
+    _, headers, styles = stand.request("GET", f"/static/{edition}/css/all.css")
+    assert styles.decode().split("\n") == [FILES["css/b.css"], FILES["css/a.css"]]
+    assert headers["content-type"].startswith("text/css")
     path = f"/static/{edition}/js/list.js"
     status, headers, body = stand.request("GET", path)
     assert (status, body.decode()) == (200, FILES["js/list.js"])
