@@ -85,6 +85,19 @@ function NotLoaded({ error }) {
   const again = async () => {
     if (await answers()) location.reload();
   };
-  useEffect(() => onceBack(error, again), []);
+  useEffect(() => {
+    let live = true;
+    let stop = () => {};
+    const wait = () => {
+      stop();
+      // That nobody answers may be known before the connection is seen to be lost.
+      if (live) stop = onceBack(error, () => again().then(wait));
+    };
+    wait();
+    return () => {
+      live = false;
+      stop();
+    };
+  }, []);
   return html`<${Trouble} error=${error} again=${again} />`;
 }
