@@ -321,11 +321,15 @@ def lent(browser):
 def borrowed(request, lent, kind, make):
     """Lend a page to a test; keep it for the next one unless anything went wrong."""
     page = lent.pop(kind, None) or make()
-    page.tidy()
     yield page
-    if page.wrong or request.node.stash.get(FAILED, False):
+    failed = request.node.stash.get(FAILED, False)
+    if not failed and not page.wrong:
+        # At once, so that what comes late is told of the test that brought it about.
+        page.tidy()
+    if failed or page.wrong:
         page.close()
     else:
+        page.expected.clear()
         lent[kind] = page
 
 

@@ -77,11 +77,6 @@ MODULES = """
 """
 
 
-def modules(page):
-    """The names of the modules that a page has loaded."""
-    return set(page.evaluate(MODULES))
-
-
 @pytest.fixture
 def sparing(a_page):
     console = a_page()
@@ -115,6 +110,26 @@ def test_the_page_before_stays_until_the_next_one_is_here(sparing):
     expect(page.locator("tr[data-job]")).to_have_count(0)
     page.go_back()
     expect(page.locator("tr[data-job=fails]")).to_be_visible()
+
+
+def test_what_is_typed_for_the_palette_is_kept_until_it_is_here(sparing):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page = sparing.open("/jobs")
+    page.route("**/js/palette_open.js", hold)
+    with page.expect_request("**/js/palette_open.js"):
+        page.keyboard.press("Control+k")
+    page.keyboard.type("t checks")
+    expect(page.get_by_label("Go to or do")).to_have_value("t checks")
+    assert page.locator("html").get_attribute("data-theme") is None
+    for one in held:
+        one.continue_()
+    expect(page.get_by_text("Nothing that is called so.")).to_be_visible()
+    page.keyboard.type("!")
+    expect(page.get_by_label("Go to or do")).to_have_value("t checks!")
 
 
 def test_a_page_that_cannot_be_loaded_says_so_and_comes_once_the_server_answers(sparing):
@@ -154,7 +169,6 @@ def test_a_page_of_another_edition_is_found_by_the_document(sparing):
 def test_what_nobody_has_opened_is_loaded_at_rest_and_there_without_the_server(fresh):
     fresh.expected += ["net::ERR", "WebSocket connection"]
     page = fresh.open("/checks")
-    assert "palette_open.js" not in modules(page)
     page.wait_for_function(f"() => ({MODULES})().includes('palette_open.js')")
     page.wait_for_function(f"() => ({MODULES})().includes('adhoc.js')")
     page.wait_for_function(f"() => ({MODULES})().includes('rerun.js')")

@@ -46,7 +46,7 @@ export function answers() {
 }
 
 /** Do something with what is wanted: at once if it is here. Where it cannot come, that is said.
- *  @template T @param {Wanted<T>} wanted @param {(found: T) => void} act */
+ *  @template T @param {Wanted<T>} wanted @param {(found: T) => void} act @returns {Promise<boolean>} whether it came */
 export async function wanting(wanted, act) {
   if (!wanted.found) {
     try {
@@ -54,10 +54,11 @@ export async function wanting(wanted, act) {
     } catch (error) {
       if (await answers()) failed("This part of the console could not be loaded", { message: "The server may have a newer one by now." }, ["Load this page anew", () => location.reload()]);
       else failed("This part of the console is not loaded yet", { message: "the server does not answer" });
-      return;
+      return false;
     }
   }
   act(/** @type {T} */ (wanted.found));
+  return true;
 }
 
 /** A component that is loaded when it is first drawn; nothing is there before. @param {{it: Wanted<any>} & Record<string, any>} of */
