@@ -7,7 +7,6 @@ parts of a job, and by binding. Pure.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,7 +16,7 @@ import msgspec
 from . import registry
 from .data_texts import texts_in
 from .errors import UserError
-from .reading import At, Fields, Told, shown, text
+from .reading import At, Fields, Told, free, shown
 from .registry import Kind
 from .templates import is_template
 
@@ -25,6 +24,7 @@ Data = dict[str, Any]
 
 # Data are nested no deeper than a person can read.
 DEEPEST = 16
+read_free = free(DEEPEST)
 
 
 def read_data(fields: Fields, kind: Kind, *, templates: bool = True, shared: str = "") -> Data:
@@ -78,25 +78,6 @@ def shape_of(kind: Kind, key: str) -> Mapping[str, Any]:
                 return shape
             return {"anyOf": [shape, {"type": "string", "pattern": r"\{[{%#]"}]}
     return {}
-
-
-def read_free(value: Any, at: At) -> Any:
-    """Read any value that JSON can hold."""
-    if len(at.path) > DEEPEST:
-        raise UserError(f"is nested deeper than {DEEPEST}: expected less")
-    if isinstance(value, Mapping):
-        return {text(key, at): read_free(item, at.key(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [read_free(item, at.key(index)) for index, item in enumerate(value)]
-    if isinstance(value, str):
-        return text(value, at)
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    raise UserError(f"{shown(value)}: expected a value that JSON can hold")
 
 
 def _reader(wanted: Any, *, templates: bool) -> Callable[[Any, At], Any]:

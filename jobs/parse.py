@@ -7,7 +7,6 @@ of a job before it refuses it, and never looks at other jobs, at calendars, or a
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -26,7 +25,7 @@ from .parse_programs import read_program
 from .parse_retry import read_retry
 from .parse_schedules import read_schedule
 from .programs import NoOp, Ssh
-from .reading import At, Fields, KeyPath, Told, filled, flag, many, shown, text, word
+from .reading import At, Fields, KeyPath, Told, filled, flag, free, many, shown, word
 from .results import read_results, results_data
 from .schedules import Schedule
 from .times import SECOND_US
@@ -40,6 +39,7 @@ from .unparse import (
 )
 
 DEEPEST_METADATA = 32
+_metadata_value = free(DEEPEST_METADATA)
 HASH_CHARACTERS = 32
 PROBLEMS_SAID = 5
 
@@ -142,32 +142,15 @@ def _check_args(
 def read_metadata(value: Any, at: At) -> dict[str, Any]:
     """Read metadata: anything JSON can hold, its labels as a list of texts."""
     fields = Fields(value, at)
-    found = {key: fields.take(key, _free, null=True) for key in list(value) if key != "labels"}
+    found = {
+        key: fields.take(key, _metadata_value, null=True) for key in list(value) if key != "labels"
+    }
     if value.get("labels") is not None:
         found["labels"] = list(fields.take("labels", many(word)) or ())
     else:
         fields.take("labels", word, None)
     fields.finish()
     return found
-
-
-def _free(value: Any, at: At) -> Any:
-    """Read any value that JSON can hold."""
-    if len(at.path) > DEEPEST_METADATA:
-        raise UserError(f"is nested deeper than {DEEPEST_METADATA}: expected less")
-    if isinstance(value, Mapping):
-        return {text(key, at): _free(item, at.key(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_free(item, at.key(index)) for index, item in enumerate(value)]
-    if isinstance(value, str):
-        return text(value, at)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    raise UserError(f"{shown(value)}: expected a value that JSON can hold")
 
 
 # --- and back -----------------------------------------------------------------------------------

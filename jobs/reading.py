@@ -7,6 +7,7 @@ knows no key of a job and never stops at the first problem.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -197,6 +198,29 @@ def words(value: Any, at: At) -> dict[str, str]:
     else:
         raise Told
     return found
+
+
+def free(deepest: int) -> Reader[Any]:
+    """Return a reader of any value that JSON can hold, within so many keys of the job."""
+
+    def read_free(value: Any, at: At) -> Any:
+        if len(at.path) > deepest:
+            raise UserError(f"is nested deeper than {deepest}: expected less")
+        if isinstance(value, Mapping):
+            return {text(key, at): read_free(item, at.key(key)) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [read_free(item, at.key(index)) for index, item in enumerate(value)]
+        if isinstance(value, str):
+            return text(value, at)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int) and -(2**63) <= value < 2**63:
+            return value
+        if isinstance(value, float) and math.isfinite(value):
+            return value
+        raise UserError(f"{shown(value)}: expected a value that JSON can hold")
+
+    return read_free
 
 
 def many(read: Reader[T]) -> Reader[tuple[T, ...]]:
