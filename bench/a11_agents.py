@@ -29,7 +29,7 @@ from typing import Any
 
 import zmq
 from figures import BenchError, benchmark, emit
-from p12_memory import memory_bytes, used_s
+from proc import memory_bytes, used_s
 from server import Server, free_port, running_server
 
 from callsheet.agentd.core import AgentCore

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import benchmark, emit, percentile
-from p12_memory import memory_bytes
+from proc import memory_bytes
 from server import Api, Server, running_server, times_s
 
 ALIKE_JOBS = 9

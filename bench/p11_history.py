@@ -20,7 +20,8 @@ from urllib.parse import urlencode
 from figures import BenchError, benchmark, emit, percentile
 from fill import FIRST_US, SPAN_US, fill, job_ids
 from machine import durable_folder
-from p12_memory import memory_bytes, processes
+from p12_memory import processes
+from proc import memory_bytes
 from server import Api, Server
 
 from callsheet.store.sqlite import migrate_database

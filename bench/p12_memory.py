@@ -4,21 +4,31 @@ P12 is the proportional memory of all its processes with the local agent and its
 supervisor included; P12_run what 10,000 runs that wait for ever add to all of them, for each run.
 P13 is the processor time that all of them use with 10,000 jobs loaded of which none is due, as a
 share of one core, and P13_wakeups how often a second one of them wakes.
+
+The limits are taken in the same run: as many processes with the same libraries, sockets and beats,
+and nothing of ours (`limits/bare_server.py`); and for a run its encoded record in a dict of one
+process. `BENCH_REST` is how many seconds after its start a server with 10,000 jobs is watched: each
+of them is looked at by the checker for the first time within ten minutes, and costs less after it.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
+import os
 import time
 from pathlib import Path
 
 from figures import benchmark, emit
+from limits.bare_records import bytes_a_run
+from limits.bare_server import measured
+from proc import memory_bytes, used_s, wakeups
 from server import Server, running_server
 
 RUNS = 10_000
 JOBS = 10_000
 SETTLE_S = 15.0
+REST_S = float(os.environ.get("BENCH_REST", "30"))
 WATCH_S = 30.0
 WAITS = "program: {type: no-op}\ncondition: {type: const, value: false}\n"
 
@@ -35,40 +45,7 @@ def processes(server: Server) -> list[int]:
     return sorted({*pids, *children})
 
 
-def memory_bytes(pids: list[int]) -> int:
-    """Return the proportional set size of some processes together."""
-    total = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) * 1024
-    return total
-
-
-def used_s(pids: list[int]) -> float:
-    """Return the processor time used so far, from the scheduler's own account."""
-    return (
-        sum(
-            int(task.read_text().split()[0])
-            for pid in pids
-            for task in Path(f"/proc/{pid}/task").glob("*/schedstat")
-        )
-        / 1e9
-    )
-
-
-def wakeups(pids: list[int]) -> int:
-    """Return how often the threads have given up a processor of their own accord."""
-    total = 0
-    for pid in pids:
-        for status in Path(f"/proc/{pid}/task").glob("*/status"):
-            for line in status.read_text().splitlines():
-                if line.startswith("voluntary_ctxt_switches"):
-                    total += int(line.split()[1])
-    return total
-
-
-def live_runs() -> None:
+def live_runs(limit_bytes: float) -> None:
     """Measure a small server, and what live runs add to it."""
     with running_server({"waits": WAITS}) as server:
         time.sleep(SETTLE_S)
@@ -76,8 +53,13 @@ def live_runs() -> None:
         server.api.schedule("waits", count=RUNS)
         time.sleep(SETTLE_S)
         loaded = memory_bytes(processes(server))
+    run_bytes, least_bytes = (loaded - idle) / RUNS, bytes_a_run(RUNS)
     emit("P12", idle / 1e6, "MB")
-    emit("P12_run", (loaded - idle) / RUNS / 1e3, "kB")
+    emit("P12_limit", limit_bytes / 1e6, "MB")
+    emit("P12_ratio", idle / limit_bytes, "ratio")
+    emit("P12_run", run_bytes / 1e3, "kB")
+    emit("P12_run_limit", least_bytes / 1e3, "kB")
+    emit("P12_run_ratio", run_bytes / least_bytes, "ratio")
 
 
 def idle_jobs() -> None:
@@ -85,7 +67,7 @@ def idle_jobs() -> None:
     when = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=6)).strftime("%H:%M:00")
     job = f"schedule: {{type: daily, tz: UTC, daytime: '{when}'}}\nprogram: {{type: no-op}}\n"
     with running_server({f"f{n % 100}/job{n}": job for n in range(JOBS)}) as server:
-        time.sleep(2 * SETTLE_S)
+        time.sleep(REST_S)
         pids = processes(server)
         used, woken = used_s(pids), wakeups(pids)
         time.sleep(WATCH_S)
@@ -97,8 +79,11 @@ def idle_jobs() -> None:
 
 def main() -> None:
     """Measure once."""
-    live_runs()
+    limit_bytes, share, woken = measured()
+    live_runs(limit_bytes)
     idle_jobs()
+    emit("P13_limit", share * 100, "%")
+    emit("P13_wakeups_limit", woken, "1/s")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,25 @@
 """P9 and P10: how long a server with 10,000 jobs takes from exec until it says that it runs.
 
 P10 is the first start, on an empty database with no cache. P9 is a start after that, once the first
-server has written what lies ahead and stopped in order; the median of three.
+server has written what lies ahead and stopped in order; the median of three. P10_limit is the YAML
+parser alone over the same files, half of them on each of two cores; P10_limit_1 on one.
+
+`BENCH_JOBS` is how many jobs there are.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
+from pathlib import Path
 
 from figures import benchmark, emit
+from limits.bare_yaml import seconds
 from machine import durable_folder
 from server import Server
 
-JOBS = 10_000
+JOBS = int(os.environ.get("BENCH_JOBS", "10000"))
 PER_FOLDER = 100
 WARM_STARTS = 3
 SETTLE_S = 2.0
@@ -74,10 +80,15 @@ def main() -> None:
                 warm_s.append(server.start())
                 settle(server)
                 server.stop()
+            files = sorted(map(str, Path(server.jobs).rglob("*.yaml")))
+            limits_s = [seconds(files, cores) for cores in (1, 2)]
         finally:
             server.stop()
     emit("P9", statistics.median(warm_s), "s")
     emit("P10", cold_s, "s")
+    emit("P10_limit", limits_s[1], "s")
+    emit("P10_limit_1", limits_s[0], "s")
+    emit("P10_ratio", cold_s / limits_s[1], "ratio")
 
 
 if __name__ == "__main__":
