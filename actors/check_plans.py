@@ -48,7 +48,7 @@ REPORTED = 100
 # Runs of one job looked at in a round, and events.
 RUNS = 10_000
 EVENTS = 20_000
-# Runs read at a time: what many took at once stays in the heap for good.
+# Runs, or events, read at a time: what many took at once stays in the heap for good.
 PORTION = 500
 # So far ahead it is looked when a job's schedules name something again; one that has named more
 # than a few in the time looked at is never passed over.
@@ -188,14 +188,21 @@ class Plans:
         """Learn which runs have gone into an archive since the last look."""
         head = reader.head()[1]
         seq = max(0, head - EVENTS) if self._seq is None else self._seq
-        events = reader.events_after(seq, EVENTS)
-        self._seq = events[-1].seq if events else head
-        for event in events:
-            if isinstance(event, RunsArchived):
-                for job_id, (_, least_us, most_us) in event.made.items():
-                    times = self._archived.setdefault(job_id, [])
-                    times.append((least_us, most_us))
-                    del times[:-REPORTED]
+        for _ in range(EVENTS // PORTION):
+            events = reader.events_after(seq, PORTION)
+            seq = events[-1].seq if events else head
+            for event in events:
+                if isinstance(event, RunsArchived):
+                    self._is_archived(event)
+            if len(events) < PORTION:
+                break
+        self._seq = seq
+
+    def _is_archived(self, event: RunsArchived) -> None:
+        for job_id, (_, least_us, most_us) in event.made.items():
+            times = self._archived.setdefault(job_id, [])
+            times.append((least_us, most_us))
+            del times[:-REPORTED]
 
 
 def _names_none(periods: tuple[InForce, ...], since_us: int, now_us: int) -> Times:

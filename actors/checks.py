@@ -5,6 +5,8 @@ Functions of a store reader and the time; called by the checker's core alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec.structs import replace
 
 from ..jobs.findings import Finding, found
@@ -23,6 +25,8 @@ REPORTED_FOR_US = 24 * 3600 * 1_000_000
 REPORTED = 100
 # Runs looked at by one check in one round.
 LOOKED_AT = 5_000
+# Runs read at a time: what many took at once stays in the heap for good.
+PORTION = 500
 
 
 def late_runs(reader: Reader, now_us: int) -> list[Finding]:
@@ -55,8 +59,7 @@ class LateStarts:
         """Look at the runs that changed since the last look; return all that are remembered."""
         since_us = self._looked_us if self._looked_us is not None else now_us - 2 * LATE_AFTER_US
         self._looked_us = now_us
-        query = RunQuery(changed_since_us=since_us, limit=LOOKED_AT)
-        for run in reader.query(query):
+        for run in _changed(reader, since_us):
             late_us = _started_late(run)
             if run.backfill is not None:
                 continue  # It came when it was its turn.
@@ -85,6 +88,17 @@ class LateStarts:
 
 
 # --- inside -------------------------------------------------------------------------------------
+
+
+def _changed(reader: Reader, since_us: int) -> Iterator[Run]:
+    """Yield the runs that changed since then, the newest first, at most `LOOKED_AT`."""
+    query = RunQuery(changed_since_us=since_us, limit=PORTION)
+    for _ in range(LOOKED_AT // PORTION):
+        runs = reader.query(query)
+        yield from runs
+        if len(runs) < PORTION:
+            return
+        query = replace(query, before_number=runs[-1].number)
 
 
 def _started_late(run: Run) -> int:
