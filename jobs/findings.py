@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .times import Instant
+
 Severity = Literal["info", "warning", "error"]
 # From the least on.
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
@@ -58,10 +60,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: Severity
     sentence: str
     run_id: str | None = None
-    since_us: int = 0
+    since_us: Instant = 0
     evidence: Any = None
     remedy: str = ""
-    closed_us: int | None = None
+    closed_us: Instant | None = None
 
 
 class CheckRound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

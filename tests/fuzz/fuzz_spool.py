@@ -54,6 +54,8 @@ IDENTITY = AgentHello(
     agent_id="fuzz", group_id="default", incarnation="1", boot_id="b", version=4, software="fuzz"
 )
 MEMORY = Path("/dev/shm")
+# Folders that somebody was at when they were to go.
+LEFT: list[Path] = []
 
 
 def fill(folder: Path, seed: int, numbers: range, verdict: Verdict) -> None:
@@ -162,6 +164,8 @@ def batch(seed: int, numbers: range, verdict: Verdict) -> None:
     finally:
         # Whoever collects artifacts for an agentd that is gone may be at it still.
         shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            LEFT.append(folder)
     if fault and len(numbers) > 1:
         before = verdict.faulty
         for number in numbers:
@@ -251,6 +255,8 @@ def fuzz(seed: int, numbers: range, until_s: float = FOR_EVER) -> Verdict:
         if time.monotonic() > until_s:
             break
         batch(seed, range(first, min(first + BATCH, numbers.stop)), verdict)
+    while LEFT:
+        shutil.rmtree(LEFT.pop(), ignore_errors=True)
     verdict.end()
     return verdict
 

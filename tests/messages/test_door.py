@@ -85,3 +85,12 @@ def test_a_definition_that_is_no_job_is_refused(body):
 def test_what_is_no_message_of_this_peer_spoils_its_frame(frame):
     with pytest.raises(BadFrame):
         heard(*frame)
+
+
+@pytest.mark.parametrize("field", ["since_us", "closed_us"])
+def test_a_finding_of_a_time_beyond_all_is_refused(field):
+    finding = {"key": "k", "check": "disk", "severity": "error", "sentence": "s", field: 2**64 - 1}
+    report = {"kind": "CheckReport", "at_us": 1, "checks": ["disk"], "findings": [finding]}
+    [unfit] = READERS[LEDGER]["checker"].unpack(msgspec.msgpack.encode([report]))
+    assert isinstance(unfit, Unfit)
+    assert field in unfit.sentence
