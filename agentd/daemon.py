@@ -218,7 +218,12 @@ class Daemon:
         core.said.clear()
         host.flush()
         self._send(posts)
-        self._over = self._over or core.is_closed(now)
+        self._end_if_closed(now)
+
+    def _end_if_closed(self, now: Now) -> None:
+        """Go no further when the core is through; a signal that comes meanwhile is not undone."""
+        if self._core.is_closed(now):
+            self._over = True
 
     def _wait(self) -> None:
         """Wait for something, removing what is forgotten while there is nothing else to do."""
