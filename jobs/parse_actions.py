@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET
@@ -25,7 +24,7 @@ from .errors import UserError
 from .extension_data import read_data
 from .parse_conditions import read_job_id, read_state, unique
 from .parse_schedules import read_type
-from .reading import At, Fields, filled, flag, many, shown, text, words
+from .reading import At, Fields, filled, flag, free, many, shown, text, words
 from .states import State
 from .streaks import COUNTED, MOST_IN_A_ROW
 from .templates import is_template
@@ -142,7 +141,7 @@ def _webhook(fields: Fields, common: Common) -> Action:
     url = fields.take("url", _url)
     method = fields.take("method", _method, "POST")
     headers = fields.take("headers", _headers, {})
-    body = fields.take("body", _body, None)
+    body = fields.take("body", free(DEEPEST_BODY, filled), None)
     secret = fields.take("secret", filled, None)
     fields.finish()
     return WebhookAction(
@@ -227,25 +226,6 @@ def _headers(value: Any, at: At) -> dict[str, str]:
         elif any(ord(char) < 32 and char != "\t" for char in said):
             at.fail(f"{name}: expected a text of one line", key=name)
     return found
-
-
-def _body(value: Any, at: At) -> Any:
-    """Read what JSON can hold, with texts that may be templates."""
-    if len(at.path) > DEEPEST_BODY:
-        raise UserError(f"is nested deeper than {DEEPEST_BODY}: expected less")
-    if isinstance(value, Mapping):
-        return {filled(key, at): _body(item, at.key(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_body(item, at.key(index)) for index, item in enumerate(value)]
-    if isinstance(value, str):
-        return text(value, at)
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    raise UserError(f"{shown(value)}: expected a value that JSON can hold")
 
 
 def _argv(value: Any, at: At) -> tuple[str, ...]:

@@ -200,14 +200,15 @@ def words(value: Any, at: At) -> dict[str, str]:
     return found
 
 
-def free(deepest: int) -> Reader[Any]:
-    """Return a reader of any value that JSON can hold, within so many keys of the job."""
+def free(deepest: int, key: Reader[str] = text) -> Reader[Any]:
+    """Return a reader of any value that JSON can hold, within so many keys of the job; `key` reads
+    the keys of its objects."""
 
     def read_free(value: Any, at: At) -> Any:
         if len(at.path) > deepest:
             raise UserError(f"is nested deeper than {deepest}: expected less")
         if isinstance(value, Mapping):
-            return {text(key, at): read_free(item, at.key(key)) for key, item in value.items()}
+            return {key(name, at): read_free(item, at.key(name)) for name, item in value.items()}
         if isinstance(value, list | tuple):
             return [read_free(item, at.key(index)) for index, item in enumerate(value)]
         if isinstance(value, str):
