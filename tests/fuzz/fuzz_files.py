@@ -6,11 +6,9 @@ scheduler has it done. When something raises, the batch is taken file by file to
 
 from __future__ import annotations
 
-import faulthandler
 import multiprocessing
 import os
 import resource
-import shutil
 import sys
 import tempfile
 import time
@@ -20,7 +18,8 @@ from typing import Any
 
 from odd_files import a_file
 from odd_values import Dice
-from verdict import FOR_EVER, HANG_S, Verdict
+from verdict import FOR_EVER, Verdict
+from workers import in_workers, is_late, unwatch, watch
 
 from callsheet.actors.binder_stage import make_binder
 from callsheet.actors.limits import Interrupting, limit_memory
@@ -121,29 +120,24 @@ class Checking:
             verdict.seen["bound with an error" if run.error else "bound"] += 1
 
 
-def work(seed: int, numbers: range, until_s: float, pipe: Any) -> None:
-    """Check the cases of one worker, and say what was seen."""
-    verdict = Verdict(KIND, seed)
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-files"))
-    # As the binder is bounded by who starts it.
-    limit_memory()
-    try:
-        checking = Checking(folder)
+def work(seed: int, numbers: range, until_s: float, verdict: Verdict) -> None:
+    """Check the files of these cases, a batch at a time."""
+    if multiprocessing.parent_process() is not None:
+        # As the binder is bounded by who starts it.
+        limit_memory()
+    with tempfile.TemporaryDirectory(prefix="fuzz-files") as folder:
+        checking = Checking(Path(folder))
         grown = 0
-        for first in range(numbers.start, numbers.stop, BATCH):
-            if time.monotonic() > until_s:
+        for first in range(0, len(numbers), BATCH):
+            if is_late(until_s):
                 break
-            # Who stands still is ended, and says where.
-            faulthandler.dump_traceback_later(4 * HANG_S, exit=True)
-            checking.batch(seed, range(first, min(first + BATCH, numbers.stop)), verdict)
-            if first - numbers.start <= max(len(numbers) // 5, 20 * BATCH):
+            watch()
+            checking.batch(seed, numbers[first : first + BATCH], verdict)
+            if first <= max(len(numbers) // 5, 20 * BATCH):
                 grown = resident()
-        faulthandler.cancel_dump_traceback_later()
+        unwatch()
         if resident() - grown > GROWTH_BYTES:
             verdict.fault(f"grew by {(resident() - grown) >> 20} MiB")
-        pipe.send(verdict)
-    finally:
-        shutil.rmtree(folder)
 
 
 def resident() -> int:
@@ -154,37 +148,7 @@ def resident() -> int:
 
 def fuzz(seed: int, numbers: range, until_s: float = FOR_EVER, workers: int = WORKERS) -> Verdict:
     """Check the files of these cases; all that was seen."""
-    verdict = Verdict(KIND, seed)
-    if workers == 1 or len(numbers) <= BATCH:
-        return _alone(seed, numbers, verdict)
-    context = multiprocessing.get_context("fork")
-    share = -(-len(numbers) // workers)
-    running = []
-    for first in range(numbers.start, numbers.stop, share):
-        ours, theirs = context.Pipe(duplex=False)
-        part = range(first, min(first + share, numbers.stop))
-        process = context.Process(target=work, args=(seed, part, until_s, theirs))
-        process.start()
-        theirs.close()
-        running.append((process, ours, part))
-    for process, pipe, part in running:
-        try:
-            verdict.add(pipe.recv())
-        except EOFError:
-            process.join()
-            verdict.fault(f"a checker of {part} died: exit code {process.exitcode}")
-        process.join()
-    verdict.end()
-    return verdict
-
-
-def _alone(seed: int, numbers: range, verdict: Verdict) -> Verdict:
-    with tempfile.TemporaryDirectory(prefix="fuzz-files") as folder:
-        checking = Checking(Path(folder))
-        for first in range(numbers.start, numbers.stop, BATCH):
-            checking.batch(seed, range(first, min(first + BATCH, numbers.stop)), verdict)
-    verdict.end()
-    return verdict
+    return in_workers(KIND, work, seed, numbers, until_s, workers)
 
 
 def show(seed: int, number: int) -> None:
