@@ -216,6 +216,10 @@ def test_the_sheet_prints_without_what_is_for_the_screen_alone(console, server):
     server.finished(server.schedule("fails"))
     page = console.open("/")
     expect(a_group(page, "")).to_be_visible()
+    owner = page.locator(".needs tr").first.locator("[data-owner]")
+    assert owner.evaluate("one => one.scrollWidth <= one.clientWidth")
+    day, prints = (page.get_by_role("link", name="Today"), page.get_by_role("button", name="Print"))
+    assert abs(day.bounding_box()["y"] - prints.bounding_box()["y"]) < 10
     page.emulate_media(media="print")
     expect(page.locator(".rail")).to_be_hidden()
     expect(page.get_by_role("button", name="Print")).to_be_hidden()

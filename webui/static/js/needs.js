@@ -89,7 +89,7 @@ function Row({ row, now }) {
     <td class="m-a">${run.ad_hoc && html`<${AdHoc} of=${run} /> `}<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${run.args} /></td>
     <td class="m-c cut dim" title=${said}>${gone ? "no longer" : said}${times > 1 && html` <span class="faint">· ${count(times)} times</span>`}</td>
     <td class="m-b num">${late ? html`<${Late} run=${run} />` : html`<${Time} at=${run.schedule_time} />`}</td>
-    <td class="hide-m cut" data-owner title=${run.owner}>${run.owner || html`<span class="faint">no owner</span>`}</td>
+    <td class="hide-m" data-owner title=${run.owner}>${run.owner || html`<span class="faint">no owner</span>`}</td>
     <td class="num no-print">${!gone && html`<span class="acts-on"><${Deeds} run=${run} /></span>`}</td>
   </tr>`;
 }
