@@ -76,16 +76,13 @@ class Interrupting:
         """`grow_bytes` None: memory is not bounded."""
         self._limit_s = limit_s
         self._grow_bytes = grow_bytes
-        self._lock = threading.Lock()
-        self._busy = threading.Event()
+        self._pid: int | None = None
         self._worker: int | None = None
         self._clock = 0
         self._until_s = 0.0
         self._fired = False
         self._caller: FrameType | None = None
         self._memory = (0, 0)
-        self._statm: int | None = None
-        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> None:
         """The work begins."""
@@ -93,9 +90,8 @@ class Interrupting:
 
     def begin(self, caller: FrameType) -> None:
         """The work begins, in calls made by a frame."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name="limits", daemon=True)
-            self._thread.start()
+        if self._pid != os.getpid():
+            self._open()
         self._clock = time.pthread_getcpuclockid(threading.get_ident())
         if self._grow_bytes is not None:
             self._allow(self._grow_bytes)
@@ -114,10 +110,19 @@ class Interrupting:
         if self._grow_bytes is not None:
             resource.setrlimit(resource.RLIMIT_AS, self._memory)
 
+    def _open(self) -> None:
+        """Begin to look at the work of this process; a fork has neither thread nor lock of the one
+        it comes from."""
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._busy = threading.Event()
+        self._worker = None
+        if self._grow_bytes is not None:
+            self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        threading.Thread(target=self._watch, name="limits", daemon=True).start()
+
     def _allow(self, grow_bytes: int) -> None:
         """Let the process grow by so much, within the limits it has."""
-        if self._statm is None:
-            self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         now_bytes = int(os.pread(self._statm, 100, 0).split(None, 1)[0]) * PAGE_BYTES
         self._memory = soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]

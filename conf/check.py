@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from msgspec.structs import replace
 
 from ..jobs.blackout_rules import Blackouts
-from ..jobs.checks import NO_LIMITS, Problem, check_jobs
+from ..jobs.checks import NO_LIMITS, Portions, Problem, check_jobs
 from ..jobs.checks_scheduled import check_dependencies_scheduled
 from ..jobs.condition_rules import ConditionRules
 from ..jobs.lint import lint_jobs
 from ..jobs.named_calendars import named_calendars
 from .calendars import BUILT_IN, NO_CALENDARS, LoadedCalendars, calendars_folder, load_calendars
 from .folder import FileProblem, FolderCache, LoadedFolder, load_folder, problem_at
+from .two_processes import share_out
 
 # How `jobs.calendars` words it.
 NO_SUCH_CALENDAR = "no such calendar: "
@@ -58,7 +60,9 @@ def check_loaded(
     broken = {problem.job_id for problem in loaded.problems if problem.job_id is not None}
     broken |= loaded.unread
     found = [*loaded.problems, *calendars.problems]
-    for problem in check_jobs(loaded.jobs, calendars.by_name, now_us, broken, rules, limits):
+    for problem in check_jobs(
+        loaded.jobs, calendars.by_name, now_us, broken, rules, limits, _shared
+    ):
         # Where a calendar has mistakes, that it is not there is no news.
         if not (calendars.problems and NO_SUCH_CALENDAR in problem.sentence):
             found.append(_placed(path, problem))
@@ -98,6 +102,11 @@ def lint_folder(
     if dependencies_scheduled and not found:
         more += check_dependencies_scheduled(jobs, known.by_name, now_us)
     return _sorted(found + [_placed(path, problem) for problem in more])
+
+
+def _shared(count: int, check: Callable[[int], list[Problem]]) -> Portions:
+    """Have the check of many jobs shared with a second process."""
+    return share_out(count, check, list[Problem])
 
 
 def _calendars(

@@ -21,12 +21,16 @@ from ..jobs.folder_defaults import with_defaults
 from ..jobs.job import Job
 from ..jobs.parse import BadJob, definition_hash, job_from_data
 from ..jobs.reading import KeyPath
-from .folder_cache import FolderCache
+from .folder_cache import Entry, FolderCache
 from .folder_defaults import FolderDefaults, Layer
 from .folder_files import SUFFIX, one_line, printable, read_file, reason, walk
+from .two_processes import share_out
 from .yaml_reader import Document, YamlError, read_yaml
 
 __all__ = ["FileProblem", "FolderCache", "LoadedFolder", "load_folder", "problem_at"]
+
+# Few enough that nobody waits long for the last, many enough that telling of them costs little.
+FILES_A_PORTION = 50
 
 
 class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +92,13 @@ def load_folder(
     )
 
 
+class _Portion(msgspec.Struct, frozen=True, array_like=True):
+    """What was read of some files: entries by their paths, and what is wrong in others."""
+
+    read: dict[str, Entry]
+    problems: list[FileProblem]
+
+
 class _Loader:
     """One load: what was found so far."""
 
@@ -98,6 +109,8 @@ class _Loader:
         self.hashes: dict[str, str] = {}
         self.problems: list[FileProblem] = []
         self.unread: set[str] = set()
+        # What was read of each file, now or before.
+        self._known: dict[str, Entry] = {}
 
     def load(self) -> None:
         """Find the files, read defaults, read jobs."""
@@ -109,8 +122,22 @@ class _Loader:
         for layer in self._defaults.layers:
             for line, column, sentence in layer.problems:
                 self._say(layer.path, sentence, line, column)
-        for path, about in found.jobs:
-            self._file(path, about)
+        unread = [path for path, about in found.jobs if self._is_to_be_read(path, about)]
+        cuts = range(0, len(unread), FILES_A_PORTION)
+        portions = share_out(
+            len(cuts), lambda number: self._portion(unread, cuts[number]), _Portion
+        )
+        for portion in portions:
+            self.problems += portion.problems
+            for path, entry in portion.read.items():
+                self._known[path] = entry
+                if self._cache is not None:
+                    self._cache.put(path, entry)
+        for path, _ in found.jobs:
+            if path in self._known:
+                job_id, entry = _job_id(path), self._known[path]
+                self.jobs[job_id] = entry.job
+                self.hashes[job_id] = entry.hash
 
     def shade(self, blackouts: Blackouts) -> None:
         """Put into the schedules what the settings' blackouts make of them."""
@@ -126,22 +153,34 @@ class _Loader:
             if shaded is not job:
                 self.jobs[job_id], self.hashes[job_id] = shaded, definition_hash(shaded)
 
-    def _file(self, path: str, about: os.stat_result) -> None:
-        """Read one job file; what is wrong in it goes to the problems."""
-        job_id = _job_id(path)
-        layers = self._defaults.around(path)
-        if not all(layer.readable for layer in layers):
-            self.unread.add(job_id)
-            return
-        entry = None
+    def _is_to_be_read(self, path: str, about: os.stat_result) -> bool:
+        """Whether a job is not known and can be: the defaults around it are."""
+        if not all(layer.readable for layer in self._defaults.around(path)):
+            self.unread.add(_job_id(path))
+            return False
         if self._cache is not None:
             entry = self._cache.get(path, about, self._defaults.hash_around(path))
-        if entry is not None:
-            self.jobs[job_id] = entry.job
-            self.hashes[job_id] = entry.hash
-            return
+            if entry is not None:
+                self._known[path] = entry
+                return False
+        return True
+
+    def _portion(self, paths: list[str], begin: int) -> _Portion:
+        """Read some job files; what is wrong in them goes to the problems of the portion."""
+        read: dict[str, Entry] = {}
+        before = len(self.problems)
+        for path in paths[begin : begin + FILES_A_PORTION]:
+            entry = self._file(path)
+            if entry is not None:
+                read[path] = entry
+        found, self.problems = self.problems[before:], self.problems[:before]
+        return _Portion(read, found)
+
+    def _file(self, path: str) -> Entry | None:
+        """Read one job file; None when something is wrong in it, which goes to the problems."""
+        job_id = _job_id(path)
         try:
-            job, about = self._read(path, job_id, layers)
+            return self._read(path, job_id, self._defaults.around(path))
         except OSError as error:
             self._say(path, f"cannot be read: {reason(error)}", job_id=job_id)
         except YamlError as error:
@@ -150,16 +189,9 @@ class _Loader:
             self._say_of_job(error, path, job_id)
         except UserError as error:
             self._say(path, str(error), job_id=job_id)
-        else:
-            name = definition_hash(job)
-            self.jobs[job_id] = job
-            self.hashes[job_id] = name
-            if self._cache is not None:
-                self._cache.put(path, about, job, name, self._defaults.hash_around(path))
+        return None
 
-    def _read(
-        self, path: str, job_id: str, layers: tuple[Layer, ...]
-    ) -> tuple[Job, os.stat_result]:
+    def _read(self, path: str, job_id: str, layers: tuple[Layer, ...]) -> Entry:
         try:
             path.encode()
         except UnicodeEncodeError:
@@ -170,12 +202,14 @@ class _Loader:
         if layers:
             data = with_defaults(data, [layer.data for layer in layers]).data
         try:
-            return job_from_data(data, job_id), about
+            job = job_from_data(data, job_id)
         except BadJob as error:
             place = Places(path, document, layers)
             raise _BadFile(
                 [(*place.of(where), sentence) for where, sentence in error.problems]
             ) from None
+        stamp = (about.st_mtime_ns, about.st_size, about.st_ino)
+        return Entry(*stamp, definition_hash(job), job, self._defaults.hash_around(path))
 
     def _say_of_job(self, error: _BadFile, path: str, job_id: str) -> None:
         """Say what is wrong with a job, but for what was said of its defaults already."""

@@ -96,11 +96,9 @@ class FolderCache:
         self._fresh[path] = entry
         return entry
 
-    def put(self, path: str, found: os.stat_result, job: Job, name: str, defaults: str) -> None:
+    def put(self, path: str, entry: Entry) -> None:
         """Keep a job that was read, unless its file is too young to be trusted."""
-        if time.time_ns() - found.st_mtime_ns < UNSETTLED_NS:
+        if time.time_ns() - entry.mtime_ns < UNSETTLED_NS:
             return
         self._changed = True
-        self._fresh[path] = Entry(
-            found.st_mtime_ns, found.st_size, found.st_ino, name, job, defaults
-        )
+        self._fresh[path] = entry

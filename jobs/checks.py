@@ -8,7 +8,7 @@ it can be. Nothing here reads a clock; rendering is bounded by the caller's proc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -35,6 +35,8 @@ from .templates import builtins, check_syntax, is_template
 # What a job is called while it is only checked.
 NO_RUN = "None"
 NO_LIMITS: AbstractContextManager[Any] = nullcontext()
+# Jobs that are checked before others may go on, where several processes share the work.
+JOBS_A_PORTION = 50
 _NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 
@@ -48,6 +50,16 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     severity: Literal["error", "warning"] = "error"
 
 
+Portions = list[list[Problem]]
+# Has each of so many portions checked, by its number.
+Sharing = Callable[[int, Callable[[int], list[Problem]]], Portions]
+
+
+def unshared(count: int, check: Callable[[int], list[Problem]]) -> Portions:
+    """Have all portions checked here, one after the other."""
+    return [check(number) for number in range(count)]
+
+
 class _Unknowable(Exception):
     """A job is named whose file has problems of its own: what needs it cannot be judged."""
 
@@ -59,6 +71,7 @@ def check_jobs(
     broken: Iterable[str] = (),
     rules: ConditionRules | None = None,
     limits: AbstractContextManager[Any] = NO_LIMITS,
+    share: Sharing = unshared,
 ) -> list[Problem]:
     """Return the problems of jobs, in the order of job IDs; empty when there are none.
 
@@ -70,9 +83,17 @@ def check_jobs(
         rules: what the settings say of conditions; None: they are not known.
         limits: entered around the check of each job whose templates are rendered: it may end that
             work with OutOfLimits or MemoryError, which is a problem of the job.
+        share: has portions of the jobs checked, in whatever process; all by default in this one.
     """
     checker = _Checker(jobs, calendars, now_us, frozenset(broken), rules, limits)
-    found = [problem for job_id in sorted(jobs) for problem in checker.job(jobs[job_id])]
+    order = sorted(jobs)
+    cuts = range(0, len(order), JOBS_A_PORTION)
+
+    def portion(number: int) -> list[Problem]:
+        some = order[cuts[number] : cuts[number] + JOBS_A_PORTION]
+        return [problem for job_id in some for problem in checker.job(jobs[job_id])]
+
+    found = [problem for part in share(len(cuts), portion) for problem in part]
     found += _cycles(jobs)
     found.sort(key=lambda problem: problem.job_id)
     return found
