@@ -413,6 +413,24 @@ def test_any_place_of_a_long_list_is_looked_at(console, server):
     assert page.locator("tr[data-run]").count() < 200
 
 
+def test_what_comes_above_what_one_looks_at_leaves_no_row_unread(console, server):
+    hours = 4000 + 3 * secrets.randbelow(1000)  # where no other try has made any
+    made = schedule_ahead(server, hours, 700)
+    span = f"since=%2B{hours - 1}h&until=%2B{hours + 2}h"
+    page = console.open(f"/runs?q=colours+state:scheduled&{span}&sort=-schedule")
+    expect(row(page, made[-1])).to_be_visible()
+    height = page.evaluate("() => document.querySelector('tr[data-run]').offsetHeight")
+    below = "(px) => scrollTo(0, document.querySelector('tbody').offsetTop + px)"
+    page.evaluate(below, 350 * height)
+    expect(row(page, made[-350])).to_be_visible()
+    # What had been read of the stretch that begins with the row 300 begins with the row 330 now.
+    schedule_ahead(server, hours + 1, 30)
+    expect(page.locator("table.runs")).to_have_attribute("aria-rowcount", "730")
+    page.evaluate(below, 315 * height)
+    expect(row(page, made[-286])).to_be_visible()
+    expect(page.locator("tr.unread")).to_have_count(0)
+
+
 def test_whatever_comes_while_one_looks_the_rows_are_those_of_the_server_in_its_order(
     console, server
 ):

@@ -35,6 +35,21 @@ def test_a_killed_web_process_costs_the_console_nothing(fresh, server, gate):
     assert page.evaluate("() => window.unbroken")
 
 
+def test_a_query_that_met_a_busy_server_is_asked_again_and_then_shown_as_any_other(fresh, server):
+    fresh.expected += ["503"]
+    run_id = server.schedule("fails")
+    server.finished(run_id)
+    page = fresh.open("/runs")
+    expect(page.locator(f"tr[data-run={run_id}]")).to_be_visible()
+    busy = {"status": 503, "json": {"error": "too many requests wait for the store"}}
+    page.route("**/runs-by-time?q=state**", lambda route: route.fulfill(**busy), times=1)
+    page.locator(".facets").get_by_role("button", name="failure").click()
+    expect(page.locator("tr[data-run]:not([data-state=failure])")).to_have_count(0)
+    expect(page.locator(f"tr[data-run={run_id}]")).to_be_visible()
+    expect(page.locator(".list-w.dimmed")).to_have_count(0)
+    expect(page.locator("#query")).to_have_attribute("aria-invalid", "false")
+
+
 def test_output_goes_on_where_it_was_when_the_web_comes_back(fresh, server, gate):
     fresh.expected += ["net::ERR", "WebSocket connection", "503"]
     run_id = server.schedule("gated", gate=str(gate))

@@ -17,9 +17,12 @@ export function onceBack(error, act) {
     const timer = setTimeout(act, PAUSE_MS);
     return () => clearTimeout(timer);
   }
+  const stop = () => stream.watchers.delete(watch);
   const watch = (status) => {
-    if (status === "live") act();
+    if (status !== "live") return;
+    stop();
+    act();
   };
   stream.watchers.add(watch);
-  return () => stream.watchers.delete(watch);
+  return stop;
 }

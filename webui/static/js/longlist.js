@@ -48,6 +48,7 @@ export class LongList {
     this.error = null;
     this.readAt = 0;
     this.nowAtRead = 0;
+    /** The beginnings of the stretches that are on their way. */
     this.asked = new Set();
     this.known = new Map();
     this.waiting = new Map();
@@ -63,8 +64,10 @@ export class LongList {
     this.reading = () => false;
     /** Whether the pointer or the keyboard is there, so that rows are not to jump. */
     this.watched = () => false;
-    /** The rows that are looked at. */
-    this.view = { first: 0, last: 0 };
+    /** The rows that are looked at; none yet. */
+    this.view = { first: -1, last: -1 };
+    /** Which way one looks on: 1 down, -1 up, 0 not known. */
+    this.going = 0;
     /** Asked for when what is here is no longer known to be true. */
     this.onResync = () => {};
   }
@@ -78,6 +81,7 @@ export class LongList {
     get(firstStretch(this.terms, this.rising))
       .then((page) => {
         if (!this.live) return;
+        this.error = null;
         this.readAt = this.nowAtRead = Date.parse(page.now);
         this.counts = page.counts;
         const least = page.offset + page.runs.length;
@@ -105,9 +109,20 @@ export class LongList {
     for (const stop of this.stops) stop();
   }
 
+  /** These rows are looked at: read what is missing of them, and then of those to which one is scrolling.
+   *  @param {number} first @param {number} last */
+  look(first, last) {
+    if (this.view.first >= 0 && first !== this.view.first) this.going = Math.sign(first - this.view.first);
+    this.view = { first, last };
+    this.need(first, last);
+    if (this.going > 0) this.need(last, last + STRETCH);
+    else if (this.going < 0) this.need(first - STRETCH, first);
+  }
+
   /** Read what is missing of these rows. @param {number} first @param {number} last */
   need(first, last) {
-    if (this.loading) return;
+    // Where places are known to be wrong, what is read fills no gap.
+    if (this.loading || this.drift) return;
     const from = Math.max(0, first);
     const offsets = new Set();
     this.rows.slice(from, last).forEach((run, i) => run ?? offsets.add(from + i - ((from + i) % STRETCH)));
@@ -120,12 +135,16 @@ export class LongList {
     get(`/api/v2/runs-by-time${asQuery({ ...this.terms, offset, limit: STRETCH, counts: "0", order: this.rising ? "earliest" : "" })}`)
       .then((page) => {
         if (!this.live) return;
+        this.error = null;
+        this.asked.delete(offset);
         // What came or went meanwhile has moved the places of those behind it.
-        this.#put(offset + (this.rising ? 0 : this.total - size), page.runs);
-        if (page.runs.length < STRETCH && offset + page.runs.length < this.total) this.#cut(offset + page.runs.length);
+        const moved = this.total - size;
+        const at = offset + (this.rising ? 0 : moved);
+        this.#put(at, page.runs);
+        if (page.runs.length < STRETCH && offset + page.runs.length < size) this.#cut(at + page.runs.length);
         this.tell();
       })
-      .catch((error) => this.#failed(error, () => this.asked.delete(offset) && this.#read(offset)));
+      .catch((error) => this.#failed(error, () => this.#read(offset)));
   }
 
   #put(offset, runs) {
@@ -255,7 +274,6 @@ export class LongList {
       // Somewhere in what was not looked at: the list is longer, if it is new, and that is all that is known.
       if (!moved && this.#fitted(run)) return;
       this.rows.widen(at);
-      this.asked.clear();
     }
     if (!moved) this.fresh += 1;
     if (!this.rising && due(run) > this.nowAtRead) this.ahead += 1;

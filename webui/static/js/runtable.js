@@ -43,8 +43,7 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
     if (list.loading) return;
     const first = lines.get(span.first)?.at ?? skip;
     const last = (lines.get(Math.min(span.last, lines.length) - 1)?.at ?? first) + 1;
-    list.view = { first, last };
-    list.need(first, last);
+    list.look(first, last);
   }, [list, list.version, span.first, span.last, skip, lines.length]);
   useReading(list, body);
   const flip = (id) => setOpened((old) => new Set(old.has(id) ? [...old].filter((one) => one !== id) : [...old, id]));
