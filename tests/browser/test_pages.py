@@ -44,6 +44,33 @@ NAMED_AND_LOADED = """
 () => [[...document.querySelectorAll("link[rel=modulepreload]")].map((one) => one.href),
        window.firstLoaded]
 """
+# Adds up how far what was painted has moved since, as a share of the window, but for what
+# somebody did.
+MOVES_NOTED = """
+window.moved = 0;
+window.noted = (entries) => {
+    for (const one of entries) if (!one.hadRecentInput) window.moved += one.value;
+};
+window.moves = new PerformanceObserver((list) => window.noted(list.getEntries()));
+window.moves.observe({ type: "layout-shift", buffered: true });
+"""
+MOVED = """
+() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => {
+    window.noted(window.moves.takeRecords());
+    resolve(window.moved);
+})))
+"""
+# What is on a page when all has come that it shows.
+COMPLETE = {
+    "/": ".sheet-t",
+    "/runs": "tr[data-run]",
+    "/checks": "[data-check]",
+    "/control": "[data-role]",
+    "/timeline": "svg.gantt",
+}
+# A page is good up to 0.1, by https://web.dev/articles/cls; those of a server with little to tell
+# have little that could move.
+STEADY = 0.02
 MARK_AS_OLD = """
 () => {
     for (const one of document.querySelectorAll("main :is(tr, .panel, h1)")) one.dataset.old = "";
@@ -62,8 +89,9 @@ def patience():
     expect.set_options(timeout=60_000)
 
 
-def test_each_page_opens_by_its_address_and_names_all_that_it_first_loads(fresh, server):
+def test_each_page_opens_by_its_address_steady_and_names_all_that_it_first_loads(fresh, server):
     fresh.context.add_init_script(FIRST_LOADED)
+    fresh.context.add_init_script(MOVES_NOTED)
     paths = [*PATHS, "/day/2031-03-29", f"/runs/{server.schedule('fails')}", "/agents/local"]
     views = edition_of(vendor.FOLDER.parent).views
     assert {f"/{path.split('/')[1]}".partition("?")[0] for path in paths} == {
@@ -77,6 +105,9 @@ def test_each_page_opens_by_its_address_and_names_all_that_it_first_loads(fresh,
         # No more than that: of other views nothing is loaded, and nothing is found out late.
         assert (path, sorted(loaded)) == (path, sorted(named))
         assert (path, fresh.wrong) == (path, [])
+        if path in COMPLETE:
+            page.locator(COMPLETE[path]).first.wait_for()
+            assert (path, page.evaluate(MOVED)) < (path, STEADY)
 
 
 def test_every_page_is_accessible_in_both_themes(console, server):

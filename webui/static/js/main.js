@@ -121,8 +121,8 @@ function App() {
       <main id="main" tabindex="-1">
         <${Turning} />
         ${banner || (status === "reconnecting" && html`<div class="only-phone"><${Connection} status=${status} /></div>`)}
-        ${page}
         ${url.pathname === "/control" && html`<${More} status=${status} zone=${changeZone} />`}
+        ${page}
       </main>
     </div>
     <nav class="tabbar" aria-label="Main, small screen">
@@ -193,7 +193,7 @@ function Mark({ of }) {
 
 /** What the rail holds besides the pages, where there is no rail. */
 function More({ status, zone }) {
-  return html`<nav class="panel sec only-phone more" aria-label="More">
+  return html`<nav class="panel only-phone more" aria-label="More">
     <a href="/checks">Checks</a><a href="/timeline">Timeline</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><a href="/why">Why</a><a href="/reference">API</a><button onClick=${() => openPalette()}>Go to or do…</button><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
   </nav>`;
 }

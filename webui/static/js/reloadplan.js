@@ -67,7 +67,7 @@ function Planned({ folder, standing, after }) {
       <table><tbody>${problems.job_errors.map(([job, sentence]) => html`<tr><td class="said mono" title=${job}>${sentence}</td></tr>`)}</tbody></table>
       <p class="dim sec-s">The last good set of jobs stays in force.</p>
     </div>`}
-    ${plan && n === 0 && html`<p class="empty slim">The folder is as it was loaded.</p>`}
+    ${n === 0 && !problems && html`<p class="empty slim">${plan ? "The folder is as it was loaded." : "Reading the folder"}</p>`}
     ${plan &&
     n > 0 &&
     html`<div class="rp">

@@ -68,7 +68,9 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
   });
   if (nowAt > 0 && nowAt >= span.first && nowAt < span.last) shown.splice(nowAt - span.first, 0, html`<${NowRow} key="now" columns=${FEW_COLUMNS} />`);
   const every = picks.size > 0 && picks.size >= list.rows.known - lines.folded - skip && lines.runs().every((run) => picks.has(run.run_id));
-  return html`<div class=${`panel list-w${dim ? " dimmed" : ""}`} aria-busy=${dim || list.loading}>
+  // Unseen before its first rows: what comes above them would push the head down.
+  const unseen = list.loading && !list.rows.known;
+  return html`<div class=${`panel list-w${dim ? " dimmed" : ""}${unseen ? " unseen" : ""}`} aria-busy=${dim || list.loading}>
     <${NewRows} list=${list} />
     ${ahead > 0 && html`<button class="new-rows" onClick=${() => setAll(true)}>${count(ahead)} more coming, show</button>`}
     <table class=${`runs stack long args-${columns.length}`} aria-rowcount=${lines.length} aria-label="Runs">

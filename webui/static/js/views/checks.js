@@ -34,15 +34,19 @@ const LOOKS_FOR = {
 export function ChecksView() {
   const { value, error, again } = useGet("/api/v2/checks");
   useEffect(() => stream.follow({ topic: "checks" }, again, again), []);
+  const day = dayOf(useNow());
+  const today = useGet(`/api/v2/day${asQuery({ from: day.since, to: day.until, bins: 1 })}`);
+  useRefreshed(today.again, REREAD_MS);
   if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
-  if (!value) return html`<div class="top"><h1>Checks</h1></div>`;
+  // What stands above all else is waited for, that nothing moves down when it comes.
+  if (!value || !(today.value || today.error)) return html`<div class="top"><h1>Checks</h1></div>`;
   const checkNow = async () => {
     if (await attempt("Could not ask for a round of checks", () => post("/api/v2/checks"))) done("A round of checks is asked for");
   };
   const findings = [...value.findings].sort((a, b) => WORST.indexOf(a.severity) - WORST.indexOf(b.severity) || String(a.since).localeCompare(String(b.since)));
   return html`<div>
     <div class="top"><h1>Checks</h1><span class="dim small">${value.checked_at ? html`last round <${Time} at=${value.checked_at} full />` : "not checked yet"}</span><span class="grow"></span>${may("operator") && html`<button class="btn" onClick=${checkNow}>Check now</button>`}</div>
-    <${Today} />
+    ${today.value?.all.expected > 0 && html`<${Fates} of=${today.value.all} />`}
     <section class="sec"><${Panel} title="Findings" sub=${findings.length ? `${count(findings.length)} open · worst first` : ""}>
       ${findings.length === 0
         ? html`<p class="empty slim"><span class="state s-success"><${Icon} state="success" /><span>Everything checked holds.</span></span></p>`
@@ -118,12 +122,7 @@ const FATES = [
 ];
 
 /** All runs of the day by their fate: one bar, each with its number. */
-function Today() {
-  const day = dayOf(useNow());
-  const { value, again } = useGet(`/api/v2/day${asQuery({ from: day.since, to: day.until, bins: 1 })}`);
-  useRefreshed(again, REREAD_MS);
-  if (!value || !value.all.expected) return null;
-  const { counts, expected } = value.all;
+function Fates({ of: { counts, expected } }) {
   const parts = FATES.map(([name, states, colour]) => [name, states.reduce((sum, state) => sum + (counts[state] ?? 0), 0), colour]);
   const wrong = ["failure", "error", "lost"].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
   const notes = { ran: wrong ? `${count(parts[0][1] - wrong)} success, ${count(wrong)} not` : "", skipped: "each with its reason" };

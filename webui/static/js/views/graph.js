@@ -42,6 +42,6 @@ export function JobGraphView() {
           ? html`<div class="panel empty">No job${q && html` of <code>${q}</code>`} waits for another or is started by one.</div>`
           : html`<div class="panel pad"><${GraphView} graph=${value} focus=${focus} /></div>`)}
     ${value && !value.complete && html`<p class="faint small">Only 300 jobs are drawn: narrow the query, or look around one job.</p>`}
-    <div class="legend legend-row"><span>from left to right: what is needed, then what needs it</span><span class="faint">dashed: an action starts it · ink: it holds a run up · the state is that of the latest run</span></div>
+    ${(value || error) && html`<div class="legend legend-row"><span>from left to right: what is needed, then what needs it</span><span class="faint">dashed: an action starts it · ink: it holds a run up · the state is that of the latest run</span></div>`}
   </div>`;
 }

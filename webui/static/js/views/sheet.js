@@ -38,24 +38,28 @@ export function SheetView() {
   useEffect(() => {
     document.title = `Call sheet, ${dayOfYear(Date.parse(day.since))} · callsheet`;
   }, [day.since]);
-  const error = folded.error ?? live.error ?? ended.error;
+  const error = folded.error ?? live.error ?? ended.error ?? good.error;
   if (error && !folded.value) return html`<${Trouble} error=${error} again=${folded.again} />`;
   // What its backfill holds waits for its turn, and for nobody.
   const held = isToday ? kept.runs.filter((run) => run.held && !run.awaits_turn).sort(byDue) : [];
   const late = isToday ? [...live.runs, ...coming.runs].filter((run) => !run.held && !run.times.running && lateness(run, now)) : [];
   const known = ended.counts && good.counts; // else what is mended would be shown for a moment
   const rows = !known ? [] : [...unsolved(ended.runs, good.runs), ...[...late.sort(byDue), ...held].map((run) => ({ run, times: 1 }))];
+  // What is not known yet has nothing below it, that nothing moves away from who reads it or is about to click.
+  const sheet = folded.value;
+  const below = sheet && (known || error);
   return html`<div class="sheet">
     <${Head} day=${day} by=${by} isToday=${isToday} />
-    ${folded.value && html`<${Totals} sheet=${folded.value} span=${day} next=${isToday ? coming.runs[0] : null} late=${late} now=${now} />`}
-    <${NeedsAPerson} rows=${rows} findings=${isToday ? findings : []} now=${now} loading=${!known} />
-    ${folded.value && html`<${DayTable} sheet=${folded.value} by=${by} now=${now} span=${day} />`}
-    ${isToday &&
+    ${sheet && html`<${Totals} sheet=${sheet} span=${day} next=${isToday ? coming.runs[0] : null} late=${late} now=${now} />`}
+    ${sheet && html`<${NeedsAPerson} rows=${rows} findings=${isToday ? findings : []} now=${now} loading=${!known} />`}
+    ${below && html`<${DayTable} sheet=${sheet} by=${by} now=${now} span=${day} />`}
+    ${below &&
+    isToday &&
     html`<div class="cols-2 sec">
-      <${Running} runs=${live.runs} usual=${folded.value?.usual ?? {}} now=${now} />
-      <${Coming} runs=${coming.runs} left=${folded.value?.all.counts.scheduled} />
+      <${Running} runs=${live.runs} usual=${sheet.usual} now=${now} />
+      <${Coming} runs=${coming.runs} left=${sheet.all.counts.scheduled} />
     </div>`}
-    <p class="print-only small dim">Printed ${dayOfYear(now)} ${clock(now)} ${shownZone()}. ${folded.value && accounted(folded.value)}</p>
+    <p class="print-only small dim">Printed ${dayOfYear(now)} ${clock(now)} ${shownZone()}. ${sheet && accounted(sheet)}</p>
   </div>`;
 }
 

@@ -75,8 +75,7 @@ export function TimelineView() {
         (value.jobs.length === 0
           ? html`<div class="panel empty">No runs here${q && html` with <code>${q}</code>`}. <button class="btn small" onClick=${() => set({ from: "" })}>Now</button></div>`
           : (table ? html`<div class="panel">${table}</div>` : html`<${Gantt} jobs=${value.jobs} view=${{ from, to: from + long }} now=${now} move=${move} />`))}
-    <${Legend} end=${value?.jobs.length ? button : null} complete=${value?.complete !== false} />
-    <${Coming} q=${q} />
+    ${(value || error) && html`<${Legend} end=${value?.jobs.length ? button : null} complete=${value?.complete !== false} /><${Coming} q=${q} />`}
   </div>`;
 }
 
