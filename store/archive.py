@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from .interface import StoreError
 from .lock import WriterLock
 from .migrate import ARCHIVE_ID, connect, create_database, migrate_locked, open_checked
 from .outputs import folder_of
+from .records import UNREADABLE
 from .rows import BLOCK_BITS, decode_output, decode_plain, decode_run, label_text
 
 _FINISHED = "state IN (5, 6, 7, 8, 9)"
@@ -115,16 +117,14 @@ def _copy(
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("ATTACH ? AS live", (f"file:{quote(os.path.abspath(database))}?mode=ro",))
     connection.execute("BEGIN IMMEDIATE")
-    numbers, remaining = _choose(connection, chunk)
-    if not numbers:
+    found, remaining = _choose(connection, chunk)
+    runs = found.runs
+    if not runs:
         connection.execute("ROLLBACK")
         return Copied(remaining=remaining)
-    listed = json.dumps(numbers)
+    listed = found.listed
     _refuse_others(connection, archive, listed)
-    rows = connection.execute(f"SELECT record FROM live.runs WHERE {_NUMBERS}", (listed,))
-    runs = [decode_run(row[0]) for row in rows]
     counts = _copy_rows(connection, listed)
-    events = _events(connection, "main", listed)
     definitions = json.dumps(sorted({run.definition for run in runs if run.definition}))
     jobs = json.dumps(sorted({run.job_id for run in runs}))
     for table, key, values in (
@@ -137,10 +137,9 @@ def _copy(
             f" WHERE {key} IN (SELECT value FROM json_each(?))",
             (values,),
         )
-    _link_outputs(connection, listed, outputs, outputs_of(archive))
+    _link_outputs(found.output_files, outputs, outputs_of(archive))
     connection.execute("COMMIT")
-    versions = {run.run_id: (run.version, events.get(run.number, 0)) for run in runs}
-    return Copied(runs=versions, rows=counts, remaining=remaining)
+    return Copied(runs=found.versions, rows=counts, remaining=remaining)
 
 
 def _chosen(database: str, chunk: Chunk) -> Copied:
@@ -149,45 +148,87 @@ def _chosen(database: str, chunk: Chunk) -> Copied:
     try:
         _attach(connection, database)
         connection.execute("BEGIN")
-        numbers, remaining = _choose(connection, chunk)
-        listed = json.dumps(numbers)
-        runs = [
-            decode_run(row[0])
-            for row in connection.execute(
-                f"SELECT record FROM live.runs WHERE {_NUMBERS}", (listed,)
-            )
-        ]
+        found, remaining = _choose(connection, chunk)
         rows = {
             name: connection.execute(
-                f"SELECT count(*) FROM live.{table} WHERE {_NUMBERS}", (listed,)
+                f"SELECT count(*) FROM live.{table} WHERE {_NUMBERS}", (found.listed,)
             ).fetchone()[0]
             for table, name in (("runs", "runs"), ("events", "run_history"), ("outputs", "output"))
         }
-        events = _events(connection, "live", listed)
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise StoreError(f"database {database}: {sentence_of(error)}") from None
     finally:
         connection.close()
-    found = {run.run_id: (run.version, events.get(run.number, 0)) for run in runs}
-    return Copied(runs=found, rows=rows, remaining=remaining)
+    return Copied(runs=found.versions, rows=rows, remaining=remaining)
 
 
 def _attach(connection: sqlite3.Connection, database: str) -> None:
     connection.execute("ATTACH ? AS live", (f"file:{quote(os.path.abspath(database))}?mode=ro",))
 
 
-def _events(connection: sqlite3.Connection, where: str, listed: str) -> dict[int, int]:
-    """Return how many events each of these runs has."""
-    events: dict[int, int] = {}
-    for number, body in connection.execute(
-        f"SELECT n, body FROM {where}.events WHERE {_NUMBERS}", (listed,)
-    ):
-        events[number] = events.get(number, 0) + len(decode_plain(body))
-    return events
+class _Found:
+    """Runs as they lie in the database, with how many events each has and its output files.
+
+    `unread`: the numbers of those of which a row cannot be read. They are not among the others.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, numbers: list[int]) -> None:
+        listed = json.dumps(numbers)
+        self.unread: set[int] = set()
+        self._events: Counter[int] = Counter()
+        self._files: list[tuple[int, str]] = []
+        records = dict(self._read(connection, "runs", "record", decode_run, listed))
+        for n, notes in self._read(connection, "events", "body", decode_plain, listed):
+            self._events[n] += len(notes)
+        for n, output in self._read(connection, "outputs", "body", decode_output, listed):
+            if output.path is not None:
+                self._files.append((n, output.path))
+        self.runs = [run for n, run in records.items() if n not in self.unread]
+
+    def _read(
+        self,
+        connection: sqlite3.Connection,
+        table: str,
+        column: str,
+        decode: Callable[[bytes], Any],
+        listed: str,
+    ) -> Iterator[tuple[int, Any]]:
+        text = f"SELECT n, {column} FROM live.{table} WHERE {_NUMBERS}"
+        for number, body in connection.execute(text, (listed,)):
+            try:
+                yield number, decode(body)
+            except UNREADABLE:
+                self.unread.add(number)
+
+    @property
+    def listed(self) -> str:
+        """The numbers of the runs, for `_NUMBERS`."""
+        return json.dumps([run.number for run in self.runs])
+
+    @property
+    def versions(self) -> dict[str, tuple[int, int]]:
+        """The version of each run, and how many events it has."""
+        return {run.run_id: (run.version, self._events[run.number]) for run in self.runs}
+
+    @property
+    def output_files(self) -> list[str]:
+        """The paths of the outputs that are files, below the output folder."""
+        return [path for number, path in self._files if number not in self.unread]
 
 
-def _choose(connection: sqlite3.Connection, chunk: Chunk) -> tuple[list[int], int]:
+def _choose(connection: sqlite3.Connection, chunk: Chunk) -> tuple[_Found, int]:
+    """Return the runs of the chunk, and how many more there are if that is asked. Those that cannot
+    be read stay where they are: the ledger, which has set them aside, would not let them go."""
+    while True:
+        numbers, remaining = _numbers(connection, chunk)
+        found = _Found(connection, numbers)
+        if not found.unread:
+            return found, remaining
+        chunk = msgspec.structs.replace(chunk, without=(*chunk.without, *found.unread))
+
+
+def _numbers(connection: sqlite3.Connection, chunk: Chunk) -> tuple[list[int], int]:
     """Return the numbers of the chunk, and how many more there are if that is asked."""
     numbers: list[int] = []
     remaining = 0
@@ -294,14 +335,10 @@ def _copy_rows(connection: sqlite3.Connection, listed: str) -> dict[str, int]:
     return counts
 
 
-def _link_outputs(connection: sqlite3.Connection, listed: str, source: str, target: str) -> None:
+def _link_outputs(paths: Iterable[str], source: str, target: str) -> None:
     """Give the output files of the runs a second name beside the archive, or copy them there."""
-    rows = connection.execute(f"SELECT body FROM live.outputs WHERE {_NUMBERS}", (listed,))
     folders = set()
-    for (body,) in rows.fetchall():
-        path = decode_output(body).path
-        if path is None:
-            continue
+    for path in paths:
         kept = os.path.join(target, path)
         os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
         with contextlib.suppress(FileExistsError, FileNotFoundError):

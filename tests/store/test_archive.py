@@ -1,5 +1,8 @@
 """Which runs go into an archive, and that it is a database to be searched."""
 
+import contextlib
+import sqlite3
+
 import pytest
 from store_records import HOUR_US, T0_US, a_move, a_run
 
@@ -91,6 +94,21 @@ def test_an_archive_holds_all_of_a_run_and_is_searched(database, tmp_path):
         SqliteReader(archive)
     with pytest.raises(StoreUnusable, match="is the database of a server: expected an archive"):
         SqliteReader(database, archive=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("runs", "record"), ("events", "body"), ("outputs", "body")]
+)
+def test_a_run_that_cannot_be_read_stays_and_the_others_go(database, tmp_path, table, column):
+    with contextlib.closing(sqlite3.connect(database)) as spoiler, spoiler:
+        spoiler.execute(f"UPDATE {table} SET {column} = x'c1' WHERE n = 1")
+    archive = str(tmp_path / "kept.db")
+    for kept in (None, archive):
+        assert chosen(database, kept, limit=3, counting=True) == ([2, 3, 4], 7)
+    with contextlib.closing(sqlite3.connect(archive)) as connection:
+        numbers = [n for (n,) in connection.execute("SELECT n FROM runs ORDER BY n")]
+        assert numbers == [2, 3, 4]
+    assert not (tmp_path / "kept.db.outputs").exists()
 
 
 def test_an_archive_of_another_database_is_refused(database, tmp_path):
