@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from datetime import timedelta
 from typing import Annotated, TypedDict
 
 import msgspec
@@ -23,7 +24,7 @@ from ..messages.access import (
 from .routing import Problem, Request, Route
 from .shapes import Instant
 
-LONGEST_EXPIRY_US = 10 * 366 * 86_400 * 1_000_000
+LONGEST_EXPIRY = timedelta(days=10 * 366)
 
 Name = Annotated[str, Meta(description="1 to 64 letters, digits or . _ @ -")]
 Label = Annotated[str, Meta(min_length=1)]
@@ -118,7 +119,7 @@ async def list_tokens(request: Request) -> Tokens:
 async def make_token(request: Request, body: TokenBody) -> NewToken:
     """Make a token for programs. It is shown here and never again."""
     services = request.services
-    expiry_us = _expiry(body.expires)
+    expiry_us = checked_expiry(body.expires, LONGEST_EXPIRY, "up to 10 years, or null")
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     wish = MakeApiToken(
         token_id=secrets.token_hex(6),
@@ -160,6 +161,23 @@ def checked_name(name: str) -> str:
     return name
 
 
+def checked_expiry(value: str | float | None, longest: timedelta, expected: str) -> int | None:
+    """Return for how long a token holds, in microseconds; None: no end was asked for.
+
+    Raises:
+        Problem: 400, it is no duration, or none that is `expected`: a sentence's end.
+    """
+    if value is None:
+        return None
+    try:
+        found = parse_duration(value)
+    except UserError as error:
+        raise Problem(400, f"expires: {error}") from None
+    if not 0 < found <= longest // timedelta(microseconds=1):
+        raise Problem(400, f"expires: expected a duration {expected}")
+    return found
+
+
 def _token_jso(token: ApiToken, now_us: int) -> TokenRecord:
     state = "valid" if token.holds(now_us) else "expired"
     return {
@@ -172,18 +190,6 @@ def _token_jso(token: ApiToken, now_us: int) -> TokenRecord:
         "since": format_time_ms(token.since_us),
         "expires": None if token.expires_us is None else format_time_ms(token.expires_us),
     }
-
-
-def _expiry(value: str | float | None) -> int | None:
-    if value is None:
-        return None
-    try:
-        found = parse_duration(value)
-    except UserError as error:
-        raise Problem(400, f"expires: {error}") from None
-    if not 0 < found <= LONGEST_EXPIRY_US:
-        raise Problem(400, "expires: expected a duration up to 10 years, or null")
-    return found
 
 
 ROUTES = [

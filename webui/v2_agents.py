@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
 from msgspec import Meta
 
-from ..jobs.errors import UserError
 from ..jobs.run import run_number
-from ..jobs.times import format_time_ms, parse_duration
+from ..jobs.times import format_time_ms
 from ..messages.agents import AgentInfo
 from ..messages.registry import NAME, secret_hash
 from ..messages.wishes import (
@@ -26,11 +26,12 @@ from ..messages.wishes import (
 from .records import agent_record, agents_list
 from .routing import Problem, Request, Route
 from .shapes import AgentRecord, Instant
+from .v2_access import checked_expiry
 
 DEFAULT_EXPIRY_US = 3600 * 1_000_000
 # What may become of the processes of an agent that ends, and the version of the dialogue it takes.
 SINCE = {"leave": 2, "stop": 3, "kill": 2}
-LONGEST_EXPIRY_US = 30 * 86_400 * 1_000_000
+LONGEST_EXPIRY = timedelta(days=30)
 
 
 class Agents(TypedDict):
@@ -126,7 +127,8 @@ async def make_token(request: Request, body: AgentTokenBody) -> NewAgentToken:
         raise Problem(400, "group: expected 1 to 200 letters, digits or . _ @ : -")
     server_key = _server_key(services.settings.server_key)
     token_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    expires_us = services.now_us() + _expiry(body.expires)
+    expiry_us = checked_expiry(body.expires, LONGEST_EXPIRY, "up to 30 days")
+    expires_us = services.now_us() + (DEFAULT_EXPIRY_US if expiry_us is None else expiry_us)
     wish = MakeAgentToken(
         token_id=token_id,
         secret_hash=secret_hash(secret),
@@ -222,18 +224,6 @@ async def known_agent(request: Request) -> AgentInfo:
         if agent.agent_id == agent_id:
             return agent
     raise Problem(404, f"unknown agent {agent_id[:100]}")
-
-
-def _expiry(value: str | float | None) -> int:
-    if value is None:
-        return DEFAULT_EXPIRY_US
-    try:
-        found = parse_duration(value)
-    except UserError as error:
-        raise Problem(400, f"expires: {error}") from None
-    if not 0 < found <= LONGEST_EXPIRY_US:
-        raise Problem(400, "expires: expected a duration up to 30 days")
-    return found
 
 
 def _server_key(path: str) -> str:
