@@ -5,12 +5,16 @@ Part of the runner's core, shared by its parts. A report is repeated until the l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..jobs.ahead import held_until_us
+from ..jobs.arg_variables import arg_variables
 from ..jobs.keeping import ARTIFACT_BYTES, KEEP_BYTES, OUTPUT
-from ..jobs.programs import BoundProcess, output_of
+from ..jobs.programs import BoundProcess, output_of, secrets_of
 from ..jobs.run import Run
 from ..jobs.states import State
 from ..messages.agents import ForgetProcess, ProcessEnded, ProcessLost
@@ -46,6 +50,7 @@ class Attempt:
 
     __slots__ = (
         "agent_id",
+        "args",
         "asked_us",
         "boot_id",
         "ended",
@@ -74,6 +79,7 @@ class Attempt:
         self.key = key
         self.program = program if isinstance(program, BoundProcess) else BoundProcess(argv=())
         self.stranger = run is None
+        self.args: Mapping[str, str] = {} if run is None else run.args
         self.job_id = run.job_id if run is not None else ""
         self.stop_us = run.stop_us if run is not None else None
         self.phase = phase
@@ -105,6 +111,14 @@ class Attempt:
         """The most that may be of one artifact."""
         artifacts = output_of(self.program).artifacts
         return max((artifact.max_bytes for artifact in artifacts), default=ARTIFACT_BYTES)
+
+    def with_args(self) -> BoundProcess:
+        """Return the program with the run's args as variables; what the job sets itself stays."""
+        program = self.program
+        variables = arg_variables(self.args)
+        own = program.env.keys() | secrets_of(program).keys()
+        more = {name: value for name, value in variables.items() if name not in own}
+        return replace(program, env={**more, **program.env}) if more else program
 
     @property
     def is_unstarted(self) -> bool:

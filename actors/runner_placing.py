@@ -318,7 +318,7 @@ class Placing:
             epoch=self._book.epoch,
             run_id=run_id,
             attempt=number,
-            program=attempt.program,
+            program=attempt.with_args(),
             not_after_us=now_us + START_WITHIN_US,
             stop_us=attempt.stop_us,
             job_id=attempt.job_id,

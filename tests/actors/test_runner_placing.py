@@ -427,3 +427,10 @@ def test_a_run_nobody_knows_of_is_lost_when_both_hosts_were_rebooted_since_it_wa
     said = "lost: server and agent were rebooted, so whether it began is not known"
     assert ended_as(posts) == ([(State.LOST, said)] if is_lost else [])
     assert starts(posts) == ([] if is_lost else [(AGENT, "r1")])
+
+
+def test_a_process_gets_the_args_of_its_run_unless_its_job_says_otherwise(driver):
+    own = BoundProcess(argv=("env",), env={"APSIS_ARG_b": "the job's", "c": "3"})
+    posts = driver.start(fresh(program=own, args={"a": "1", "b": "2"}))
+    env = {"APSIS_ARG_a": "1", "APSIS_ARG_b": "the job's", "c": "3"}
+    assert command(program=msgspec.structs.replace(own, env=env)) in posts
