@@ -290,6 +290,7 @@ def _web_settings(terms: ServerTerms, place: Place, shut_down_pid: int) -> WebSe
         loopback=web.loopback,
         socket_mode=web.socket_mode,
         session_us=web.session_us,
+        ad_hoc=web.ad_hoc,
         shut_down_pid=shut_down_pid,
         version=__version__,
         server_key=str(Path(terms.door.key_file).with_suffix(".pub")) if terms.door else "",

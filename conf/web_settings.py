@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..jobs.errors import UserError
-from ..jobs.reading import At, Fields, Told, filled, many, shown
+from ..jobs.reading import At, Fields, Told, filled, flag, many, shown
 from ..jobs.times import SECOND_US, parse_duration
 
 DEFAULT_BIND = ("127.0.0.1:5000",)
@@ -28,7 +28,8 @@ class WebAccess(msgspec.Struct, frozen=True, kw_only=True):
     `certificate` and `key` are PEM files, None: nothing is encrypted. `loopback`: whether those who
     come by an address of this machine alone need no log-in. `session_us`: how long a log-in holds.
     `hosts`: further names by which browsers may call the server, besides those of this machine.
-    `socket_mode`: of the files of Unix sockets, by which it is said who may connect.
+    `socket_mode`: of the files of Unix sockets, by which it is said who may connect. `ad_hoc`:
+    whether jobs may come with a request, instead of from the folder.
     """
 
     bind: tuple[str, ...] = DEFAULT_BIND
@@ -38,6 +39,7 @@ class WebAccess(msgspec.Struct, frozen=True, kw_only=True):
     session_us: int = SESSION_US
     hosts: tuple[str, ...] = ()
     socket_mode: int = 0o600
+    ad_hoc: bool = True
 
 
 def take_web(fields: Fields, base: Path) -> WebAccess:
@@ -80,9 +82,17 @@ def take_web(fields: Fields, base: Path) -> WebAccess:
     # After a problem, which is recorded, a value means nothing.
     certificate, key = fields.take("tls", tls, None) or (None, None)
     found = fields.take("access", access, None) or WebAccess()
+    ad_hoc = fields.take("adhoc", _ad_hoc, True)
     return msgspec.structs.replace(
-        found, bind=bind or DEFAULT_BIND, certificate=certificate, key=key
+        found, bind=bind or DEFAULT_BIND, certificate=certificate, key=key, ad_hoc=ad_hoc
     )
+
+
+def _ad_hoc(value: Any, at: At) -> bool:
+    inner = Fields(value, at)
+    found = inner.take("enabled", flag, True)
+    inner.finish()
+    return found
 
 
 def _loopback(value: Any, _at: At) -> Literal["open", "login"]:

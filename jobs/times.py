@@ -53,7 +53,7 @@ def parse_time(value: Any) -> int:
     Seconds may be missing and a blank may stand for the `T`. A datetime must know its zone.
 
     Raises:
-        UserError: it is no such time, or has no zone.
+        UserError: it is no such time, has no zone, or lies outside `FIRST_US` to `LAST_US`.
     """
     if isinstance(value, datetime):
         if value.tzinfo is None:
@@ -74,8 +74,13 @@ def parse_time(value: Any) -> int:
         at_us += round(float(fraction) * SECOND_US)
     if offset != "Z":
         digits = offset[1:].replace(":", "")
-        offset_s = int(digits[:2]) * 3600 + int(digits[2:]) * 60
+        hours, minutes = int(digits[:2]), int(digits[2:])
+        if hours > 23 or minutes > 59:
+            raise UserError(f"time {value!r}: {offset} is no offset from UTC: expected +HH:MM")
+        offset_s = hours * 3600 + minutes * 60
         at_us -= offset_s * SECOND_US * (-1 if offset[0] == "-" else 1)
+    if not FIRST_US <= at_us <= LAST_US:
+        raise UserError(f"time {value!r}: expected one of the years 6 to 9986")
     return at_us
 
 

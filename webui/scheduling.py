@@ -41,8 +41,10 @@ async def schedule_wish(request: Request, body: RunWanted, count: int) -> Schedu
     """Return the wish of a body.
 
     Raises:
-        Problem: 400, something in it is wrong.
+        Problem: 400, something in it is wrong; 403, it brings a job, and none may be brought.
     """
+    if body.job is not None and not request.services.settings.ad_hoc:
+        raise Problem(403, "ad hoc jobs are disabled: expected the id of a job of the folder")
     job_id = None
     if body.job is None:
         text = body.job_id

@@ -66,7 +66,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     `agents_listen`: where they do. `log_socket`: where lines of the server's log come in, empty:
     nowhere.
     `loopback`: `open` when who comes by an address of this machine needs no log-in, else `login`;
-    `session_us`: how long one holds. `socket_mode`: of the files of Unix sockets.
+    `session_us`: how long one holds. `socket_mode`: of the files of Unix sockets. `ad_hoc`: whether
+    a job may come with a request.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1:5000",)
@@ -75,6 +76,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     loopback: str = "open"
     socket_mode: int = 0o600
     session_us: int = 12 * 3600 * 1_000_000
+    ad_hoc: bool = True
     database: str
     outputs_root: str
     outputs_url: str | None = None

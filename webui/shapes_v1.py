@@ -34,11 +34,18 @@ class RunV1(RunSummaryV1):
     program: NotRequired[Part | None]
 
 
+class PagingV1(TypedDict):
+    """`next`: the cursor of the page that follows, null on the last."""
+
+    next: str | None
+
+
 class RunsV1(TypedDict):
-    """Runs by id; `when` is the server's time."""
+    """Runs by id; `when` is the server's time. Lists have `paging`."""
 
     when: Instant
     runs: dict[str, RunV1]
+    paging: NotRequired[PagingV1]
 
 
 class RerunV1(RunsV1):

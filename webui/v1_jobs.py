@@ -19,9 +19,10 @@ from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
 from .gate import reaches
 from .routing import Problem, Request, Route
+from .runs_page import Cursor, cursor_number, in_pages, read_page
 from .services import definition_of, find_job_id, job_shape
 from .shapes_v1 import ConnectionV1, Empty, JobV1, Reloaded, RunsV1, VersionV1
-from .v1_runs import LIST_LIMIT, runs_jso
+from .v1_runs import runs_jso
 
 log = logging.getLogger("callsheet.web")
 
@@ -47,6 +48,12 @@ class JobsQueryV1(msgspec.Struct):
     """Which jobs."""
 
     label: Annotated[str | None, Meta(description="Those with this label.")] = None
+
+
+class JobRunsQueryV1(msgspec.Struct):
+    """Which of the runs."""
+
+    cursor: Cursor = None
 
 
 class ReloadQueryV1(msgspec.Struct):
@@ -90,25 +97,22 @@ async def get_job(request: Request) -> JobV1:
     return await request.services.read(read)
 
 
-async def get_job_runs(request: Request) -> RunsV1:
+async def get_job_runs(request: Request, query: JobRunsQueryV1) -> RunsV1:
     """All runs of a job."""
     services = request.services
     text = request.params["job_id"]
     lookback = services.settings.lookback_us
+    cursor = cursor_number(query.cursor)
 
-    def read(reader: Reader) -> list[Run]:
-        query = RunQuery(
+    def read(reader: Reader) -> tuple[list[Run], str | None]:
+        wanted = RunQuery(
             job_id=find_job_id(reader, text),
             since_us=None if lookback is None else services.started_us - lookback,
-            limit=LIST_LIMIT + 1,
         )
-        found = reader.query(query)
-        if len(found) > LIST_LIMIT:
-            count = reader.count(query)
-            raise Problem(400, f"query would return {count} runs (limit {LIST_LIMIT}); narrow it")
-        return found
+        return read_page(reader, wanted, cursor)
 
-    return runs_jso(await services.read(read), services.now_us())
+    runs, following = await services.read(read)
+    return in_pages(runs_jso(runs, services.now_us()), following)
 
 
 async def get_stats(request: Request) -> dict[str, Any]:

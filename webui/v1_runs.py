@@ -27,6 +27,7 @@ from ..store.interface import Reader, RunQuery
 from .query import BadQuery, parse_instant
 from .records import log_lines
 from .routing import Problem, Request, Route, encode
+from .runs_page import LIST_LIMIT, Cursor, cursor_number, in_pages, read_page, schedule_span
 from .scheduling import RunWanted, schedule_wish
 from .services import find_job_id, known
 from .shapes import LogLine
@@ -40,8 +41,6 @@ from .shapes_v1 import (
     StateV1,
 )
 
-# A list that would be longer is refused.
-LIST_LIMIT = 10_000
 MAX_COUNT = 10_000
 
 
@@ -54,6 +53,13 @@ class RunsQueryV1(msgspec.Struct):
     state: Annotated[str | None, Meta(description="One state.")] = None
     since: Annotated[str | None, Meta(description="A time: changed from then on.")] = None
     summary: Annotated[bool, Meta(description="In short.")] = False
+    cursor: Cursor = None
+    schedule_since: Annotated[
+        list[str] | None, Meta(description="A time: due from then on. Once.")
+    ] = None
+    schedule_until: Annotated[
+        list[str] | None, Meta(description="A time: due before it. Once.")
+    ] = None
     args: Annotated[
         dict[str, str], Meta(description="Any other name: an arg the run has with this value.")
     ] = {}
@@ -167,10 +173,12 @@ async def get_dependencies(request: Request) -> dict[str, list[DependencyV1]]:
 
 
 async def list_runs(request: Request, query: RunsQueryV1) -> RunsV1:
-    """Runs by id, job, state, change and args; one of id and job is required."""
+    """Runs by id, job, state, change, schedule time and args; one of id and job is required."""
     services = request.services
-    state, since = query.state, query.since
+    state, since = query.state or None, query.since or None
     run_ids, job = query.run_id, query.job_id
+    cursor = None if run_ids else cursor_number(query.cursor)
+    begin_us, end_us = schedule_span(query.schedule_since, query.schedule_until)
     if not run_ids and job is None:
         raise Problem(400, "either run_id or job_id filter is required")
     args = {name.removeprefix("_"): value for name, value in query.args.items()}
@@ -180,25 +188,23 @@ async def list_runs(request: Request, query: RunsQueryV1) -> RunsV1:
         raise Problem(400, str(error)) from None
     states = None if state is None else states_named(state)
     lookback = services.settings.lookback_us
+    if lookback is not None:
+        begin_us = max(begin_us or 0, services.started_us - lookback)
 
-    def read(reader: Reader) -> list[Run]:
+    def read(reader: Reader) -> tuple[list[Run], str | None]:
         wanted = RunQuery(
             job_id=None if job is None else find_job_id(reader, job),
             run_ids=tuple(run_ids) if run_ids else None,
             states=states,
             args=args,
-            since_us=None if lookback is None else services.started_us - lookback,
+            since_us=begin_us,
+            until_us=end_us,
             changed_since_us=since_us,
-            limit=LIST_LIMIT + 1,
         )
-        found = reader.query(wanted)
-        if len(found) > LIST_LIMIT:
-            count = reader.count(wanted)
-            sentence = f"query would return {count} runs (limit {LIST_LIMIT}); narrow it"
-            raise Problem(400, sentence)
-        return found
+        return read_page(reader, wanted, cursor)
 
-    return runs_jso(await services.read(read), services.now_us(), summary=query.summary)
+    runs, following = await services.read(read)
+    return in_pages(runs_jso(runs, services.now_us(), summary=query.summary), following)
 
 
 async def post_runs(request: Request, query: CountQuery, body: RunWanted) -> RunsV1:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from web_stand import WebStand, a_job
 
 from callsheet.jobs.bound_conditions import BoundDependency
 from callsheet.jobs.programs import BoundProcess
@@ -36,6 +37,19 @@ def test_count_makes_as_many_runs(stand):
 def test_a_body_is_json_whatever_its_content_type_says(stand):
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     runs_of(stand.ask("POST", "/api/v1/runs", {"job_id": "a"}, headers=form))
+
+
+def test_where_ad_hoc_jobs_are_disabled_no_job_comes_with_a_request(tmp_path):
+    stand = WebStand(tmp_path, jobs=(a_job("a"),), ad_hoc=False)
+    try:
+        wanted = {"job": {"program": {"type": "no-op"}}}
+        for body in (wanted, wanted | {"job_id": "a"}, {"job": {"program": 7}}):
+            for version in ("v1", "v2"):
+                status, said = stand.ask("POST", f"/api/{version}/runs", body)
+                assert (status, said["error"][:25]) == (403, "ad hoc jobs are disabled:")
+        runs_of(stand.ask("POST", "/api/v1/runs", {"job_id": "a"}))
+    finally:
+        stand.close()
 
 
 def test_bad_args_give_a_run_in_error_not_an_error(stand):

@@ -154,13 +154,78 @@ def test_other_parameters_are_args_all_of_which_must_be_those_of_the_run(stand):
 
 
 def test_a_list_that_would_be_too_long_is_refused_and_says_how_long(stand, monkeypatch):
-    for module in ("v1_runs", "v1_jobs"):
-        monkeypatch.setattr(f"callsheet.webui.{module}.LIST_LIMIT", 2)
+    monkeypatch.setattr("callsheet.webui.runs_page.LIST_LIMIT", 2)
     for _ in range(3):
         stand.a_run("many 3")
     for path in ("/api/v1/runs?job_id=many%203", "/api/v1/jobs/many%203/runs"):
         status, error = refused(stand.ask("GET", path))
         assert (status, error[:42]) == (400, "query would return 3 runs (limit 2); narro")
+
+
+def pages(stand, path, cursor):
+    """Return the runs of each page from a cursor on."""
+    found = []
+    while cursor is not None:
+        status, body = stand.ask("GET", f"{path}cursor={cursor}")
+        assert status == 200, body
+        found.append(list(body["runs"]))
+        cursor = body["paging"]["next"]
+    return found
+
+
+def test_who_gives_a_cursor_reads_a_list_of_any_length_in_pages(stand, monkeypatch):
+    monkeypatch.setattr("callsheet.webui.runs_page.LIST_LIMIT", 2)
+    ids = [stand.a_run("many 4", args={"n": str(n)}) for n in range(5)]
+    newest_first = ids[::-1]
+    for path in ("/api/v1/runs?job_id=many%204&", "/api/v1/jobs/many%204/runs?"):
+        first = pages(stand, path, "r999999999999999999")
+        assert first == [newest_first[:2], newest_first[2:4], newest_first[4:]]
+        assert pages(stand, path, newest_first[0]) == [newest_first[1:3], newest_first[3:]]
+    # Runs that are named are one page, whatever the cursor; so is a list that fits.
+    for query in (f"run_id={ids[0]}&run_id={ids[1]}&cursor=r1", "job_id=many%204&n=3&cursor="):
+        status, body = stand.ask("GET", f"/api/v1/runs?{query}")
+        assert (status, body["paging"]) == (200, {"next": None})
+        assert set(body["runs"]) == (set(ids[:2]) if "run_id" in query else {ids[3]})
+
+
+@pytest.mark.parametrize("cursor", ["bad", "r", "5", "r-5", "r1.0", f"r{10**18}", "r1&cursor=r2"])
+@pytest.mark.parametrize("path", ["runs?job_id=a&", "jobs/a/runs?"])
+def test_a_cursor_is_one_run_id(stand, path, cursor):
+    status, error = refused(stand.ask("GET", f"/api/v1/{path}cursor={cursor}"))
+    assert (status, error[:6]) == (400, "cursor")
+
+
+def test_a_span_of_schedule_times_has_its_begin_and_not_its_end(stand):
+    days = [f"2026-01-0{day}T09:00:00Z" for day in (1, 2, 3, 4)]
+    ids = [stand.a_run("many 5", schedule_us=parse_time(day)) for day in days]
+    path = "/api/v1/runs?job_id=many%205"
+
+    def found(query):
+        return list(runs_of(stand.ask("GET", path + query)))
+
+    assert found(f"&schedule_since={days[1]}") == [ids[3], ids[2], ids[1]]
+    assert found(f"&schedule_until={days[2]}") == [ids[1], ids[0]]
+    assert found(f"&schedule_since={days[1]}&schedule_until={days[3]}") == [ids[2], ids[1]]
+    # The same instant as another zone has it.
+    assert found("&schedule_since=2026-01-04T14:00:00%2B05:00") == [ids[3]]
+    # An arg of that name has the mark that takes it for an arg.
+    assert found("&_schedule_since=x") == []
+
+
+@pytest.mark.parametrize("name", ["schedule_since", "schedule_until"])
+@pytest.mark.parametrize("text", ["", "now", "2026-01-01", "2026-01-01T00:00:00%2B99:99"])
+def test_a_bound_of_schedule_times_is_a_time_with_a_zone(stand, name, text):
+    status, error = refused(stand.ask("GET", f"/api/v1/runs?job_id=a&{name}={text}"))
+    assert (status, error[:22]) == (400, f"invalid {name}")
+    twice = f"/api/v1/runs?job_id=a&{name}=2026-01-01T00:00:00Z&{name}={text}"
+    assert refused(stand.ask("GET", twice)) == (400, f"{name} may be given at most once")
+
+
+@pytest.mark.parametrize("until", ["2026-01-01T00:00:00Z", "2025-01-01T00:00:00Z"])
+def test_a_span_of_schedule_times_ends_after_it_begins(stand, until):
+    query = f"schedule_since=2026-01-01T00:00:00Z&schedule_until={until}"
+    answer = refused(stand.ask("GET", f"/api/v1/runs?job_id=a&{query}"))
+    assert answer == (400, "schedule_since must be before schedule_until")
 
 
 def test_lists_reach_back_so_far_and_a_run_is_found_beyond(tmp_path):
