@@ -12,7 +12,12 @@ scrolled the same way: P15_scroll_bare and P15_scroll_bare_cpu; P15_scroll_ratio
 limit's frames that the list reaches, P15_scroll_cpu_ratio how often over it computes.
 
 P7_browser is from the instant of a move, as the ledger wrote it, to when the list of all these runs
-shows it, while 50 runs a second are asked for.
+shows it, while up to 50 runs a second are asked for.
+
+The limits of the others are taken in the same minutes of `limits/bare_console.py`: the page that
+the console makes, finished and without a script (P15_paint_bare), the bytes of another query's rows
+fetched and put in place by copies (P15_filter_bare), and a row that a bare WebSocket tells of, from
+the word to the row (P7_browser_bare).
 
 `BENCH_RUNS` is how many runs there are. Chromium is `CALLSHEET_CHROMIUM`, or found by name.
 """
@@ -21,37 +26,27 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
-import shutil
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+from chromium import answer, chromium, opened
 from figures import BenchError, benchmark, emit, percentile
 from fill import fill, job_ids
+from limits.bare_console import BareConsole, fetched_ms, listen, markup_of, style_of
 from machine import durable_folder
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from server import Server, instant_s
 
 RUNS = int(os.environ.get("BENCH_RUNS", "100000"))
 TIMES = 15
 SCROLL_S = 6
 MOVES = 200
+SPACING_S = 0.02
 JOB = "program: {type: no-op}\n"
-ROWS_ARE_THERE = """
-() => new Promise((done) => {
-    const look = () => {
-        if (!document.querySelector("tr[data-run]")) return false;
-        seen.disconnect();
-        requestAnimationFrame(() => setTimeout(() => done(performance.now())));
-        return true;
-    };
-    const seen = new MutationObserver(look);
-    seen.observe(document, { childList: true, subtree: true });
-    look();
-})
-"""
 # Clicks what narrows the list and waits until each row is what was asked for.
 NARROWED = """
 ([pick, wanted]) => new Promise((done) => {
@@ -119,30 +114,33 @@ MOVES_SEEN = """
 """
 
 
-def opened(browser: Browser, address: str, path: str) -> tuple[Page, float]:
-    """Open a page with an empty cache; return it with the ms until its first rows were painted."""
-    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-    page.goto(f"http://{address}{path}", wait_until="commit")
-    return page, float(page.evaluate(ROWS_ARE_THERE))
+def paints(browser: Browser, server: Server, bare: BareConsole) -> None:
+    """Open the list and the limit by turns, and tell of both."""
+    ours, limit = [], []
+    for _ in range(TIMES):
+        for address, path, times in ((server.address, "/runs", ours), (bare.address, "/", limit)):
+            page, took_ms = opened(browser, address, path)
+            page.context.close()
+            times.append(took_ms)
+    emit("P15_paint", statistics.median(ours), "ms")
+    emit("P15_paint_p90", percentile(ours, 90), "ms")
+    emit("P15_paint_bare", statistics.median(limit), "ms")
 
 
-def paint(browser: Browser, address: str) -> list[float]:
-    """Return how long the first rows took, each time with an empty cache."""
-    times = []
-    for _ in range(TIMES + 1):
-        page, took_ms = opened(browser, address, "/runs")
-        page.context.close()
-        times.append(took_ms)
-    return times[1:]
-
-
-def narrow(page: Page) -> list[float]:
-    """Return how long the list took to be another one, by a click on a state."""
-    times = []
+def narrowed(browser: Browser, server: Server, bare: BareConsole) -> None:
+    """Narrow the list by clicks on a state, and have the limit fetch as many rows, by turns."""
+    page, _ = opened(browser, server.address, "/runs")
+    plain, _ = opened(browser, bare.address)
+    ours, limit = [], []
     for _ in range(TIMES):
         for state in ("failure", "success"):
-            times.append(float(page.evaluate(NARROWED, [state, state])))
-    return times
+            ours.append(float(answer(page, NARROWED, [state, state])))
+            limit.append(fetched_ms(plain))
+    page.context.close()
+    plain.context.close()
+    emit("P15_filter", statistics.median(ours), "ms")
+    emit("P15_filter_p90", percentile(ours, 90), "ms")
+    emit("P15_filter_bare", statistics.median(limit), "ms")
 
 
 def computed_ns(browser: Browser) -> dict[int, int]:
@@ -162,7 +160,7 @@ def computed_ns(browser: Browser) -> dict[int, int]:
 def scroll(browser: Browser, page: Page) -> tuple[list[float], float, float]:
     """Scroll a page; return the ms between frames, its CPU ms a frame, and the share unread."""
     before = computed_ns(browser)
-    begun, missing = page.evaluate(SCROLLED, SCROLL_S)
+    begun, missing = answer(page, SCROLLED, SCROLL_S)
     after = computed_ns(browser)
     spent_ns = max(after[pid] - before.get(pid, 0) for pid in after)
     gaps = [later - earlier for earlier, later in itertools.pairwise(begun)]
@@ -189,14 +187,13 @@ def scrolls(browser: Browser, page: Page) -> None:
 
 def moves(server: Server, page: Page) -> list[float]:
     """Return the ms from each move to its frame, of runs asked for one by one."""
-    page.evaluate(MOVES_SEEN)
+    answer(page, MOVES_SEEN)
     api = server.api
     made = []
     for _ in range(MOVES):
         made.append(api.schedule(job_ids()[0])[0])
-        time.sleep(0.02)
-    page.wait_for_function(f"() => window.shown.has({made[-1]!r})", timeout=60_000)
-    shown: dict[str, float] = dict(page.evaluate("() => [...window.shown]"))
+        time.sleep(SPACING_S)
+    shown = seen(page, made[-1])
     found = []
     for run_id in made:
         run: dict[str, Any] = api.get_v2(f"/runs/{run_id}")["run"]
@@ -208,37 +205,66 @@ def moves(server: Server, page: Page) -> list[float]:
     return found
 
 
+def told(bare: BareConsole, page: Page) -> list[float]:
+    """Return the ms from each message to its row in the limit's page."""
+    listen(page)
+    answer(page, MOVES_SEEN)
+    said = {}
+    for number in range(MOVES):
+        run_id = f"told{number}"
+        said[run_id] = time.time() * 1e3
+        bare.say(json.dumps({"run_id": run_id, "job_id": "told", "state": "success"}))
+        time.sleep(SPACING_S)
+    shown = seen(page, run_id)
+    return [shown[run_id] - at_ms for run_id, at_ms in said.items() if run_id in shown]
+
+
+def seen(page: Page, last: str) -> dict[str, float]:
+    """Wait until a page has shown a run; return when it showed each, ms since the epoch."""
+    page.wait_for_function(f"() => window.shown.has({last!r})", timeout=60_000)
+    return dict(page.evaluate("() => [...window.shown]"))
+
+
+def show(browser: Browser, server: Server, bare: BareConsole) -> None:
+    """Have runs move, and tell how soon the list and the limit show it."""
+    page, _ = opened(browser, server.address, "/runs")
+    times = moves(server, page)
+    page.context.close()
+    emit("P7_browser_p50", statistics.median(times), "ms")
+    emit("P7_browser", percentile(times, 99), "ms")
+    page, _ = opened(browser, bare.address)
+    times = told(bare, page)
+    page.context.close()
+    emit("P7_browser_bare_p50", statistics.median(times), "ms")
+    emit("P7_browser_bare", percentile(times, 99), "ms")
+
+
+def bare_console(browser: Browser, server: Server) -> BareConsole:
+    """Return the limit: the page that the console makes, and an answer of the server."""
+    page, _ = opened(browser, server.address, "/runs")
+    rows = page.request.get(
+        f"http://{server.address}/api/v2/runs-by-time?q=state:failure&limit=100"
+    )
+    bare = BareConsole(markup_of(page), style_of(page), rows.body())
+    page.context.close()
+    return bare
+
+
 def main() -> None:
     """Measure once."""
-    chromium = os.environ.get("CALLSHEET_CHROMIUM") or shutil.which("chromium")
-    if chromium is None:
-        message = "no chromium: expected one to open the console in"
-        raise BenchError(message)
     with durable_folder() as folder:
         server = Server(folder, dict.fromkeys(job_ids(), JOB))
         os.unlink(f"{folder}/callsheet.db")
         fill(f"{folder}/callsheet.db", RUNS)
         server.start()
         try:
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-                )
-                times = paint(browser, server.address)
-                emit("P15_paint", statistics.median(times), "ms")
-                emit("P15_paint_p90", percentile(times, 90), "ms")
-                page, _ = opened(browser, server.address, "/runs")
-                times = narrow(page)
-                emit("P15_filter", statistics.median(times), "ms")
-                emit("P15_filter_p90", percentile(times, 90), "ms")
+            with chromium() as browser, bare_console(browser, server) as bare:
+                paints(browser, server, bare)
+                narrowed(browser, server, bare)
                 page, _ = opened(browser, server.address, "/runs")
                 scrolls(browser, page)
                 page.context.close()
-                page, _ = opened(browser, server.address, "/runs")
-                times = moves(server, page)
-                emit("P7_browser_p50", statistics.median(times), "ms")
-                emit("P7_browser", percentile(times, 99), "ms")
-                browser.close()
+                show(browser, server, bare)
         finally:
             server.stop()
 
