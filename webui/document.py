@@ -5,10 +5,10 @@ each file's address: a browser keeps what it has for good, and a page never runs
 editions. A page of an edition that is gone finds no more modules and says so; it is loaded anew.
 
 A browser learns of a module by reading the one that imports it: without a build step that would be
-a round trip for each level. The document names the modules of the frame and those of the view that
+a round trip for each level. The document names the files of the frame and those of the view that
 its path asks for, and the browser fetches them at once. Which view that is, the console itself says
-(`js/views.js`). The style sheets come as one: a browser spends more on each request of a page than
-on what it brings.
+(`js/views.js`). The style sheets come as one, and the modules in few files (`joining`): a browser
+spends more on each request of a page than on what it brings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .vendor import needs_of
+from .joining import beside, closure, join
 
 INDEX = "index.html"
 FRAME = "js/main.js"
@@ -39,21 +39,22 @@ class Edition:
     """The console's files as they were at an instant; made by `edition_of`."""
 
     name: str
+    # As they are sent.
     files: Mapping[str, bytes]
+    # The text of each module as it is written, and the file that has it.
+    modules: Mapping[str, str]
+    homes: Mapping[str, str]
     # Module by the first part of a path, as the console's table has it.
     views: Mapping[str, str]
 
     def modules_of(self, path: str) -> list[str]:
         """Return the modules that a page needs before it is drawn, the frame's first; none where
         there is no console."""
-        view = self.view_of(path)
-        found = [name for name in (FRAME, view) if name in self.files]
-        for name in found:
-            for specifier in needs_of(self.files[name].decode()):
-                needed = _beside(name, specifier)
-                if needed in self.files and needed not in found:
-                    found.append(needed)
-        return found
+        return closure([FRAME, self.view_of(path)], self.modules)
+
+    def files_of(self, path: str) -> list[str]:
+        """Return the files that have those modules."""
+        return list(dict.fromkeys(self.homes[name] for name in self.modules_of(path)))
 
     def view_of(self, path: str) -> str:
         """Return the module of the view at a path; empty: there is no such page."""
@@ -77,8 +78,10 @@ def edition_of(static: Path) -> Edition:
         total.update(f"{name} {len(content)}\n".encode())
         total.update(content)
     table = files.get(VIEWS, b"").decode()
-    views = {path: _beside(VIEWS, module) for path, module in _VIEW.findall(table)}
-    return Edition(total.hexdigest()[:_NAME_DIGITS], files, views)
+    views = {path: beside(VIEWS, module) for path, module in _VIEW.findall(table)}
+    joined = join(files, FRAME)
+    modules = {name: files[name].decode() for name in joined.homes}
+    return Edition(total.hexdigest()[:_NAME_DIGITS], joined.files, modules, joined.homes, views)
 
 
 class Document:
@@ -87,7 +90,7 @@ class Document:
     def __init__(self, static: Path) -> None:
         self._static = static
         self._looked: list[tuple[str, int, int]] | None = None
-        self._edition = Edition("", {}, {})
+        self._edition = Edition("", {}, {}, {}, {})
         self._links: dict[str, str] = {}
 
     def read(self, path: str) -> bytes:
@@ -104,7 +107,7 @@ class Document:
         if view not in self._links:
             self._links[view] = f'<link rel="stylesheet" href="/static/{STYLES}">\n' + "".join(
                 f'<link rel="modulepreload" href="/static/{name}">\n'
-                for name in edition.modules_of(path)
+                for name in edition.files_of(path)
             )
         text = _STYLE.sub("", text).replace(_BEFORE, self._links[view] + _BEFORE, 1)
         return text.replace(_OWN, f"{_OWN}{edition.name}/").encode()
@@ -138,14 +141,3 @@ def _looks(static: Path) -> list[tuple[str, int, int]]:
             name = path.relative_to(static).as_posix()
             found.append((name, state.st_mtime_ns, state.st_size))
     return sorted(found)
-
-
-def _beside(name: str, specifier: str) -> str:
-    """Return the file that a module means by a specifier, below the same folder."""
-    parts = name.split("/")[:-1]
-    for part in specifier.split("/"):
-        if part == "..":
-            parts = parts[:-1]
-        elif part != ".":
-            parts.append(part)
-    return "/".join(parts)
