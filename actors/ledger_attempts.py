@@ -126,7 +126,7 @@ class Attempts:
         self.outgoing.reply(sender, known)
 
     def updated(self, sender: str, message: AttemptUpdated, now_us: int) -> None:
-        """The agent fell silent or came back, or a line is to be noted."""
+        """The agent fell silent or came back, a line is to be noted, or the stop time has come."""
         run = self._book.get(message.run_id)
         if run is None or run.attempt != message.attempt or run.state not in UNDER_WAY:
             return
@@ -138,7 +138,10 @@ class Attempts:
         if message.meta is not None:
             fields["meta"] = {**run.meta, **message.meta}
         if fields or line:
-            self._book.note(run, now_us, line, sender, **fields)
+            run = self._book.note(run, now_us, line, sender, **fields)
+        if message.stopping and run.state is State.RUNNING:
+            self._stopping(run, now_us, now_us, sender)
+            self.outgoing.stop(run.run_id)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -157,6 +160,11 @@ class Attempts:
             meta={**run.meta, **meta} if meta else run.meta,
         )
 
+    def _stopping(self, run: Run, at_us: int, now_us: int, who: str) -> Run:
+        """The stop time of a running run has come."""
+        at_us = _between(run.times.get("running", at_us), at_us, now_us)
+        return self._book.move(run, State.STOPPING, now_us, "stopping", who, at_us=at_us)
+
     def _end(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
         message, results = _with_results(run, message)
         started_us = message.started_us
@@ -164,6 +172,10 @@ class Attempts:
             started_us = message.at_us
         if run.state is State.STARTING and started_us is not None:
             run = self._running(run, started_us, message.agent_id, now_us, {})
+        stop_us = run.stop_us
+        if run.state is State.RUNNING and stop_us is not None and message.at_us >= stop_us:
+            # Its agent stopped it, and that has come before the word that it was time.
+            run = self._stopping(run, stop_us, now_us, "")
         self.outgoing.answered(run.run_id, ended=True)
         self._book.changes.outputs.extend(message.outputs)
         earliest = run.times.get("running", run.times.get("starting", message.at_us))

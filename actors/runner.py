@@ -59,6 +59,7 @@ from .runner_noops import NoOps
 from .runner_placing import GRACE_US, Placing
 from .runner_registry import Registry
 from .runner_signals import Signals
+from .runner_stops import Stops
 
 HELLO = ("hello",)
 
@@ -109,6 +110,7 @@ class Runner:
         self._parts_of, self._seq = (0, 0), 0
         self._part_count: int | None = None
         self._lists, self._signals = Lists(self._book), Signals(self._book)
+        self._stops = Stops(self._book)
         self._claims = Claims(self._book, self._ends, self._placing.stop)
         self._registry = Registry(gated=gated, is_here=self._agents.by_id.__contains__)
         self._deeds = Deeds(self._book, self._registry, self._placing, self._meeting)
@@ -178,6 +180,7 @@ class Runner:
                 posts += self._meeting.fell_silent(agent)
             posts += self._placing.settle(now_us)
             posts += self._signals.settle(now_us)
+            posts += self._stops.settle(now_us)
             posts += self._ends.settle(now_us)
         posts += self._registry.settle(now_us)
         posts += self._claims.settle(now_us)
@@ -192,6 +195,7 @@ class Runner:
             self._book.wakes_at(),
             self._placing.wakes_at(),
             self._signals.wakes_at(),
+            self._stops.wakes_at(),
             self._ends.wakes_at(),
             self._agents.wakes_at(),
             self._registry.wakes_at(),
@@ -249,7 +253,9 @@ class Runner:
                 continue
             if isinstance(run.program, BoundNoOp):
                 posts += self._take_up_noop(run, key, now_us)
-            elif run.state is State.STARTING:
+                continue
+            self._stops.watch(run)
+            if run.state is State.STARTING:
                 posts += self._placing.start(run, now_us)
             else:
                 posts += self._placing.adopt(run, now_us)
@@ -283,6 +289,7 @@ class Runner:
         if self._book.reports_end(key):
             return []
         if not isinstance(run.program, BoundNoOp):
+            self._stops.watch(run)
             return self._placing.start(run, now_us)
         if key in self._noops:
             return []

@@ -253,13 +253,15 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
 
 
 class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
-    """The run's `unreachable` flag or program meta changed, or a log line is to be noted."""
+    """The run's `unreachable` flag or program meta changed, a log line is to be noted, or its stop
+    time has come while it runs (`stopping`)."""
 
     run_id: RunId
     attempt: Number
     unreachable: bool | None = None
     meta: dict[str, Any] | None = None
     note: str = ""
+    stopping: bool = False
 
 
 class AskClaim(ToLedger, frozen=True, kw_only=True, tag="AskClaim"):
