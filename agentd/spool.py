@@ -13,7 +13,6 @@ journal `exits` and that is on the disk, many at a time.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -23,7 +22,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from ..jobs.errors import CallsheetError, UserError
+from ..jobs.errors import CallsheetError
 from . import procs
 from .collect import FOLDER
 from .exits import BadRecord, Exits, instant_of, number_of, parse_exit
@@ -35,6 +34,7 @@ from .outputs import GAP
 from .results import FILE as RESULT
 from .reuse import may_be_reused
 from .splitting import ORDER
+from .spool_lock import take
 from .users import COOKIE
 
 log = logging.getLogger("callsheet.agentd")
@@ -50,13 +50,6 @@ KEY = re.compile(r"(r(?:0|[1-9][0-9]{0,18}))\.([1-9][0-9]{0,8})")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Spec).decode
-
-
-class SpoolTaken(UserError):
-    """Another agentd uses the spool."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: another agentd uses this spool: expected a spool of its own")
 
 
 class Claimed(CallsheetError):
@@ -88,12 +81,7 @@ class Spool:
         self.keepers = f"{self.path}/keepers"
         for folder in (self.path, self.runs, self.keepers):
             os.makedirs(folder, mode=0o700, exist_ok=True)
-        self._lock = os.open(f"{self.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise SpoolTaken(self.path) from None
+        self._lock = take(self.path)
         self._id = self._identity()
         self.boot_id = procs.boot_id()
         self._boot = f"{self.boot_id}\n".encode()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
 
 import pytest
 
@@ -12,6 +14,7 @@ from callsheet.agentd.keeper_record import EXIT, PID, STARTED, write
 from callsheet.agentd.kept_number import BYTES
 from callsheet.agentd.launch import FAILED, STDIN
 from callsheet.agentd.spool import Spool
+from callsheet.agentd.spool_lock import SpoolTaken, take
 from callsheet.jobs.programs import BoundProcess
 
 PROGRAM = BoundProcess(argv=("true",))
@@ -49,6 +52,42 @@ def test_an_epoch_file_of_nonsense_is_an_epoch_of_none(tmp_path):
     spool = Spool(str(tmp_path))
     assert spool.epoch.read() == 0
     spool.close()
+
+
+# --- one agentd at a time -------------------------------------------------------------------------
+
+
+def left_locked(folder, said):
+    """Lock a spool as a process does that has not closed what it was born with."""
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.write(fd, said)
+    return fd
+
+
+def test_a_spool_is_waited_for_while_what_a_killed_agentd_has_forked_begins(tmp_path):
+    with subprocess.Popen(["true"]) as killed:
+        killed.wait()
+    fds = [left_locked(tmp_path, b"%d\n" % killed.pid)]
+    os.close(take(str(tmp_path), pause=lambda _: os.close(fds.pop())))
+    assert fds == []
+
+
+@pytest.mark.parametrize("said", [b"", b"soon\n"])
+def test_a_spool_that_stays_locked_is_another_agentd_s_in_the_end(tmp_path, said):
+    fd = left_locked(tmp_path, said)
+    pauses = []
+    with pytest.raises(SpoolTaken):
+        take(str(tmp_path), pause=pauses.append)
+    os.close(fd)
+    assert 5 < sum(pauses) < 60
+
+
+def test_a_spool_of_an_agentd_that_lives_is_not_waited_for(tmp_path):
+    fd = left_locked(tmp_path, b"%d\n" % os.getppid())
+    with pytest.raises(SpoolTaken):
+        take(str(tmp_path), pause=lambda _: pytest.fail("it waits"))
+    os.close(fd)
 
 
 # --- a host that was started anew -----------------------------------------------------------------
