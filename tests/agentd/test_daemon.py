@@ -413,7 +413,16 @@ def test_a_command_with_an_odd_run_id_does_nothing_and_the_next_one_is_done(stan
 
 def test_what_is_not_kept_any_more_is_jumped_over_on_the_way_to_the_server(stand):
     stand.start()
-    stand.run("r1", a_shell("head -c 9000000 /dev/zero | tr '\\0' x; sleep 1"), keep_bytes=2**20)
+    go, done = stand.folder / "go", stand.folder / "done"
+    writes = "head -c 9000000 /dev/zero | tr '\\0' x"
+    waits = f"until [ -e {go} ]; do sleep 0.1; done"
+    stand.run("r1", a_shell(f"{waits}; {writes}; touch {done}; sleep 1"), keep_bytes=2**20)
+    stand.started("r1")
+    # An agent that looked in the midst of it would have sent what it is to jump over.
+    os.kill(stand.pid, signal.SIGSTOP)
+    go.touch()
+    until(done.exists, "all of it to be written")
+    os.kill(stand.pid, signal.SIGCONT)
     got, skipped, ended = 0, 0, None
     while ended is None:
         message = stand.wait((OutputChunk, ProcessEnded))
