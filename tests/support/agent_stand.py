@@ -13,6 +13,7 @@ from typing import Any
 
 import zmq
 from keepers import children_of, keepers_of
+from warm import popen
 
 from callsheet.jobs.programs import BoundProcess
 from callsheet.messages.agents import (
@@ -92,7 +93,7 @@ class AgentStand:
         ]
         command += self.options
         base = dict(os.environ) if self.environ is None else self.environ
-        self.process = subprocess.Popen(command, env={**base, **environ}, pass_fds=self.inherited)
+        self.process = popen(command, env={**base, **environ}, pass_fds=self.inherited)
 
     @property
     def pid(self) -> int:

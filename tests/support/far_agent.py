@@ -12,6 +12,7 @@ from typing import Any
 
 from live_server import Server
 from ports import free_port
+from warm import popen
 
 
 def two_ports() -> int:
@@ -50,7 +51,7 @@ class Far:
         command += ["--server", f"tcp://{self._host}:{self.port}"]
         command += ["--spool", str(self.folder / "spool"), "--log-level", "INFO", *options]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self._inside(command), stdout=log, stderr=log)
+            self.process = popen(self._inside(command), stdout=log, stderr=log)
 
     def log(self) -> str:
         return (self.folder / "log").read_text()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ports import free_port
+from warm import popen, run
 
 from callsheet.store.sqlite import create_database
 
@@ -93,24 +94,22 @@ class Server:
     def callsheetctl(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a `callsheetctl` command to its end."""
         command = [sys.executable, "-m", "callsheet.cli.administrators", *args]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
+        return run(command, timeout=PATIENCE_S)
 
     def callsheet(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a `callsheet` command against it to its end."""
         command = [sys.executable, "-m", "callsheet.cli.people", *args]
         environ = os.environ | {"CALLSHEET_HOST": f"127.0.0.1:{self.port}"}
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environ
-        )
+        return run(command, timeout=PATIENCE_S, env=environ)
 
     def start(self, *options: str) -> Server:
         """Start it and wait until it is ready."""
         command = [*self.prefix, sys.executable, "-m", "callsheet.cli.administrators", "serve"]
         command += ["--config", str(self.config), "--bind", self.bind, *options]
+        # One that is started again is executed: what it finds was written by another interpreter.
+        start = popen if self.process is None else subprocess.Popen
         with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = start(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
                 env=os.environ | self.environ,
             )  # fmt: skip
