@@ -19,7 +19,12 @@ FOLDER = Path(__file__).parent
 WORLDS = 60
 # Where to begin to look for what rarely shows: agents say what they hold, so that a forgotten
 # placement is harmful only when its agent is away as well.
-FROM = {"placements are forgotten": 84}
+FROM = {
+    "actions are not kept": 12,
+    "placements are forgotten": 84,
+    "reboots are not told": 40,
+    "torn claims are believed": 10,
+}
 AGAIN = (3, 44, 90)
 
 
