@@ -6,6 +6,8 @@ forks them; the web server's own libraries are imported in its process alone.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import json
 import logging
 import os
@@ -35,6 +37,8 @@ from ..messages import codec
 from ..messages.post import BINDER, WEB
 from ..store.interface import StoreUnusable
 from ..store.lock import WriterLock
+from ..store.migrate import newest_version
+from ..store.outputs import zstd_module
 from ..store.sqlite import BUSY_MS
 from ..wire import place as places
 from ..wire.log_files import LogPlan, begin_logs
@@ -53,6 +57,8 @@ log = logging.getLogger("callsheet.serve")
 
 # Another server has the database.
 IN_USE = 2
+# Those of files in /proc and of our own.
+ENCODINGS = ("ascii", "latin-1", "unicode_escape", "utf-8-sig")
 # Orphaned roles end within this time; it is looked at this often whether they have.
 ORPHANS_S = 4.0
 ORPHANS_LOOK_S = 0.05
@@ -194,7 +200,7 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
             status, sentence = _run_inline(terms, place), ""
         else:
             hand = Stagehand(terms.roles, place, zmq.Context.instance)
-            codec.make_ready()
+            do_first_times()
             status, sentence = supervise(_programs(terms, hand, place), state_dir, _announce)
     except UserError as error:
         return _refuse(str(error), 1)
@@ -204,6 +210,20 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell
     return _refuse(sentence, status) if sentence else status
+
+
+def do_first_times() -> None:
+    """Do here what roles do sooner or later, and what imports when it is done for the first time.
+
+    A module that a fork imports costs it far more than itself: a megabyte for each role, for the
+    pages of the import system and of its tables that are copied then.
+    """
+    codec.make_ready()
+    newest_version()
+    with contextlib.suppress(ImportError):
+        zstd_module()
+    for encoding in ENCODINGS:
+        codecs.lookup(encoding)
 
 
 def _begin_logs(logs: LogPlan, part: str) -> None:

@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
@@ -196,6 +197,7 @@ def check_ours(connection: sqlite3.Connection, path: str, wanted: int | None = N
     return version
 
 
+@cache
 def newest_version() -> int:
     """Return the version of this program's schema."""
     return max(number for number, _ in _migrations())

@@ -224,3 +224,18 @@ def test_no_role_carries_what_only_others_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False []"
+
+
+def test_what_roles_do_first_imports_nothing_that_was_not_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "callsheet.db")
+    code = (
+        "import sys, callsheet.cli.serve as serve; serve.do_first_times();"
+        "from callsheet.store.sqlite import SqliteReader, SqliteWriter;"
+        "from callsheet.store.migrate import create_database;"
+        "known = set(sys.modules);"
+        f"create_database({path!r}, 0); SqliteWriter({path!r}).close(); SqliteReader({path!r}).close();"
+        "from callsheet.agentd.procs import boot_id; boot_id();"
+        "print(sorted(set(sys.modules) - known))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
