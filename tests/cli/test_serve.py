@@ -233,7 +233,8 @@ def test_what_roles_do_first_imports_nothing_that_was_not_there(tmp_path: Path) 
         "from callsheet.store.sqlite import SqliteReader, SqliteWriter;"
         "from callsheet.store.migrate import create_database;"
         "known = set(sys.modules);"
-        f"create_database({path!r}, 0); SqliteWriter({path!r}).close(); SqliteReader({path!r}).close();"
+        f"create_database({path!r}, 0);"
+        f"SqliteWriter({path!r}).close(); SqliteReader({path!r}).close();"
         "from callsheet.agentd.procs import boot_id; boot_id();"
         "print(sorted(set(sys.modules) - known))"
     )
