@@ -68,6 +68,8 @@ def runs(
 
     QUERY is words of a job's path and terms: state:failure label:daily date=2026-11-24.
     """
+    if times:
+        terms["query"] = [_span(word) for word in terms["query"]]
     shown = _columns(columns)
     if group and columns is None:
         shown = (*shown, "rerun_number")
@@ -85,6 +87,11 @@ def runs(
         if not watch:
             return
         time.sleep(WATCH_S)
+
+
+def _span(word: str) -> str:
+    """Return the term of `A..B`, which Apsis takes as the value of `--times`; else the word."""
+    return f"time:{word}" if ".." in word and not word.startswith(("time:", "!")) else word
 
 
 def _last_of_each(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -34,13 +34,17 @@ SAME = (
     "waiting.max_time",
     "action",
     "program.timeout",
+    "adhoc.enabled",
+    "procstar.agent.connection.start_timeout",
     "procstar.agent.sudo.argv",
 )
 # Keys without an effect here, and why.
 OTHERWISE = {
     "procstar.agent.enable": "a local agent always runs; agents of other hosts are callsheet's own",
     "procstar.agent.server": "procstar agents cannot connect: start callsheet's agent on the hosts",
-    "procstar.agent.connection": "a silent agent's runs are shown as unreachable, never given up",
+    "procstar.agent.connection.reconnect_timeout": (
+        "a silent agent's runs are shown as unreachable, never given up"
+    ),
     "procstar.agent.run": "output and progress are always live",
     "procstar.agent.resource_defaults": "give mem_max_gb in the jobs themselves",
     "procstar.agent.ecs": "there are no ECS agents: runs of procstar-ecs jobs end in error",
@@ -99,11 +103,11 @@ def settings_text(config: Path, report: Report) -> str:
     for key in SAME:
         if not _has(data, key) or key in ("job_dir", "runs_lookback", "database.timeout"):
             continue
-        section, _, name = key.partition(".")
-        if name:
-            kept.setdefault(section, {})[name] = _at(data, key)
-        else:
-            kept[section] = _at(data, key)
+        *sections, name = key.split(".")
+        inner = kept
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[name] = _at(data, key)
     if _has(data, "runs_lookback") and not _has(data, "runs.lookback"):
         kept.setdefault("runs", {})["lookback"] = data["runs_lookback"]
     if _has(data, "database.timeout"):
@@ -119,6 +123,11 @@ def _keys(data: Mapping[str, Any], settings: Settings) -> Iterator[str]:
         yield (
             f"database: {settings.database.path} is Apsis's own and stays as it is: a new one is "
             "made beside it, and run ids begin anew"
+        )
+    if not _has(data, "adhoc.enabled"):
+        yield (
+            "adhoc.enabled: is not given: newer versions of Apsis take no ad hoc jobs then, here "
+            "they are taken: give false to take none"
         )
     for key, reason in OTHERWISE.items():
         if _has(data, key):

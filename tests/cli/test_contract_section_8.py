@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from callsheet.client import Client
+from callsheet.jobs.times import parse_time
 
 SYMBOLS = {"scheduled": "O", "waiting": "|", "starting": "›", "running": "»"}
 
@@ -83,6 +84,18 @@ def test_8_1_runs_take_the_options_of_apsis(callsheet, stand):
         found = callsheet("runs", *options)
         assert (found.status, found.lines[-1].split()[0]) == (0, run_id)
     assert callsheet("runs", "-j", "backup", "-t").status == 0
+
+
+def test_8_1_times_may_name_a_span_as_newer_versions_of_apsis_have_it(callsheet, stand):
+    ids = [stand.a_run("backup", schedule_us=parse_time(f"2031-01-0{n}T00:00Z")) for n in (1, 2, 3)]
+    for span, wanted in (
+        ("2031-01-01T00:00:00Z..2031-01-03T00:00:00Z", ids[:2]),
+        ("2031-01-02T01:00:00+01:00..", ids[1:]),
+        ("..2031-01-02T00:00:00Z", ids[:1]),
+    ):
+        found = callsheet("runs", "-j", "backup", "-t", span, "--format", "json")
+        assert {run["run_id"] for run in json.loads(found.out)} == set(wanted), found.err
+    assert callsheet("runs", "-t", "soon..later").status == 1
 
 
 def test_8_1_a_run_with_everything_has_the_history_of_its_instance(callsheet, stand):

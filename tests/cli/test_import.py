@@ -118,6 +118,7 @@ def test_an_installation_is_checked_and_told_what_differs(command, installation)
         "apsis.db is Apsis's own and stays as it is",
         "procstar.agent.run: output and progress are always live",
         "shedule: is not known and ignored: did you mean schedule?",
+        "adhoc.enabled: is not given: newer versions of Apsis take no ad hoc jobs then",
         "jobs: 1 run on agents of group east",
         "jobs: 1 run as other users (bob)",
         "jobs: 1 programs of type shell",
@@ -137,6 +138,7 @@ def test_settings_are_written_that_a_server_takes(command, installation):
     assert settings.runs.lookback_us == 3_600_000_000
     assert settings.schedule.horizon_us == 2 * 86_400 * 1_000_000
     assert settings.unknown == ()
+    assert settings.web.ad_hoc is True
     again = command("administrators", "import", "apsis", str(installation), "--out", str(out))
     assert "is there already" in again.err
 
@@ -157,3 +159,29 @@ def test_a_configuration_that_is_wrong_is_told_by_its_place(command, tmp_path):
     found = command("administrators", "import", "apsis", str(config))
     assert found.status == 1
     assert "apsis.yaml:1:12: database.timeout has negative duration: -30s" in found.err
+
+
+def test_that_ad_hoc_jobs_are_disabled_is_taken_over(command, installation):
+    text = installation.read_text().replace("shedule: 3\n", "adhoc: {enabled: false}\n")
+    installation.write_text(text)
+    out = installation.parent / "callsheet.yaml"
+    found = command("administrators", "import", "apsis", str(installation), "--out", str(out))
+    assert "adhoc.enabled" in found.lines[1]
+    assert "adhoc.enabled: is not given" not in found.out
+    assert load_settings(out).web.ad_hoc is False
+
+
+def test_what_is_said_of_agents_is_taken_over_where_it_means_the_same(command, installation):
+    agents = (
+        "procstar: {agent: {connection: {start_timeout: 5 min, reconnect_timeout: 5 sec}, "
+        "sudo: {argv: [/usr/bin/sudo, -E]}}}\n"
+    )
+    lines = [line for line in installation.read_text().splitlines(True) if "procstar" not in line]
+    installation.write_text("".join(lines) + agents)
+    out = installation.parent / "callsheet.yaml"
+    found = command("administrators", "import", "apsis", str(installation), "--out", str(out))
+    assert "procstar.agent.connection.reconnect_timeout: a silent agent's runs" in found.out
+    settings = load_settings(out)
+    assert settings.unknown == ()
+    assert settings.agents.start_timeout_us == 300 * 10**6
+    assert settings.agents.sudo_argv == ("/usr/bin/sudo", "-E")

@@ -251,6 +251,7 @@ procstar:
       {cluster_name: a, container_name: a, default_task_definition: a, region: a,
        aws_account_id: 1, ebs_volume_role: a, log_group: a, log_stream_prefix: a,
        default_mem_gb: 1, default_vcpu: 1, default_disk_gb: 1, max_mem_gb: 2, retain_ebs: false}
+adhoc: {enabled: false}
 python: {gc: {enabled: true, threshold: [700, 10, 10]}}
 host_groups: {a: host1, b: [host1, host2], c: {type: round-robin, hosts: [host1]}}
 smtp: {host: localhost}
@@ -262,6 +263,21 @@ def test_every_key_of_apsis_is_accepted_and_known(tmp_path):
     assert found.unknown == ()
     assert found.runs.lookback_us == 86_400 * S
     assert found.database.path == tmp_path / "apsis.db"
+    assert found.web.ad_hoc is False
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("adhoc: {enabled: maybe}", "adhoc.enabled: 'maybe'"),
+        ("adhoc: {enable: false}", "adhoc: unexpected keys: enable"),
+        ("adhoc: false", "adhoc: False: expected a mapping"),
+    ],
+)
+def test_a_mistake_about_ad_hoc_jobs_is_not_taken_for_leave(tmp_path, text, said):
+    with pytest.raises(SettingsError, match=said):
+        load_settings(a_file(tmp_path, text))
+    assert load_settings(a_file(tmp_path, "{}")).web.ad_hoc is True
 
 
 def test_keys_that_mean_nothing_are_kept_with_what_they_are_much_like(tmp_path):
