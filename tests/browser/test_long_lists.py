@@ -159,6 +159,34 @@ async () => {
     return "the same";
 }
 """
+# Time that goes on by itself: frames of 16 ms, and something to show that takes so long. Tells
+# when it was shown, having been asked for at each of these instants.
+SHOWN = """
+async ([instants, takes]) => {
+    let now = 1000;
+    let next = 0;
+    const due = new Map();
+    const at = (ms, act) => (due.set((next += 1), [ms, act]), next);
+    performance.now = () => now;
+    window.setTimeout = (act, ms = 0) => at(now + ms, act);
+    window.clearTimeout = window.cancelAnimationFrame = (id) => due.delete(id);
+    window.requestAnimationFrame = (act) => at((Math.floor(now / 16) + 1) * 16, act);
+    const { Pace } = await import("/static/js/pace.js");
+    const shown = [];
+    const pace = new Pace(() => {
+        shown.push(now - 1000);
+        now += takes;
+    });
+    for (const ms of instants) at(1000 + ms, () => pace.ask());
+    while (due.size) {
+        const [id, [ms, act]] = [...due].sort(([a, [x]], [b, [y]]) => x - y || a - b)[0];
+        due.delete(id);
+        now = Math.max(now, ms);
+        act();
+    }
+    return shown;
+}
+"""
 
 
 @pytest.fixture
@@ -185,3 +213,18 @@ def test_a_run_that_comes_costs_no_more_in_a_list_of_half_a_million(engine):
     for length, known in ((100_000, 300), (100_000, 100_000), (500_000, 500)):
         large = engine(COST, [length, known])
         assert large < 2 * small, json.dumps([length, known, large, small])
+
+
+def test_what_comes_after_a_rest_is_shown_in_the_frames_in_which_it_comes(engine):
+    # A frame begins at 8 ms and each 16 ms after it.
+    assert engine(SHOWN, [[0, 20, 45, 500], 10]) == [8, 24, 56, 504]
+
+
+@pytest.mark.parametrize("takes", [4, 10, 14, 40])
+def test_what_never_ceases_to_come_is_shown_in_half_of_the_time_and_all_of_it(engine, takes):
+    shown = engine(SHOWN, [list(range(0, 5000, 5)), takes])
+    assert shown[-1] >= 4995
+    # The half, what is made up for, and the showing that begins when there is a little left.
+    assert takes * len(shown) <= (shown[-1] + 100) / 2 + takes
+    # No less is shown than may be: but in each frame once at most.
+    assert takes * len(shown) >= min(2500, takes * 5000 / 17) * 0.9

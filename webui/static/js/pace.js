@@ -5,13 +5,16 @@
 export const SLOW_MS = 250;
 // Showing changes takes at most this part of the time, so that scrolling and typing have the rest.
 const SHARE = 1 / 2;
+// Of a rest so much is made up for: what a run goes through at one go is seen in the frames in which it comes.
+const MADE_UP_MS = 100;
 
 export class Pace {
   #show;
   #frame = 0;
   #timer = 0;
   #wantedMs = Infinity;
-  #nextMs = 0;
+  /** Until when the share of the time is used up. */
+  #usedMs = 0;
   #busy = false;
 
   /** @param {() => void} show what shows it */
@@ -39,7 +42,7 @@ export class Pace {
 
   #plan() {
     this.#clear();
-    const wait = Math.max(this.#wantedMs, this.#nextMs) - performance.now();
+    const wait = Math.max(this.#wantedMs, this.#usedMs) - performance.now();
     if (wait > 0) this.#timer = setTimeout(() => this.#inFrame(), wait);
     else this.#inFrame();
   }
@@ -57,7 +60,8 @@ export class Pace {
     // When this comes, the frame has been laid out and painted.
     setTimeout(() => {
       this.#busy = false;
-      this.#nextMs = begun + Math.min(SLOW_MS, (performance.now() - begun) / SHARE);
+      const used = Math.min(SLOW_MS, (performance.now() - begun) / SHARE);
+      this.#usedMs = Math.max(this.#usedMs, begun - MADE_UP_MS) + used;
       if (this.#wantedMs < Infinity) this.#plan();
     });
     this.#show();
