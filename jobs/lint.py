@@ -16,10 +16,10 @@ from .clock_changes import Met, met_changes
 from .conditions import Dependency, leaves
 from .errors import UserError
 from .job import Job
-from .reading import KeyPath
+from .reading import KeyPath, shown
 from .run import args_key
 from .schedules import Explicit, Schedule, fires, next_fire
-from .templates import is_template
+from .templates import can_be_named, is_template
 from .times import DAY_S, SECOND_US, format_time
 
 DAY_US = DAY_S * SECOND_US
@@ -62,6 +62,10 @@ def _lint_job(
         label = f"schedule[{place}]" if several else "schedule"
         for sentence in _lint_schedule(job, schedule, calendars, now_us):
             yield _warning(job, f"{label}: {sentence}", where)
+    for name in job.params:
+        if not can_be_named(name):
+            sentence = f"params: {shown(name)}: no template can name it: expected another name"
+            yield _warning(job, sentence, ("params",))
     yield from _same_runs(job, calendars, now_us)
     yield from _dependencies(job, jobs, made)
 

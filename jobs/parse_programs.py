@@ -16,7 +16,7 @@ from .parse_ecs import read_ecs
 from .parse_launch import read_launch
 from .parse_output import read_output
 from .parse_own_programs import read_python, read_ssh
-from .parse_schedules import read_type
+from .parse_schedules import of_a_class, read_type
 from .programs import ExtensionProgram, NoOp, Process, Program, Shell, StopSpec, TimeoutSpec
 from .reading import At, Fields, Told, filled, is_plain, shown, text, word
 from .times import parse_duration
@@ -68,7 +68,8 @@ def read_program(value: Any, at: At) -> Program:
         and given not in ours
         and not given.startswith("apsis.")
     ):
-        at.fail(f"unknown program type: {shown(given)}: expected one of {known}", key="type")
+        said = f"unknown program type: {shown(given)}: expected one of {known}{of_a_class(given)}"
+        at.fail(said, key="type")
         raise Told
     kind = read_type(fields, PROGRAM_TYPES, KNOWN, "program")
     if kind == "no-op":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 from typing import Any, cast
@@ -51,6 +52,8 @@ STOP_TYPES = {
 STOPS_KNOWN = "duration, daytime"
 # What only a schedule by local time may say.
 LOCAL_TYPES = ("daily", "daily-interval", "cron")
+# What a class is called, with its module.
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def read_type(fields: Fields, types: dict[str, str], known: str, part: str = "") -> str:
@@ -74,9 +77,17 @@ def read_type(fields: Fields, types: dict[str, str], known: str, part: str = "")
         found = registry.names_of(part).get(given)
     if found is None:
         more = "".join(f", {name}" for name in dict.fromkeys(registry.names_of(part).values()))
-        fields.at.fail(f"bad type: {shown(given)}: expected one of {known}{more}", key="type")
+        own = of_a_class(given) if part else ""
+        sentence = f"bad type: {shown(given)}: expected one of {known}{more}{own}"
+        fields.at.fail(sentence, key="type")
         raise Told
     return found
+
+
+def of_a_class(given: str) -> str:
+    """Return what to say besides of a type that looks like a class, empty for any other."""
+    is_one = _CLASS.fullmatch(given) is not None
+    return ", or a class that the settings name under extensions" if is_one else ""
 
 
 def read_schedule(value: Any, at: At, jitter_key: str = "") -> Schedule:

@@ -91,6 +91,18 @@ def is_template(text: str) -> bool:
     return "{" in text and any(mark in text for mark in MARKS)
 
 
+@lru_cache(maxsize=10_000)
+def can_be_named(name: str) -> bool:
+    """Whether a template can say the name of an arg: `True`, `not` and `a-b` are something else."""
+    if not name.isidentifier() or name == "self":
+        return False
+    try:
+        [output] = _ENVIRONMENT.parse(f"{{{{ {name} }}}}").body
+    except jinja2.TemplateSyntaxError:
+        return False
+    return list(output.find_all(jinja2.nodes.Name)) != []
+
+
 def expand(
     text: str, args: Mapping[str, str], extra: Mapping[str, Any], builtins: Mapping[str, Any]
 ) -> str:

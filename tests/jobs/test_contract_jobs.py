@@ -293,6 +293,11 @@ def test_types_that_are_none_are_told_in_apsis_words(part):
     words = "unknown program type: " if part == "program" else "bad type: "
     assert words in refusal(f"{prefix}{part}: {{type: nope}}")
     assert words in refusal(f"{prefix}{part}: {{type: os.system}}")
+    own = "or a class that the settings name under extensions"
+    for name in ("os.system", "apsis.actions.test.Mine"):
+        assert own in refusal(f"{prefix}{part}: {{type: {name}}}")
+    for name in ("nope", "no.", "a b.c"):
+        assert own not in refusal(f"{prefix}{part}: {{type: {name}}}")
     assert "bad type: " in refusal(P + "schedule: {start: {type: interval, interval: 1}, stop: "
                                    "{type: nope}}")  # fmt: skip
 

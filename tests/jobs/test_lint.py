@@ -43,6 +43,21 @@ def test_jobs_without_anything_odd_have_no_warnings():
     assert warnings(a={"params": ["date"], "schedule": daily("09:30:00")}) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["a=b", "a b", "a-b", "a.b", "1a", "True", "none", "false", "not", "self"]
+)
+def test_a_param_that_no_template_can_name_is_told(name):
+    said = f"params: {name!r}: no template can name it: expected another name"
+    assert warnings(a={"params": ["date", name]}) == [said]
+
+
+@pytest.mark.parametrize(
+    "name", ["a_b", "_x", "x1", "and", "größe", "TRUE", "run_id", "Date", "format"]
+)
+def test_a_param_that_a_template_can_name_is_not(name):
+    assert warnings(a={"params": [name]}) == []
+
+
 # --- clocks -------------------------------------------------------------------------------------
 
 
