@@ -64,8 +64,8 @@ PASSING = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 )
 PR_SET_CHILD_SUBREAPER = 36
-# Only what is ignored here would be passed on; handlers are reset by the system.
-DEFAULT_SIGNALS = [s for s in signal.valid_signals() if signal.getsignal(s) is signal.SIG_IGN]
+# All of them: one that is not named here the C library looks up before it sets it to its default.
+DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class Keeper:
