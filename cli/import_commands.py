@@ -200,6 +200,7 @@ def apsis_db(file: Path, config: Path | None, as_json: bool) -> None:
         print_json(
             {
                 "runs": taken.runs,
+                "jobs": taken.jobs,
                 "there": taken.there,
                 "unfinished": taken.unfinished,
                 "outputs": taken.outputs,
@@ -209,6 +210,8 @@ def apsis_db(file: Path, config: Path | None, as_json: bool) -> None:
         )
     else:
         click.echo(f"{taken.runs} runs and {taken.outputs} outputs taken over into {path}")
+        if taken.jobs:
+            click.echo(f"{taken.jobs} ad hoc jobs, without their schedules")
         click.echo(f"{taken.there} were there; {taken.unfinished} are not over and stay in Apsis")
     for sentence in taken.problems:
         warn(sentence)

@@ -19,6 +19,7 @@ import msgspec
 from ..jobs.run import Run, args_key
 from ..jobs.times import SECOND_US
 from ..messages.instructions import OutputRecord
+from .apsis_jobs import definition_of
 from .apsis_rows import OVER, ApsisRun, BadRow, plain_output, run_of
 from .faults import sentence_of
 from .interface import Changes, Opening, StoreUnusable
@@ -33,9 +34,11 @@ PROBLEMS_TOLD = 20
 
 
 class Taken(msgspec.Struct, kw_only=True):
-    """What an import has done. `there`: were there already; `unfinished`: are not over in Apsis."""
+    """What an import has done. `there`: were there already; `unfinished`: are not over in Apsis;
+    `jobs`: ad hoc ones."""
 
     runs: int = 0
+    jobs: int = 0
     there: int = 0
     unfinished: int = 0
     outputs: int = 0
@@ -106,6 +109,14 @@ class ApsisDatabase:
             after = rows[-1][0]
             yield [ApsisRun(*(*row[1:], self._lines(row[1]))) for row in rows]
 
+    def ad_hoc_jobs(self) -> Iterator[list[tuple[str, str]]]:
+        """Yield ids and definitions of ad hoc jobs, some at a time."""
+        if "jobs" not in self._tables:
+            return
+        found = self._connection.execute("SELECT job_id, job FROM jobs ORDER BY job_id")
+        while rows := found.fetchmany(RUNS_A_BATCH):
+            yield rows
+
     def outputs(self, run_id: str) -> list[tuple[Any, ...]]:
         """Return (output id, name, content type, length, compression, data) of a run."""
         text = (
@@ -128,7 +139,8 @@ def take_over(
     now_us: int,
     brotli: Callable[[bytes], bytes] | None = None,
 ) -> Taken:
-    """Copy the runs of an Apsis database that are over, with logs and outputs, under their ids.
+    """Copy the runs of an Apsis database that are over, with logs and outputs, under their ids, and
+    the ad hoc jobs, so that their runs can be run again.
 
     Args:
         database: one of ours, with no server on it.
@@ -141,6 +153,8 @@ def take_over(
     writer = SqliteWriter(database)
     taking = _Taking(source, writer, writer.open(now_us), taken, outputs, brotli)
     try:
+        for jobs in source.ad_hoc_jobs():
+            writer.commit(taking.ad_hoc(jobs))
         for batch in source.batches():
             writer.commit(taking.changes(batch))
     finally:
@@ -166,6 +180,22 @@ class _Taking:
         self._taken = taken
         self._outputs_root = outputs
         self._brotli = brotli
+
+    def ad_hoc(self, batch: list[tuple[str, str]]) -> Changes:
+        """Return what of some ad hoc jobs is not there yet."""
+        changes = Changes()
+        for job_id, text in batch:
+            if self._reader.ad_hoc_job(job_id) is not None:
+                continue
+            try:
+                definition = definition_of(job_id, text)
+            except BadRow as error:
+                self._taken.tell(str(error))
+                continue
+            changes.definitions.append(definition)
+            changes.ad_hoc_jobs[job_id] = definition.hash
+            self._taken.jobs += 1
+        return changes
 
     def changes(self, batch: list[ApsisRun]) -> Changes:
         """Return what of a batch is not there yet."""

@@ -134,6 +134,7 @@ def test_an_import_may_be_repeated_and_takes_what_has_come_since(taken, tmp_path
     found = taken("--json")
     assert json.loads(found.out) == {
         "runs": 1,
+        "jobs": 0,
         "there": 3,
         "unfinished": 0,
         "outputs": 1,
@@ -197,3 +198,35 @@ def test_outputs_are_decompressed():
     ):
         with pytest.raises(BadRow, match=said):
             plain_output(b"?", compression, None)
+
+
+def test_ad_hoc_jobs_come_along_so_that_their_runs_can_be_run_again(
+    taken, tmp_path, apsis, command
+):
+    job = {
+        "job_id": "adhoc-ABC",
+        "params": ["weird name"],
+        "schedule": [{"type": "daily", "calendar": "all days", "str": "daily"}],
+        "program": {"type": "procstar-shell", "command": "echo {{ run_id }}", "str": "echo"},
+        "condition": [{"type": "max_running", "count": "1", "str": "fewer"}],
+        "action": [],
+        "metadata": {"labels": [], "str": "kept"},
+        "ad_hoc": True,
+    }
+    apsis.execute("INSERT INTO jobs VALUES (?, ?)", ("adhoc-ABC", json.dumps(job)))
+    apsis.execute('INSERT INTO jobs VALUES (\'adhoc-BAD\', \'{"program": {"type": "mine.Own"}}\')')
+    apsis.execute("INSERT INTO jobs VALUES ('adhoc-ODD', '[')")
+    found = taken()
+    assert (found.status, "1 ad hoc jobs, without their schedules" in found.out) == (1, True)
+    assert "ad hoc job adhoc-BAD: program: unknown program type: 'mine.Own'" in found.err
+    assert "ad hoc job adhoc-ODD: its JSON cannot be read" in found.err
+    reader = SqliteReader(tmp_path / "callsheet.db")
+    kept = reader.definition(reader.ad_hoc_job("adhoc-ABC"))
+    assert (kept.ad_hoc, kept.params, kept.schedules) == (True, ("weird name",), ())
+    assert kept.program.command == "echo {{ run_id }}"
+    assert kept.metadata == {"labels": [], "str": "kept"}
+    assert reader.ad_hoc_job("adhoc-BAD") is None
+    reader.close()
+    verified = command("administrators", "verify", "--config", str(tmp_path / "callsheet.yaml"))
+    assert verified.status == 0, verified.out + verified.err
+    assert json.loads(taken("--json").out)["jobs"] == 0
