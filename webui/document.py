@@ -41,8 +41,8 @@ class Edition:
     name: str
     # As they are sent.
     files: Mapping[str, bytes]
-    # The text of each module as it is written, and the file that has it.
-    modules: Mapping[str, str]
+    # What each module needs, and the file that has it.
+    needs: Mapping[str, list[str]]
     homes: Mapping[str, str]
     # Module by the first part of a path, as the console's table has it.
     views: Mapping[str, str]
@@ -50,7 +50,7 @@ class Edition:
     def modules_of(self, path: str) -> list[str]:
         """Return the modules that a page needs before it is drawn, the frame's first; none where
         there is no console."""
-        return closure([FRAME, self.view_of(path)], self.modules)
+        return closure([FRAME, self.view_of(path)], self.needs)
 
     def files_of(self, path: str) -> list[str]:
         """Return the files that have those modules."""
@@ -80,8 +80,8 @@ def edition_of(static: Path) -> Edition:
     table = files.get(VIEWS, b"").decode()
     views = {path: beside(VIEWS, module) for path, module in _VIEW.findall(table)}
     joined = join(files, FRAME)
-    modules = {name: files[name].decode() for name in joined.homes}
-    return Edition(total.hexdigest()[:_NAME_DIGITS], joined.files, modules, joined.homes, views)
+    name = total.hexdigest()[:_NAME_DIGITS]
+    return Edition(name, joined.files, joined.needs, joined.homes, views)
 
 
 class Document:

@@ -22,6 +22,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from .vendor import needs_of
 
@@ -49,8 +50,9 @@ class Joined:
     """The modules as they are sent."""
 
     files: Mapping[str, bytes]
-    # The file in which a module is.
+    # The file in which a module is, and the modules that it needs.
     homes: Mapping[str, str]
+    needs: Mapping[str, list[str]]
 
 
 def join(files: Mapping[str, bytes], frame: str) -> Joined:
@@ -61,15 +63,19 @@ def join(files: Mapping[str, bytes], frame: str) -> Joined:
         frame: the module that each page loads.
     """
     sources = {name: content.decode() for name, content in files.items() if _is_module(name)}
+    needs = {
+        name: [one for one in map(partial(beside, name), needs_of(text)) if one in sources]
+        for name, text in sources.items()
+    }
     try:
-        groups = _groups(sources, frame)
+        groups = _groups(sources, needs, frame)
         homes = {name: group[-1] for group in groups for name in group}
-        sent = {group[-1]: _file(group, sources, homes).encode() for group in groups}
+        sent = {group[-1]: _file(group, sources, needs, homes).encode() for group in groups}
     except CannotJoinError:
-        return Joined(files, {name: name for name in sources})
+        return Joined(files, {name: name for name in sources}, needs)
     rest = {name: content for name, content in files.items() if name not in homes}
     others = {name: name for name in sources if name not in homes}
-    return Joined({**rest, **sent}, {**homes, **others})
+    return Joined({**rest, **sent}, {**homes, **others}, needs)
 
 
 def beside(name: str, specifier: str) -> str:
@@ -77,24 +83,19 @@ def beside(name: str, specifier: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), specifier))
 
 
-def closure(names: list[str], sources: Mapping[str, str]) -> list[str]:
-    """Return these modules and all that they need, each behind what it needs itself.
-
-    Raises:
-        CannotJoinError: two need each other.
-    """
+def closure(names: list[str], needs: Mapping[str, list[str]]) -> list[str]:
+    """Return those of these modules that there are, and all that they need, each behind what it
+    needs itself; of two that need each other either may come first."""
     found: list[str] = []
-    above: list[str] = []
+    seen: set[str] = set()
 
     def visit(name: str) -> None:
-        if name in found or name not in sources:
+        if name in seen or name not in needs:
             return
-        if name in above:
-            raise CannotJoinError(f"{name} needs itself, by {' and '.join(above)}")
-        above.append(name)
-        for specifier in needs_of(sources[name]):
-            visit(beside(name, specifier))
-        found.append(above.pop())
+        seen.add(name)
+        for one in needs[name]:
+            visit(one)
+        found.append(name)
 
     for name in names:
         visit(name)
@@ -105,32 +106,45 @@ def _is_module(name: str) -> bool:
     return name.endswith(".js")
 
 
-def _groups(sources: Mapping[str, str], frame: str) -> list[list[str]]:
-    """Return the modules of each file, each behind what it needs; by the last the file is named."""
-    own = {name: text for name, text in sources.items() if name.startswith(OWN)}
-    wanted = sorted(
-        {beside(name, one) for name, text in own.items() for one in _LATER.findall(text)}
-    )
+def _groups(
+    sources: Mapping[str, str], needs: Mapping[str, list[str]], frame: str
+) -> list[list[str]]:
+    """Return the modules of each file, each behind what it needs; by the last the file is named.
+
+    Raises:
+        CannotJoinError: two need each other.
+    """
+    own = {name: needs[name] for name in sources if name.startswith(OWN)}
+    wanted = sorted({beside(name, one) for name in own for one in _LATER.findall(sources[name])})
     first = closure([frame], own)
     users: dict[str, list[str]] = {name: [] for name in own}
     for one in wanted:
         for name in closure([one], own):
             users[name].append(one)
     groups: dict[tuple[str, ...], list[str]] = {}
-    for name in closure(sorted(own), own):
+    done: set[str] = set()
+    for name in closure([frame, *sorted(own)], own):
+        early = [one for one in own[name] if one in own and one not in done]
+        if early:
+            raise CannotJoinError(f"{name} and {early[0]} need each other")
+        done.add(name)
         if name not in first:
             groups.setdefault(tuple(users[name] or [name]), []).append(name)
     return [group for group in (first, *groups.values()) if group]
 
 
-def _file(group: list[str], sources: Mapping[str, str], homes: Mapping[str, str]) -> str:
+def _file(
+    group: list[str],
+    sources: Mapping[str, str],
+    needs: Mapping[str, list[str]],
+    homes: Mapping[str, str],
+) -> str:
     """Return the text of a file."""
     home = group[-1]
     heads: dict[str, None] = {}
     parts = []
     for name in group:
-        needed = [beside(name, one) for one in needs_of(sources[name])]
-        for one in needed:
+        for one in needs[name]:
             if one not in homes:
                 heads[f'import * as {_space(one)} from "{_specifier(home, one)}";'] = None
             elif homes[one] != home:
