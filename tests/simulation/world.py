@@ -163,6 +163,10 @@ class World:
             act(*args)
         self.true_us = max(self.true_us, end_us)
 
+    def still_us(self) -> int:
+        """Return how long nothing happens from now on; 0 where nothing ever does."""
+        return self._queue[0][0] - self.true_us if self._queue else 0
+
     def jump(self, by_us: int) -> None:
         """Set the clock on the wall forward or back; time itself goes on as ever."""
         self.tell("clock", f"set by {by_us / SECOND:+.1f} s")

@@ -257,10 +257,12 @@ class PlanningWorld(World):
 
     def wait_until(self, done: Callable[[], bool], seconds: float = 120) -> None:
         """Let time pass until something holds; fail when it takes longer than that."""
-        end_us = self.now_us + int(seconds * SECOND)
+        end_us, step_us = self.now_us + int(seconds * SECOND), SECOND // 10
         while not done():
             assert self.now_us < end_us, f"not within {seconds} s"
-            self.run_until(self.now_us + SECOND // 10)
+            # Whole steps, and as many as nothing happens in: nothing changes meanwhile.
+            steps = max(1, -(-self.still_us() // step_us))
+            self.run_for(steps * step_us)
 
     def states(self, *run_ids: str) -> list[State]:
         found = {run.run_id: run.state for run in self.runs}
