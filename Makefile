@@ -50,7 +50,10 @@ demo: $(READY)  ## run a server with example jobs and the console: BIND=127.0.0.
 
 # Compiled files are kept, though images of CI often say that Python is to keep none: each of the
 # some hundred processes that tests start, and each worker, would compile everything anew.
+# The first time one process compiles the tests for all workers, each of which loads all of them.
 test: $(READY) browser tools  ## run all tests, or some: TESTS="tests/jobs -k cron"
+	@test -d tests/__pycache__ || env -u PYTHONDONTWRITEBYTECODE $(PYTHON_IN) -m pytest --collect-only -qq \
+	    >/dev/null 2>&1 || true
 	@env -u PYTHONDONTWRITEBYTECODE $(PYTHON_IN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) .typing types  ## check style, format and types
