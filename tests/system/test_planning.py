@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
-from live_server import Server, until
+from live_server import PATIENCE_S, Server, until
+from warm import run
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def server(tmp_path):
 
 def callsheet(server, *args):
     command = [sys.executable, "-m", "callsheet.cli.people", "--port", str(server.port), *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return run(command, timeout=PATIENCE_S)
 
 
 def test_a_plan_is_made_carried_out_and_refused_when_stale(server, tmp_path):
