@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -13,6 +15,18 @@ LONG = ("simulation", "chaos", "system", "browser", "cli")
 # Any other may fail where a machine of CI stands still in the midst of it, so there it is tried
 # once more, and the summary names it: such a test is a defect, of itself or of callsheet.
 PURE = {"jobs", "messages", "simulation", "sweep"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without looking for garbage, and never again among what is there then: there is
+    none, and it is a million objects in each worker."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
