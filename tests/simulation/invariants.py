@@ -26,6 +26,7 @@ from callsheet.jobs.bound_conditions import (
     BoundMaxRunning,
     BoundPool,
     BoundSkipDuplicate,
+    pools_of,
 )
 from callsheet.jobs.judging import judge
 from callsheet.jobs.misfire import Misfire, left_out, misfire_of
@@ -440,7 +441,9 @@ class Watch:
             if isinstance(cond, BoundMaxRunning):
                 others = self._occupying.get((cond.job_id, args_text(cond.args)), set())
             elif isinstance(cond, BoundPool):
-                others = {r.run_id for r in self.disk.tables.active.values() if cond in r.conds}
+                active = self.disk.tables.active.values()
+                pools = ((r.run_id, pool) for r in active for pool in pools_of(r.conds))
+                others = {run_id for run_id, pool in pools if pool.name == cond.name}
             else:
                 continue
             if any(self.world.true_us - self.seen[i].moved_us < JUST_US for i in others):
