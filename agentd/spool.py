@@ -93,7 +93,7 @@ class Spool:
         with os.scandir(self.runs) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         self._free = [name for name in names if name.startswith(".free-")]
-        self._made = max((int(n[6:]) for n in self._free if n[6:].isdigit()), default=0)
+        self._made = max((int(n[6:]) for n in self._free if n[6:].isdecimal()), default=0)
         self.keys = [
             Key(m[1], int(m[2])) for name in names if (m := KEY.fullmatch(name)) is not None
         ]

@@ -137,7 +137,7 @@ class FarProgram:
         if not self._group:
             for line in self._said.decode("utf-8", "replace").splitlines(keepends=True):
                 number = line.removeprefix(GROUP).strip()
-                if line.startswith(GROUP) and line.endswith("\n") and number.isdigit():
+                if line.startswith(GROUP) and line.endswith("\n") and number.isdecimal():
                     self._group = int(number)
                     watch.exec_command(watch_command(self._far, self._end))
                     watch.sendall(watch_code(self._far, self._group, self._end).encode())

@@ -30,6 +30,7 @@ FIELDS = (
     ("day of week", "0-7 or SUN-SAT, 5L (the last Friday) or 5#2 (the second)"),
 )
 # How cronsim names the fields in its errors.
+_DAYS = frozenset(map(str, range(1, 32)))
 _NAMED = ("minute", "hour", "day-of-month", "month", "day-of-week")
 MACROS = {
     "@yearly": "0 0 1 1 *",
@@ -102,7 +103,7 @@ def _reason(fields: list[str], said: str) -> str:
     place = _NAMED.index(name)
     if "?" in fields[place]:
         return f"{FIELDS[place][0]} {fields[place]!r}: expected * where any will do"
-    if place == 2 and all(part.isdigit() and 1 <= int(part) <= 31 for part in fields[2].split(",")):
+    if place == 2 and all(day.lstrip("0") in _DAYS for day in fields[2].split(",")):
         return f"day of month {fields[2]!r}: no month {fields[3]} has it"
     kinds = "lists a,b, ranges a-b, steps */n"
     return f"{FIELDS[place][0]} {fields[place]!r}: expected {FIELDS[place][1]}, *, {kinds}"

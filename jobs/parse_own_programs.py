@@ -186,7 +186,7 @@ def _port_number(text: str) -> int:
 
 
 def _number_or_text(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdigit() else text
+    return int(text) if text is not None and text.isdecimal() else text
 
 
 def _call(value: Any, at: At) -> str:

@@ -157,8 +157,7 @@ class ApiHandler(Guarded):
         self.services.requests += 1
         try:
             self.check_sender()
-            length = self.request.headers.get("Content-Length", "0")
-            if length.isdigit() and int(length) > MAX_BODY_BYTES:
+            if _is_too_long(self.request.headers.get("Content-Length", "0")):
                 raise _too_large()
             encoding = self.request.headers.get("Content-Encoding", "identity")
             if encoding.strip().lower() != "identity":
@@ -332,6 +331,15 @@ class NotFoundHandler(Guarded):
             self.send_document(self._page, 404, problem)
         else:
             self.send_problem(problem)
+
+
+def _is_too_long(length: str) -> bool:
+    """Whether a body's length, as its sender says, is beyond the limit. What is no number Tornado
+    refuses, after us."""
+    digits = length.strip().lstrip("0")
+    if not digits.isascii() or not digits.isdigit():
+        return False
+    return len(digits) > len(str(MAX_BODY_BYTES)) or int(digits) > MAX_BODY_BYTES
 
 
 def _too_large() -> Problem:

@@ -134,7 +134,7 @@ def test_a_claim_of_an_agentd_that_noted_no_boot_is_taken_as_before(spool):
 
 ODD = [
     "r1", "r01.1", "r1.0", "r1.01", "r1.1.bak", "r1.1\n", "R1.1", "r\u0661.1", "r-1.1", "..r1.1",
-    "r" + "9" * 20 + ".1", "r1." + "1" * 10, "r1." + "1" * 200,
+    "r" + "9" * 20 + ".1", "r1." + "1" * 10, "r1." + "1" * 200, ".free-\u00b2",
 ]  # fmt: skip
 
 

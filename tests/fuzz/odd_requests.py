@@ -177,7 +177,7 @@ def _query(data: Any, dice: Dice) -> str:
     pairs = []
     for name, value in data.items():
         for one in value if isinstance(value, list) else [value]:
-            text = one if isinstance(one, str) else json.dumps(one, default=repr)
+            text = one if isinstance(one, str) else _json(one).decode("utf-8", "surrogatepass")
             said = quote(
                 text[:2_000].encode("utf-8", "surrogatepass"), safe=dice.choice(("", "/:", "{}<>"))
             )

@@ -50,6 +50,7 @@ def test_an_expression_is_read(text: str, read: str) -> None:
         ("0 22-2 * * *", "hour '22-2': expected 0-23"),
         ("0 0 32 * *", "day of month '32': expected 1-31"),
         ("0 0 30,31 2 *", "day of month '30,31': no month 2 has it"),
+        ("0 0 ² 2 *", "day of month '²': expected 1-31"),
         ("0 0 * 13 *", "month '13': expected 1-12 or JAN-DEC"),
         ("0 0 * * FUN", "day of week 'FUN': expected 0-7 or SUN-SAT"),
         ("*/0 * * * *", r"minute '\*/0': expected"),
