@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_world import BAD, SECOND, CoreNode
 from scheduler_world import SchedulerWorld, a_job
@@ -166,6 +166,7 @@ def test_an_action_that_would_fail_again_is_not_tried_again():
     assert settled == ActionSettled(action_id="r1.5.0", message="error: refused", error="refused")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.text(min_size=1))
 def test_waits_grow_to_an_hour_and_differ_by_a_quarter_at_most(attempts, name):
     plain_us = min(FIRST_WAIT_US * 2 ** (attempts - 1), LONGEST_WAIT_US)

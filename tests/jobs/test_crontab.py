@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callsheet.jobs.binding import bind
@@ -151,6 +151,7 @@ def test_an_unescaped_percent_in_a_format_ends_the_command_as_it_does_in_cron():
     assert (entry.command, entry.stdin) == ("date +", "F\n")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60).filter(lambda t: t.strip() and "\0" not in t))
 def test_whatever_a_line_holds_it_is_an_entry_or_refused(text):
     for found in read_crontab(f"* * * * * {text}\n{text}\n", "UTC"):

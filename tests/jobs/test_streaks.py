@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callsheet.jobs.actions import NotifyAction, ScheduleAction, Trigger
@@ -46,6 +46,7 @@ def test_an_action_fires_exactly_at_the_nth_in_a_row(ends, count, states, expect
     assert fires(in_a_row(count, *states), a_streak(ends)) is expected
 
 
+@settings(deadline=None)
 @given(st.text("sfel", max_size=250), st.integers(2, MOST_IN_A_ROW))
 def test_in_any_history_each_series_of_n_fires_once(history, count):
     action = in_a_row(count, S.FAILURE, S.ERROR)
