@@ -31,7 +31,7 @@ RUNS = 10_000
 MORE_RUNS = 30_000
 JOBS = 10_000
 SETTLE_S = 15.0
-REST_S = float(os.environ.get("BENCH_REST", "30"))
+REST_S = float(os.environ.get("BENCH_REST", "60"))
 WATCH_S = 30.0
 WAITS = "program: {type: no-op}\ncondition: {type: const, value: false}\n"
 
