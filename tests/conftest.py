@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Generator
 
@@ -42,6 +43,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if room(item) not in PURE:
                 item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(autouse=True)
+def _others_are_heard() -> Generator[None]:
+    """Fail a test that leaves callsheet's log silent, or loud, for those after it."""
+    logger = logging.getLogger("callsheet")
+    before = (logger.level, logger.manager.disable)
+    yield
+    after = (logger.level, logger.manager.disable)
+    logger.setLevel(before[0])
+    logging.disable(before[1])
+    assert after == before, f"the log's level was {before} and is left as {after}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -47,11 +47,14 @@ class OldAgent:
         self.keeper = subprocess.Popen([*command, str(spool / "keepers"), "1-0"])
         self.link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.link.settimeout(60)
-        until((spool / "keepers" / "1-0.sock").exists, "the old keeper")
-        self.link.connect(f"{spool}/keepers/1-0.sock")
+        until(self._connected, "the old keeper")
         self.say("env", {"PATH": os.environ["PATH"]})
         self.said: list[list] = []
         assert self.hear("hello")[1] == 1
+
+    def _connected(self) -> bool:
+        # The socket's file is there a moment before anybody listens.
+        return self.link.connect_ex(f"{self.spool}/keepers/1-0.sock") == 0
 
     def say(self, *words) -> None:
         self.link.send(json.dumps([words]).encode())

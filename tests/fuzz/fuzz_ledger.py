@@ -106,7 +106,9 @@ class Play:
     """Plays cases in a folder of its own."""
 
     def __init__(self) -> None:
-        logging.getLogger("callsheet").setLevel(logging.CRITICAL)
+        logger = logging.getLogger("callsheet")
+        self._level = logger.level
+        logger.setLevel(logging.CRITICAL)
         self._folder = Path(tempfile.mkdtemp(prefix="fuzz-ledger", dir=MEMORY))
         first = self._folder / "first"
         a_history(first)
@@ -136,8 +138,9 @@ class Play:
         verdict.waited(time.monotonic() - began_s, number)
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind, and have others say what they say."""
         shutil.rmtree(self._folder)
+        logging.getLogger("callsheet").setLevel(self._level)
 
 
 def work(seed: int, numbers: range, until_s: float, verdict: Verdict) -> None:
