@@ -16,7 +16,7 @@ from ..jobs.states import ACTIVE, State
 from ..jobs.times import SECOND_US
 from ..messages.commands import ClearRefused, IdsLeased, OutboxItem
 from ..messages.door import Unfit
-from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, RunnerWelcome, Welcome
+from ..messages.hello import PROTOCOL_VERSION, Hello, Refuse, Welcome
 from ..messages.instructions import (
     ActionSettled,
     ActionTried,
@@ -58,14 +58,13 @@ from .ledger_horizon import Horizon, expected_key
 from .ledger_needs import REPLAY_EVENTS, Found, Needs, runs_named
 from .ledger_operations import Operations
 from .ledger_pauses import Pauses
-from .ledger_sending import Outgoing, is_internal, parts
+from .ledger_runners import RunnerSessions
+from .ledger_sending import Outgoing, is_internal
 from .ledger_upkeep import Upkeep
 from .ledger_wishes import Wishes
 from .requests import earliest
 from .upkeep_seam import StepDone
 
-# Runs of one part of the runner's welcome.
-WELCOME_RUNS = 100
 # Run numbers one lease gives at most.
 LEASE_AT_MOST = 100_000
 
@@ -87,6 +86,7 @@ class Ledger:
         self._outgoing = Outgoing(self.book)
         self._horizon = Horizon(opening, self.book, self._outgoing)
         self._attempts = Attempts(self.book, self._outgoing)
+        self._runners = RunnerSessions(self.book.epoch, self._outgoing)
         self._upkeep = Upkeep(opening, self.book, self._attempts)
         self._agents = AgentBook(opening, self.book, self._outgoing)
         self._pauses = Pauses(opening, self.book)
@@ -110,13 +110,13 @@ class Ledger:
             ConcludeRun: self._conclude_run,
             NoteRun: self._note_run,
             AttemptStarted: self._attempts.started,
-            AttemptEnded: self._attempts.ended,
+            AttemptEnded: self._runners.present(self._attempts.ended),
             AttemptUpdated: self._attempts.updated,
             ActionSettled: self._action_settled,
             ActionTried: self._action_tried,
             CheckReport: findings.report,
             AskDigest: findings.digest,
-            AgentsTaken: self._agents.taken,
+            AgentsTaken: self._runners.present(self._agents.taken),
             AskClaim: self._attempts.claim,
             StepDone: self._upkeep.done,
             LedgerWish: Wishes(
@@ -257,16 +257,7 @@ class Ledger:
             runs = [run for run in self.book.active.started() if not is_internal(run)]
             self._outgoing.runner_told(runs, now_us)
             self._agents.runner_new()
-            some_runs = parts(runs, WELCOME_RUNS) or [[]]
-            for part, some in enumerate(some_runs):
-                welcome = RunnerWelcome(
-                    epoch=epoch,
-                    seq=seq,
-                    part=part,
-                    last=part == len(some_runs) - 1,
-                    runs=list(some),
-                    incarnation=incarnation,
-                )
+            for welcome in self._runners.welcome(incarnation, runs, seq):
                 self._outgoing.reply(sender, welcome)
         else:
             self._outgoing.reply(sender, Welcome(epoch=epoch, seq=seq))

@@ -7,7 +7,7 @@ and reordered messages do no harm. Used by the cores of scheduler, waiter, respo
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..messages.post import Post
 
@@ -43,6 +43,10 @@ class OpenRequests:
     def answered(self, key: Hashable) -> bool:
         """Forget a request; return whether it was open."""
         return self._sent.pop(key, None) is not None
+
+    def messages(self) -> list[Any]:
+        """Return what has not been answered."""
+        return [sent.post.message for sent in self._sent.values()]
 
     def clear(self) -> None:
         """Forget all."""

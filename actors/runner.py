@@ -35,6 +35,7 @@ from ..messages.commands import (
     ClaimKnown,
     KillOnAgent,
     Recorded,
+    SessionOver,
     ShutAgentDown,
     SignalAttempt,
     StartRun,
@@ -107,7 +108,7 @@ class Runner:
         self._meeting = Meeting(self._book, self._ends, self._placing, incarnation)
         self._asking = OpenRequests()
         self._parts: dict[int, list[Run]] = {}
-        self._parts_of, self._seq = (0, 0), 0
+        self._parts_of, self._seq = (0, 0, 0), 0
         self._part_count: int | None = None
         self._lists, self._signals = Lists(self._book), Signals(self._book)
         self._stops = Stops(self._book)
@@ -120,6 +121,7 @@ class Runner:
             StopAttempt: self._stop,
             SignalAttempt: self._signal,
             RunnerWelcome: self._welcomed,
+            SessionOver: self._session_over,
             Refuse: self._refused,
             Beat: self._beat,
             FeedFrame: lambda *_: [],
@@ -206,13 +208,19 @@ class Runner:
     # --- the ledger -----------------------------------------------------------------------------
 
     def _hello(self, now_us: int) -> list[Post]:
-        self._parts, self._parts_of, self._part_count = {}, (0, 0), None
+        self._parts, self._parts_of, self._part_count = {}, (0, 0, 0), None
         hello = Hello(role=self.address, incarnation=self._incarnation)
         return [self._asking.send(HELLO, Post(LEDGER, hello), now_us)]
 
     def _beat(self, sender: str, message: Beat, now_us: int) -> list[Post]:
         """The feed says which ledger lives: a new one is greeted."""
         if message.epoch > self._book.epoch and HELLO not in self._asking:
+            return self._hello(now_us)
+        return []
+
+    def _session_over(self, sender: str, message: SessionOver, now_us: int) -> list[Post]:
+        """What was said is not taken: the ledger is new, or was greeted for one before us since."""
+        if message.session == self._book.session and HELLO not in self._asking:
             return self._hello(now_us)
         return []
 
@@ -225,10 +233,11 @@ class Runner:
         One that answers an earlier greeting is out of date: by it an attempt that is over would be
         started again.
         """
-        ours = message.incarnation == self._incarnation and message.epoch > self._book.epoch
+        session = (message.epoch, message.session)
+        ours = message.incarnation == self._incarnation and session > self._book.session
         if HELLO not in self._asking or not ours:
             return []
-        as_of = (message.epoch, message.seq)
+        as_of = (*session, message.seq)
         if as_of < self._parts_of:
             return []
         if as_of > self._parts_of:
@@ -242,8 +251,8 @@ class Runner:
         runs = [run for _, part in sorted(self._parts.items()) for run in part]
         self._parts = {}
         new = not self._book.epoch
-        self._book.epoch, self._seq = as_of
-        return self._take_up(runs, now_us, new=new)
+        self._book.session, self._seq = session, message.seq
+        return self._book.report_again(now_us) + self._take_up(runs, now_us, new=new)
 
     def _take_up(self, runs: list[Run], now_us: int, *, new: bool) -> list[Post]:
         posts = self._placing.keep_only({(run.run_id, run.attempt) for run in runs})

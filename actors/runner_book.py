@@ -19,6 +19,7 @@ from ..jobs.run import Run
 from ..jobs.states import State
 from ..messages.agents import ForgetProcess, ProcessEnded, ProcessLost
 from ..messages.commands import Recorded
+from ..messages.hello import Session
 from ..messages.instructions import AttemptEnded, AttemptStarted, OutputRecord
 from ..messages.post import LEDGER, Post
 from .requests import OpenRequests
@@ -138,11 +139,11 @@ class Attempt:
 
 
 class Book:
-    """See the module. `epoch` is the ledger's; 0 until it has welcomed the runner."""
+    """See the module. `session` is what the ledger's last welcome has made this runner's life."""
 
     def __init__(self, agents: Agents, choice: Choice, keep_bytes: int = KEEP_BYTES) -> None:
         """`keep_bytes`: how much is kept of an output whose job does not say."""
-        self.epoch = 0
+        self.session: Session = (0, 0)
         self.keep_bytes = keep_bytes
         self.agents = agents
         self.choice = choice
@@ -152,6 +153,11 @@ class Book:
         self._ends: dict[Key, tuple[State, int]] = {}
         self._takers_of: dict[str, list[Agent]] = {}
         self._takers_as_of = -1
+
+    @property
+    def epoch(self) -> int:
+        """The ledger's; 0 until it has welcomed the runner."""
+        return self.session[0]
 
     # --- attempts -------------------------------------------------------------------------------
 
@@ -251,7 +257,14 @@ class Book:
         key = (message.run_id, message.attempt)
         if isinstance(message, AttemptEnded):
             self._ends[key] = message.state, now_us
+            if message.started_us is None or message.state is State.LOST:
+                message = replace(message, session=self.session)
         return self._reports.send(key, Post(LEDGER, message), now_us)
+
+    def report_again(self, now_us: int) -> list[Post]:
+        """Tell the ledger in a new session what was concluded in the one before."""
+        ends = [m for m in self._reports.messages() if isinstance(m, AttemptEnded) and m.session]
+        return [self.report(ended, now_us) for ended in ends]
 
     def reports_end(self, key: Key) -> bool:
         """Whether the end of an attempt is reported and not recorded yet."""

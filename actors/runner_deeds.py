@@ -36,7 +36,7 @@ class Deeds:
 
     def in_force(self, sender: str, message: AgentsInForce, now_us: int) -> list[Post]:
         """Go by the registry."""
-        posts, revoked, forgotten = self._registry.in_force(message)
+        posts, revoked, forgotten = self._registry.in_force(message, self._book.session)
         agents = self._book.agents
         agents.go_by(self._registry.records)
         for agent_id in revoked:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..messages.commands import AgentsInForce
-from ..messages.hello import Refuse
+from ..messages.hello import Refuse, Session
 from ..messages.instructions import AgentsTaken
 from ..messages.post import GATE, LEDGER, Post
 from ..messages.registry import AdmitKeys, AgentRecord, Enrol, EnrolDone, secret_hash
@@ -40,13 +40,15 @@ class Registry:
         self._askers: dict[str, str] = {}
         self._doubted: dict[str, tuple[int, Enrol]] = {}
 
-    def in_force(self, message: AgentsInForce) -> tuple[list[Post], list[str], list[str]]:
-        """Go by the ledger's registry.
+    def in_force(
+        self, message: AgentsInForce, session: Session
+    ) -> tuple[list[Post], list[str], list[str]]:
+        """Go by the ledger's registry, in that session of the runner.
 
         Returns:
             What to post; the ids of agents whose key has just been revoked; those just forgotten.
         """
-        posts = [Post(LEDGER, AgentsTaken(seq=message.seq))]
+        posts = [Post(LEDGER, AgentsTaken(seq=message.seq, session=session))]
         if (message.epoch, message.seq) < self._as_of:
             return posts, [], []
         before, is_first = self.records, self._as_of == (0, 0)

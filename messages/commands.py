@@ -10,7 +10,7 @@ from ..jobs.actions import Action
 from ..jobs.findings import Finding, SetAside
 from ..jobs.run import Run
 from ..jobs.states import State
-from .hello import DueRow, Refuse, RunnerWelcome, SchedulerWelcome, Welcome
+from .hello import DueRow, Refuse, RunnerWelcome, SchedulerWelcome, Session, Welcome
 from .registry import AgentRecord, AgentToken
 from .transitions import Replayed
 from .wishes import Done, Refused, SchedulerWish
@@ -84,6 +84,13 @@ class ClearRefused(FromLedger, frozen=True, kw_only=True, tag="ClearRefused"):
 
 
 # --- to the runner ------------------------------------------------------------------------------
+
+
+class SessionOver(FromLedger, frozen=True, kw_only=True, tag="SessionOver"):
+    """Something said in that session was not taken: a runner was welcomed after it, or none was by
+    this ledger. Who lives in it still says hello again."""
+
+    session: Session
 
 
 class StartRun(FromLedger, frozen=True, kw_only=True, tag="StartRun"):
@@ -230,6 +237,7 @@ AnyFromLedger = (
     | Welcome
     | SchedulerWelcome
     | RunnerWelcome
+    | SessionOver
     | JobsApplied
     | JobsRefused
     | RunsExpected

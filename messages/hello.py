@@ -19,6 +19,11 @@ from ..jobs.times import Instant
 PROTOCOL_VERSION = 1
 
 
+# The life of a runner as the ledger tells it apart: the ledger's epoch, and which of the runners it
+# has met in it. Only who has received a welcome knows that welcome's session.
+Session = tuple[int, int]
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Hello"):
     """`role` is the sender's address; `incarnation` differs at each of its starts."""
 
@@ -86,10 +91,14 @@ class SchedulerWelcome(
 class RunnerWelcome(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="RunnerWelcome"
 ):
-    """Ledger → runner: every run that is starting, running or stopping."""
+    """Ledger → runner: every run that is starting, running or stopping.
+
+    With `epoch`, `session` is the `Session` of this runner from now on.
+    """
 
     epoch: int
     seq: int
+    session: int = 0
     part: int
     last: bool
     runs: list[Run]

@@ -12,7 +12,7 @@ from ..jobs.keeping import Gap
 from ..jobs.run import NewRun, RunId
 from ..jobs.states import State
 from ..jobs.times import Instant
-from .hello import Hello, ScheduleRow
+from .hello import Hello, ScheduleRow, Session
 from .transitions import Replay
 from .wish_base import Number
 from .wishes import LedgerWish
@@ -237,6 +237,10 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
     `started_us` is given when the start may not have been reported; `exit_code` when the process
     had one. `results`: what its process gave back, None where that is not asked for.
     Acknowledged by `Recorded`.
+
+    `session` is given when this is no more than the runner's own conclusion (no agent came, the
+    agent was given up): it counts in the runner's present session only, and is answered by
+    `SessionOver` else. A runner that was welcomed since has been given the run to start.
     """
 
     run_id: RunId
@@ -250,6 +254,7 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
     outputs: list[OutputRecord] = []
     exit_code: int | None = None
     results: dict[str, str] | None = None
+    session: Session | None = None
 
 
 class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
@@ -274,9 +279,11 @@ class AskClaim(ToLedger, frozen=True, kw_only=True, tag="AskClaim"):
 
 
 class AgentsTaken(ToLedger, frozen=True, kw_only=True, tag="AgentsTaken"):
-    """The runner goes by the registry of agents as of that seq (see `AgentsInForce`)."""
+    """The runner of that session goes by the registry of agents as of that seq (see
+    `AgentsInForce`). Answered only by `SessionOver`, where the session is not the present one."""
 
     seq: int
+    session: Session
 
 
 # --- responder and checker ----------------------------------------------------------------------

@@ -7,7 +7,13 @@ from ledger_driver import SECOND, LedgerDriver
 
 from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.states import State
-from callsheet.messages.commands import AgentsInForce, KillOnAgent, ShutAgentDown, StopAttempt
+from callsheet.messages.commands import (
+    AgentsInForce,
+    KillOnAgent,
+    SessionOver,
+    ShutAgentDown,
+    StopAttempt,
+)
 from callsheet.messages.hello import Hello
 from callsheet.messages.instructions import AgentsTaken, AttemptStarted
 from callsheet.messages.post import RUNNER
@@ -128,17 +134,22 @@ def test_names_that_could_be_taken_for_something_else_are_refused(ledger, name):
 def test_a_revocation_is_told_until_the_runner_goes_by_it(ledger):
     a_token(ledger)
     enrol(ledger)
-    ledger.tell(AgentsTaken(seq=told(ledger).seq), sender=RUNNER)
+    ledger.tell(Hello(role=RUNNER), sender=RUNNER)
+    here = (ledger.ledger.epoch, 1)
+    ledger.tell(AgentsTaken(seq=told(ledger).seq, session=here), sender=RUNNER)
     assert ledger.ledger.wakes_at() is None
     ledger.wish(RevokeAgent(agent_id="w1"))
     first = told(ledger)
     assert first.agents[0].revoked_us == ledger.now_us
     ledger.later(2)
     assert told(ledger).agents == first.agents
-    ledger.tell(AgentsTaken(seq=first.seq - 1), sender=RUNNER)
+    ledger.tell(AgentsTaken(seq=first.seq - 1, session=here), sender=RUNNER)
     ledger.later(2)
     assert told(ledger) is not None
-    ledger.tell(AgentsTaken(seq=told(ledger).seq), sender=RUNNER)
+    again = AgentsTaken(seq=told(ledger).seq, session=(here[0], 0))
+    assert ledger.tell(again, sender=RUNNER) == [SessionOver(session=again.session)]
+    ledger.later(2)
+    ledger.tell(AgentsTaken(seq=told(ledger).seq, session=here), sender=RUNNER)
     ledger.later(60)
     assert told(ledger) is None
 

@@ -253,6 +253,7 @@ def test_a_process_its_agent_does_not_list_is_doubted_once_and_then_lost():
         message="lost: agent x has no record of the process",
         started_us=START_US,
         agent_id="x",
+        session=(1, 0),
     )
     assert driver.hello(answers="doubt one 1") == [Post(AGENT, WELCOME), Post(LEDGER, lost)]
 

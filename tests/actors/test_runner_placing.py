@@ -44,7 +44,13 @@ def command(at_us=START_US, **fields):
 
 def error(sentence, at_us=START_US, agent_id=None):
     ended = AttemptEnded(
-        run_id="r1", attempt=1, at_us=at_us, state=State.ERROR, message=sentence, agent_id=agent_id
+        run_id="r1",
+        attempt=1,
+        at_us=at_us,
+        state=State.ERROR,
+        message=sentence,
+        agent_id=agent_id,
+        session=(1, 0),
     )
     return Post(LEDGER, ended)
 

@@ -45,19 +45,23 @@ def test_the_gate_lets_in_the_keys_that_are_not_revoked():
         driver, a_record("w1"), a_record("w2", revoked_us=5), AgentRecord(agent_id="local")
     )
     assert posts == [
-        Post(LEDGER, AgentsTaken(seq=200)),
+        Post(LEDGER, AgentsTaken(seq=200, session=(1, 0))),
         Post(GATE, AdmitKeys(agents={"k-w1": "w1"})),
     ]
 
 
 def test_without_agents_of_other_hosts_there_is_no_gate_to_tell():
-    assert in_force(RunnerDriver(), a_record()) == [Post(LEDGER, AgentsTaken(seq=200))]
+    assert in_force(RunnerDriver(), a_record()) == [
+        Post(LEDGER, AgentsTaken(seq=200, session=(1, 0)))
+    ]
 
 
 def test_an_older_registry_changes_nothing():
     driver = RunnerDriver(gated=True)
     in_force(driver, a_record(revoked_us=5), seq=200)
-    assert in_force(driver, a_record(), seq=150) == [Post(LEDGER, AgentsTaken(seq=150))]
+    assert in_force(driver, a_record(), seq=150) == [
+        Post(LEDGER, AgentsTaken(seq=150, session=(1, 0)))
+    ]
     assert infos(driver)["w1"].state == "revoked"
 
 

@@ -99,7 +99,7 @@ class RunnerNode:
         self.again: dict[tuple[str, int], int] = {}
         self.failing: set[str] = set()
         self.wake_us = world.now_us
-        self.epoch = 0
+        self.epoch, self.session = 0, (0, 0)
 
     def boot(self) -> list[Post]:
         return [Post(LEDGER, Hello(role=RUNNER))]
@@ -112,7 +112,7 @@ class RunnerNode:
             elif isinstance(message, Beat | FeedFrame) and message.epoch > self.epoch:
                 posts.append(Post(LEDGER, Hello(role=RUNNER)))
             elif isinstance(message, RunnerWelcome):
-                self.epoch = message.epoch
+                self.epoch, self.session = message.epoch, (message.epoch, message.session)
                 for run in message.runs:
                     key = (run.run_id, run.attempt)
                     self.started.setdefault(key, self.world.now_us)
@@ -131,7 +131,8 @@ class RunnerNode:
             elif isinstance(message, Recorded) and message.ended:
                 self.again.pop((message.run_id, message.attempt), None)
             elif isinstance(message, AgentsInForce):
-                posts.append(Post(LEDGER, AgentsTaken(seq=message.seq)))
+                taken = AgentsTaken(seq=message.seq, session=self.session)
+                posts.append(Post(LEDGER, taken))
         if self.world.now_us < self.wake_us:
             return posts
         self.wake_us = self.world.now_us + SECOND // 2

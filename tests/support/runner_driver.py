@@ -93,11 +93,17 @@ class RunnerDriver:
 
     # --- the ledger -----------------------------------------------------------------------------
 
-    def welcome(self, *runs: Run, epoch: int = 1, seq: int = 100) -> list[Post]:
+    def welcome(self, *runs: Run, epoch: int = 1, session: int = 0, seq: int = 100) -> list[Post]:
         return self.tell(
             LEDGER,
             RunnerWelcome(
-                epoch=epoch, seq=seq, part=0, last=True, runs=list(runs), incarnation="one"
+                epoch=epoch,
+                seq=seq,
+                session=session,
+                part=0,
+                last=True,
+                runs=list(runs),
+                incarnation="one",
             ),
         )
 
