@@ -377,6 +377,7 @@ class Runner:
 
     def _heard(self, agent: Agent, now_us: int) -> list[Post]:
         """An agent is alive. What it says is the first of it after a silence, or not."""
+        self._agents.follow_clock(now_us)
         agent.heard_us = now_us
         agent.received += 1
         if not agent.silent and agent.received > 1:

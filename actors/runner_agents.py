@@ -260,15 +260,21 @@ class Agents:
             return False
         return bool(record.public_key) or agent.heard_us < record.forgotten_us
 
+    def follow_clock(self, now_us: int) -> bool:
+        """Return whether the clock was set, or this process stood still, since the last look: then
+        the agents are as long silent as they were. To be called before one is heard."""
+        if self._looked_us is None or 0 <= now_us - self._looked_us <= JUMP_US:
+            return False
+        for agent in self.by_id.values():
+            agent.heard_us += now_us - self._looked_us
+        self._looked_us = now_us
+        return True
+
     def look(self, now_us: int) -> list[Agent]:
         """Return the agents that have just fallen silent."""
-        if self._looked_us is not None:
-            passed_us = now_us - self._looked_us
-            if passed_us > JUMP_US or passed_us < 0:
-                for agent in self.by_id.values():
-                    agent.heard_us += passed_us
-            elif passed_us < LOOK_LEAST_US:
-                return []
+        set_anew = self.follow_clock(now_us) or self._looked_us is None
+        if not set_anew and now_us < (self._looked_us or 0) + LOOK_LEAST_US:
+            return []
         self._looked_us, self._silent_us = now_us, None
         fallen = []
         for agent in self.by_id.values():

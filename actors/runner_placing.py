@@ -21,6 +21,7 @@ from .runner_book import Attempt, Book, Key, Phase
 from .runner_ends import Ends
 from .runner_given import Given, went_with_reboot
 from .runner_reports import (
+    CALLED_OFF,
     FORGOTTEN,
     is_too_old,
     no_agent,
@@ -46,10 +47,11 @@ LOOK_AGAIN_US = 10_000_000
 START_WITHIN_US = 20_000_000
 # By so much the clocks of two hosts may differ.
 SKEW_US = 5_000_000
+# A command from before a clock was set back is waited for as if that had been by no more than this.
+SET_BACK_US = 60_000_000
 REPEATS_AT_ONCE = 500
 # Agents of older versions have no answer to a stop of what they have not got.
 CALLS_OFF_SINCE = 3
-CALLED_OFF = "stopped before it was started"
 
 
 class Placing:
@@ -126,7 +128,7 @@ class Placing:
         attempt.killing = attempt.killing or kill
         if not attempt.agent_id:
             return []
-        self._again(key, now_us + REPEAT_US)
+        self._due.set(key, now_us + REPEAT_US)
         command = StopProcess(
             epoch=self._book.epoch, run_id=key[0], attempt=key[1], kill=attempt.killing
         )
@@ -204,7 +206,7 @@ class Placing:
             return self._place(attempt, now_us)
         if message.retry:
             # By the same agent: another copy of the command may be on its way to it still.
-            self._again(attempt.key, now_us + RETRY_US)
+            self._due.set(attempt.key, now_us + RETRY_US)
             if message.sentence == attempt.refusal:
                 return []
             attempt.refusal = message.sentence
@@ -240,7 +242,7 @@ class Placing:
         long as there is time."""
         posts: list[Post] = []
         if now_us < attempt.held_us and not attempt.stopping:
-            self._again(attempt.key, attempt.held_us)
+            self._due.set(attempt.key, attempt.held_us)
             return posts
         placed = self._given.of(attempt.key)
         if placed is None:
@@ -273,7 +275,7 @@ class Placing:
             sentence = no_slot(attempt) if full else no_agent(attempt)
             return [self._error(attempt, now_us, sentence)]
         # Whoever frees a slot, or brings one, has it filled at once.
-        self._again(attempt.key, attempt.wait_until_us if bounded else now_us + LOOK_AGAIN_US)
+        self._due.set(attempt.key, attempt.wait_until_us if bounded else now_us + LOOK_AGAIN_US)
         self._waits[attempt.key] = attempt
         if not full or attempt.key in self._full:
             return []
@@ -305,7 +307,7 @@ class Placing:
         agent = self._book.agents.by_id[attempt.agent_id]
         if attempt.stopping and not (agent.connected and agent.version < CALLS_OFF_SINCE):
             return self._call_off(attempt, now_us)
-        self._again(attempt.key, now_us + REPEAT_US)
+        self._due.set(attempt.key, now_us + REPEAT_US)
         if not agent.connected or agent.hello is None:
             return []
         if went_with_reboot(attempt, agent):
@@ -313,7 +315,8 @@ class Placing:
         if is_too_old(attempt, agent):
             return [self._error(attempt, now_us, too_old(attempt, agent))]
         run_id, number = attempt.key
-        attempt.told_us = now_us
+        # By a clock that was set back since, an earlier command may be good for longer than this.
+        attempt.told_us = max(attempt.told_us, now_us)
         command = StartProcess(
             epoch=self._book.epoch,
             run_id=run_id,
@@ -339,7 +342,7 @@ class Placing:
         self.not_before_us = min(self.not_before_us, now_us + GRACE_US)
         if now_us < self.not_before_us and not self._agent_is_there(attempt):
             # A new runner: who has it may be about to say so.
-            self._again(attempt.key, min(self.not_before_us, now_us + RETRY_US))
+            self._due.set(attempt.key, min(self.not_before_us, now_us + RETRY_US))
             if not attempt.agent_id:
                 self._waits[attempt.key] = attempt
             return []
@@ -350,10 +353,10 @@ class Placing:
         agent = self._book.agents.by_id[attempt.agent_id]
         if not agent.connected:
             # A command that is on its way must have become too old: what is lost is not to begin.
-            attempt.told_us = min(attempt.told_us, now_us)
+            attempt.told_us = min(attempt.told_us, now_us + SET_BACK_US)
             too_old_us = attempt.told_us + START_WITHIN_US + SKEW_US
             if now_us < too_old_us:
-                self._again(attempt.key, too_old_us)
+                self._due.set(attempt.key, too_old_us)
                 return []
             return self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
         if agent.version < CALLS_OFF_SINCE:
@@ -375,9 +378,6 @@ class Placing:
         self._due.drop(attempt.key)
         attempt.given_up = True
         return self._ends.over(attempt, unknown(attempt, now_us, why), now_us)
-
-    def _again(self, key: Key, at_us: int) -> None:
-        self._due.set(key, at_us)
 
     def _error(self, attempt: Attempt, now_us: int, sentence: str) -> Post:
         return self._end(attempt, now_us, sentence, State.ERROR)

@@ -12,6 +12,7 @@ from ..messages.post import LEDGER, Post
 from .runner_agents import Agent
 from .runner_book import Attempt
 
+CALLED_OFF = "stopped before it was started"
 FORGOTTEN = "lost: server and agent were rebooted, so whether it began is not known"
 
 

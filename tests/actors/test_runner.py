@@ -360,6 +360,19 @@ def test_nothing_is_flagged_when_the_clock_is_set_back():
     assert driver.later(8) == []
 
 
+@pytest.mark.parametrize("by_s", [-3_600, 3_600])
+def test_an_agent_that_is_heard_first_by_a_clock_that_was_set_is_as_silent_as_it_is(by_s):
+    driver = RunnerDriver(a_run(state=State.RUNNING, agent_id="x"))
+    driver.hello(claims=["r1.1 running"])
+    driver.later(1)
+    driver.now_us += by_s * SECOND
+    assert driver.from_agent(AgentBeat(agent_id="x", live=1)) == []
+    assert driver.later(9) == []
+    assert driver.later(3) == [
+        Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True))
+    ]
+
+
 def test_a_flag_the_last_ledger_did_not_record_is_told_to_the_next():
     run = a_run(state=State.RUNNING, agent_id="x")
     driver = RunnerDriver(run)
