@@ -111,7 +111,7 @@ class Ledger:
             NoteRun: self._note_run,
             AttemptStarted: self._attempts.started,
             AttemptEnded: self._runners.present(self._attempts.ended),
-            AttemptUpdated: self._attempts.updated,
+            AttemptUpdated: self._runners.present(self._attempts.updated),
             ActionSettled: self._action_settled,
             ActionTried: self._action_tried,
             CheckReport: findings.report,

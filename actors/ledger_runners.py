@@ -17,11 +17,14 @@ from typing import Any
 from ..jobs.run import Run
 from ..messages.commands import SessionOver
 from ..messages.hello import RunnerWelcome, Session
-from ..messages.instructions import AgentsTaken, AttemptEnded
+from ..messages.instructions import AgentsTaken, AttemptEnded, AttemptUpdated
 from .ledger_sending import Outgoing, parts
 
 # Runs of one part of the welcome.
 WELCOME_RUNS = 100
+
+# Of a session, where they say so.
+FromRunner = AttemptEnded | AttemptUpdated | AgentsTaken
 
 
 class RunnerSessions:
@@ -53,7 +56,7 @@ class RunnerSessions:
     def present(self, take: Callable[[str, Any, int], None]) -> Callable[[str, Any, int], None]:
         """Return a handler that takes nothing of other sessions than the present one."""
 
-        def taken(sender: str, message: AttemptEnded | AgentsTaken, now_us: int) -> None:
+        def taken(sender: str, message: FromRunner, now_us: int) -> None:
             session = message.session
             if session is None or session == self._present:
                 take(sender, message, now_us)

@@ -78,7 +78,7 @@ class Meeting:
         for attempt in self._of(agent):
             if attempt.is_reported_running:
                 attempt.flagged = True
-                posts.append(unreachable(attempt))
+                posts.append(unreachable(attempt, self._book.session))
         return posts
 
     def heard_again(self, agent: Agent, now_us: int) -> list[Post]:

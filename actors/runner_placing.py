@@ -114,7 +114,7 @@ class Placing:
             self._book.give(attempt, run.agent_id or agent_id, now_us)
         elif attempt.flagged and not run.unreachable:
             # The ledger that was told so is gone, and has not put it on record.
-            posts.append(unreachable(attempt))
+            posts.append(unreachable(attempt, self._book.session))
         if run.state is State.STOPPING:
             posts += self.stop(key, now_us, kill=run.kill_asked)
         return posts

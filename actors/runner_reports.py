@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..jobs.programs import secrets_of
 from ..messages.agents import ProcessLost
+from ..messages.hello import Session
 from ..messages.instructions import AttemptStarted, AttemptUpdated
 from ..messages.post import LEDGER, Post
 from .runner_agents import Agent
@@ -28,10 +29,11 @@ def running(attempt: Attempt, meta: dict[str, object] | None = None) -> AttemptS
     )
 
 
-def unreachable(attempt: Attempt) -> Post:
-    """Return the report that the agent of a process is not heard of."""
+def unreachable(attempt: Attempt, session: Session) -> Post:
+    """Return the report that the agent of a process is not heard of by the runner of a session."""
     run_id, number = attempt.key
-    return Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, unreachable=True))
+    flag = AttemptUpdated(run_id=run_id, attempt=number, unreachable=True, session=session)
+    return Post(LEDGER, flag)
 
 
 def not_there(attempt: Attempt, now_us: int) -> ProcessLost:

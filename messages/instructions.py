@@ -259,7 +259,8 @@ class AttemptEnded(ToLedger, frozen=True, kw_only=True, tag="AttemptEnded"):
 
 class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
     """The run's `unreachable` flag or program meta changed, a log line is to be noted, or its stop
-    time has come while it runs (`stopping`)."""
+    time has come while it runs (`stopping`). `session` is given with what is so for that runner
+    alone: that it does not hear of the agent."""
 
     run_id: RunId
     attempt: Number
@@ -267,6 +268,7 @@ class AttemptUpdated(ToLedger, frozen=True, kw_only=True, tag="AttemptUpdated"):
     meta: dict[str, Any] | None = None
     note: str = ""
     stopping: bool = False
+    session: Session | None = None
 
 
 class AskClaim(ToLedger, frozen=True, kw_only=True, tag="AskClaim"):

@@ -13,7 +13,7 @@ from callsheet.jobs.states import State
 from callsheet.messages.agents import StartProcess
 from callsheet.messages.commands import Recorded, SessionOver, StartRun
 from callsheet.messages.hello import Hello, RunnerWelcome, Session
-from callsheet.messages.instructions import AttemptEnded
+from callsheet.messages.instructions import AttemptEnded, AttemptStarted, AttemptUpdated
 from callsheet.messages.post import LEDGER, RUNNER, Post
 
 NO_AGENT = "start failed: r1: no connected agent in group: default"
@@ -59,6 +59,18 @@ def test_what_an_agent_has_said_counts_whoever_brings_it(ledger):
     [recorded] = ledger.tell(fact, sender=RUNNER)
     assert isinstance(recorded, Recorded)
     assert ledger.run(run.run_id).state is State.SUCCESS
+
+
+def test_that_a_dead_runner_did_not_hear_of_the_agent_flags_nothing(ledger):
+    dead = greets(ledger, "a")
+    run = ledger.a_run(program=SLEEP)
+    started = AttemptStarted(run_id=run.run_id, attempt=1, at_us=ledger.now_us, agent_id="x")
+    ledger.tell(started, sender=RUNNER)
+    living = greets(ledger, "b")
+    for session, flagged in ((dead, False), (living, True)):
+        away = AttemptUpdated(run_id=run.run_id, attempt=1, unreachable=True, session=session)
+        ledger.tell(away, sender=RUNNER)
+        assert ledger.run(run.run_id).unreachable is flagged
 
 
 def test_a_runner_that_greets_twice_keeps_its_session(ledger):

@@ -314,7 +314,9 @@ def test_silence_flags_the_runs_of_an_agent_and_its_voice_clears_them():
     for _ in range(6):
         said += driver.later(2)
         driver.tell("agent/y", a_hello("y", claims=["r2.1 running"]))
-    assert said == [Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True))]
+    assert said == [
+        Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True, session=(1, 0)))
+    ]
     posts = driver.from_agent(AgentBeat(agent_id="x", live=1))
     assert [(m.run_id, m.at_us) for to, m in posts if to == LEDGER] == [("r1", START_US)]
     driver.recorded()
@@ -339,7 +341,9 @@ def test_who_falls_silent_beside_one_that_beats_is_found_within_the_second():
     for _ in range(22):
         said += driver.later(0.5)
         driver.tell("agent/y", AgentBeat(agent_id="y", live=0))
-    assert said == [Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True))]
+    assert said == [
+        Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True, session=(1, 0)))
+    ]
 
 
 def test_nothing_is_flagged_when_this_process_itself_stood_still():
@@ -369,7 +373,7 @@ def test_an_agent_that_is_heard_first_by_a_clock_that_was_set_is_as_silent_as_it
     assert driver.from_agent(AgentBeat(agent_id="x", live=1)) == []
     assert driver.later(9) == []
     assert driver.later(3) == [
-        Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True))
+        Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True, session=(1, 0)))
     ]
 
 
@@ -377,10 +381,13 @@ def test_a_flag_the_last_ledger_did_not_record_is_told_to_the_next():
     run = a_run(state=State.RUNNING, agent_id="x")
     driver = RunnerDriver(run)
     driver.hello(claims=["r1.1 running"])
-    flag = Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True))
-    assert driver.later(12) == [flag]
+    flags = [
+        Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True, session=(epoch, 0)))
+        for epoch in (1, 2)
+    ]
+    assert driver.later(12) == flags[:1]
     driver.tell("feed", Beat(epoch=2, seq=1))
-    assert flag in driver.welcome(run, epoch=2)
+    assert flags[1] in driver.welcome(run, epoch=2)
 
 
 # --- askers ---------------------------------------------------------------------------------------

@@ -244,7 +244,7 @@ def test_an_agent_that_falls_silent_before_it_has_sent_the_rest_is_flagged_and_c
     # So short a process is not told of as started.
     driver.from_agent(ended(output_bytes={"output": 5}))
     driver.tell("local", finished(length=2))
-    flag = Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True))
+    flag = Post(LEDGER, AttemptUpdated(run_id="r1", attempt=1, unreachable=True, session=(1, 0)))
     assert driver.later(12) == [flag]
     [post] = driver.from_agent(AgentBeat(agent_id="x", live=0))
     assert (post.message.run_id, post.message.at_us) == ("r1", START_US + SECOND)

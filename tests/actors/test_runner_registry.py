@@ -135,7 +135,7 @@ def test_a_revoked_agent_gets_nothing_and_its_runs_are_unreachable_but_not_over(
     assert starts(driver.start(a_run(version=101))) == [("agent/w1", "r1")]
     driver.from_agent(ProcessStarted(run_id="r1", attempt=1, pid=5, at_us=START_US), agent_id="w1")
     posts = in_force(driver, a_record(group_id="default", revoked_us=5), seq=201)
-    flag = AttemptUpdated(run_id="r1", attempt=1, unreachable=True)
+    flag = AttemptUpdated(run_id="r1", attempt=1, unreachable=True, session=(1, 0))
     assert Post(LEDGER, flag) in posts
     assert infos(driver)["w1"].state == "revoked"
     assert starts(driver.start(a_run("r2", version=102))) == []
