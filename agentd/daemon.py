@@ -358,7 +358,11 @@ def _join(options: argparse.Namespace, spool: Spool) -> ClientSide | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run agentd; return its exit status."""
-    options = parse(arguments)
+    return run(parse(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run agentd by its options; return its exit status."""
     fd = options.supervised_fd
     if fd is not None:
         os.set_inheritable(fd, False)

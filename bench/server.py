@@ -3,12 +3,15 @@
     with running_server({"noop": "program: {type: no-op}"}) as server:
         server.api.post("/runs", {"job_id": "noop"}, count=1000)
 
-Every benchmark gets a server of its own in a folder of its own on a disk; both go at the end.
+Every benchmark gets a server of its own in a folder of its own on a disk; both go at the end. Its
+modules are compiled beforehand, as those of an installed package are: a server that compiles them
+at each start takes a second and 5 MB more.
 """
 
 from __future__ import annotations
 
 import collections
+import compileall
 import contextlib
 import datetime
 import http.client
@@ -20,11 +23,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from figures import BenchError
 from machine import durable_folder
+
+import callsheet
 
 START_S = 120.0
 STOP_S = 60.0
@@ -134,6 +140,7 @@ class Server:
         self.jobs = f"{folder}/jobs"
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
+        compile_modules()
         for job_id, text in jobs.items():
             path = f"{self.jobs}/{job_id}.yaml"
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -226,6 +233,15 @@ def running_server(jobs: dict[str, str], settings: str = "") -> Iterator[Server]
             yield server
         finally:
             server.stop()
+
+
+def compile_modules() -> None:
+    """Compile those modules of callsheet that are not, or have changed."""
+    package = Path(callsheet.__file__).parent
+    for folder in package.iterdir():
+        if (folder / "__init__.py").exists():
+            compileall.compile_dir(folder, quiet=2)
+    compileall.compile_file(callsheet.__file__, quiet=2)
 
 
 def free_port() -> int:

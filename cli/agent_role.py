@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..actors.roles import AGENT
 from ..actors.titles import set_title
 from ..agentd import daemon
+from ..agentd.options import parse
 from ..wire.log_files import LogPlan
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 MODULE = "callsheet.agentd.daemon"
 AGENT_ID = "local"
 GROUP_ID = "default"
+# In the place of the fd of a line that is not there yet.
+NO_LINE = -1
 
 # Given the fd of its line to the supervisor: the program with its arguments.
 Command = Callable[[int], list[str]]
@@ -53,12 +56,17 @@ def agent_command(server: str, state_dir: str, options: tuple[str, ...]) -> Comm
 
 
 def agent_player(command: Command) -> Callable[[int], int]:
-    """Return how the same is played in a fork; it returns the exit status."""
+    """Return how the same is played in a fork; it returns the exit status.
+
+    Its options are read here: in the fork that alone would copy half a megabyte of shared pages.
+    """
+    words = command(NO_LINE)
+    options = parse(words[words.index(MODULE) + 1 :])
 
     def play(fd: int) -> int:
         set_title("cs-agentd", f"callsheet: {AGENT}")
-        words = command(fd)
-        return daemon.main(words[words.index(MODULE) + 1 :])
+        options.supervised_fd = fd
+        return daemon.run(options)
 
     return play
 

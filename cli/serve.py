@@ -40,6 +40,7 @@ from ..store.lock import WriterLock
 from ..store.migrate import newest_version
 from ..store.outputs import zstd_module
 from ..store.sqlite import BUSY_MS
+from ..wire import log_lines
 from ..wire import place as places
 from ..wire.log_files import LogPlan, begin_logs
 from ..wire.place import Door, FeedDoor, Place, run_directory
@@ -216,9 +217,11 @@ def do_first_times() -> None:
     """Do here what roles do sooner or later, and what imports when it is done for the first time.
 
     A module that a fork imports costs it far more than itself: a megabyte for each role, for the
-    pages of the import system and of its tables that are copied then.
+    pages of the import system and of its tables that are copied then. What is remembered of a
+    first time (a pattern that is read, a class that is none of another's) is shared as well.
     """
     codec.make_ready()
+    log_lines.make_ready()
     newest_version()
     with contextlib.suppress(ImportError):
         zstd_module()

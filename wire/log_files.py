@@ -204,10 +204,10 @@ def begin_logs(plan: LogPlan, part: str, path: str | None = None) -> None:
         root.removeHandler(handler)
         handler.close()
     level = plan.levels.get(part, plan.level)
-    root.setLevel(level.upper())
+    _set_level(root, level)
     for name in QUIET:
         quiet = "debug" if level == "debug" else "warning"
-        logging.getLogger(f"callsheet.{name}").setLevel(plan.levels.get(name, quiet).upper())
+        _set_level(logging.getLogger(f"callsheet.{name}"), plan.levels.get(name, quiet))
     if path is None and plan.folder is not None:
         path = os.path.join(plan.folder, f"{part}.log")
     shown = plan.stderr or ("warning" if path is not None else "debug")
@@ -225,3 +225,10 @@ def begin_logs(plan: LogPlan, part: str, path: str | None = None) -> None:
     for handler in handlers:
         handler.setFormatter(formatter(plan.style, part))
         root.addHandler(handler)
+
+
+def _set_level(logger: logging.Logger, level: str) -> None:
+    """Set a level if it is another: to set one writes to every logger there is, and each fork would
+    copy their pages for what its parent has set."""
+    if logger.level != logging.getLevelName(level.upper()):
+        logger.setLevel(level.upper())

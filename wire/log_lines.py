@@ -121,3 +121,10 @@ class JsonFormatter(logging.Formatter):
 def formatter(style: str, part: str) -> logging.Formatter:
     """Return the formatter of a style, `text` or `json`."""
     return JsonFormatter(part) if style == "json" else TextFormatter()
+
+
+def make_ready() -> None:
+    """Make a line of each style now, for the processes that are forked from this one."""
+    record = logging.LogRecord(__name__, logging.INFO, __file__, 1, "%s: ready", ("log",), None)
+    for style in ("text", "json"):
+        formatter(style, "log").format(record)
