@@ -93,4 +93,6 @@ def _stop(value: str | float | None) -> tuple[int | None, int | None]:
     except UserError as error:
         sentence = f"times: stop: {error}"
         raise Problem(400, sentence) from None
+    if after_us < 0:
+        raise Problem(400, f"times: stop: {value!r}: expected a duration of 0 or more")
     return None, after_us

@@ -71,6 +71,11 @@ def test_bad_args_give_a_run_in_error_not_an_error(stand):
         ("/api/v1/runs", {"job_id": "a", "times": {"schedule": "soon"}}, "schedule"),
         ("/api/v1/runs", {"job_id": "a", "times": {"schedule": 5}}, "schedule"),
         ("/api/v1/runs", {"job_id": "a", "times": {"stop": "never"}}, "stop"),
+        (
+            "/api/v1/runs",
+            {"job_id": "a", "times": {"stop": -9e10}},
+            "stop: -90000000000.0: expected",
+        ),
         ("/api/v1/runs", {"job_id": "a", "times": []}, "times"),
         ("/api/v1/runs?count=0", {"job_id": "a"}, "count"),
         ("/api/v1/runs?count=x", {"job_id": "a"}, "count"),
