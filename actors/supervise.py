@@ -26,6 +26,7 @@ import msgspec
 
 from ..messages.figures import RoleStanding, told
 from . import clock
+from .heap import fill_holes
 from .link import CRASHED, TOLD_BYTES
 from .supervisor import (
     Act,
@@ -107,6 +108,7 @@ class _Loop:
         # What is there now is there for good: children that never touch it never copy it.
         gc.collect()
         gc.freeze()
+        fill_holes()
         # What a killed server left behind names processes that are no more.
         self._unlink_state()
         try:
