@@ -25,6 +25,7 @@ log = logging.getLogger("callsheet.agentd")
 # The journal begins anew above this size, when nothing in it is needed any more.
 JOURNAL_BYTES = 4 * 2**20
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
+_NUMBERS = re.compile(r"(?: -?[0-9]{1,18})*")
 LAST_SIGNAL = 64
 FULL = (errno.ENOSPC, errno.EDQUOT)
 USAGE = (
@@ -163,9 +164,9 @@ def parse_exit(key: object, text: str) -> Exit:
     try:
         if words[0] == "E":
             return Exit(at_us=instant_of(words[1]), error=" ".join(words[2:]))
-        if words[0] != "X" or len(words) != 6 + len(USAGE):
+        if words[0] != "X" or len(words) != 6 + len(USAGE) or not _NUMBERS.fullmatch(text, 1):
             raise ValueError(text)
-        numbers = [number_of(word) for word in words[1:]]
+        numbers = list(map(int, words[1:]))
     except (ValueError, IndexError):
         raise BadRecord(key, f"exit {text[:100]!r} cannot be read") from None
     at_us, status, dumped, pid, elapsed_us = numbers[:5]

@@ -174,10 +174,11 @@ def spec_of(
         env[COOKIE] = cookie
     if needs_shell(program):
         argv = _chain(program, argv, launch, become, folder, cgroup)
-    known = env.keys() | launch.secrets.keys()
-    gone = [name for name in environ if name not in known and (is_clean or is_personal(name))]
-    if gone and (is_clean or become):
-        argv = ("/usr/bin/env", *(word for name in gone for word in ("-u", name)), *argv)
+    if is_clean or become:
+        known = env.keys() | launch.secrets.keys()
+        gone = [name for name in environ if name not in known and (is_clean or is_personal(name))]
+        if gone:
+            argv = ("/usr/bin/env", *(word for name in gone for word in ("-u", name)), *argv)
     return Spec(
         program=program,
         argv=argv,
@@ -245,7 +246,7 @@ def needs_shell(program: BoundProcess) -> bool:
         or program.umask is not None
         or program.mem_max_bytes is not None
         or program.sudo_user is not None
-        or program.launch not in (UNSET, Launch(secrets=secrets_of(program)))
+        or (program.launch is not UNSET and program.launch != Launch(secrets=secrets_of(program)))
     )
 
 

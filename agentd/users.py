@@ -97,7 +97,7 @@ def user_of(name: str | None, allow: str | None) -> User | None:
             raise NotAllowed(name, "there is no such user on this host") from None
     if user is None or user.is_self:
         # Where root gives a list, it is not meant to run everything else itself.
-        if os.geteuid() == 0 and allow is not None and ROOT not in _allowed(name, allow):
+        if allow is not None and os.geteuid() == 0 and ROOT not in _allowed(name, allow):
             raise NotAllowed(name, f"this agent is root, and {allow} does not allow {ROOT}")
     elif user.name not in _allowed(name, allow):
         expected = f"expected one of those in {allow}" if allow else "see the option --sudo-allow"
