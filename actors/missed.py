@@ -6,6 +6,8 @@ a role keeps because of it would take it seconds, in which it hears nothing.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ..jobs.run import Run
@@ -26,7 +28,7 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[Run]
 
 
-def read_missed(reader: Reader, feed: FeedFollower) -> Missed | None:
+def read_missed(reader: Reader, feed: FeedFollower[Any]) -> Missed | None:
     """Return what a follower has missed; None when it has to read everything it keeps: another
     ledger has begun since, or too much has happened, or not all events are there any more."""
     with reader.snapshot():

@@ -20,6 +20,9 @@ from ..messages.codec import (
     FROM_SCHEDULER_READER,
     KEYED_AGENT_READER,
     OUTPUTS_READER,
+    WAITER_FEED_READER,
+    WEB_FEED_READER,
+    Reader,
 )
 from ..messages.post import (
     BINDER,
@@ -104,13 +107,15 @@ def _to_runner(address: str, place: Place, context: Context) -> Port:
     )
 
 
-def _feed(topics: tuple[bytes, ...], place: Place, context: Context) -> Port:
+def _feed(
+    topics: tuple[bytes, ...], place: Place, context: Context, reader: Reader = FEED_READER
+) -> Port:
     return SubscriberPort(
         context,
         places.FEED,
         place.connect(places.FEED),
         topics=topics,
-        reader=FEED_READER,
+        reader=reader,
         clock=monotonic_s,
     )
 
@@ -145,7 +150,8 @@ def _binder(place: Place, context: Context) -> list[Port]:
 
 
 def _waiter(place: Place, context: Context) -> list[Port]:
-    return [_to_ledger(WAITER, place, context), _feed(ALL_OF_THE_FEED, place, context)]
+    feed = _feed(ALL_OF_THE_FEED, place, context, WAITER_FEED_READER)
+    return [_to_ledger(WAITER, place, context), feed]
 
 
 def _runner(place: Place, context: Context) -> list[Port]:
@@ -225,7 +231,7 @@ def _web(place: Place, context: Context) -> list[Port]:
         _to_ledger(WEB, place, context),
         _to_scheduler(WEB, place, context),
         _to_runner(WEB, place, context),
-        _feed(ALL_OF_THE_FEED, place, context),
+        _feed(ALL_OF_THE_FEED, place, context, WEB_FEED_READER),
         outputs,
         *published.here(
             context, place.outside(places.PUBLISHED), place.outside(places.REPLAY), monotonic_s

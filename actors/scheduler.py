@@ -293,7 +293,7 @@ class Scheduler:
         self._askers.update(dict.fromkeys(untold, standing))
         return [Post(asker, standing) for asker in untold]
 
-    def _hear(self, sender: str, message: Beat | FeedFrame, now_us: int) -> list[Post]:
+    def _hear(self, sender: str, message: Beat | FeedFrame[Any], now_us: int) -> list[Post]:
         """Another ledger speaks: learn from it what is in force."""
         if message.epoch <= self._epoch or not self._welcomed or HELLO in self._greetings:
             return []

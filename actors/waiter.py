@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from ..jobs.bound_conditions import polled_of
 from ..jobs.judging import Verdict
-from ..jobs.run import Run
 from ..jobs.states import OCCUPYING, State
 from ..messages.commands import ClearRefused
 from ..messages.hello import Hello, Welcome
@@ -31,7 +30,7 @@ from .guard_lines import GuardLine, GuardLines
 from .missed import read_missed
 from .probe_seam import Probed
 from .requests import OpenRequests, earliest
-from .waiting import TermsInUse, Wait
+from .waiting import KnownRun, TermsInUse, Wait
 from .waiting_words import deadline_text, not_yet_line, timeout_text, until_line
 
 # Runs looked at in one turn; the rest are next, so that what comes meanwhile is not kept waiting.
@@ -64,7 +63,7 @@ class Waiter:
         self._max_time_us = max_time_us
         self._pools = pools or {}
         self._incarnation = incarnation
-        self._feed = FeedFollower()
+        self._feed = FeedFollower[KnownRun]()
         self._known = False
         self._read_again = self._hole = False
         self._read_seq = -1
@@ -147,7 +146,7 @@ class Waiter:
         if not self._known or message.epoch > self._feed.epoch or message.seq > self._feed.seq:
             self._known = self._read_again = True
 
-    def _follow(self, message: FeedFrame | Beat, now_us: int) -> list[Post]:
+    def _follow(self, message: FeedFrame[KnownRun] | Beat, now_us: int) -> list[Post]:
         if not self._known:
             return []
         step = self._feed.take(message)
@@ -187,7 +186,7 @@ class Waiter:
         for line in self._lines:
             self._next(line)
 
-    def _apply(self, events: list[Any], runs: list[Run]) -> None:
+    def _apply(self, events: list[Any], runs: Sequence[KnownRun]) -> None:
         records = {run.run_id: run for run in runs}
         for run in runs:
             if run.state is State.WAITING:
@@ -202,7 +201,7 @@ class Waiter:
             elif isinstance(event, RunWithdrawn):
                 self._look.update(dict.fromkeys(self._gates.withdrawn(event)))
 
-    def _moved(self, event: RunMoved, run: Run) -> None:
+    def _moved(self, event: RunMoved, run: KnownRun) -> None:
         """Wake those whom this move of another run may concern."""
         woken = self._gates.moved(event, run.job_id, run.args, self._waits)
         self._look.update(dict.fromkeys(woken))
@@ -213,7 +212,7 @@ class Waiter:
 
     # --- waits ----------------------------------------------------------------------------------
 
-    def _register(self, run: Run) -> None:
+    def _register(self, run: KnownRun) -> None:
         """Begin a wait, or take in what changed of it."""
         wait = self._waits.get(run.run_id)
         if wait is not None and wait.version > run.version:

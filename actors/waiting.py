@@ -18,13 +18,15 @@ from ..jobs.bound_conditions import (
     BoundPool,
     BoundTimeWindow,
 )
-from ..jobs.run import Run, args_key
+from ..jobs.run import Run, WaitingRun, args_key
 from ..jobs.states import State
 from ..messages.instructions import FewerThan, Guard, NoneOf, PoolFree
 from .guard_lines import Order
 from .waiting_words import UNTIL, until_line
 
 Instance = tuple[str, str]
+# Out of the store come whole records, out of the feed what matters here.
+KnownRun = Run | WaitingRun
 COUNTED = (State.STARTING, State.RUNNING)
 # Jobs whose terms are remembered; each ad hoc job has an id of its own.
 TERMS_AT_MOST = 10_000
@@ -53,7 +55,7 @@ class TermsInUse:
     def __init__(self) -> None:
         self._of_job: dict[str, Terms] = {}
 
-    def of(self, run: Run) -> Terms:
+    def of(self, run: KnownRun) -> Terms:
         """Return the terms of a run, shared with others where they are equal."""
         terms = self._of_job.get(run.job_id)
         if terms is None or terms.conds != run.conds:
@@ -95,7 +97,7 @@ class Wait:
     )
 
     def __init__(
-        self, run: Run, terms: Terms, max_time_us: int | None, pools: Mapping[str, int]
+        self, run: KnownRun, terms: Terms, max_time_us: int | None, pools: Mapping[str, int]
     ) -> None:
         self.run_id = run.run_id
         self.priority = run.priority
@@ -116,14 +118,14 @@ class Wait:
         self.held = run.held
         self.not_before_us = run.not_before_us
 
-    def take(self, run: Run) -> bool:
+    def take(self, run: KnownRun) -> bool:
         """Take in a newer record of the same wait; return whether it may move otherwise now."""
         changed = (self.held, self.not_before_us) != (run.held, run.not_before_us)
         self.version, self.held = run.version, run.held
         self.not_before_us = run.not_before_us
         return changed
 
-    def is_of(self, run: Run) -> bool:
+    def is_of(self, run: KnownRun) -> bool:
         """Whether a record is of this same wait, not of one that began later."""
         return self.since_us == run.times.get("waiting", 0)
 
@@ -198,7 +200,7 @@ class Wait:
         return 0
 
 
-def guard_of(cond: BoundGuard, run: Run, pools: Mapping[str, int]) -> Guard:
+def guard_of(cond: BoundGuard, run: KnownRun, pools: Mapping[str, int]) -> Guard:
     """Return the guard the ledger decides the condition by; `pools` has the sizes of pools."""
     if isinstance(cond, BoundPool):
         return PoolFree(pool=cond.name, weight=cond.weight, size=pools.get(cond.name, 0))

@@ -162,6 +162,24 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     not_before_us: Instant | None = None
 
 
+class WaitingRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a `Run` matters to who lets runs wait: read out of it in a tenth of the time."""
+
+    run_id: RunId
+    job_id: str
+    args: dict[str, str]
+    state: State
+    schedule_us: Instant
+    version: int = 0
+    held: bool = False
+    message: str | None = None
+    not_before_us: int | None = None
+    times: dict[str, int] = {}
+    conds: tuple[BoundCondition, ...] = ()
+    priority: int = 0
+    waiting_max_us: int | None = None
+
+
 def args_key(args: dict[str, str]) -> str:
     """Return the canonical JSON of `args`: sorted keys, no blanks (as Apsis stores them)."""
     return _sorted_json.encode(args).decode()

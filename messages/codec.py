@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.errors import CallsheetError
-from ..jobs.run import NewRun
+from ..jobs.run import NewRun, WaitingRun
 from .agents import AgentsAnswer, AnyFromAgent, AnyToAgent, AskAgents, OutputGrew
 from .binding import FromBinder, ToBinder
 from .commands import AnyFromLedger
@@ -23,7 +23,8 @@ from .instructions import AnyToLedger
 from .published import Answer, Asked, Published
 from .registry import Enrol, EnrolDone
 from .standing import AskStanding, FolderStanding
-from .transitions import FromFeed
+from .told import ToldRun
+from .transitions import Beat, FeedFrame, FromFeed
 from .wishes import Done, Refused, SchedulerWish
 
 # A frame is at most this large on any socket (ZeroMQ's MAXMSGSIZE is set to it).
@@ -77,6 +78,31 @@ class Reader:
         if len(messages) > MAX_MESSAGES:
             raise BadFrame(f"{len(messages)} messages: at most {MAX_MESSAGES} are accepted")
         return messages
+
+
+class ToldReader(Reader):
+    """Reads the feed for one who seldom needs more of a run than that it has moved."""
+
+    def __init__(self) -> None:
+        # What is raw becomes a `ToldRun` before anybody sees it.
+        super().__init__(FeedFrame[msgspec.Raw] | Beat)  # type: ignore[type-var]
+
+    def unpack(self, frame: bytes | memoryview) -> list[Any]:
+        """See `Reader`; of a record only its head is looked at.
+
+        Raises:
+            BadFrame: also for a record without one.
+        """
+        messages = super().unpack(frame)
+        try:
+            return [
+                msgspec.structs.replace(message, runs=list(map(ToldRun, message.runs)))
+                if type(message) is FeedFrame
+                else message
+                for message in messages
+            ]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadFrame(f"{error}: expected the records of runs") from None
 
 
 def make_ready() -> None:
@@ -161,6 +187,8 @@ FROM_RUNNER_READER = Reader(AgentsAnswer | Refuse)
 ENROL_READER = Reader(Enrol)
 FROM_ENROL_READER = Reader(EnrolDone | Refuse)
 FEED_READER = Reader(FromFeed)
+WAITER_FEED_READER = Reader(FeedFrame[WaitingRun] | Beat)
+WEB_FEED_READER = ToldReader()
 OUTPUTS_READER = Reader(OutputGrew)
 # Programs of others: what they may ask, and what they hear.
 ASKED_READER = Reader(Asked)

@@ -6,7 +6,7 @@ epoch sends them to the store (or to `Replay`) again (I10).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -147,16 +147,30 @@ AnyEvent = (
 )
 
 
-class FeedFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="FeedFrame"):
+class OfRun(Protocol):
+    """Whatever tells of one run."""
+
+    @property
+    def run_id(self) -> str:
+        """Which run."""
+
+
+R = TypeVar("R", bound=OfRun)
+
+
+class FeedFrame(
+    msgspec.Struct, Generic[R], frozen=True, kw_only=True, tag_field="kind", tag="FeedFrame"
+):
     """Events `after_seq + 1 …` in order, and the runs they concern as they are after the frame.
 
-    A run that moved twice has two events and one record.
+    A run that moved twice has two events and one record. The ledger says whole records; who hears
+    them may read less of each (`WaitingRun`, `ToldRun`), since most are of no concern to it.
     """
 
     epoch: int
     after_seq: int
     events: list[AnyEvent]
-    runs: list[Run]
+    runs: list[R]
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Beat"):
@@ -166,7 +180,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Bea
     seq: int
 
 
-FromFeed = FeedFrame | Beat
+FromFeed = FeedFrame[Run] | Beat
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="Replay"):
@@ -179,4 +193,4 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     """Ledger → subscriber: the frame asked for; `complete` false: too far back, read the store."""
 
     complete: bool
-    frame: FeedFrame | None = None
+    frame: FeedFrame[Run] | None = None

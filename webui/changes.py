@@ -12,6 +12,7 @@ from ..jobs.jso import run_summary_jso
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
+from ..messages.told import ToldRun
 from ..messages.transitions import (
     ActionNoted,
     AnyEvent,
@@ -21,7 +22,6 @@ from ..messages.transitions import (
     RunNoted,
     RunWithdrawn,
 )
-from ..store.rows import decode_run, encode
 from .records import run_record
 from .seam import Changed, RunsRead, RunTick, Shared
 
@@ -37,7 +37,7 @@ class _Change(msgspec.Struct, kw_only=True):
     """A run's changes of one tick: its newest record, all states it was in, its log lines."""
 
     seq: int
-    run: Run | None = None
+    run: ToldRun | None = None
     states: set[State] = msgspec.field(default_factory=set)
     lines: list[tuple[int, int, str, str | None, str, str]] = []
     withdrawn: RunWithdrawn | None = None
@@ -53,7 +53,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
     def change(self) -> _Change:
         """Return the change it was."""
-        run = None if self.run is None else decode_run(self.run)
+        run = None if self.run is None else ToldRun(self.run)
         return _Change(seq=self.seq, run=run, states={*self.states}, withdrawn=self.withdrawn)
 
 
@@ -114,7 +114,7 @@ class Changes:
             kept.clear()
         self._to_read, self._jobs = [], []
 
-    def take(self, events: list[AnyEvent], runs: list[Run]) -> None:
+    def take(self, events: list[AnyEvent], runs: list[ToldRun]) -> None:
         """Take events in order, and the records as they are after them."""
         for event in events:
             match event:
@@ -145,7 +145,7 @@ class Changes:
             if change is None or run is None:
                 continue
             if newer is None:
-                change.run = run
+                change.run = ToldRun.of(run)
                 change.states.add(run.state)
                 self._changed[run_id] = change
             else:
@@ -194,7 +194,7 @@ class Changes:
             bodies=bodies,
             summary=self._summary_frames() if self._summary else [],
             runs=[
-                RunTick(run_id=run_id, run=changed[run_id].run, lines=changed[run_id].lines)
+                RunTick(run_id=run_id, run=_whole(changed[run_id]), lines=changed[run_id].lines)
                 for run_id in followed
             ],
             jobs=self._jobs,
@@ -211,7 +211,7 @@ class Changes:
             if change.withdrawn is not None:
                 messages.append(_encode({"type": "run_delete", "run_id": run_id}))
             elif change.run is not None:
-                summary = run_summary_jso(change.run)
+                summary = run_summary_jso(change.run.whole())
                 messages.append(_encode({"type": "run_transition", "run_summary": summary}))
         step = SUMMARY_MESSAGES
         parts = [messages[i : i + step] for i in range(0, len(messages), step)]
@@ -220,7 +220,7 @@ class Changes:
     def _remember(self) -> None:
         for run_id, change in self._changed.items():
             self._recent.pop(run_id, None)
-            run = None if change.run is None else encode(change.run)
+            run = None if change.run is None else change.run.encoded()
             states = frozenset(change.states)
             states = self._states.setdefault(states, states)
             self._recent[run_id] = _Kept(change.seq, run, states, change.withdrawn)
@@ -250,6 +250,10 @@ class Changes:
         return b',"epoch":%d,"seq":%d,"runs":[]}' % (epoch, seq)
 
 
+def _whole(change: _Change) -> Run | None:
+    return None if change.run is None else change.run.whole()
+
+
 def _body(
     changes: list[_Change], wanted: RunFilter, records: dict[str, bytes], epoch: int, seq: int
 ) -> bytes:
@@ -264,7 +268,7 @@ def _body(
             if wanted.matches_job(change.withdrawn.job_id):
                 gone.append(change.withdrawn.run_id)
             continue
-        run = change.run
+        run = _whole(change)
         if run is None or not wanted.matches(run, change.states):
             continue
         record = records.get(run.run_id)

@@ -15,6 +15,7 @@ from ..messages.hello import Hello, Refuse, Welcome
 from ..messages.post import LEDGER, RUNNER, SCHEDULER, WEB, Post
 from ..messages.published import AskEvents, AskRuns, Wanted
 from ..messages.standing import AskStanding, FolderStanding
+from ..messages.told import ToldRun
 from ..messages.transitions import Beat, FeedFrame, Replay, Replayed
 from ..messages.wishes import Done, Refused
 from ..wire.feed import FeedFollower, Then
@@ -64,7 +65,7 @@ class WebCore:
     def __init__(self, incarnation: str, address: str = WEB) -> None:
         self.address = address
         self._incarnation = incarnation
-        self._follower = FeedFollower()
+        self._follower = FeedFollower[ToldRun]()
         self._changes = Changes()
         self._wishes = Wishes()
         self._publishing = Publishing()
@@ -228,7 +229,7 @@ class WebCore:
         self._counts["resyncs"] += 1
         return Post(LOOP, Resync(epoch=self._follower.epoch, seq=self._follower.seq))
 
-    def _feed(self, message: FeedFrame | Beat) -> list[Post]:
+    def _feed(self, message: FeedFrame[ToldRun] | Beat) -> list[Post]:
         self._heard[LEDGER] = self._time
         step = self._follower.take(message)
         match step.then:
@@ -261,7 +262,14 @@ class WebCore:
     def _replayed(self, message: Replayed) -> list[Post]:
         self._heard[LEDGER] = self._time
         if message.frame is not None:
-            posts = self._feed(message.frame)
+            frame = message.frame
+            told = FeedFrame(
+                epoch=frame.epoch,
+                after_seq=frame.after_seq,
+                events=frame.events,
+                runs=list(map(ToldRun.of, frame.runs)),
+            )
+            posts = self._feed(told)
             self._hole = not message.complete
             return posts if message.complete else [*posts, *self._ask_replay()]
         # Too far back: a welcome will say where the ledger stands, and all followers read again.

@@ -27,6 +27,7 @@ from ..messages.published import (
     PublishedEvents,
     Runs,
 )
+from ..messages.told import ToldRun
 from ..messages.transitions import (
     ActionNoted,
     AgentNoted,
@@ -67,7 +68,9 @@ class Publishing:
         else:
             self._wanted[door].discard(topic)
 
-    def events(self, epoch: int, after: int, events: list[AnyEvent], runs: list[Run]) -> list[Post]:
+    def events(
+        self, epoch: int, after: int, events: list[AnyEvent], runs: list[ToldRun]
+    ) -> list[Post]:
         """Return what is heard of events that follow `after` without a gap.
 
         Nothing, when a run's record did not come with its events (a replay of the ledger's): the
@@ -76,7 +79,7 @@ class Publishing:
         doors = self._doors(EVENTS)
         if not doors:
             return []
-        by_id = {run.run_id: run for run in runs}
+        by_id = {told.run_id: told.whole() for told in runs}
         gone = {event.run_id for event in events if isinstance(event, RunWithdrawn)}
         if any(getattr(event, "run_id", "") not in by_id.keys() | gone | {""} for event in events):
             return []

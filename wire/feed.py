@@ -7,11 +7,11 @@ anything itself; it says what is to be done.
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any, Generic
 
 import msgspec
 
-from ..jobs.run import Run
-from ..messages.transitions import AnyEvent, Beat, FeedFrame, FromFeed
+from ..messages.transitions import AnyEvent, Beat, FeedFrame, R
 
 # The topic frame before each payload. Beats come about once a second, on a topic of their own. Who
 # needs only the epoch subscribes to nothing but its topic: the same beats, but few of a ledger that
@@ -30,22 +30,23 @@ class Then(Enum):
     NEW_EPOCH = "new epoch"
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """`APPLY`: these events and records. `HOLE`: events after `after_seq` are missing: ask for them
     or read the store. `NEW_EPOCH`: another ledger speaks: say `Hello`, read the store."""
 
     then: Then
     events: list[AnyEvent] = []
-    runs: list[Run] = []
+    runs: list[R] = []
     after_seq: int = 0
     epoch: int = 0
 
 
-_NOTHING = Step(then=Then.NOTHING)
+_NOTHING: Step[Any] = Step(then=Then.NOTHING)
 
 
-class FeedFollower:
-    """Where a subscriber stands: all events up to `seq` of `epoch` are known to it.
+class FeedFollower(Generic[R]):
+    """Where a subscriber stands: all events up to `seq` of `epoch` are known to it. `R` is what it
+    reads of the runs' records.
 
     It begins nowhere: until `stand` is called each message is a new epoch.
     """
@@ -58,7 +59,7 @@ class FeedFollower:
         """The follower has read a state that holds all events up to `seq` of `epoch`."""
         self.epoch, self.seq = epoch, seq
 
-    def take(self, message: FromFeed) -> Step:
+    def take(self, message: FeedFrame[R] | Beat) -> Step[R]:
         """Return what a frame or beat asks for; the position moves only with `APPLY`.
 
         A hole is reported by every message until `stand` or the missing frame closes it. A message
@@ -72,7 +73,7 @@ class FeedFollower:
             return _NOTHING if message.seq <= self.seq else self._hole()
         return self._frame(message)
 
-    def _frame(self, frame: FeedFrame) -> Step:
+    def _frame(self, frame: FeedFrame[R]) -> Step[R]:
         if frame.after_seq > self.seq:
             return self._hole()
         known = self.seq
@@ -88,5 +89,5 @@ class FeedFollower:
             runs = [run for run in frame.runs if run.run_id in concerned]
         return Step(then=Then.APPLY, events=events, runs=runs, epoch=self.epoch)
 
-    def _hole(self) -> Step:
+    def _hole(self) -> Step[R]:
         return Step(then=Then.HOLE, after_seq=self.seq, epoch=self.epoch)

@@ -12,6 +12,7 @@ from callsheet.messages.agents import AgentsAnswer, AskAgents
 from callsheet.messages.hello import Hello, Welcome
 from callsheet.messages.post import LEDGER, RUNNER, SCHEDULER
 from callsheet.messages.standing import AskStanding, FolderStanding
+from callsheet.messages.told import ToldRun
 from callsheet.messages.transitions import Beat, FeedFrame, JobsChanged, Replay, Replayed
 from callsheet.messages.wishes import Done, LedgerWish, Refused, SkipRun, StartNow
 from callsheet.webui.changes import KEPT_CHANGES
@@ -81,7 +82,7 @@ class Driven:
             a_move(after + 1 + i, run.run_id, run.state, before=State.WAITING)
             for i, run in enumerate(runs)
         ]
-        found = list(runs) if records else []
+        found = list(map(ToldRun.of, runs)) if records else []
         self.tell(FeedFrame(epoch=epoch, after_seq=after, events=events, runs=found))
 
 
