@@ -13,13 +13,13 @@ batch. Nothing here imports `actors`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import socket
 from collections.abc import Callable
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
@@ -76,8 +76,6 @@ requests = logging.getLogger("callsheet.requests")
 
 SOCKET_MESSAGE_BYTES = 64 * 2**10
 PING_S = 30.0
-# After the stop is asked for, answers under way have this long to end.
-DRAIN_S = 2.0
 
 Tell = Callable[[Any], None]
 StartStage = Callable[[BridgedCore], Tell]
@@ -227,21 +225,21 @@ class WebServer:
                 task.cancel()
             for server in servers:
                 server.stop()
+            if not await connections.drained(servers, lambda: services.under_way):
+                log.warning("web: answers under way were cut off")
             for listener, _ in self._sockets:
                 if listener.path:
                     unix_sockets.forget(listener.path)
             closed = asyncio.gather(*(server.close_all_connections() for server in servers))
-            try:
-                await asyncio.wait_for(closed, DRAIN_S)
-            except TimeoutError:
-                log.warning("web: answers under way were cut off")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closed, connections.CLOSE_S)
             services.close()
             services.log.close()
             pool.close()
 
     def _listen(
         self, services: Services, listener: Listener, sockets: list[socket.socket]
-    ) -> HTTPServer:
+    ) -> LimitedServer:
         """Begin to take connections of one address."""
         certificate = self._certificate
         server = LimitedServer(
@@ -259,7 +257,7 @@ class WebServer:
         server.add_sockets(sockets)
         return server
 
-    async def _renew(self, servers: list[HTTPServer]) -> None:
+    async def _renew(self, servers: list[LimitedServer]) -> None:
         """Look now and then whether the certificate was renewed."""
         assert self._certificate is not None
         while True:

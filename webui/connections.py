@@ -6,9 +6,11 @@ while others are still served.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import resource
 import time
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -31,6 +33,11 @@ FROM_ALL = 4_000
 OWN_FILES = 300
 # What goes wrong with connections is said at most so often: strangers cause it.
 SAID_EVERY_S = 1.0
+# After the stop is asked for, answers under way have this long to end, and connections to close:
+# together less than `STOP_WAVE_S` of the supervisor. Looked at so often.
+DRAIN_S = 1.5
+CLOSE_S = 0.5
+DRAIN_LOOK_S = 0.02
 
 
 def make_room() -> int:
@@ -69,6 +76,10 @@ class Connections:
             self._by_address = {one: some for one, some in self._by_address.items() if some}
         return True
 
+    def are_writing(self) -> bool:
+        """Return whether something that was said is not with the network yet."""
+        return any(stream.writing() for stream in self._all if not stream.closed())
+
 
 class LimitedServer(HTTPServer):
     """An HTTP server that counts its connections."""
@@ -82,6 +93,20 @@ class LimitedServer(HTTPServer):
             super().handle_stream(stream, address)
         else:
             stream.close()
+
+
+async def drained(servers: list[LimitedServer], under_way: Callable[[], int]) -> bool:
+    """Wait until what was asked is answered, and with the network; return whether it is in time.
+
+    What follows something for as long as it lasts is not waited for. `under_way` returns how many
+    answers are being found.
+    """
+    until_s = time.monotonic() + DRAIN_S
+    while under_way() or any(server.connections.are_writing() for server in servers):
+        if time.monotonic() > until_s:
+            return False
+        await asyncio.sleep(DRAIN_LOOK_S)
+    return True
 
 
 class Sparing(logging.Filter):

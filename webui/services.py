@@ -124,6 +124,8 @@ class Services:
         self.log = ServerLog(self.started_us // 1_000_000)
         self.looks: dict[str, Look] = {}
         self.requests = 0
+        # Of which the answers are still being found.
+        self.under_way = 0
         self.problems = 0
         self._noted = (0, 0)
         self.throttle = Throttle()

@@ -4,6 +4,8 @@ import contextlib
 import json
 import logging
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from live_server import until
@@ -14,6 +16,7 @@ from callsheet.webui.app import CannotListen, WebServer
 from callsheet.webui.listening import BadBind, NoCertificate, Unsafe, parse_bind
 from callsheet.webui.security import is_same_origin, neighbourhood
 from callsheet.webui.services import WebSettings
+from callsheet.webui.v2_checks import checks_of
 
 CONSOLE = "<!doctype html><title>console</title>"
 
@@ -223,6 +226,35 @@ def test_a_request_cut_off_by_the_end_of_the_server_is_no_fault_of_ours(tmp_path
     finally:
         stand.close()
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+
+
+def test_what_was_asked_before_the_end_of_the_server_is_answered(tmp_path, monkeypatch):
+    stand = WebStand(tmp_path)
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def slow(*found):
+        asked.set()
+        assert may_answer.wait(60)
+        return checks_of(*found)
+
+    monkeypatch.setattr("callsheet.webui.v2_checks.checks_of", slow)
+    monkeypatch.setattr("callsheet.webui.connections.DRAIN_S", 60)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(stand.ask, "GET", "/api/v2/checks")
+        assert asked.wait(60)
+        stand.server.stop()
+        until(lambda: refuses(stand.port), "the server to take no more")
+        may_answer.set()
+        assert answer.result(60)[0] == 200
+    stand.close()
+
+
+def refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize(
