@@ -32,22 +32,6 @@ def resident_bytes() -> int:
         return int(file.read().split()[1]) * PAGE_BYTES
 
 
-class Heap:
-    """See the module. One for a process; used by one thread."""
-
-    def __init__(self) -> None:
-        self._trim = _malloc_trim()
-        self._rests_at_bytes = 0
-
-    def tidy(self) -> bool:
-        """Give back what is free, if the process has grown since the last time; say whether."""
-        if self._trim is None or resident_bytes() < self._rests_at_bytes + GROWN_BYTES:
-            return False
-        self._trim(0)
-        self._rests_at_bytes = resident_bytes()
-        return True
-
-
 def _malloc_trim() -> Callable[[int], int] | None:
     """Return the function of the C library (glibc's), None where it has none."""
     try:
@@ -57,6 +41,26 @@ def _malloc_trim() -> Callable[[int], int] | None:
     trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
     found: Callable[[int], int] = trim
     return found
+
+
+# Found here, before forks: to look for it in each would copy pages that they share.
+_TRIM = _malloc_trim()
+
+
+class Heap:
+    """See the module. One for a process; used by one thread."""
+
+    def __init__(self) -> None:
+        self._trim = _TRIM
+        self._rests_at_bytes = 0
+
+    def tidy(self) -> bool:
+        """Give back what is free, if the process has grown since the last time; say whether."""
+        if self._trim is None or resident_bytes() < self._rests_at_bytes + GROWN_BYTES:
+            return False
+        self._trim(0)
+        self._rests_at_bytes = resident_bytes()
+        return True
 
 
 def fill_holes() -> int:

@@ -6,6 +6,7 @@ directions of messages each port reads, is all that roles can say to each other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,9 +45,9 @@ from ..wire.place import Door, FeedDoor, Place
 from ..wire.ports import Context, DealerPort, Port, PublisherPort, RouterPort, SubscriberPort
 from .clock import monotonic_s
 
-LEDGER_PEERS = r"(scheduler|waiter|runner|responder|checker|web)/[0-9]{1,4}"
-SCHEDULER_PEERS = r"(binder|responder|web)/[0-9]{1,4}"
-AGENTS_PEERS = r"agent/[A-Za-z0-9._@:-]{1,200}|(checker|web)/[0-9]{1,4}"
+LEDGER_PEERS = re.compile(r"(scheduler|waiter|runner|responder|checker|web)/[0-9]{1,4}")
+SCHEDULER_PEERS = re.compile(r"(binder|responder|web)/[0-9]{1,4}")
+AGENTS_PEERS = re.compile(r"agent/[A-Za-z0-9._@:-]{1,200}|(checker|web)/[0-9]{1,4}")
 
 ALL_OF_THE_FEED = (EVENTS_TOPIC, BEAT_TOPIC)
 EPOCH = (EPOCH_TOPIC,)

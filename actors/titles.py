@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from pathlib import Path
 
 PR_SET_NAME = 15
+# Opened here, before forks: to do so in each would cost it more than what it is used for.
+_LIBC = ctypes.CDLL(None)
 # Fields of /proc/self/stat after the command's closing bracket (proc(5): 48 and 49 from 1).
 ARG_START, ARG_END = 48 - 3, 49 - 3
 
@@ -19,9 +20,10 @@ def set_title(comm: str, command_line: str) -> None:
     """Name this process `comm` (15 bytes at most) and show `command_line` instead of its arguments,
     cut to the room these have."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_NAME, comm.encode()[:15], 0, 0, 0)
+        _LIBC.prctl(PR_SET_NAME, comm.encode()[:15], 0, 0, 0)
     with contextlib.suppress(OSError, ValueError, IndexError):
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
         start, end = int(fields[ARG_START]), int(fields[ARG_END])
         room = end - start
         if start and room > 1:

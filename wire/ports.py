@@ -226,7 +226,7 @@ class RouterPort(Port):
         endpoints: list[str],
         *,
         reader: Reader | Mapping[str, Reader],
-        peers: str,
+        peers: str | re.Pattern[str],
         clock: Clock,
         side: ServerSide | None = None,
     ) -> None:
