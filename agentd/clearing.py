@@ -16,11 +16,9 @@ log = logging.getLogger("callsheet.agentd")
 
 
 class Clearing:
-    """See the module. `plain`: those over whose claims have a record and an output, and nothing
-    else; `ended`: those whose end is told and not yet forgotten."""
+    """See the module. `ended`: those whose end is told and not yet forgotten."""
 
     def __init__(self, spool: Spool, grouped: Grouped) -> None:
-        self.plain: set[Key] = set()
         self.ended: set[Key] = set()
         self._spool = spool
         self._grouped = grouped
@@ -38,10 +36,8 @@ class Clearing:
     def clean(self, at_most: int) -> bool:
         """Remove forgotten claims; return whether there are more."""
         for key in self._doomed[:at_most]:
-            plain = key in self.plain
-            self.plain.discard(key)
             try:
-                self._spool.forget(key, plain=plain)
+                self._spool.forget(key)
             except OSError as error:
                 log.warning("claim %s: cannot be removed: %s", key, error.strerror)
             self._grouped.forget(key)

@@ -296,8 +296,6 @@ class LocalHost:
         if verb == "ended":
             name = FAILED if spec is None else failed_file(spec)
             self._shells[key] = name
-            if spec is not None and not (name or spec.split or stdin_of(spec.program)):
-                self._clearing.plain.add(key)
             self._ends.append((key, item[2]))
         elif verb == "refused":
             self._refused(key, item[2])

@@ -42,6 +42,8 @@ log = logging.getLogger("callsheet.agentd")
 MAGIC = b"callsheet run, format 1\n"
 # Directories kept for later use; each takes two small blocks.
 FREE_AT_MOST = 4_096
+# Files of a claim that the next one must not find.
+OF_ONE_RUN = frozenset({RESULT, FAILED, STDIN, ERR, ORDER, GAP})
 # Of a spool; it is in the names of files.
 ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 # What was done to a process: when (monotonic), and by which signal.
@@ -153,20 +155,20 @@ class Spool:
         os.mkdir(f"{self.runs}/{name}", 0o700)
         return name
 
-    def forget(self, key: Key, *, plain: bool = False) -> None:
-        """Remove a claim; its directory is kept for another. `plain`: it has no other files."""
+    def forget(self, key: Key) -> None:
+        """Remove a claim; its directory is kept for another, with its record and its output."""
         folder = f"{self.runs}/{key}"
-        if not _is_as_made(folder):
+        names = _names_as_made(folder)
+        if names is None:
             _remove(folder)
             return
         if not may_be_reused(f"{folder}/out"):
             os.unlink(f"{folder}/out")
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{folder}/{GAP}")
-        for name in (RESULT,) if plain else (RESULT, FAILED, STDIN, ERR, ORDER, GAP):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{folder}/{name}")
-        if not plain and os.path.isdir(f"{folder}/{FOLDER}"):
+        for name in names:
+            if name in OF_ONE_RUN:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{folder}/{name}")
+        if FOLDER in names:
             shutil.rmtree(f"{folder}/{FOLDER}")
         self._made += 1
         name = f".free-{self._made}"
@@ -347,23 +349,25 @@ def _put(path: str, text: str) -> None:
     os.rename(part, path)
 
 
-def _is_as_made(folder: str) -> bool:
-    """Whether a claim's directory holds nothing but files of its own, or is gone: a process may
-    have put links, pipes or folders there, which must neither be followed nor used again."""
+def _names_as_made(folder: str) -> list[str] | None:
+    """Return what is in a claim's directory, nothing when it is gone; None when it does not hold
+    files of its own alone: a process may have put links, pipes or folders there, which must neither
+    be followed nor used again."""
+    names: list[str] = []
     try:
         if os.path.islink(folder):
-            return False
+            return None
         with os.scandir(folder) as entries:
-            return all(
-                entry.is_dir(follow_symlinks=False)
-                if entry.name == FOLDER
-                else entry.is_file(follow_symlinks=False)
-                for entry in entries
-            )
+            for entry in entries:
+                is_dir = entry.name == FOLDER
+                if not (entry.is_dir if is_dir else entry.is_file)(follow_symlinks=False):
+                    return None
+                names.append(entry.name)
     except FileNotFoundError:
-        return True
+        return []
     except NotADirectoryError:
-        return False
+        return None
+    return names
 
 
 def _remove(folder: str) -> None:

@@ -12,8 +12,7 @@ from callsheet.agentd.exits import BadRecord
 from callsheet.agentd.host import Key, Spec
 from callsheet.agentd.keeper_record import EXIT, PID, STARTED, write
 from callsheet.agentd.kept_number import BYTES
-from callsheet.agentd.launch import FAILED, STDIN
-from callsheet.agentd.spool import Spool
+from callsheet.agentd.spool import OF_ONE_RUN, Spool
 from callsheet.agentd.spool_lock import SpoolTaken, take
 from callsheet.jobs.programs import BoundProcess
 
@@ -256,7 +255,7 @@ def test_whoever_writes_on_after_its_run_is_forgotten_writes_into_no_other(spool
         assert not file.read()
 
 
-@pytest.mark.parametrize("name", ["out", FAILED, STDIN])
+@pytest.mark.parametrize("name", ["out", *sorted(OF_ONE_RUN)])
 def test_what_is_left_of_a_claim_is_not_there_for_the_next(spool, name):
     key, out = a_claim(spool, "r1", "text" if name == "out" else "")
     if name != "out":
