@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 FORMAT = 2
 COMBINED = (os.POSIX_SPAWN_DUP2, 1, 2)
 OUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+# How the system's names and variables are encoded.
+NAMES = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 # Started in one turn before those that ended are looked after.
 STARTS_A_TURN = 8
 RETIRE_AFTER_S = 60.0
@@ -225,7 +227,8 @@ class Keeper:
         """
         env = self.env
         if more:
-            env = env | {os.fsencode(n): os.fsencode(v) for n, v in more.items()}
+            # (As `os.fsencode` does, but for its look at what it is given: 2 µs of each start.)
+            env = env | {n.encode(*NAMES): v.encode(*NAMES) for n, v in more.items()}
         actions = (
             (os.POSIX_SPAWN_DUP2, self.null, 0),
             (os.POSIX_SPAWN_OPEN, 1, f"{to}/out", OUT_FLAGS, 0o600),
