@@ -107,6 +107,7 @@ class Book:
             job_id=new.job_id,
             args=new.args,
             state=state,
+            version=self.seq + 1,
             schedule_us=new.schedule_us,
             expected=expected and state is State.SCHEDULED,
             fingerprint=new.fingerprint,
@@ -181,6 +182,7 @@ class Book:
         moved = replace(
             run,
             state=after,
+            version=self.seq + 1,
             times=times,
             expected=False,
             unreachable=run.unreachable and after in ACTIVE and after is not State.WAITING,
@@ -248,8 +250,9 @@ class Book:
         *,
         by_policy: bool,
     ) -> Run:
+        """Put on record that a run is in its state; the caller has given it the next seq."""
         self.seq += 1
-        run = replace(run, version=self.seq)
+        assert run.version == self.seq, f"run {run.run_id}: version {run.version}, not {self.seq}"
         entered_us = run.times.get(run.state.value, now_us)
         self.changes.events.append(
             RunMoved(

@@ -30,6 +30,7 @@ from .stage import Script, Stage
 log = logging.getLogger("callsheet.runner")
 
 JOURNAL = "placements"
+_encode = msgspec.json.Encoder().encode
 # Room for some 20,000 lines: more than a ledger on the same full disk can ask for.
 ROOM_BYTES = 2**20
 
@@ -171,7 +172,7 @@ class RunnerStage(Stage):
 
 def _line(placed: Placed) -> bytes:
     words = [placed.run_id, placed.attempt, placed.agent_id, placed.boot_id]
-    return json.dumps(words).encode() + b"\n"
+    return _encode(words) + b"\n"
 
 
 def _placed(run_id: str, attempt: int, agent_id: str, boot_id: str = "") -> Placed:

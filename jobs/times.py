@@ -86,7 +86,15 @@ def parse_time(value: Any) -> int:
 
 def format_time(at_us: int) -> str:
     """Return `2024-01-02T03:04:05+00:00`, with a fraction only when it is not zero."""
-    return (EPOCH + timedelta(microseconds=at_us)).isoformat()
+    second, rest_us = divmod(at_us, SECOND_US)
+    text = _to_the_second(second)
+    return f"{text}.{rest_us:06}+00:00" if rest_us else f"{text}+00:00"
+
+
+# Times that are told one after the other are mostly of the same few seconds.
+@lru_cache(maxsize=256)
+def _to_the_second(at_s: int) -> str:
+    return (EPOCH_NAIVE + timedelta(seconds=at_s)).isoformat()
 
 
 def format_time_ms(at_us: int) -> str:

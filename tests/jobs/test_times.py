@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from callsheet.jobs.errors import UserError
 from callsheet.jobs.times import (
+    EPOCH,
+    FIRST_US,
+    LAST_US,
     format_daytime,
     format_duration_s,
     format_time,
@@ -189,3 +194,11 @@ def test_a_wall_time_comes_once_twice_or_never(name, wall, shown) -> None:
 )
 def test_the_leap_over_a_wall_time_is_found(name, wall, leap) -> None:
     assert format_time(leap_us(datetime.fromisoformat(wall), zone(name))) == leap
+
+
+INSTANTS = some.integers(FIRST_US, LAST_US)
+
+
+@given(INSTANTS | some.integers(FIRST_US // SECOND, LAST_US // SECOND).map(lambda s: s * SECOND))
+def test_a_time_is_shown_as_the_standard_library_would(at_us):
+    assert format_time(at_us) == (EPOCH + timedelta(microseconds=at_us)).isoformat()
