@@ -1,7 +1,7 @@
 """The console as it is sent: its one document, and its files under addresses of their own edition.
 
-An edition is all files of the console as they were at once. Its name, a hash of them, is part of
-each file's address: a browser keeps what it has for good, and a page never runs modules of two
+An edition is all files of the console as they are sent at once. Its name, a hash of them, is part
+of each file's address: a browser keeps what it has for good, and a page never runs modules of two
 editions. A page of an edition that is gone finds no more modules and says so; it is loaded anew.
 
 A browser learns of a module by reading the one that imports it: without a build step that would be
@@ -73,13 +73,13 @@ def edition_of(static: Path) -> Edition:
     files = {name: (static / name).read_bytes() for name, _, _ in _looks(static)}
     sheets = [name for name in _STYLE.findall(files.get(INDEX, b"").decode()) if name in files]
     files[STYLES] = b"\n".join(files[name] for name in sheets)
-    total = hashlib.sha256()
-    for name, content in files.items():
-        total.update(f"{name} {len(content)}\n".encode())
-        total.update(content)
     table = files.get(VIEWS, b"").decode()
     views = {path: beside(VIEWS, module) for path, module in _VIEW.findall(table)}
     joined = join(files, FRAME)
+    total = hashlib.sha256()
+    for name, content in joined.files.items():
+        total.update(f"{name} {len(content)}\n".encode())
+        total.update(content)
     name = total.hexdigest()[:_NAME_DIGITS]
     return Edition(name, joined.files, joined.needs, joined.homes, views)
 

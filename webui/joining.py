@@ -6,21 +6,22 @@ it was there. The modules stay as they are written, one for each meaning; the we
 when it reads them. Nothing is renamed, left out or made smaller: each module is a function that is
 called once, its lines are its own, and its name stands above it.
 
-Which are joined follows from who needs them. What the frame needs is one file. Of the others those
-that the same of the modules which are loaded when they are wanted (views, dialogs) need are one:
-they are never needed apart, so that no page loads what it does not need, and no module is in two
-files. A file needs only files that at least as many need: no two need each other.
+Which are joined follows from who needs them. What the frame needs is one file, and so is with it
+what more than one of the modules need that are loaded when they are wanted (views, dialogs): it is
+a fifth of all, and to ask for it costs a page more than to have it. What only one of them needs is
+one file with it. So a page asks for two, the frame's and its view's, and no module is in two files.
 
 Joining knows the forms in which these modules say what they import and export (`_FORMS`), each on a
-line of its own. Where one has another form, or two modules need each other, all are sent as they
-are: a console that is slower to come, and none that is wrong.
+line of its own, and those of the libraries that come with them (`_IN_LINES`). Where one has another
+form, or two modules need each other, all are sent as they are: a console that is slower to come,
+and none that is wrong. Libraries of another form stay apart.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,8 +38,18 @@ _FORMS = re.compile(
     )""",
     re.MULTILINE | re.VERBOSE,
 )
+# What a library that was made small says at its beginning and at its end, and the same in lines.
+_IN_LINES = (
+    (re.compile(r'\Aimport\{([^{}]*)\}from("[^"\n]+");'), r"import { \1 } from \2;\n"),
+    (re.compile(r"(?:\A|(?<=[;}]))export\{([^{}]*)\};?\s*\Z"), r"\nexport { \1 };"),
+    (
+        re.compile(r"(?<=[;}])export default (function\b.*)", re.DOTALL),
+        r"\nconst its_default = \1\nexport { its_default as default };",
+    ),
+)
 _LATER = re.compile(r'(?<==> )import\("([^"\n]+)"\)')
 _LEFT = re.compile(r"^(?:import|export)\b", re.MULTILINE)
+_ANYWHERE = re.compile(r"\b(?:import|export)\b")
 
 
 class CannotJoinError(Exception):
@@ -68,9 +79,15 @@ def join(files: Mapping[str, bytes], frame: str) -> Joined:
         for name, text in sources.items()
     }
     try:
-        groups = _groups(sources, needs, frame)
-        homes = {name: group[-1] for group in groups for name in group}
-        sent = {group[-1]: _file(group, sources, needs, homes).encode() for group in groups}
+        libraries = _libraries(sources)
+        apart = set() if libraries else {name for name in sources if not name.startswith(OWN)}
+        sources |= libraries
+        groups = _groups(sources, needs, frame, apart)
+        homes = {name: home for home, group in groups.items() for name in group}
+        sent = {
+            home: _file(home, group, sources, needs, homes).encode()
+            for home, group in groups.items()
+        }
     except CannotJoinError:
         return Joined(files, {name: name for name in sources}, needs)
     rest = {name: content for name, content in files.items() if name not in homes}
@@ -106,41 +123,60 @@ def _is_module(name: str) -> bool:
     return name.endswith(".js")
 
 
-def _groups(
-    sources: Mapping[str, str], needs: Mapping[str, list[str]], frame: str
-) -> list[list[str]]:
-    """Return the modules of each file, each behind what it needs; by the last the file is named.
+def _libraries(sources: Mapping[str, str]) -> dict[str, str]:
+    """Return the libraries in forms that are known; none when one of them has another."""
+    found = {}
+    for name in (one for one in sources if not one.startswith(OWN)):
+        text = sources[name]
+        for small, lines in _IN_LINES:
+            text = small.sub(lines, text)
+        if _ANYWHERE.search(_FORMS.sub("", text)):
+            return {}
+        found[name] = text
+    return found
 
+
+def _groups(
+    sources: Mapping[str, str], needs: Mapping[str, list[str]], frame: str, apart: Collection[str]
+) -> dict[str, list[str]]:
+    """Return the modules of each file by its name, each behind what it needs.
+
+    Args:
+        apart: modules that are sent as they are.
     Raises:
         CannotJoinError: two need each other.
     """
-    own = {name: needs[name] for name in sources if name.startswith(OWN)}
+    own = {name: needs[name] for name in sources if name not in apart}
     wanted = sorted({beside(name, one) for name in own for one in _LATER.findall(sources[name])})
-    first = closure([frame], own)
     users: dict[str, list[str]] = {name: [] for name in own}
+    # One of these that another needs, too, has its own file.
+    near = {name: [one for one in own[name] if one not in wanted] for name in own}
     for one in wanted:
-        for name in closure([one], own):
+        for name in closure([one], near):
             users[name].append(one)
-    groups: dict[tuple[str, ...], list[str]] = {}
+    # The frame's last: it is called when all is there that it may be asked for.
+    shared = [name for name in sorted(own) if len(users[name]) > 1]
+    first = closure([*shared, frame], own)
+    groups: dict[str, list[str]] = {frame: first}
     done: set[str] = set()
-    for name in closure([frame, *sorted(own)], own):
+    for name in closure([*first, *sorted(own)], own):
         early = [one for one in own[name] if one in own and one not in done]
         if early:
             raise CannotJoinError(f"{name} and {early[0]} need each other")
         done.add(name)
         if name not in first:
-            groups.setdefault(tuple(users[name] or [name]), []).append(name)
-    return [group for group in (first, *groups.values()) if group]
+            groups.setdefault((users[name] or [name])[0], []).append(name)
+    return {home: group for home, group in groups.items() if group}
 
 
 def _file(
+    home: str,
     group: list[str],
     sources: Mapping[str, str],
     needs: Mapping[str, list[str]],
     homes: Mapping[str, str],
 ) -> str:
     """Return the text of a file."""
-    home = group[-1]
     heads: dict[str, None] = {}
     parts = []
     for name in group:

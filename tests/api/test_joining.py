@@ -23,11 +23,12 @@ def test_every_module_of_the_console_is_in_one_file_and_none_need_each_other():
     assert set(edition.homes) == set(SOURCES)
     sent = {name: edition.files[name].decode() for name in edition.homes.values()}
     parts = {
-        name: re.findall(r"^// (js/.*\.js)$", text, re.MULTILINE) for name, text in sent.items()
+        name: re.findall(r"^// ((?:js|vendor)/.*\.js)$", text, re.MULTILINE)
+        for name, text in sent.items()
     }
-    own = [name for name in SOURCES if name.startswith("js/")]
-    assert sorted(one for some in parts.values() for one in some) == sorted(own)
-    assert len(parts) < len(own) / 1.5
+    assert sorted(one for some in parts.values() for one in some) == sorted(SOURCES)
+    # The frame's, its own, and of one who is a part of two views another one's.
+    assert {len(edition.files_of(path)) for path in edition.views} <= {1, 2, 3}
     needed = {
         name: {beside(name, one) for one in vendor.needs_of(text)} for name, text in sent.items()
     }
@@ -46,16 +47,20 @@ def test_what_a_module_has_loaded_later_is_seen_by_who_joins(name):
     assert text.count("import(") == len(re.findall(r'(?<==> )import\("[^"\n]+"\)', text))
 
 
-def test_what_the_same_need_is_one_file_and_what_others_need_too_is_apart():
+def test_what_one_needs_is_one_file_with_it_and_what_several_need_comes_with_the_frame():
     found = joined(
         main='import { a } from "./a.js";\nconst b = () => import("./b.js");\n'
-        'const c = () => import("./c.js");',
+        'const c = () => import("./c.js");\nconst d = () => import("./d.js");',
         a="export const a = 1;",
         b='import "./of_b.js";\nimport "./of_both.js";',
         of_b='import "./of_of_b.js";',
         of_of_b='import "./a.js";',
         c='import "./of_both.js";',
-        of_both="export {};",
+        d='import "./c.js";\nimport "./of_d.js";',
+        of_both='import "./of_of_both.js";',
+        of_of_both="export {};",
+        of_d="export {};",
+        of_nobody="export {};",
     )
     assert {
         name.removeprefix("js/").removesuffix(".js"): home for name, home in found.homes.items()
@@ -65,8 +70,12 @@ def test_what_the_same_need_is_one_file_and_what_others_need_too_is_apart():
         "b": "js/b.js",
         "of_b": "js/b.js",
         "of_of_b": "js/b.js",
-        "of_both": "js/of_both.js",
+        "of_both": "js/main.js",
+        "of_of_both": "js/main.js",
         "c": "js/c.js",
+        "d": "js/d.js",
+        "of_d": "js/d.js",
+        "of_nobody": "js/of_nobody.js",
     }
     assert set(found.files) == set(found.homes.values())
 
@@ -87,6 +96,7 @@ export async function i() {}
         "vendor/h.js": b"export{d};",
         "vendor/all.js": b"export default 1;",
     }
+    # Libraries stay as they are, since one of them has a form that is not known.
     found = join(files, FRAME)
     assert (
         found.files["js/main.js"].decode()
@@ -117,6 +127,51 @@ return { e: vendor$h.d, c, f: b, g, i };
     )
     assert found.files["js/later.js"].decode().startswith('import { js$main } from "./main.js";\n')
     assert found.files["vendor/h.js"] == files["vendor/h.js"]
+
+
+def test_libraries_that_were_made_small_come_with_the_frame():
+    files = {
+        "js/main.js": b'import { h } from "../vendor/h.js";\nimport all from "../vendor/all.js";',
+        "vendor/h.js": b'import{n as m}from"./n.js";var d=m;export{d as h,m};\n',
+        "vendor/n.js": b"var n=1;export{n};",
+        "vendor/all.js": b"var a=1;export default function(b){return a+b}\n",
+    }
+    found = join(files, FRAME)
+    assert set(found.homes.values()) == {"js/main.js"}
+    assert (
+        found.files["js/main.js"].decode()
+        == """// vendor/n.js
+export const vendor$n = (() => {
+var n=1;
+
+return { n };
+})();
+
+// vendor/h.js
+export const vendor$h = (() => {
+const { n: m } = vendor$n;
+var d=m;
+
+return { h: d, m };
+})();
+
+// vendor/all.js
+export const vendor$all = (() => {
+var a=1;
+const its_default = function(b){return a+b}
+
+
+return { default: its_default };
+})();
+
+// js/main.js
+export const js$main = (() => {
+const { h } = vendor$h;
+const { default: all } = vendor$all;
+return {  };
+})();
+"""
+    )
 
 
 @pytest.mark.parametrize(
