@@ -135,7 +135,7 @@ def make_app(services: Services, listener: Listener) -> Application:
             (r"/api/.*|/healthz(?:/.*)?|/metrics", ApiHandler, {**with_services, "table": TABLE}),
             (r"/static/([0-9a-f]{16})/(.+)", EditionHandler, {**with_services, "page": page}),
             (r"/static/(.*)", StaticHandler, {**with_services, "path": str(static)}),
-            (PAGES, PageHandler, {**with_services, "page": page}),
+            (PAGES, PageHandler, {**with_services, "page": page, "table": TABLE}),
         ],
         listener=listener,
         default_handler_class=NotFoundHandler,

@@ -13,6 +13,7 @@ from tornado.web import HTTPError, RequestHandler, StaticFileHandler, stream_req
 from . import security
 from .declared import answer
 from .document import Document
+from .first_answers import first_answers
 from .gate import let_in
 from .guests import Caller, Guest, cookie_name
 from .listening import Listener
@@ -122,8 +123,9 @@ class Guarded(RequestHandler):
             self.set_header(name, value)
         self.write_error(problem.status, exc_info=(Problem, problem, None))
 
-    def send_document(self, page: Document, status: int, missing: Problem) -> None:
-        """Answer with the console's document; with `missing` where there is no console."""
+    def document(self, page: Document, status: int, missing: Problem) -> bytes | None:
+        """Return the console's document, to be sent with a status; None: why not has been
+        answered, with `missing` where there is no console."""
         try:
             self.check_sender()
             document = page.read(self.request.path)
@@ -135,6 +137,13 @@ class Guarded(RequestHandler):
             self.set_status(status)
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.set_header("Cache-Control", "no-cache")
+            return document
+        return None
+
+    def send_document(self, page: Document, status: int, missing: Problem) -> None:
+        """Answer with the console's document; with `missing` where there is no console."""
+        document = self.document(page, status, missing)
+        if document is not None:
             self.finish(document)
 
 
@@ -302,18 +311,32 @@ class PageHandler(Guarded):
 
     SUPPORTED_METHODS = ("GET", "HEAD")
 
-    def initialize(self, services: Services, page: Document) -> None:
-        """Take the services and the document."""
+    def initialize(self, services: Services, page: Document, table: Table) -> None:
+        """Take the services, the document, and what it is to be asked."""
         self.services = services
         self._page = page
+        self._table = table
 
-    def get(self, *args: str) -> None:
-        """Send the document."""
-        self.send_document(self._page, 200, Problem(404, "the console is not installed here"))
+    async def get(self, *args: str) -> None:
+        """Send the document: its text at once, and at its end the page's first answers."""
+        document = self.document(self._page, 200, Problem(404, "the console is not installed here"))
+        if document is None:
+            return
+        # What is in it is somebody's, and of this moment.
+        self.set_header("Cache-Control", "no-store")
+        text, end, rest = document.partition(b"</body>")
+        path, query = self.request.path, self.request.query
+        try:
+            self.write(text)
+            await self.flush()
+            self.write(await first_answers(self.services, self._table, self.caller(), path, query))
+            self.finish(end + rest)
+        except StreamClosedError:
+            return
 
     def head(self, *args: str) -> None:
         """Send the document's headers."""
-        self.get(*args)
+        self.send_document(self._page, 200, Problem(404, "the console is not installed here"))
 
 
 @stream_request_body

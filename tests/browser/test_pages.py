@@ -1,15 +1,17 @@
 """The pages about jobs and the server, the keyboard, the theme, the phone."""
 
+import html
 import re
 import secrets
 from importlib import resources
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
 from callsheet.webui import vendor
 from callsheet.webui.document import edition_of
+from callsheet.webui.first_answers import asked_first
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -43,6 +45,20 @@ new MutationObserver((_, observer) => {
 NAMED_AND_LOADED = """
 () => [[...document.querySelectorAll("link[rel=modulepreload]")].map((one) => one.href),
        window.firstLoaded]
+"""
+# Notes what was asked for until the list of runs is there.
+FIRST_ASKED = """
+window.asked = [];
+const asking = window.fetch;
+window.fetch = (path, ...how) => {
+    window.asked.push(path);
+    return asking(path, ...how);
+};
+new MutationObserver((_, observer) => {
+    if (!document.querySelector("tr[data-run], .panel.empty")) return;
+    observer.disconnect();
+    window.firstAsked = [...window.asked];
+}).observe(document, { childList: true, subtree: true });
 """
 # Adds up how far what was painted has moved since, as a share of the window, but for what
 # somebody did.
@@ -108,6 +124,30 @@ def test_each_page_opens_by_its_address_steady_and_names_all_that_it_first_loads
         if path in COMPLETE:
             page.locator(COMPLETE[path]).first.wait_for()
             assert (path, page.evaluate(MOVED)) < (path, STEADY)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        '?q=job:fails%20!arg="~*\'%2B%20é"&state=failure&until=2031-03-29T00:00:00Z',
+        "?q=state:scheduled",
+        "?sort=schedule&since=2020-01-01T00:00:00%2B01:00",
+    ],
+)
+def test_a_page_asks_first_for_what_its_document_has_not(fresh, server, query):
+    server.schedule("fails")
+    fresh.context.add_init_script(FIRST_ASKED)
+    answer = fresh.page.goto(f"/runs{query}")
+    fresh.page.wait_for_function("() => window.firstAsked")
+    sent, asked = answer.text(), fresh.page.evaluate("() => window.firstAsked")
+    targets = asked_first("/runs", urlsplit(answer.url).query)
+    assert len(targets) == 2
+    for target in targets:
+        # How much is in the document is a matter of how fast the server was.
+        times = sent.count(f'data-answers="{html.escape(target)}"') + asked.count(target)
+        assert (target, times) == (target, 1), asked
+    assert fresh.page.locator("script[data-answers]").count() == 0
 
 
 def test_every_page_is_accessible_in_both_themes(console, server):

@@ -19,8 +19,15 @@ export function showXsrf(value) {
 /** Answers that were asked for before those who want them are there. @type {Map<string, Promise<any>>} */
 const early = new Map();
 
+// What the server has answered in the document itself (webui/first_answers.py).
+for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("script[data-answers]"))) {
+  early.set(one.dataset.answers ?? "", Promise.resolve(JSON.parse(one.textContent ?? "")));
+  one.remove();
+}
+
 /** Ask for what a page is about to `get`, once. @param {string} path */
 export function ahead(path) {
+  if (early.has(path)) return;
   const coming = ask("GET", path);
   coming.catch(() => {}); // whoever gets it is told
   early.set(path, coming);

@@ -1,5 +1,5 @@
 // The frame: rail, pages, keys, the connection. The URL says which page.
-import { html, render, useEffect, useLayoutEffect, useMemo, useState } from "./preact.js";
+import { html, render, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
 import { Dialogs } from "./dialog.js";
 import { titleClipped } from "./clipped.js";
 import { forgetAhead, get } from "./api.js";
@@ -56,11 +56,18 @@ function Door() {
     if (!known) stream.stop();
     else if (!stream.socket) stream.connect();
   }, [known]);
-  if (me === undefined || (me && !here)) return html`<p class="empty" role="status">Connecting</p>`;
+  const waits = me === undefined || (me && !here);
+  useLayoutEffect(() => {
+    if (!waits) document.body.hidden = false;
+  }, [waits]);
+  if (waits) return html`<p class="empty" role="status">Connecting</p>`;
   return me === null ? html`<${LoginView} />` : html`<${App} />`;
 }
 
+const focusMain = () => document.getElementById("main")?.focus({ preventScroll: true });
+
 function App() {
+  const begun = useRef(false);
   const url = useUrl();
   const status = useStatus();
   const me = useMe();
@@ -73,8 +80,13 @@ function App() {
     const isOfOne = /^\/(runs|job|agents)\/./.test(url.pathname);
     if (place && !isOfOne) document.title = `${place[1]} · callsheet`;
     if (isOfOne) visited(url.pathname, plain(url.pathname.slice(1)));
-    document.getElementById("main")?.focus({ preventScroll: true });
+    if (begun.current) focusMain();
   }, [url.pathname]);
+  // To focus is to lay out the page: the first time once that has been done, with all that is on it by then.
+  useEffect(() => {
+    begun.current = true;
+    if (document.activeElement === document.body) focusMain();
+  }, []);
   const changeZone = () => {
     cycleZone();
     redraw((n) => n + 1);

@@ -196,18 +196,20 @@ function useWindow(length, body) {
   const [span, setSpan] = useState({ first: 0, last: 64, height: ROW_PX });
   const many = useRef(length);
   const look = useRef(() => {});
+  const measured = useRef(() => {});
   many.current = length;
   useLayoutEffect(() => {
     const page = { height: ROW_PX, top: 0, scrolled: 0, high: 0 };
     // To ask the page is to lay out whatever has just come: it is asked where that has been done anyway.
     const measure = () => {
-      if (!body.current) return;
+      if (!body.current || !many.current) return; // nothing of it is seen before there are rows
       page.height = body.current.querySelector("tr[data-run]")?.offsetHeight || page.height;
       page.scrolled = scrollY;
       page.top = body.current.getBoundingClientRect().top + page.scrolled;
       page.high = innerHeight;
     };
     look.current = () => {
+      if (!many.current) return;
       const { height, top, scrolled, high } = page;
       const near = Math.floor((Math.floor((scrolled - top) / height) - SPARE) / STEP) * STEP;
       const first = Math.max(0, Math.min(many.current, near));
@@ -222,7 +224,7 @@ function useWindow(length, body) {
       measure();
       look.current();
     };
-    onResize();
+    measured.current = onResize;
     // The page grows with its rows, and with what stands above them.
     const seen = new ResizeObserver(() => {
       measure();
@@ -237,6 +239,7 @@ function useWindow(length, body) {
       removeEventListener("resize", onResize);
     };
   }, []);
+  useLayoutEffect(() => measured.current(), [length > 0]);
   useLayoutEffect(() => look.current(), [length]);
   return { ...span, last: Math.min(span.last, length) };
 }
