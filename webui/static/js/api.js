@@ -9,6 +9,9 @@ export class ApiError extends Error {
   }
 }
 
+// What is asked for ahead is wanted in the next drawing.
+const UNWANTED_MS = 1000;
+
 let xsrf = "";
 
 /** What each change shows from now on; empty for nothing. @param {string} value */
@@ -25,12 +28,13 @@ for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelector
   one.remove();
 }
 
-/** Ask for what a page is about to `get`, once. @param {string} path */
+/** Ask for what a page is about to `get`, once; not got within a second, it is forgotten. @param {string} path */
 export function ahead(path) {
   if (early.has(path)) return;
   const coming = ask("GET", path);
   coming.catch(() => {}); // whoever gets it is told
   early.set(path, coming);
+  setTimeout(() => early.get(path) === coming && early.delete(path), UNWANTED_MS);
 }
 
 /** What was asked for ahead and nobody wanted is of no use any more. */

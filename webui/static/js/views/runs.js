@@ -1,5 +1,6 @@
 // Runs: the list of a query, live, drawn by window.
 import { html, useCallback, useEffect, useLayoutEffect, useMemo, useState } from "../preact.js";
+import { ahead } from "../api.js";
 import { Icon, Trouble } from "../parts.js";
 import { count, counted, STATES } from "../format.js";
 import { Histogram } from "../histogram.js";
@@ -50,6 +51,8 @@ export function RunsView() {
       if (value) next.searchParams.set(name, value);
       else next.searchParams.delete(name);
     }
+    // Asked for before anything is drawn anew.
+    if (next.href !== here().href) ahead(RunsView.first(next));
     go(next.pathname + next.search, { replace });
   }, []);
   const toggle = (term, { not = false, widen = false } = {}) => set({ q: toggled(q, `${not ? "!" : ""}${term}`, { widen }) });
