@@ -8,6 +8,7 @@ from callsheet.jobs.states import State
 from callsheet.messages.codec import encode
 from callsheet.messages.post import PUBLISHED, PUBLISHED_FAR
 from callsheet.messages.published import EVENTS, FURTHEST_BACK, AskEvents, AskRuns
+from callsheet.messages.told import ToldRun
 from callsheet.messages.transitions import (
     ActionNoted,
     AgentNoted,
@@ -39,8 +40,8 @@ def moves(first, count):
     ]
 
 
-def records(events, **fields):
-    return [a_stored_run(event.seq, **fields) for event in events]
+def told(events, **fields):
+    return [ToldRun.of(a_stored_run(event.seq, **fields)) for event in events]
 
 
 @pytest.mark.parametrize(
@@ -116,18 +117,18 @@ def test_every_kind_of_event_has_its_fields(event, said):
 
 def test_nothing_is_made_while_nobody_subscribes():
     publishing, events = Publishing(), moves(1, 3)
-    assert publishing.events(1, 0, events, records(events)) == []
+    assert publishing.events(1, 0, events, told(events)) == []
     assert publishing.beat(1, 3, 0) == []
     publishing.want(PUBLISHED, b"", on=True)
     publishing.want(PUBLISHED_FAR, EVENTS, on=True)
-    posts = publishing.events(1, 0, events, records(events))
+    posts = publishing.events(1, 0, events, told(events))
     assert [(post.to, post.message.after, post.message.seq) for post in posts] == [
         (PUBLISHED, 0, 3),
         (PUBLISHED_FAR, 0, 3),
     ]
     assert [post.to for post in publishing.beat(1, 3, 0)] == [PUBLISHED]
     publishing.want(PUBLISHED, b"", on=False)
-    assert [post.to for post in publishing.events(1, 0, events, records(events))] == [PUBLISHED_FAR]
+    assert [post.to for post in publishing.events(1, 0, events, told(events))] == [PUBLISHED_FAR]
 
 
 def test_what_there_is_not_may_be_subscribed_to_and_costs_nothing():
@@ -141,7 +142,7 @@ def test_what_there_is_not_may_be_subscribed_to_and_costs_nothing():
 def test_many_events_are_frames_of_bounded_size_that_follow_each_other():
     publishing, events = Publishing(), moves(11, 500)
     publishing.want(PUBLISHED, EVENTS, on=True)
-    posts = publishing.events(1, 10, events, records(events, args={"x": "y" * 1_000}))
+    posts = publishing.events(1, 10, events, told(events, args={"x": "y" * 1_000}))
     frames = [post.message for post in posts]
     assert max(len(encode(frame)) for frame in frames) < 2 * FRAME_BYTES
     ends = [10, *(frame.seq for frame in frames)]
@@ -153,7 +154,7 @@ def test_many_events_are_frames_of_bounded_size_that_follow_each_other():
 def test_events_without_their_records_are_left_to_be_asked_for():
     publishing, events = Publishing(), moves(1, 3)
     publishing.want(PUBLISHED, EVENTS, on=True)
-    assert publishing.events(1, 0, events, records(events[:2])) == []
+    assert publishing.events(1, 0, events, told(events[:2])) == []
 
 
 def test_events_are_answered_with_the_records_of_their_runs(stand):

@@ -25,7 +25,7 @@ from callsheet.jobs.run import NewRun
 from callsheet.jobs.states import State
 from callsheet.messages.agents import AgentInfo, AgentsAnswer, AskAgents, OutputGrew, ProcessInfo
 from callsheet.messages.backfills import StartBackfill
-from callsheet.messages.codec import encode
+from callsheet.messages.codec import WEB_FEED_READER, encode, pack
 from callsheet.messages.commands import IdsLeased, SignalAttempt, StartRun, StopAttempt
 from callsheet.messages.instructions import (
     ApplyJobs,
@@ -293,7 +293,9 @@ class WebStand:
                 self.lose_next[to] -= 1
                 continue
             if to == FEED:
-                self._local.append(("feed", message))
+                # As it comes by the socket: records are read there, as far as the web needs them.
+                for frame in pack([message]):
+                    self._local += [("feed", heard) for heard in WEB_FEED_READER.unpack(frame)]
             elif to == WEB:
                 self._local.append((sender, message))
             elif to == LEDGER:
