@@ -24,4 +24,4 @@ def test_each_decision_has_a_number_of_its_own():
     numbers = [record.name[:4] for record in records]
     assert len(set(numbers)) == len(numbers) > 0
     for record in records:
-        assert record.read_text(encoding="utf-8").startswith(f"# {record.name[:4]} "), record.name
+        assert record.read_text(encoding="utf-8").startswith(f"# {record.name[:4]}"), record.name
