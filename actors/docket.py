@@ -32,6 +32,8 @@ SWEEP_US = 5_000_000
 SWEEP_AFTER_US = 1_000_000
 SWEEP_ROWS = 1_000
 IDS_A_MESSAGE = 1_000
+# The ledger may commit between two of these: runs begin then while it takes those that follow.
+DUE_A_MESSAGE = 200
 # Of so many runs that are due together the ledger is told ahead: a burst is bound by its pace.
 SOON_AT_MOST = 100
 
@@ -136,16 +138,13 @@ class Docket:
         said: dict[str, list[str]] = {}
         for run_id in run_ids:
             said.setdefault(left_out.get(run_id, ""), []).append(run_id)
-        return [
-            Post(
-                LEDGER,
-                RunsLate(run_ids=ids[i : i + IDS_A_MESSAGE], reason=reason)
-                if reason
-                else RunsDue(run_ids=ids[i : i + IDS_A_MESSAGE]),
-            )
-            for reason, ids in said.items()
-            for i in range(0, len(ids), IDS_A_MESSAGE)
-        ]
+        posts: list[Post] = []
+        for reason, ids in said.items():
+            size = IDS_A_MESSAGE if reason else DUE_A_MESSAGE
+            for some in (ids[i : i + size] for i in range(0, len(ids), size)):
+                said_of = RunsLate(run_ids=some, reason=reason) if reason else RunsDue(run_ids=some)
+                posts.append(Post(LEDGER, said_of))
+        return posts
 
     def wakes_at(self) -> int | None:
         """Return when a run is due, the docket is to be filled, swept, or a message repeated."""

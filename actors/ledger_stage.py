@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import pykka
 
 from ..messages.door import Unfit
+from ..messages.instructions import RunsDue
 from ..messages.post import FEED, Post
 from ..messages.transitions import Beat, RunMoved
 from ..store.interface import Changes, Opening, StoreBroken, StoreError, Writer
@@ -46,8 +47,36 @@ EPOCH_BEAT_S = 10.0
 # Waits between tries to commit a batch that the store refused.
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 2.0
+# Of runs that are due the ledger takes so many at one go.
+DUE_AT_ONCE = 200
 # Faults of other roles that are told once; a role that repeats what was refused repeats its fault.
 FAULTS_TOLD = 1_000
+
+
+def portions(letters: list[Letter]) -> Iterator[list[Letter]]:
+    """Cut what has come into what is decided and made durable at one go.
+
+    A commit costs little beside the work of hundreds of runs that are due together, and all who
+    follow have nothing to do meanwhile: of a burst the first runs begin while the ledger takes the
+    others.
+    """
+    portion: list[Letter] = []
+    due = 0
+    for letter in letters:
+        kept = 0
+        for at, message in enumerate(letter.messages, 1):
+            if type(message) is RunsDue:
+                due += len(message.run_ids)
+            if due >= DUE_AT_ONCE:
+                portion.append(Letter(letter.port, letter.peer, letter.messages[kept:at]))
+                yield portion
+                portion, due, kept = [], 0, at
+        if kept < len(letter.messages):
+            rest = letter.messages[kept:] if kept else letter.messages
+            portion.append(Letter(letter.port, letter.peer, rest))
+    # (Also with nothing: then it is the core's own time.)
+    if portion or not letters:
+        yield portion
 
 
 class _Unsent:
@@ -124,12 +153,15 @@ class LedgerStage(Stage):
     # --- turns ----------------------------------------------------------------------------------
 
     def turn(self, letters: list[Letter]) -> None:
-        """Play a batch and make it durable, or try again the one that was not."""
-        if self._unsent is None:
-            heard, self._heard = self._heard, []
-            self._play(letters + heard)
-        elif clock.monotonic_s() >= self._unsent.retry_s:
+        """Play a batch, portion by portion, and make each durable; first what was not."""
+        if self._unsent is not None and clock.monotonic_s() >= self._unsent.retry_s:
             self._persist(self._unsent)
+        heard, self._heard = self._heard, []
+        for portion in portions([*letters, *heard]):
+            if self._unsent is None:
+                self._play(portion)
+            else:
+                self._heard += portion
         if clock.monotonic_s() >= self._beat_s:
             self._beat()
 

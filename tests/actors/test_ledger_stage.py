@@ -15,15 +15,15 @@ from recording_link import RecordingLink
 
 from callsheet.actors import clock
 from callsheet.actors.ledger import Ledger
-from callsheet.actors.ledger_stage import LedgerStage
+from callsheet.actors.ledger_stage import DUE_AT_ONCE, LedgerStage, portions
 from callsheet.actors.mailbox import Ping
 from callsheet.actors.stage import Script
 from callsheet.actors.upkeep_work import UpkeepWork
 from callsheet.jobs.run import NewRun
 from callsheet.messages.codec import FEED_READER, FROM_LEDGER_READER
-from callsheet.messages.commands import IdsLeased
+from callsheet.messages.commands import DueTaken, IdsLeased
 from callsheet.messages.hello import Hello, SchedulerWelcome, Welcome
-from callsheet.messages.instructions import LeaseIds
+from callsheet.messages.instructions import LeaseIds, RunsDue
 from callsheet.messages.post import LEDGER
 from callsheet.messages.transitions import Beat
 from callsheet.messages.verbs import READERS
@@ -197,6 +197,42 @@ def test_a_batch_the_store_refuses_is_kept_and_answered_once_it_is_durable(
     assert second.first_id == first.first_id + 10
     said = [played.link.hears() for _ in range(played.link.said.qsize())]
     assert [word for word in said if word[0] == "health"] == [("health", "")]
+
+
+def many_due(number: int) -> RunsDue:
+    return RunsDue(run_ids=[f"r{1_000 * number + i}" for i in range(DUE_AT_ONCE)])
+
+
+def test_many_runs_that_are_due_are_taken_in_portions_of_which_none_is_lost(
+    played: Played,
+) -> None:
+    played.writer.failure = StoreError("the disk is full")
+    played.send(LeaseIds(count=10), many_due(1), many_due(2), LeaseIds(count=5))
+    assert [played.writer.tried.get(timeout=WAIT_S) for _ in range(2)] == [0, 0]
+    played.writer.failure = None
+    answers: list[Any] = []
+    while len(answers) < 4:
+        answers += played.frame(played.dealer)
+    assert [type(answer) for answer in answers] == [IdsLeased, DueTaken, DueTaken, IdsLeased]
+    assert [answer.run_ids for answer in answers[1:3]] == [many_due(n).run_ids for n in (1, 2)]
+
+
+def test_a_portion_ends_with_enough_runs_and_all_come_in_their_order() -> None:
+    a_few, one, two = RunsDue(run_ids=["r1"]), many_due(1), many_due(2)
+    lease = LeaseIds(count=1)
+    web = Letter("web", "web/0", [lease])
+    mine = Letter("ledger", "scheduler/0", [a_few, one, lease, two])
+    cut = list(portions([web, mine, web]))
+    assert [[letter.messages for letter in portion] for portion in cut] == [
+        [[lease], [a_few, one]],
+        [[lease, two]],
+        [[lease]],
+    ]
+    assert {letter.peer for portion in cut for letter in portion} == {"web/0", "scheduler/0"}
+    assert list(portions([])) == [[]]
+    assert list(portions([Letter("ledger", "scheduler/0", [one])])) == [
+        [Letter("ledger", "scheduler/0", [one])]
+    ]
 
 
 def test_a_broken_store_ends_the_stage(played: Played) -> None:
