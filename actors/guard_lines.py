@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 
 from ..jobs.bound_conditions import pools_of
-from ..jobs.run import Run, WaitingRun, args_key
+from ..jobs.run import KnownRun, args_key
 from ..messages.instructions import FewerThan, Guard, NoneOf, PoolFree
 
 # (job id, args key): an instance whose runs are counted; (name,): a pool.
@@ -115,7 +115,7 @@ class GuardLines:
         """Return the lines of these guards, with the room that the run would take in each."""
         return [(self._lines[key], weight) for key, (_, weight) in _lines_of(guards).items()]
 
-    def of_places(self, run: Run | WaitingRun) -> Iterator[GuardLine]:
+    def of_places(self, run: KnownRun) -> Iterator[GuardLine]:
         """Yield the lines of the places that a run takes while it is starting and running."""
         if run.job_id in self._jobs:
             line = self._lines.get((run.job_id, args_key(run.args)))

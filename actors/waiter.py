@@ -17,6 +17,7 @@ from typing import Any
 
 from ..jobs.bound_conditions import polled_of
 from ..jobs.judging import Verdict
+from ..jobs.run import KnownRun
 from ..jobs.states import OCCUPYING, State
 from ..messages.commands import ClearRefused
 from ..messages.hello import Hello, Welcome
@@ -30,7 +31,7 @@ from .guard_lines import GuardLine, GuardLines
 from .missed import read_missed
 from .probe_seam import Probed
 from .requests import OpenRequests, earliest
-from .waiting import KnownRun, TermsInUse, Wait
+from .waiting import TermsInUse, Wait
 from .waiting_words import deadline_text, not_yet_line, timeout_text, until_line
 
 # Runs looked at in one turn; the rest are next, so that what comes meanwhile is not kept waiting.

@@ -18,15 +18,13 @@ from ..jobs.bound_conditions import (
     BoundPool,
     BoundTimeWindow,
 )
-from ..jobs.run import Run, WaitingRun, args_key
+from ..jobs.run import KnownRun, args_key
 from ..jobs.states import State
 from ..messages.instructions import FewerThan, Guard, NoneOf, PoolFree
 from .guard_lines import Order
 from .waiting_words import UNTIL, until_line
 
 Instance = tuple[str, str]
-# Out of the store come whole records, out of the feed what matters here.
-KnownRun = Run | WaitingRun
 COUNTED = (State.STARTING, State.RUNNING)
 # Jobs whose terms are remembered; each ad hoc job has an id of its own.
 TERMS_AT_MOST = 10_000

@@ -34,7 +34,26 @@ class MovedFrom(msgspec.Struct, frozen=True):
     fingerprint: str | None = None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class KnownRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of a `Run` matters to who lets runs wait: of a record it is read in a tenth of the time
+    that the whole takes."""
+
+    run_id: RunId
+    job_id: str
+    args: dict[str, str]
+    state: State
+    schedule_us: Instant
+    version: int = 0
+    held: bool = False
+    message: str | None = None
+    not_before_us: int | None = None
+    times: dict[str, int] = {}
+    conds: tuple[BoundCondition, ...] = ()
+    priority: int = 0
+    waiting_max_us: int | None = None
+
+
+class Run(KnownRun, frozen=True, kw_only=True, omit_defaults=True):
     """A run as last persisted. Instants are microseconds UTC.
 
     `times` has an entry per state entered. `message` is the reason of the last move. `fingerprint`
@@ -56,25 +75,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     there are.
     """
 
-    run_id: RunId
-    job_id: str
-    args: dict[str, str]
-    state: State
-    schedule_us: Instant
-    version: int = 0
     expected: bool = False
     fingerprint: str | None = None
     definition: str | None = None
     attempt: int = 0
-    held: bool = False
     unreachable: bool = False
-    message: str | None = None
     stop_us: Instant | None = None
-    not_before_us: int | None = None
-    times: dict[str, int] = {}
     labels: tuple[str, ...] = ()
     owner: str = ""
-    conds: tuple[BoundCondition, ...] = ()
     actions: tuple[Action, ...] = ()
     program: BoundProgram | None = None
     meta: dict[str, Any] = {}
@@ -87,8 +95,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reruns: int = 0
     moved_from: MovedFrom | None = None
     ad_hoc: bool = False
-    priority: int = 0
-    waiting_max_us: int | None = None
     cause: str | None = None
     due: Due | None = None
     retry: Retry | None = None
@@ -160,24 +166,6 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     result_specs: dict[str, ParamSpec] = {}
     source_results: dict[str, str] = {}
     not_before_us: Instant | None = None
-
-
-class WaitingRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a `Run` matters to who lets runs wait: read out of it in a tenth of the time."""
-
-    run_id: RunId
-    job_id: str
-    args: dict[str, str]
-    state: State
-    schedule_us: Instant
-    version: int = 0
-    held: bool = False
-    message: str | None = None
-    not_before_us: int | None = None
-    times: dict[str, int] = {}
-    conds: tuple[BoundCondition, ...] = ()
-    priority: int = 0
-    waiting_max_us: int | None = None
 
 
 def args_key(args: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.errors import CallsheetError
-from ..jobs.run import NewRun, WaitingRun
+from ..jobs.run import KnownRun, NewRun
 from .agents import AgentsAnswer, AnyFromAgent, AnyToAgent, AskAgents, OutputGrew
 from .binding import FromBinder, ToBinder
 from .commands import AnyFromLedger
@@ -187,7 +187,7 @@ FROM_RUNNER_READER = Reader(AgentsAnswer | Refuse)
 ENROL_READER = Reader(Enrol)
 FROM_ENROL_READER = Reader(EnrolDone | Refuse)
 FEED_READER = Reader(FromFeed)
-WAITER_FEED_READER = Reader(FeedFrame[WaitingRun] | Beat)
+WAITER_FEED_READER = Reader(FeedFrame[KnownRun] | Beat)
 WEB_FEED_READER = ToldReader()
 OUTPUTS_READER = Reader(OutputGrew)
 # Programs of others: what they may ask, and what they hear.

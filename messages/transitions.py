@@ -164,7 +164,7 @@ class FeedFrame(
     """Events `after_seq + 1 …` in order, and the runs they concern as they are after the frame.
 
     A run that moved twice has two events and one record. The ledger says whole records; who hears
-    them may read less of each (`WaitingRun`, `ToldRun`), since most are of no concern to it.
+    them may read less of each (`KnownRun`, `ToldRun`), since most are of no concern to it.
     """
 
     epoch: int

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from callsheet.jobs.programs import BoundProcess
-from callsheet.jobs.run import Run, WaitingRun
+from callsheet.jobs.run import KnownRun, Run
 from callsheet.jobs.states import State
 from callsheet.messages.codec import (
     FEED_READER,
@@ -56,16 +56,16 @@ def test_the_waiter_reads_the_fields_that_matter_to_it():
     (data,) = pack([FRAME])
     (frame,) = WAITER_FEED_READER.unpack(data)
     (run,) = frame.runs
-    assert type(run) is WaitingRun
-    for name in WaitingRun.__struct_fields__:
+    assert type(run) is KnownRun
+    for name in KnownRun.__struct_fields__:
         assert getattr(run, name) == getattr(RUN, name), name
 
 
 def test_fields_of_a_waiting_run_are_those_of_a_run_and_default_alike():
     least = {"run_id": "r1", "job_id": "j", "args": {}, "state": "waiting", "schedule_us": 0}
     run = msgspec.convert(least, Run)
-    assert msgspec.convert(least, WaitingRun) == msgspec.convert(
-        {name: getattr(run, name) for name in WaitingRun.__struct_fields__}, WaitingRun
+    assert msgspec.convert(least, KnownRun) == msgspec.convert(
+        {name: getattr(run, name) for name in KnownRun.__struct_fields__}, KnownRun
     )
 
 
