@@ -118,7 +118,11 @@ async def answer(route: Route, request: Request) -> Any:
         if route.path.startswith("/api/v2/"):
             request.check_json()
         given["body"] = read_body(declared.body, request.body)
-    return await route.endpoint(request, **given)
+    request.services.under_way += 1
+    try:
+        return await route.endpoint(request, **given)
+    finally:
+        request.services.under_way -= 1
 
 
 # --- query strings --------------------------------------------------------------------------------

@@ -200,11 +200,7 @@ class ApiHandler(Guarded):
                 guest=self._guest,
             )
             request.params = params
-            self.services.under_way += 1
-            try:
-                found = await answer(route, request)
-            finally:
-                self.services.under_way -= 1
+            found = await answer(route, request)
             await self._write(found if isinstance(found, Reply) else Reply(encode(found)))
         except Problem as problem:
             self.send_problem(problem)
