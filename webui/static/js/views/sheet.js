@@ -121,9 +121,9 @@ function Totals({ sheet, span, next, late, now }) {
   const right = done + failed > 0 ? `${((done / (done + failed)) * 100).toFixed(1)} % right` : "";
   const parts = ["error", "lost"].filter((state) => counts[state]).map((state) => `${count(counts[state])} ${state}`);
   const worst = late.length ? Math.max(...late.map((run) => lateness(run, now))) : 0;
-  // On a wall figures of three digits and more do not have the room of those of two.
-  const broad = Math.max(expected, ...Object.values(counts)) >= 100;
-  return html`<nav class=${`totals${broad ? " broad" : ""}`} aria-label="The day in figures">
+  // On a wall figures of three digits and more do not have the room of those of two, nor elsewhere those of five.
+  const most = Math.max(expected, ...Object.values(counts));
+  return html`<nav class=${`totals${most >= 100 ? " broad" : ""}${most >= 10_000 ? " wide" : ""}`} aria-label="The day in figures">
     <${Total} words="expected" n=${expected} href=${runsOf(span)} note=${sheet.complete ? "" : "and more"} />
     <${Total} state="success" words="done" n=${done} href=${runsOf(span, "", "success")} note=${right} />
     <${Total} state="running" n=${n("starting", "running", "stopping")} href="/runs?state=running" hot />
