@@ -315,11 +315,9 @@ class PageHandler(Guarded):
 
     async def get(self, *args: str) -> None:
         """Send the document: its text at once, and at its end the page's first answers."""
-        document = self.document(self._page, 200, Problem(404, "the console is not installed here"))
+        document = self._own_document()
         if document is None:
             return
-        # What is in it is somebody's, and of this moment.
-        self.set_header("Cache-Control", "no-store")
         text, end, rest = document.partition(b"</body>")
         path, query = self.request.path, self.request.query
         try:
@@ -332,7 +330,16 @@ class PageHandler(Guarded):
 
     def head(self, *args: str) -> None:
         """Send the document's headers."""
-        self.send_document(self._page, 200, Problem(404, "the console is not installed here"))
+        document = self._own_document()
+        if document is not None:
+            self.finish(document)
+
+    def _own_document(self) -> bytes | None:
+        found = self.document(self._page, 200, Problem(404, "the console is not installed here"))
+        if found is not None:
+            # What will be in it is somebody's, and of this moment.
+            self.set_header("Cache-Control", "no-store")
+        return found
 
 
 @stream_request_body

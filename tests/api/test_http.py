@@ -86,6 +86,8 @@ def test_pages_of_the_console_are_its_one_document(stand, path):
     said = body.decode().removeprefix(CONSOLE).splitlines()
     assert (status, body.decode()[: len(CONSOLE)]) == (200, CONSOLE)
     assert all(line.startswith('<script type="application/json" data-answers=') for line in said)
+    head = stand.request("HEAD", path)[1]
+    assert head["cache-control"] == headers["cache-control"] == "no-store"
     assert headers["content-type"].startswith("text/html")
 
 
