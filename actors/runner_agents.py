@@ -272,8 +272,12 @@ class Agents:
 
     def look(self, now_us: int) -> list[Agent]:
         """Return the agents that have just fallen silent."""
-        set_anew = self.follow_clock(now_us) or self._looked_us is None
-        if not set_anew and now_us < (self._looked_us or 0) + LOOK_LEAST_US:
+        looked_us = self._looked_us
+        if (
+            looked_us is not None
+            and not self.follow_clock(now_us)
+            and now_us < looked_us + LOOK_LEAST_US
+        ):
             return []
         self._looked_us, self._silent_us = now_us, None
         fallen = []
