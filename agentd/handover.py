@@ -110,8 +110,12 @@ class Handover:
         """Report what is due, and send output as far as it may be sent; those that had their turn
         go behind the others."""
         messages = self._repeat(now)
-        for held in list(self._growing.values()):
-            sent = self._send(held, now)
+        growing = list(self._growing.values())
+        in_flight = sum(held.in_flight for held in growing)
+        for held in growing:
+            in_flight -= held.in_flight
+            sent = self._send(held, now, CREDIT_OF_ALL - in_flight)
+            in_flight += held.in_flight
             if sent and held.key in self._growing:
                 self._growing[held.key] = self._growing.pop(held.key)
             messages += sent
@@ -127,15 +131,17 @@ class Handover:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _send(self, held: Held, now: Now) -> list[Any]:
-        """Send output as far as it may be sent, and after the last of it the end."""
+    def _send(self, held: Held, now: Now, credit: int | None = None) -> list[Any]:
+        """Send output as far as it may be sent, and after the last of it the end. `credit`: how
+        many chunks of it may be on their way, None: what the others leave."""
         over = held.phase in OVER
         messages: list[Any] = []
         for stream in held.streams.values():
             if not _is_settled(stream, over=over):
-                budget = CREDIT_OF_ALL - self._in_flight()
+                if credit is None:
+                    credit = self._left_by_others(held)
                 messages += stream.chunks(
-                    self._host, held.key, self._pace, now.monotonic_us, budget
+                    self._host, held.key, self._pace, now.monotonic_us, credit - held.in_flight
                 )
         if not all(_is_settled(stream, over=over) for stream in held.streams.values()):
             self._growing[held.key] = held
@@ -147,9 +153,9 @@ class Handover:
             messages.append(held.end_message())
         return messages
 
-    def _in_flight(self) -> int:
-        """How many chunks are on their way. There are never many that grow."""
-        return sum(len(s.flights) for held in self._growing.values() for s in held.streams.values())
+    def _left_by_others(self, held: Held) -> int:
+        others = (other for other in self._growing.values() if other is not held)
+        return CREDIT_OF_ALL - sum(other.in_flight for other in others)
 
     def _repeat(self, now: Now) -> list[Any]:
         """Report ends again that nobody has answered."""

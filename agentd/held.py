@@ -138,6 +138,14 @@ class Held:
         return self.streams.get(name) or self.streams.setdefault(name, Stream(name))
 
     @property
+    def in_flight(self) -> int:
+        """How many chunks of its outputs are on their way to the server."""
+        count = 0
+        for stream in self.streams.values():
+            count += len(stream.flights)
+        return count
+
+    @property
     def is_taken(self) -> bool:
         """Whether the server has all of its outputs as they are now."""
         return all(stream.is_taken for stream in self.streams.values())
