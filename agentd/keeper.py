@@ -1,7 +1,7 @@
 """A keeper: the parent of jobs. Starts them, waits for them, writes what became of them.
 
-Started by agentd as `python -I -S keeper.py RUNS_DIRECTORY KEEPERS_DIRECTORY NAME`, in a session of
-its own, so that it outlives agentd; any later agentd of the same user connects to its socket. It
+Forked from a program that agentd executes and that ends at once (`start_keeper.py`), in a session
+of its own, so that it outlives agentd; any later agentd of the same user connects to its socket. It
 is single-threaded, uses the standard library alone and does no I/O but on its spool and socket. It
 must never decide anything about a run, start one twice, or end while it has one. It is in three
 files: this one keeps processes, `keeper_line.py` speaks with agentd, `keeper_record.py` is what is
@@ -30,15 +30,7 @@ import select
 import signal
 import sys
 import time
-import types
 from collections import deque
-
-if not __package__:
-    # Executed as a file: its neighbours are found beside it, without the package they are in.
-    __package__ = "keeping"
-    _here = types.ModuleType(__package__)
-    _here.__path__ = [os.path.dirname(os.path.abspath(__file__))]
-    sys.modules[__package__] = _here
 
 from .keeper_line import Line, lock, say
 from .keeper_record import EXIT, PID, SPEC_OFFSET, STARTED, boot_ticks, write
@@ -66,6 +58,8 @@ PASSING = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 )
 PR_SET_CHILD_SUBREAPER = 36
+# Found here, before the forks: to look for it in each would copy what they share.
+_PRCTL = ctypes.CDLL(None).prctl
 # All of them: one that is not named here the C library looks up before it sets it to its default.
 DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
@@ -325,17 +319,23 @@ class Keeper:
         self.fresh.clear()
 
 
-def main() -> None:
-    """Run a keeper; see the module."""
-    runs, folder, name = sys.argv[1:4]
+def keep(runs: str, folder: str, name: str, is_ready: int) -> None:
+    """Be a keeper, in a process that was forked for it; see the module.
+
+    Args:
+        runs, folder: the spool's directories of runs and of keepers.
+        name: the keeper's own in `folder`.
+        is_ready: a descriptor to be closed once it listens.
+    """
+    os.setsid()
+    log = os.open(f"{folder}/{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for fd in (1, 2):
+        os.dup2(log, fd)
+    os.close(log)
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as comm:
         comm.write("cs-keeper")
-    # What whoever started us had open is none of the jobs' business.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     # Whoever loses its parent in a run becomes a child of the keeper, where agentd finds it.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    Keeper(runs, folder, name).run()
-
-
-if __name__ == "__main__":
-    main()
+    _PRCTL(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    keeper = Keeper(runs, folder, name)
+    os.close(is_ready)
+    keeper.run()

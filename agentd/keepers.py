@@ -7,13 +7,13 @@ those of the one before. It must never take a keeper for dead while its lock is 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import json
 import logging
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from ..jobs.errors import CallsheetError
-from . import keeper, procs
+from . import keeper, procs, start_keeper
 from .host import Key, Spec
 from .keeper_line import DATAGRAM_BYTES
 from .own_programs import with_variables
@@ -39,6 +39,7 @@ START_BYTES = 30_000
 # No larger start goes over a socket, whatever the system's limits are.
 WHOLE_START_BYTES = 150_000
 BATCH = 16
+LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,10 +55,9 @@ class KeeperGone(KeeperFailed):
 class Kept:
     """The connection to one keeper; `live` maps keys (as text) to pids."""
 
-    def __init__(self, name: str, link: socket.socket, pid: int) -> None:
+    def __init__(self, name: str, link: socket.socket) -> None:
         self.name = name
         self.socket = link
-        self.child = pid
         self.keeper_id = ""
         self.format = 0
         self.live: dict[str, int] = {}
@@ -93,20 +93,17 @@ class Keepers:
         Raises:
             KeeperFailed: a living keeper does not answer, or none can be started.
         """
-        names = {name[:-5] for name in os.listdir(self._folder) if name.endswith(".lock")}
-        for name in sorted(names | set(self._names)):
-            ours = name in self._names
-            child = 0
-            if not self._lives(name):
-                if not ours:
-                    continue
-                child = self._spawn(name)
+        found = {name[:-5] for name in os.listdir(self._folder) if name.endswith(".lock")}
+        # All that are missing at one go: they share their memory then.
+        self._spawn([name for name in self._names if not self._lives(name)])
+        for name in sorted(found | set(self._names)):
             try:
-                kept = self._connect(name, child)
+                kept = self._connect(name)
             except KeeperGone:
-                if not ours:
+                if name not in self._names:
                     continue
-                kept = self._connect(name, self._spawn(name))
+                self._spawn([name])
+                kept = self._connect(name)
             self._let_go(kept)
         self.flush()
 
@@ -230,9 +227,6 @@ class Keepers:
     def _lost(self, kept: Kept) -> None:
         del self.kept[kept.socket.fileno()]
         kept.socket.close()
-        if kept.child:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(kept.child, os.WNOHANG)
 
     def replace(self, kept: Kept) -> None:
         """Put a new keeper in the place of one that is gone.
@@ -245,8 +239,9 @@ class Keepers:
         deadline = time.monotonic() + 1.0
         while self._lives(kept.name) and time.monotonic() < deadline:
             time.sleep(0.005)
-        child = 0 if self._lives(kept.name) else self._spawn(kept.name)
-        self._connect(kept.name, child)
+        if not self._lives(kept.name):
+            self._spawn([kept.name])
+        self._connect(kept.name)
         self.flush()
 
     # --- inside ---------------------------------------------------------------------------------
@@ -261,33 +256,46 @@ class Keepers:
             os.close(fd)
         return False
 
-    def _spawn(self, name: str) -> int:
-        """Start a keeper in a session of its own; return its pid."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{self._folder}/{name}.sock")
-        log_path = f"{self._folder}/{name}.log"
+    def _spawn(self, names: list[str]) -> None:
+        """Start keepers; when this returns each of them can be called, or has ended again.
+
+        Raises:
+            KeeperFailed: they cannot be started, or not in time.
+        """
+        if not names:
+            return
+        which = " and ".join(f"keeper {name}" for name in names)
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_OPEN, 1, f"{self._folder}/{names[0]}.log", LOG_FLAGS, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
-        argv = [sys.executable, "-I", "-S", keeper.__file__, self._runs, self._folder, name]
+        argv = [sys.executable, "-I", "-S", start_keeper.__file__, self._runs, self._folder, *names]
         try:
-            return os.posix_spawn(
+            starter = os.posix_spawn(
                 sys.executable, argv, {}, file_actions=actions, setsid=True, setsigmask=()
             )
         except OSError as error:
-            raise KeeperFailed(f"keeper {name}: cannot be started: {error.strerror}") from error
+            raise KeeperFailed(f"{which}: cannot be started: {error.strerror}") from error
+        end, poll = os.pidfd_open(starter), select.poll()
+        poll.register(end, select.POLLIN)
+        in_time = poll.poll(ANSWER_S * 1e3)
+        if not in_time:
+            signal.pidfd_send_signal(end, signal.SIGKILL)
+        os.close(end)
+        os.waitpid(starter, 0)
+        if not in_time:
+            raise KeeperFailed(f"{which}: not there after {ANSWER_S:.0f} s")
 
-    def _connect(self, name: str, child: int) -> Kept:
+    def _connect(self, name: str) -> Kept:
         """Connect and hear what it has; its runs go on meanwhile.
 
         Raises:
             KeeperGone: it has ended; KeeperFailed: it does not answer in time.
         """
         deadline = time.monotonic() + ANSWER_S
-        link = self._dial(name, deadline, child)
-        kept = Kept(name, link, child)
+        link = self._dial(name, deadline)
+        kept = Kept(name, link)
         link.settimeout(max(0.1, deadline - time.monotonic()))
         try:
             link.send(self._env)
@@ -313,7 +321,7 @@ class Keepers:
             kept.asked.update(key for key, _ in item[1])
         return bool(item[0] == "ready")
 
-    def _dial(self, name: str, deadline: float, child: int) -> socket.socket:
+    def _dial(self, name: str, deadline: float) -> socket.socket:
         folder = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             while True:
@@ -322,7 +330,7 @@ class Keepers:
                     link.connect(f"/proc/self/fd/{folder}/{name}.sock")
                 except OSError as error:
                     link.close()
-                    if not child and not self._lives(name):
+                    if not self._lives(name):
                         raise KeeperGone(f"keeper {name}: has ended") from error
                     if time.monotonic() > deadline:
                         what = f"keeper {name}: cannot be reached: {error.strerror}"

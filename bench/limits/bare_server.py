@@ -3,7 +3,8 @@
 A parent that has imported the libraries of others that the server uses forks as many children as
 there are roles with a process, the agent of the host among them. Each child has a ZeroMQ socket to
 the one that plays the ledger, hears its beats from another, and says each 6 s to the parent that it
-turns; the agent beats each 2 s. Two more interpreters, each executed by itself, are the keepers.
+turns; the agent beats each 2 s. One more interpreter, executed by itself and forked once, is the
+two keepers.
 Beats come as seldom as a server sends them: each 2 s to two children, each 10 s to the others.
 
 Prints the proportional memory of all of them, their processor time and their wakeups. Run with
@@ -35,8 +36,11 @@ LIBRARIES = (
     *("asyncio", "tornado.web", "tornado.httpserver", "tornado.websocket", "cronsim"),
     *("apscheduler.triggers.interval", "zoneinfo", "json", "ctypes", "argparse", "smtplib"),
 )
-KEEPER = "import contextlib, ctypes, json, os, select, signal, socket, time; time.sleep(3600)"
-CHILDREN, FOLLOWERS, KEEPERS = 9, 2, 2
+KEEPER = (
+    "import contextlib, ctypes, gc, json, os, select, signal, socket, time; gc.collect(); "
+    "gc.freeze(); os.fork(); time.sleep(3600)"
+)
+CHILDREN, FOLLOWERS = 9, 2
 BEAT_S, REST_BEAT_S, PROOF_S = 2.0, 10.0, 6.0
 SETTLE_S, WATCH_S = 5.0, 20.0
 
@@ -93,11 +97,16 @@ def parent(folder: str) -> None:
             # As each role's main thread, which hears only of its parent's end.
             select.select([int(os.environ["BARE_LINE"])], [], [])
             os._exit(0)
-    for _ in range(KEEPERS):
-        subprocess.Popen([sys.executable, "-I", "-S", "-c", KEEPER], stdin=subprocess.DEVNULL)
+    subprocess.Popen([sys.executable, "-I", "-S", "-c", KEEPER], stdin=subprocess.DEVNULL)
     print("ready", flush=True)
     while os.read(read, 100):
         pass
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process whose first thread forks."""
+    words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(word) for word in words]
 
 
 @contextmanager
@@ -117,9 +126,9 @@ def bare_server() -> Iterator[list[int]]:
         try:
             assert process.stdout is not None
             process.stdout.readline()
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-            pids += [int(word) for word in children.split()]
             time.sleep(SETTLE_S)
+            children = [word for pid in pids for word in children_of(pid)]
+            pids += [*children, *(word for pid in children for word in children_of(pid))]
             yield pids
         finally:
             os.close(theirs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -11,26 +13,32 @@ import sys
 from pathlib import Path
 
 import pytest
-from agent_stand import until
+from agent_stand import lives, until
 
-from callsheet.agentd import keeper
+from callsheet.agentd import keeper, procs, start_keeper
 from callsheet.agentd.keepers import Keepers
 
 pytestmark = pytest.mark.slow
 
 
+def keepers_in(folder, *names):
+    """Start keepers as agentd does; return their pids."""
+    paths = [start_keeper.__file__, str(folder), str(folder)]
+    subprocess.run([sys.executable, "-I", "-S", *paths, *names], check=True, timeout=60)
+    return [int((folder / f"{name}.lock").read_text().split(".")[1]) for name in names]
+
+
 @pytest.fixture
-def process(tmp_path):
-    command = [sys.executable, "-I", "-S", keeper.__file__, str(tmp_path), str(tmp_path), "k"]
-    with subprocess.Popen(command) as process:
-        yield process
-        process.kill()
+def pid(tmp_path):
+    [pid] = keepers_in(tmp_path, "k")
+    yield pid
+    os.kill(pid, signal.SIGKILL)
 
 
-def dial(folder):
+def dial(folder, name="k"):
     link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     link.settimeout(20)
-    link.connect(f"{folder}/k.sock")
+    link.connect(f"{folder}/{name}.sock")
     return link
 
 
@@ -50,40 +58,65 @@ def told(link, verb):
                 return item
 
 
-def listens(folder):
-    try:
-        dial(folder).close()
-    except OSError:
-        return False
-    return True
-
-
-def test_a_keeper_outlives_an_agentd_that_hangs_up_while_the_next_one_calls(process, tmp_path):
-    until(lambda: listens(tmp_path), "the keeper")
+def test_a_keeper_outlives_an_agentd_that_hangs_up_while_the_next_one_calls(pid, tmp_path):
     with dial(tmp_path) as old:
         assert introduction(old) == ["hello", "ready"]
         # Asleep, the keeper finds the new connection first, and then the end of the old one.
-        os.kill(process.pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
         new = dial(tmp_path)
-    os.kill(process.pid, signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
     with new:
         assert introduction(new) == ["hello", "ready"]
-    assert process.poll() is None
+    assert lives(pid)
+
+
+def test_two_keepers_of_one_start_share_nothing_but_memory(tmp_path):
+    """Each has its session, lock, socket and log; none is left of what started them."""
+    pids = keepers_in(tmp_path, "k", "l")
+    try:
+        stats = [procs.stat_of(pid) for pid in pids]
+        assert [(stat.pid, stat.session) for stat in stats] == [(pid, pid) for pid in pids]
+        # A parent that was the other one would hear of its end, and take it for a run's stray.
+        assert not {stat.parent for stat in stats} & set(pids)
+        logs = [os.readlink(f"/proc/{pid}/fd/2") for pid in pids]
+        assert logs == [f"{tmp_path}/k.log", f"{tmp_path}/l.log"]
+        os.kill(pids[0], signal.SIGKILL)
+        until(lambda: not lives(pids[0]), "one to end")
+        with (tmp_path / "k.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with dial(tmp_path, "l") as link:
+            assert introduction(link) == ["hello", "ready"]
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_start_is_over_when_its_keepers_can_be_called_or_are_gone(tmp_path):
+    """Where one has the name already, another of it goes."""
+    [first] = keepers_in(tmp_path, "k")
+    pids = keepers_in(tmp_path, "k", "l")
+    try:
+        assert pids[0] == first
+        for name in "kl":
+            with dial(tmp_path, name) as link:
+                assert introduction(link) == ["hello", "ready"]
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_children_whose_end_no_signal_tells_of_are_found_all_the_same(tmp_path):
     """SIGCHLD is blocked, as whoever executes a keeper may leave it: it looks for itself."""
     (tmp_path / "r1.1").mkdir()
     (tmp_path / "r1.1" / "record").write_bytes(bytes(4096))
-    command = [sys.executable, "-I", "-S", keeper.__file__, str(tmp_path), str(tmp_path), "k"]
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     try:
-        process = subprocess.Popen(command)
+        [kept] = keepers_in(tmp_path, "k")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
     try:
-        until(lambda: listens(tmp_path), "the keeper")
-        status = Path(f"/proc/{process.pid}/status").read_text()
+        status = Path(f"/proc/{kept}/status").read_text()
         blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
         assert blocked & 1 << signal.SIGCHLD - 1, "the signal comes through: nothing is shown"
         with dial(tmp_path) as link:
@@ -94,8 +127,7 @@ def test_children_whose_end_no_signal_tells_of_are_found_all_the_same(tmp_path):
             text = told(link, "ended")[2].split()
         assert (text[0], text[2], text[4]) == ("X", "4", str(pid))
     finally:
-        process.kill()
-        process.wait()
+        os.kill(kept, signal.SIGKILL)
 
 
 DYING = """\
@@ -119,4 +151,3 @@ def test_a_keeper_that_ends_while_it_is_called_is_not_waited_for(tmp_path, name)
     assert (kept.name, kept.live) == (f"{keeper.FORMAT}-0", {})
     os.kill(kept.pid, signal.SIGKILL)
     keepers.close()
-    os.waitpid(kept.pid, 0)

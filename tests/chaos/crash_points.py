@@ -1,6 +1,6 @@
 """The places at which a process of the server is made to die, by name: each where what is known to
 one and not yet to another changes. `crashing/sitecustomize.py`, which every Python of the server
-loads, does it, and `crashing/keeper.py` in keepers. Nothing of this is in callsheet itself.
+loads, does it, and `crashing/start_keeper.py` in keepers. Nothing of this is in callsheet itself.
 """
 
 from __future__ import annotations

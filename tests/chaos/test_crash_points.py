@@ -62,14 +62,14 @@ def test_a_keeper_that_is_to_die_stands_still_first(tmp_path):
     for folder in (runs, keepers, armed):
         folder.mkdir(parents=True)
     (armed / "keeper after it has told").touch()
-    command = [sys.executable, "-I", "-S", CRASHING / "keeper.py", runs, keepers, "2-0"]
-    keeper = subprocess.Popen(command)
+    command = [sys.executable, "-I", "-S", CRASHING / "start_keeper.py", runs, keepers, "2-0"]
+    subprocess.run(command, check=True)
+    pid = int((keepers / "2-0.lock").read_text().split(".")[1])
     try:
-        until(lambda: stands(keeper.pid), "the keeper to stand still")
-        assert [file.name for file in armed.iterdir()] == [f"keeper after it has told.{keeper.pid}"]
+        until(lambda: stands(pid), "the keeper to stand still")
+        assert [file.name for file in armed.iterdir()] == [f"keeper after it has told.{pid}"]
     finally:
-        keeper.kill()
-        keeper.wait()
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_who_dies_again_and_again_is_started_again_at_once_under_chaos_alone(tmp_path):

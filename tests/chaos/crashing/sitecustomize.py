@@ -23,7 +23,7 @@ from dying import put_places_in
 sys.path.pop(0)
 
 SUPERVISOR = "callsheet.actors.supervisor"
-KEEPER = "callsheet.agentd.keeper"
+STARTER = "callsheet.agentd.start_keeper"
 SOON_S = (0.1,)
 
 
@@ -32,9 +32,9 @@ def put_all_in(module: ModuleType) -> None:
     put_places_in(module, module.__name__, os.environ[ARMED])
     if module.__name__ == SUPERVISOR:
         vars(module).update(BACKOFF_S=SOON_S, STILLBORN_S=SOON_S)
-    elif module.__name__ == KEEPER:
-        # What agentd starts: the same with places.
-        module.__file__ = str(Path(__file__).with_name("keeper.py"))
+    elif module.__name__ == STARTER:
+        # What agentd executes: the same, and its keepers have places.
+        module.__file__ = str(Path(__file__).with_name("start_keeper.py"))
 
 
 def then_put_places(load: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
@@ -53,7 +53,7 @@ class Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Any, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in {SUPERVISOR, *(place.module for place in PLACES.values())}:
+        if name not in {SUPERVISOR, STARTER, *(place.module for place in PLACES.values())}:
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)
