@@ -10,6 +10,47 @@ from playwright.sync_api import expect
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 HERE = ZoneInfo("America/St_Johns")
+# Times and numbers as the console writes them, against the browser's own formatters, which take too
+# long to be used for what is to be there soon. Tells what differs.
+AS_THE_BROWSER_WRITES = """
+async (utc) => {
+    localStorage[utc ? "setItem" : "removeItem"]("zone", "UTC");
+    const { clock, count, dayName, dayOfYear, when } = await import(`/static/js/format.js?${utc}`);
+    const options = { weekday: "long", day: "numeric", month: "long", year: "numeric" };
+    const formatter = (more) => new Intl.DateTimeFormat("en-GB", {
+        ...options, hour: "2-digit", minute: "2-digit", second: "2-digit",
+        ...more, ...(utc && { timeZone: "UTC" }),
+    });
+    const partsBy = (made) => (ms) =>
+        Object.fromEntries(made.formatToParts(ms).map(({ type, value }) => [type, value]));
+    const long = partsBy(formatter({}));
+    const short = partsBy(formatter({ weekday: "short", month: "short" }));
+    const HOUR = 3600e3;
+    const DISTANCES = [0, 1, 23, 25, 47, 100, 143, 145, 2000, 299 * 24, 301 * 24, 9e4];
+    const wrong = [];
+    for (let n = 0; n < 4000; n += 1) {
+        const ms = Date.UTC(1975, 0, 1) + n * 9.7e8 + (n % 997) * 60e3;
+        const now = ms + DISTANCES[n % 12] * HOUR * (n % 2 ? 1 : -1);
+        const { weekday, day, month, year, hour, minute, second } = long(ms);
+        const brief = short(ms);
+        const time = `${hour}:${minute}:${second}`;
+        const away = Math.abs(ms - now);
+        const isToday = away < 24 * HOUR && long(now).day === day;
+        const early = away < 144 * HOUR ? brief.weekday : `${day} ${brief.month}`;
+        const date = away < 300 * 24 * HOUR
+            ? `${early} ${hour}:${minute}` : `${day} ${brief.month} ${year}`;
+        const pairs = [
+            [clock(ms), time],
+            [dayName(ms), `${weekday} ${day} ${month}`],
+            [dayOfYear(ms), `${weekday} ${day} ${month} ${year}`],
+            [when(ms, now), isToday ? time : date],
+            [count(n * n * n), new Intl.NumberFormat("en-US").format(n * n * n)],
+        ];
+        wrong.push(...pairs.filter(([found, expected]) => found !== expected));
+    }
+    return wrong.slice(0, 5);
+}
+"""
 
 
 def test_z_shows_all_times_in_utc_and_back_and_is_kept(newfoundland, server):
@@ -68,3 +109,9 @@ def test_how_exact_times_are_is_a_setting_and_is_kept(a_page, server):
     expect(page.locator("svg.life rect title").first).to_have_text(
         re.compile(r"from \d\d:\d\d:\d\d\.\d{3} to \d\d:\d\d:\d\d\.\d{3}, "), timeout=60_000
     )
+
+
+@pytest.mark.parametrize("utc", [False, True])
+def test_times_and_numbers_are_written_as_the_browser_would(newfoundland, utc):
+    page = newfoundland.open("/runs")
+    assert page.evaluate(AS_THE_BROWSER_WRITES, utc) == []

@@ -9,13 +9,23 @@ export const MARKS = ["success", "failure", "error", "skipped"];
 export const LATE_S = 60;
 
 let zone = localStorage.getItem("zone") || undefined;
+let here = "";
 
-// Asked for once: the browser makes a whole formatter to answer.
-const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+/** Whether times are those of UTC, not of this browser's zone. */
+export function inUtc() {
+  return zone === "UTC";
+}
 
-/** The zone of all times; undefined: this browser's. */
+/** The name of the zone of all times. A browser that is asked for it gets ready to write times in all languages first:
+ *  what has to be there soon does without. */
 export function shownZone() {
-  return zone === "UTC" ? "UTC" : HERE;
+  here ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return inUtc() ? "UTC" : here;
+}
+
+/** The same; empty while it would have to be asked for. */
+export function knownZone() {
+  return inUtc() ? "UTC" : here;
 }
 
 export function cycleZone() {
@@ -37,38 +47,33 @@ export function cyclePrecision() {
   localStorage.setItem("precision", precision);
 }
 
-const makers = new Map();
-/** The formatter of these options, made once for each zone: a page shows thousands of times. @param {object} options */
-function maker(options) {
-  const key = options.timeZone ?? shownZone();
-  let made = makers.get(options)?.get(key);
-  if (!made) {
-    made = new Intl.DateTimeFormat("en-GB", { timeZone: key, ...options });
-    if (!makers.has(options)) makers.set(options, new Map());
-    makers.get(options).set(key, made);
-  }
-  return made;
-}
+const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const SHORT = { September: "Sept" };
 
-const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
-const SHORT = { hour: "2-digit", minute: "2-digit" };
-const DAY_KEY = { year: "numeric", month: "2-digit", day: "2-digit" };
-const WEEKDAY = { weekday: "short" };
-const DAY = { day: "numeric", month: "short" };
-const DATE = { day: "numeric", month: "short", year: "numeric" };
-const DAY_NAME = { weekday: "long", day: "numeric", month: "long" };
-const DAY_OF_YEAR = { weekday: "long", day: "numeric", month: "long", year: "numeric" };
-const WHOLE = { weekday: "short", ...DATE, ...CLOCK };
+const two = (n) => String(n).padStart(2, "0");
+const shortDay = (name) => name.slice(0, 3);
+const shortMonth = (name) => SHORT[name] ?? name.slice(0, 3);
+
+/** An instant in the shown zone, in parts. Not by `Intl`: it takes ten times as long, and much longer the first time.
+ *  @param {number} ms */
+function partsOf(ms) {
+  const at = new Date(ms);
+  return inUtc()
+    ? { year: at.getUTCFullYear(), month: MONTHS[at.getUTCMonth()], day: at.getUTCDate(), weekday: DAYS[at.getUTCDay()], hour: at.getUTCHours(), minute: at.getUTCMinutes(), second: at.getUTCSeconds() }
+    : { year: at.getFullYear(), month: MONTHS[at.getMonth()], day: at.getDate(), weekday: DAYS[at.getDay()], hour: at.getHours(), minute: at.getMinutes(), second: at.getSeconds() };
+}
 
 /** `14:25:00`. @param {number} ms */
 export function clock(ms) {
-  return maker(CLOCK).format(ms);
+  const { hour, minute, second } = partsOf(ms);
+  return `${two(hour)}:${two(minute)}:${two(second)}`;
 }
 
 /** The instant that a field for date and time means, in the shown zone; a text that is none, as it is.
  *  @param {string} text */
 export function instantOf(text) {
-  const at = new Date(shownZone() === "UTC" && text ? `${text}Z` : text);
+  const at = new Date(inUtc() && text ? `${text}Z` : text);
   return Number.isNaN(at.getTime()) ? text : at.toISOString();
 }
 
@@ -77,25 +82,22 @@ export function clockMs(ms) {
   return `${clock(ms)}.${String(Math.floor(((ms % 1000) + 1000) % 1000)).padStart(3, "0")}`;
 }
 
-function dayKey(ms) {
-  return maker(DAY_KEY).format(ms);
-}
-
 /** `Tuesday 24 November`. @param {number} ms */
 export function dayName(ms) {
-  return maker(DAY_NAME).format(ms);
+  const { weekday, day, month } = partsOf(ms);
+  return `${weekday} ${day} ${month}`;
 }
 
 /** `Tuesday 24 November 2026`. @param {number} ms */
 export function dayOfYear(ms) {
-  return maker(DAY_OF_YEAR).format(ms);
+  return `${dayName(ms)} ${partsOf(ms).year}`;
 }
 
 /** The midnights before and after an instant, in the shown zone. @param {number} ms */
 export function dayOf(ms) {
   const from = new Date(ms);
   const to = new Date(ms);
-  if (shownZone() === "UTC") {
+  if (inUtc()) {
     from.setUTCHours(0, 0, 0, 0);
     to.setUTCHours(24, 0, 0, 0);
   } else {
@@ -113,24 +115,29 @@ export function precise(ms) {
 /** Today `14:25:07`, within six days `Mon 18:10`, this year `7 Nov 16:20`, else with the year.
  *  @param {number} ms @param {number} now */
 export function when(ms, now) {
-  if (Math.abs(ms - now) < 86400e3 && dayKey(ms) === dayKey(now)) return precise(ms);
-  if (Math.abs(ms - now) >= 300 * 86400e3) return maker(DATE).format(ms);
-  const short = maker(SHORT).format(ms);
-  if (Math.abs(ms - now) < 6 * 86400e3) return `${maker(WEEKDAY).format(ms)} ${short}`;
-  return `${maker(DAY).format(ms)} ${short}`;
+  const away = Math.abs(ms - now);
+  const { year, month, day, weekday, hour, minute } = partsOf(ms);
+  if (away < 86400e3 && day === partsOf(now).day) return precise(ms);
+  if (away >= 300 * 86400e3) return `${day} ${shortMonth(month)} ${year}`;
+  return `${away < 6 * 86400e3 ? shortDay(weekday) : `${day} ${shortMonth(month)}`} ${two(hour)}:${two(minute)}`;
 }
+
+/** @type {Intl.DateTimeFormatOptions} */
+const WHOLE = { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+/** What writes times of each zone. @type {Map<string, Intl.DateTimeFormat>} */
+const zoned = new Map();
 
 /** `Tue 24 Nov 2026, 14:25:07`. @param {number} ms @param {string} timeZone */
 export function inZone(ms, timeZone) {
-  if (!zoned.has(timeZone)) zoned.set(timeZone, { ...WHOLE, timeZone });
-  return maker(zoned.get(timeZone)).format(ms);
+  const made = zoned.get(timeZone) ?? new Intl.DateTimeFormat("en-GB", { ...WHOLE, timeZone });
+  zoned.set(timeZone, made);
+  return made.format(ms);
 }
 
 /** `Tue 24 Nov 2026, 14:25:07.123`. @param {number} ms @param {string} timeZone */
 export function inZoneMs(ms, timeZone) {
   return `${inZone(ms, timeZone)}${clockMs(ms).slice(-4)}`;
 }
-const zoned = new Map();
 
 /** An instant in a sentence. @param {number} ms @param {number} now */
 export function whenFull(ms, now) {
@@ -144,7 +151,6 @@ export function duration(seconds) {
   if (seconds < 0.1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 1) return `${seconds.toFixed(1)} s`;
   const whole = Math.floor(seconds);
-  const two = (n) => String(n).padStart(2, "0");
   if (whole >= 2 * 86400) return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)}:${two(Math.floor((whole % 3600) / 60))}`;
   if (whole >= 3600) return `${Math.floor(whole / 3600)}:${two(Math.floor((whole % 3600) / 60))}:${two(whole % 60)}`;
   return `${Math.floor(whole / 60)}:${two(whole % 60)}`;
@@ -180,12 +186,9 @@ export function counted(n, one, many = `${one}s`) {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-// Made once: a number's own way makes one each time.
-const GROUPED = new Intl.NumberFormat("en-US");
-
 /** `1,208`. @param {number} n */
 export function count(n) {
-  return GROUPED.format(n);
+  return String(n).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 
 /** `88.4 KB`. @param {number} n */

@@ -1,7 +1,7 @@
 // How many runs of a query there are when: bars by state, the line of now, a brush that narrows the time.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
 import { get, query as asQuery } from "./api.js";
-import { count, inZone, shownZone, when } from "./format.js";
+import { count, inUtc, inZone, shownZone, when } from "./format.js";
 import { useTable } from "./astable.js";
 import { useNow } from "./stream.js";
 
@@ -54,7 +54,7 @@ export function Histogram({ terms, version, set }) {
   }, [key, wide > 0]);
   useEffect(() => again.current(), [version]);
   // Until it is read again the chart is the same, whatever comes.
-  const plot = useMemo(() => html`<${Plot} bins=${bins} wide=${wide} set=${set} />`, [bins, wide, set, shownZone()]);
+  const plot = useMemo(() => html`<${Plot} bins=${bins} wide=${wide} set=${set} />`, [bins, wide, set, inUtc()]);
   return html`<div class="strip" ref=${box}>${plot}</div>`;
 }
 

@@ -4,10 +4,11 @@ import { Dialogs } from "./dialog.js";
 import { titleClipped } from "./clipped.js";
 import { forgetAhead, get } from "./api.js";
 import { showFavicon } from "./favicon.js";
-import { clock, count, counted, cyclePrecision, cycleZone, dayOf, duration, shownZone } from "./format.js";
+import { clock, count, counted, cyclePrecision, cycleZone, dayOf, duration } from "./format.js";
 import { applyLook, cycleTheme, globalKeys, showKeys, turnKeys } from "./keys.js";
+import { oncePainted } from "./pace.js";
 import { openPalette, Palette, visited } from "./palette.js";
-import { Icon, Trouble } from "./parts.js";
+import { Icon, Trouble, ZoneName } from "./parts.js";
 import { useTurning, useUrl } from "./router.js";
 import { useRuns } from "./runlist.js";
 import { SavedNav } from "./saved.js";
@@ -53,8 +54,9 @@ function Door() {
     first?.then(() => setHere(true));
   }, []);
   useLayoutEffect(() => {
-    if (!known) stream.stop();
-    else if (!stream.socket) stream.connect();
+    if (known) return stream.socket ? undefined : oncePainted(() => stream.connect());
+    stream.stop();
+    return undefined;
   }, [known]);
   const waits = me === undefined || (me && !here);
   useLayoutEffect(() => {
@@ -123,7 +125,7 @@ function App() {
         </nav>
         <${SavedNav} here=${url.pathname + url.search} />
         <div class="rail-foot">
-          <button onClick=${changeZone} title="Zone for all times">${shownZone()}<span class="r grow"></span><kbd>z</kbd></button>
+          <button onClick=${changeZone} title="Zone for all times"><${ZoneName} /><span class="r grow"></span><kbd>z</kbd></button>
           <button onClick=${cycleTheme}>Light or dark<span class="grow"></span><kbd>t</kbd></button>
           <button onClick=${showKeys}>Keys<span class="grow"></span><kbd>?</kbd></button>
           <${Who} />
@@ -206,7 +208,7 @@ function Mark({ of }) {
 /** What the rail holds besides the pages, where there is no rail. */
 function More({ status, zone }) {
   return html`<nav class="panel only-phone more" aria-label="More">
-    <a href="/checks">Checks</a><a href="/timeline">Timeline</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><a href="/why">Why</a><a href="/reference">API</a><button onClick=${() => openPalette()}>Go to or do…</button><button onClick=${zone}>Zone: ${shownZone()}</button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
+    <a href="/checks">Checks</a><a href="/timeline">Timeline</a><a href="/calendar">Calendar</a><a href="/adhoc">Ad hoc run</a><a href="/why">Why</a><a href="/reference">API</a><button onClick=${() => openPalette()}>Go to or do…</button><button onClick=${zone}>Zone: <${ZoneName} /></button><button onClick=${cycleTheme}>Light or dark</button><${Connection} status=${status} /><${Who} />
   </nav>`;
 }
 

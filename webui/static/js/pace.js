@@ -8,6 +8,25 @@ const SHARE = 1 / 2;
 // Of a rest so much is made up for: what a run goes through at one go is seen in the frames in which it comes.
 const MADE_UP_MS = 100;
 
+/** Do something once what has just been drawn is painted and nothing else is to be done; in a while in any case.
+ *  Returns what takes this back. @param {() => void} act */
+export function oncePainted(act) {
+  let frame = 0;
+  let idle = 0;
+  const forget = () => {
+    clearTimeout(timer);
+    cancelAnimationFrame(frame);
+    window.cancelIdleCallback?.(idle);
+  };
+  const now = () => {
+    forget();
+    act();
+  };
+  const timer = setTimeout(now, SLOW_MS);
+  frame = requestAnimationFrame(() => (idle = window.requestIdleCallback?.(now) ?? 0));
+  return forget;
+}
+
 export class Pace {
   #show;
   #frame = 0;

@@ -1,7 +1,8 @@
 // Small parts every view is made of.
-import { html } from "./preact.js";
-import { due, duration, elapsed, lateness, precise, shownState, when, whenFull } from "./format.js";
+import { html, useLayoutEffect, useState } from "./preact.js";
+import { due, duration, elapsed, knownZone, lateness, precise, shownState, shownZone, when, whenFull } from "./format.js";
 import { jobPath } from "./api.js";
+import { oncePainted } from "./pace.js";
 import { logOut, useMe } from "./session.js";
 import { useNow } from "./stream.js";
 
@@ -37,6 +38,13 @@ export function Time({ at, full = false, job, tabindex }) {
   if (!at) return html`<span class="z">–</span>`;
   const ms = Date.parse(at);
   return html`<time datetime=${at} data-job=${job} tabindex=${tabindex} aria-label=${tabindex === undefined ? undefined : whenFull(ms, now)}>${full ? precise(ms) : when(ms, now)}</time>`;
+}
+
+/** The name of the shown zone, once all else is painted: nothing waits for it. */
+export function ZoneName() {
+  const [, tell] = useState("");
+  useLayoutEffect(() => (knownZone() ? undefined : oncePainted(() => tell(shownZone()))), []);
+  return knownZone();
 }
 
 export function Elapsed({ run }) {

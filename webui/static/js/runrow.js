@@ -1,7 +1,7 @@
 // One row of the list of runs. Every value is a door: a click adds it to the query, Alt-click excludes it.
 import { html, useMemo } from "./preact.js";
 import { AdHoc, Args, Elapsed, Icon, JobName, Late, Time } from "./parts.js";
-import { due, duration, elapsed, FINISHED, lateness, reason, shownPrecision, shownState, shownZone, when, whenFull } from "./format.js";
+import { due, duration, elapsed, FINISHED, inUtc, lateness, reason, shownPrecision, shownState, when, whenFull } from "./format.js";
 import { term } from "./querytext.js";
 import { stream, useNow } from "./stream.js";
 
@@ -38,7 +38,7 @@ export function RunRow({ line, index, columns, usual, here, picked, open, hour }
       <td class="m-c cut">${parts.why(run)}</td>
       <td class="hide-xl cut">${run.labels.map((label) => html`${value(term("label", label), label, tab, "lab")} `)}</td>
       <td class="num"><a class="rid" tabindex=${tab} href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>`;
-  }, [run, columns, usual, here, picked, open, others, hour, shownZone(), shownPrecision()]);
+  }, [run, columns, usual, here, picked, open, others, hour, inUtc(), shownPrecision()]);
   // Nor is the same row, where the list is scrolled and nothing comes in.
   return useMemo(() => html`<tr class=${classes} aria-rowindex=${index + 1} aria-selected=${picked} data-run=${run.run_id} data-state=${run.state} tabindex=${tab}>${cells}</tr>`, [cells, index, classes, picked, tab]);
 }

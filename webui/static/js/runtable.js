@@ -1,6 +1,8 @@
 // The table of a long list of runs: a window of rows over the whole of it, one row with the keyboard.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
-import { clock, count, counted, dayOfYear, due, shownZone } from "./format.js";
+import { clock, count, counted, dayOfYear, due } from "./format.js";
+import { oncePainted } from "./pace.js";
+import { ZoneName } from "./parts.js";
 import { usePaper, usePrinted } from "./printing.js";
 import { useRowKeys } from "./rowkeys.js";
 import { RunRow } from "./runrow.js";
@@ -31,7 +33,7 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
   const skip = rising || all || list.ahead === list.total ? 0 : Math.max(0, list.ahead - AHEAD_SHOWN);
   const lines = useMemo(() => new Lines(list.rows, groups ? list.reruns.values() : [], skip, opened), [list, list.rows, list.version, skip, groups, opened]);
   const paper = usePaper();
-  const window_ = useWindow(lines.length, body);
+  const window_ = useWindow(lines.length, body, list.loading ? "" : list.key);
   const span = paper ? { first: 0, last: Math.min(lines.length, PRINTED), height: window_.height } : window_;
   usePrinted(
     () => list.need(skip, skip + PRINTED),
@@ -95,7 +97,7 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
         <${Pad} rows=${lines.length - span.last} height=${span.height} />
       </tbody>
     </table>
-    <p class="print-only small dim">${lines.length > PRINTED ? `The first ${count(PRINTED)} of ${counted(list.total, "run")}` : counted(list.total, "run")}${q && ` with ${q}`}. Printed ${dayOfYear(now)} ${clock(now)} ${shownZone()}.</p>
+    <p class="print-only small dim">${lines.length > PRINTED ? `The first ${count(PRINTED)} of ${counted(list.total, "run")}` : counted(list.total, "run")}${q && ` with ${q}`}. Printed ${dayOfYear(now)} ${clock(now)} <${ZoneName} />.</p>
   </div>`;
 }
 
@@ -191,9 +193,12 @@ function useReading(list, body) {
   }, [list]);
 }
 
-/** Which rows are near the screen; looked at again on scroll and resize, in steps. */
-function useWindow(length, body) {
-  const [span, setSpan] = useState({ first: 0, last: 64, height: ROW_PX });
+/** Which rows are near the screen; looked at again on scroll and resize, in steps. `shown`: of what the rows are; those
+ *  beyond the screen come once the others of it have been painted.
+ *  @param {number} length @param {{current: HTMLElement | null}} body @param {string} shown */
+function useWindow(length, body, shown) {
+  const [span, setSpan] = useState(() => spanOf(0, Math.floor(innerHeight / ROW_PX / STEP) * STEP, ROW_PX));
+  const [painted, setPainted] = useState("");
   const many = useRef(length);
   const look = useRef(() => {});
   const measured = useRef(() => {});
@@ -203,7 +208,8 @@ function useWindow(length, body) {
     // To ask the page is to lay out whatever has just come: it is asked where that has been done anyway.
     const measure = () => {
       if (!body.current || !many.current) return; // nothing of it is seen before there are rows
-      page.height = body.current.querySelector("tr[data-run]")?.offsetHeight || page.height;
+      const row = /** @type {HTMLElement | null} */ (body.current.querySelector("tr[data-run]"));
+      page.height = row?.offsetHeight || page.height;
       page.scrolled = scrollY;
       page.top = body.current.getBoundingClientRect().top + page.scrolled;
       page.high = innerHeight;
@@ -211,10 +217,8 @@ function useWindow(length, body) {
     look.current = () => {
       if (!many.current) return;
       const { height, top, scrolled, high } = page;
-      const near = Math.floor((Math.floor((scrolled - top) / height) - SPARE) / STEP) * STEP;
-      const first = Math.max(0, Math.min(many.current, near));
-      const last = Math.max(0, near) + Math.ceil((high / height + 2 * SPARE + STEP) / STEP) * STEP;
-      setSpan((old) => (old.first === first && old.last === last && old.height === height ? old : { first, last, height }));
+      const next = spanOf((scrolled - top) / height, (scrolled - top + high) / height, height);
+      setSpan((old) => (Object.keys(next).every((name) => next[name] === old[name]) ? old : next));
     };
     const onScroll = () => {
       page.scrolled = scrollY;
@@ -241,5 +245,15 @@ function useWindow(length, body) {
   }, []);
   useLayoutEffect(() => measured.current(), [length > 0]);
   useLayoutEffect(() => look.current(), [length]);
-  return { ...span, last: Math.min(span.last, length) };
+  useLayoutEffect(() => oncePainted(() => setPainted(shown)), [shown]);
+  const { from, to, height } = span;
+  const [first, last] = painted === shown ? [span.first, span.last] : [from, to];
+  return { first: Math.min(first, length), last: Math.min(last, length), height };
+}
+
+/** Which rows to draw where these are on the screen, with spare ones and without (`from`, `to`). */
+function spanOf(top, end, height) {
+  const before = (row) => Math.max(0, Math.floor(row / STEP) * STEP);
+  const behind = (row) => Math.max(0, Math.ceil(row / STEP) * STEP);
+  return { first: before(top - SPARE), from: before(top), to: behind(end), last: behind(end + SPARE), height };
 }

@@ -1,6 +1,6 @@
 // The span of time of a list: presets, and two fields that take what people write.
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
-import { dayOf, instantOf, shownZone, when } from "./format.js";
+import { dayOf, instantOf, inUtc, shownZone, when } from "./format.js";
 import { useNow } from "./stream.js";
 
 const HOUR_MS = 3600e3;
@@ -36,7 +36,7 @@ export function readBound(text, now) {
   if (!found || (found[2] && !DAYS.includes(found[2]))) return null;
   const clock = (found[3] ?? "00:00").padStart(5, "0");
   const local = new Date(Date.parse(dayOf(now).since) + DAY_MS / 2);
-  const utc = shownZone() === "UTC";
+  const utc = inUtc();
   if (found[2]) while (DAYS[utc ? local.getUTCDay() : local.getDay()] !== found[2]) local.setTime(local.getTime() - DAY_MS);
   const two = (n) => String(n).padStart(2, "0");
   const day = utc ? local.toISOString().slice(0, 10) : `${local.getFullYear()}-${two(local.getMonth() + 1)}-${two(local.getDate())}`;

@@ -29,8 +29,9 @@ const VIEWS = {
 const views = new Map(Object.entries(VIEWS).map(([path, load]) => [path, new Wanted(load)]));
 /** Why a view did not come. @type {Map<Wanted<any>, ApiError>} */
 const why = new Map();
-const NOBODY = new ApiError(0, "this page is not loaded yet, and nobody answers", null);
-const UNREADABLE = new ApiError(500, "the server has this page in a form that cannot be loaded", null);
+// Made when they are needed: an error looks for where it was made.
+const nobody = () => new ApiError(0, "this page is not loaded yet, and nobody answers", null);
+const unreadable = () => new ApiError(500, "the server has this page in a form that cannot be loaded", null);
 
 /** A part of a path as it was written; one that is no escape of anything, as it stands. @param {string} part */
 export function plain(part) {
@@ -60,7 +61,7 @@ export function opening(url, { first = false } = {}) {
     async () => {
       const isThere = await answers();
       if (isThere && !first) await loadAnew(url);
-      why.set(view, isThere ? UNREADABLE : NOBODY);
+      why.set(view, isThere ? unreadable() : nobody());
     },
   );
 }

@@ -1,9 +1,9 @@
 // The call sheet: what is expected, running, late, failed and held on a day, and what needs a person.
 import { html, useEffect, useState } from "../preact.js";
 import { useTable } from "../astable.js";
-import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, Time, Trouble, byDue } from "../parts.js";
+import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, Time, Trouble, ZoneName, byDue } from "../parts.js";
 import { query as asQuery } from "../api.js";
-import { clock, count, dayOf, dayOfYear, due, duration, elapsed, lateness, shownZone } from "../format.js";
+import { clock, count, dayOf, dayOfYear, due, duration, elapsed, inUtc, lateness } from "../format.js";
 import { Histogram, hourly, Hours, Lane, useWidth } from "../daylanes.js";
 import { NeedsAPerson, unsolved } from "../needs.js";
 import { useComing, useRuns } from "../runlist.js";
@@ -59,18 +59,18 @@ export function SheetView() {
       <${Running} runs=${live.runs} usual=${sheet.usual} now=${now} />
       <${Coming} runs=${coming.runs} left=${sheet.all.counts.scheduled} />
     </div>`}
-    <p class="print-only small dim">Printed ${dayOfYear(now)} ${clock(now)} ${shownZone()}. ${sheet && accounted(sheet)}</p>
+    <p class="print-only small dim">Printed ${dayOfYear(now)} ${clock(now)} <${ZoneName} />. ${sheet && accounted(sheet)}</p>
   </div>`;
 }
 
 /** The day of a date such as `2026-11-24` in the shown zone. */
 function dayNamed(date) {
-  return dayOf(Date.parse(shownZone() === "UTC" ? `${date}T12:00Z` : `${date}T12:00`));
+  return dayOf(Date.parse(inUtc() ? `${date}T12:00Z` : `${date}T12:00`));
 }
 
 function dateOf(ms) {
   const at = new Date(ms);
-  const parts = shownZone() === "UTC" ? [at.getUTCFullYear(), at.getUTCMonth() + 1, at.getUTCDate()] : [at.getFullYear(), at.getMonth() + 1, at.getDate()];
+  const parts = inUtc() ? [at.getUTCFullYear(), at.getUTCMonth() + 1, at.getUTCDate()] : [at.getFullYear(), at.getMonth() + 1, at.getDate()];
   return parts.map((n) => String(n).padStart(2, "0")).join("-");
 }
 

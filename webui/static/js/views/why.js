@@ -2,7 +2,7 @@
 import { html, useEffect, useLayoutEffect, useState } from "../preact.js";
 import { Args, JobName, Panel, State, Time, Trouble } from "../parts.js";
 import { get, jobPath, query as asQuery } from "../api.js";
-import { clock, inZone, shownZone, told } from "../format.js";
+import { clock, inUtc, inZone, shownZone, told } from "../format.js";
 import { NearJobs } from "../nearest.js";
 import { go, useUrl } from "../router.js";
 import { useNow } from "../stream.js";
@@ -73,7 +73,7 @@ function written(ms) {
   const day = inZone(ms, shownZone()); // Thu 26 Nov 2026, 03:30:00
   const at = new Date(ms);
   const two = (n) => String(n).padStart(2, "0");
-  const date = shownZone() === "UTC" ? at.toISOString().slice(0, 10) : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  const date = inUtc() ? at.toISOString().slice(0, 10) : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
   return day ? `${date} ${clock(ms)}` : "";
 }
 
