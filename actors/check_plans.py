@@ -22,7 +22,7 @@ from ..jobs.calendars import Calendar
 from ..jobs.errors import UserError
 from ..jobs.findings import Finding, found
 from ..jobs.run import Run, args_key
-from ..jobs.schedules import Schedule, fingerprint, fires
+from ..jobs.schedules import Schedule, fingerprint, fire_times
 from ..jobs.states import State
 from ..jobs.times import SECOND_US
 from ..messages.hello import ScheduleRow
@@ -37,8 +37,11 @@ DOUBLE = "double"
 SCHEDULE = "schedule"
 KINDS = {"missing": MISSING, "unnamed": UNSCHEDULED, "double": DOUBLE}
 
-# Jobs looked at in one round, and how far back: further than it takes to come round to a job.
+# Jobs looked at in one round; of them those that never were before, which costs ten times as much.
+# They are looked back on to the begin of the tour, all others to their last look, and both further
+# by what a tour takes.
 JOBS_A_ROUND = 500
+FIRST_A_ROUND = 250
 BACK_US = 900 * SECOND_US
 # So long after the start what is not written yet is not missed.
 CATCHING_UP_US = 120 * SECOND_US
@@ -82,21 +85,26 @@ class Plans:
         self._calendars: list[CalendarDays] | None = None
         self._seq: int | None = None
         self._begun_us: int | None = None
+        self._tour_us = 0
         # Of each job, of which times runs have gone into an archive lately.
         self._archived: dict[str, list[Times]] = {}
 
     def look(self, reader: Reader, now_us: int) -> list[Finding]:
         """Look at some jobs; return all that is known to be wrong."""
+        self._tour_us = min(now_us if self._begun_us is None else self._tour_us, now_us)
         self._begun_us = min(now_us if self._begun_us is None else self._begun_us, now_us)
         self._read_log(reader)
         self._go_by(reader.calendars())
         calendars = calendars_by_name(self._calendars or ())
         again = {one.evidence["job_id"] for one in self._found.values()}
+        last = self._next
         turn = list({*self._turn(reader, now_us), *again})
         since_us = min([self._since_us(job_id, now_us) for job_id in turn], default=now_us)
         for job_id, mark in reader.job_marks(turn, since_us, now_us).items():
             if job_id in again or not self._is_quiet(job_id, mark, now_us):
                 self._look_at(reader, job_id, mark, calendars, now_us)
+        if self._next <= last:
+            self._tour_us = now_us
         for job_id in self._broken.keys() - (reader.jobs() if self._broken else {}).keys():
             del self._broken[job_id]
         kept = list(self._found.values())[-REPORTED:]
@@ -117,6 +125,9 @@ class Plans:
             self._looked = {
                 job_id: one for job_id, one in looked if now_us - one.at_us < REPORTED_FOR_US
             }
+        first = [job_id for job_id in turn if job_id not in self._looked]
+        if len(first) > FIRST_A_ROUND:
+            turn = turn[: turn.index(first[FIRST_A_ROUND])]
         self._next = turn[-1] if turn else ""
         return turn
 
@@ -132,7 +143,7 @@ class Plans:
     def _since_us(self, job_id: str, now_us: int) -> int:
         """Return from when on a job is looked at."""
         looked = self._looked.get(job_id)
-        return (now_us if looked is None else min(looked.at_us, now_us)) - BACK_US
+        return min(self._tour_us if looked is None else looked.at_us, now_us) - BACK_US
 
     def _is_quiet(self, job_id: str, mark: JobMark, now_us: int) -> bool:
         """Whether there is nothing to look at; then it is as if it was looked at."""
@@ -210,14 +221,14 @@ def _names_none(periods: tuple[InForce, ...], since_us: int, now_us: int) -> Tim
     that), and the next; `now_us` twice where many are."""
     last_us, next_us = since_us - 1, now_us + AHEAD_US
     for period in periods:
-        some = fires(period.schedule, since_us, next_us, period.calendars)
-        for number, fire in enumerate(some):
-            if fire.at_us >= now_us:
-                next_us = min(next_us, fire.at_us)
+        some = fire_times(period.schedule, since_us, next_us, period.calendars)
+        for number, at_us in enumerate(some):
+            if at_us >= now_us:
+                next_us = min(next_us, at_us)
                 break
             if number >= FEW:
                 return now_us, now_us
-            last_us = max(last_us, fire.at_us)
+            last_us = max(last_us, at_us)
     return last_us, next_us
 
 

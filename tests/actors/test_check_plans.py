@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from store_records import T0_US, a_run, a_schedule
 
+from callsheet.actors import check_plans
 from callsheet.actors.check_plans import Plans
 from callsheet.jobs.calendar_days import CalendarDays
 from callsheet.jobs.job import Job
@@ -75,6 +76,27 @@ def hourly() -> Hourly:
     found = Hourly()
     found.rests()
     return found
+
+
+def test_of_many_jobs_some_are_looked_at_for_the_first_time_in_a_round_back_to_the_begin(
+    hourly: Hourly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of them after so long that it lies before what others are looked back."""
+    monkeypatch.setattr(check_plans, "FIRST_A_ROUND", 1)
+    rounds = 60
+    ids = [f"b{n:02}" for n in range(rounds)]
+    rows = [replace(hourly.row, job_id=job_id) for job_id in ids]
+    hourly.write(jobs=dict.fromkeys(["a", *ids], "d"), schedules=rows)
+    due_us = NOW_US + 40 * MINUTE_US
+    a = a_run(fingerprint=MARK, schedule_us=due_us)
+    hourly.write(runs={"r1": a})
+    found = [hourly.find(2 + minute) for minute in range(rounds)]
+    # One in each round, and again each in which the time of all is missing.
+    assert hourly.reader.looks >= rounds
+    for minute, missing in enumerate(found, start=2):
+        late = [at for check, at in missing if check == "missing"]
+        assert late == [40] * len(late)
+    assert len(found[-1]) == rounds
 
 
 def test_a_quiet_job_is_passed_over(hourly: Hourly) -> None:
