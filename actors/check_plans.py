@@ -48,11 +48,11 @@ CATCHING_UP_US = 120 * SECOND_US
 # What is wrong is reported for so long, at most so many of it.
 REPORTED_FOR_US = 24 * 3600 * SECOND_US
 REPORTED = 100
-# Runs of one job looked at in a round, and events.
+# Runs of one job looked at in a round, and events before the first one.
 RUNS = 10_000
 EVENTS = 20_000
-# Runs, or events, read at a time: what many took at once stays in the heap for good.
-PORTION = 500
+# Runs read at a time: what many took at once stays in the heap for good.
+PORTION = 100
 # So far ahead it is looked when a job's schedules name something again; one that has named more
 # than a few in the time looked at is never passed over.
 AHEAD_US = 25 * 3600 * SECOND_US
@@ -199,15 +199,10 @@ class Plans:
         """Learn which runs have gone into an archive since the last look."""
         head = reader.head()[1]
         seq = max(0, head - EVENTS) if self._seq is None else self._seq
-        for _ in range(EVENTS // PORTION):
-            events = reader.events_after(seq, PORTION)
-            seq = events[-1].seq if events else head
-            for event in events:
-                if isinstance(event, RunsArchived):
-                    self._is_archived(event)
-            if len(events) < PORTION:
-                break
-        self._seq = seq
+        for event in reader.events_of_no_run(seq):
+            if isinstance(event, RunsArchived):
+                self._is_archived(event)
+        self._seq = head
 
     def _is_archived(self, event: RunsArchived) -> None:
         for job_id, (_, least_us, most_us) in event.made.items():

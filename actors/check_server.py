@@ -7,10 +7,11 @@ core alone.
 from __future__ import annotations
 
 from datetime import date
+from itertools import chain
 
 from ..jobs.findings import Finding, Severity, found
 from ..jobs.run import standing_sum
-from ..jobs.states import ACTIVE
+from ..jobs.states import ACTIVE, State
 from ..jobs.times import DAY_S, EPOCH, SECOND_US, format_time
 from ..messages.commands import Digest
 from ..messages.transitions import RunMoved
@@ -52,28 +53,28 @@ def drift(reader: Reader, digest: Digest) -> list[Finding] | None:
     events = reader.events_after(digest.seq, EVENTS + 1)
     if len(events) > EVENTS:
         return None
-    standing = reader.standing()
-    for row in digest.set_aside:
-        if row.table == "runs":
-            # The ledger goes on without it, and the other finding tells of it.
-            standing.pop(row.name, None)
+    # The ledger goes on without a row that cannot be read, and the other finding tells of it.
+    other: dict[str, State | None] = {
+        row.name: None for row in digest.set_aside if row.table == "runs"
+    }
     seen = set()
     for event in events:
         if isinstance(event, RunMoved) and event.run_id not in seen:
             # Before its first move since, it was in the state which that move says.
             seen.add(event.run_id)
-            standing.pop(event.run_id, None)
-            if event.before in ACTIVE:
-                standing[event.run_id] = event.before
-    total = sum(standing_sum(run_id, state) for run_id, state in standing.items())
-    if (len(standing), total) == (digest.count, digest.sum):
+            other[event.run_id] = event.before if event.before in ACTIVE else None
+    standing = ((run_id, state) for run_id, state in reader.standing() if run_id not in other)
+    count = total = 0
+    for run_id, state in chain(standing, other.items()):
+        if state is not None:
+            count += 1
+            total += standing_sum(run_id, state)
+    if (count, total) == (digest.count, digest.sum):
         return []
-    sentence = (
-        f"the ledger holds {digest.count} active runs in memory, the store has {len(standing)}"
-    )
-    if len(standing) == digest.count:
+    sentence = f"the ledger holds {digest.count} active runs in memory, the store has {count}"
+    if count == digest.count:
         sentence += ", and they are not the same or not in the same states"
-    return [found(DRIFT, "runs", sentence, ledger=digest.count, store=len(standing))]
+    return [found(DRIFT, "runs", sentence, ledger=digest.count, store=count)]
 
 
 def unread(digest: Digest) -> list[Finding]:

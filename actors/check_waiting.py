@@ -6,7 +6,7 @@ out. Owned by the checker's core; reads the store only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..jobs.bound_conditions import (
     BoundMaxRunning,
@@ -28,6 +28,8 @@ STUCK = "stuck"
 AFTER_US = 30 * SECOND_US
 # Runs looked at in one round, the oldest first.
 LOOKED_AT = 2_000
+# Runs read at a time: what many took at once stays in the heap for good.
+PORTION = 100
 
 
 class Waits:
@@ -42,7 +44,7 @@ class Waits:
         facts = _Facts(reader)
         before, self._free_us = self._free_us, {}
         findings = []
-        for run in reader.active((State.WAITING,), LOOKED_AT):
+        for run in _waiting(reader):
             if not _is_free(run, facts, now_us):
                 continue
             key = run.run_id, run.version
@@ -53,6 +55,17 @@ class Waits:
                 )
                 findings.append(found(STUCK, f"{run.run_id}.waiting", sentence, run_id=run.run_id))
         return findings
+
+
+def _waiting(reader: Reader) -> Iterator[Run]:
+    """Yield the waiting runs, the oldest first, at most `LOOKED_AT`."""
+    after = 0
+    for _ in range(LOOKED_AT // PORTION):
+        runs = reader.active((State.WAITING,), PORTION, after)
+        yield from runs
+        if len(runs) < PORTION:
+            return
+        after = runs[-1].number
 
 
 def _is_free(run: Run, facts: _Facts, now_us: int) -> bool:

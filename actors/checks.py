@@ -26,7 +26,7 @@ REPORTED = 100
 # Runs looked at by one check in one round.
 LOOKED_AT = 5_000
 # Runs read at a time: what many took at once stays in the heap for good.
-PORTION = 500
+PORTION = 100
 
 
 def late_runs(reader: Reader, now_us: int) -> list[Finding]:

@@ -54,10 +54,15 @@ class Heap:
         self._trim = _TRIM
         self._rests_at_bytes = 0
 
-    def tidy(self) -> bool:
-        """Give back what is free, if the process has grown since the last time; say whether."""
+    def tidy(self, let_go: Callable[[], None] = lambda: None) -> bool:
+        """Give back what is free, if the process has grown since the last time; say whether.
+
+        Args:
+            let_go: frees before what can be had again, as caches are.
+        """
         if self._trim is None or resident_bytes() < self._rests_at_bytes + GROWN_BYTES:
             return False
+        let_go()
         self._trim(0)
         self._rests_at_bytes = resident_bytes()
         return True

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pykka
+from msgspec.structs import replace
 
 from ..conf.action_settings import ActionSettings
 from ..conf.calendars import calendars_place
@@ -144,6 +145,11 @@ class Props:
         self._readers.append(reader)
         return reader
 
+    def rest(self) -> None:
+        """Let what was opened go of its memory."""
+        for reader in self._readers:
+            reader.rest()
+
     def close(self) -> None:
         """Close what was opened."""
         while self._readers:
@@ -170,13 +176,14 @@ class Stagehand:
             open_ports=lambda: PORTS[role](self._place, self._context()),
             make_core=lambda: make_core(props),
             close=props.close,
+            rest=props.rest,
         )
 
     def start(self, role: str, link: Link) -> pykka.ActorRef[Any]:
         """Start a role's stage in this process."""
         if role == LEDGER:
             writer = SqliteWriter(self._terms.database, busy_ms=self._terms.busy_ms)
-            script = self.script(role, _ledger)
+            script = replace(self.script(role, _ledger), rest=writer.rest)
             work = partial(UpkeepWork, self._terms.database, self._terms.outputs)
             return LedgerStage.start(script, link, self._make_ledger, writer, work)
         if role == WAITER:

@@ -38,14 +38,16 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     """How a role is played; both functions are called on the stage's thread.
 
     `open_ports` opens its sockets; `make_core` builds its core, with whatever store readers it
-    has. `close` closes those again. `local` leads from an address to a function of this process
-    that takes the messages posted there; called on the stage's thread.
+    has. `close` closes those again; `rest` has them let go of what they hold to be quick, when much
+    was done and there is nothing more to do. `local` leads from an address to a function of this
+    process that takes the messages posted there; called on the stage's thread.
     """
 
     address: str
     open_ports: Callable[[], list[Port]]
     make_core: Callable[[], Core]
     close: Callable[[], None] = lambda: None
+    rest: Callable[[], None] = lambda: None
     local: dict[str, Callable[[list[Any]], None]] = {}
 
 
@@ -194,7 +196,7 @@ class Stage(MailboxActor):
     def _beat_now(self) -> None:
         """Say that the stage turns, and what it counts of itself; at rest, tidy up."""
         if self._turns <= RESTING_TURNS:
-            self._heap.tidy()
+            self._heap.tidy(self.script.rest)
         self._turns = 0
         self._due_s = clock.monotonic_s() + BEAT_S
         self.figures.look(self._ports, self.mailbox.waiting(), getattr(self, "core", None))

@@ -10,7 +10,8 @@ share of one core, and P13_wakeups how often a second one of them wakes.
 The limits are taken in the same run: as many processes with the same libraries, sockets and beats,
 and nothing of ours (`limits/bare_server.py`); and for a run its encoded record in a dict of one
 process. `BENCH_REST` is how many seconds after its start a server with 10,000 jobs is watched: each
-of them is looked at by the checker for the first time within ten minutes, and costs less after it.
+of them is looked at by the checker for the first time within twenty minutes, and costs less after
+it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import contextlib
 from typing import Any
 
 import pykka
+from msgspec.structs import replace
 
 from ..actors.link import SupervisedLink
 from ..actors.play import end, settle_in, watch_beside
@@ -43,7 +44,8 @@ def play_web(hand: Stagehand, settings: WebSettings, fd: int) -> int:
 
     def start_stage(core: Any) -> Any:
         link.loop = asyncio.get_running_loop()
-        ref = Stage.start(hand.script(WEB, lambda _: core), link)
+        script = replace(hand.script(WEB, lambda _: core), rest=servers[0].rest)
+        ref = Stage.start(script, link)
         refs.append(ref)
         watch_beside(link, ref, servers[0].stop)
         return ref.tell

@@ -6,7 +6,7 @@ instants are microseconds UTC.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -201,7 +201,9 @@ class JobMark(NamedTuple):
 
 class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
     """Reads for web, waiter and checker, and for the ledger's own look-ups. Short transactions;
-    each method is one consistent read unless inside `snapshot()`."""
+    each method is one consistent read unless inside `snapshot()`. Those that look at many runs
+    (`find_by_time`, `extent`, `count_per_bin`, `count_found`) raise StoreError when it takes too
+    long."""
 
     def head(self) -> tuple[int, int]:
         """Return (epoch, seq) as last committed."""
@@ -226,35 +228,19 @@ class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
     ) -> list[Run]:
         """Return at most `limit` (≤ 10,001) of the runs that match, latest schedule time first (of
         the same time the newest run first), from the place `offset` on; `rising`: of the list the
-        other way round.
-
-        Raises:
-            StoreError: it takes too long.
-        """
+        other way round."""
 
     def extent(self, wanted: RunFilter) -> tuple[int, int] | None:
-        """Return the earliest and latest schedule time of runs that match, None of none.
-
-        Raises:
-            StoreError: it takes too long.
-        """
+        """Return the earliest and latest schedule time of runs that match, None of none."""
 
     def count_per_bin(
         self, wanted: RunFilter, from_us: int, step_us: int
     ) -> dict[tuple[int, State], int]:
         """Return how many runs that match are in each bin of schedule time, by state; bin 0 begins
-        at `from_us`, each is `step_us` wide, empty ones are left out.
-
-        Raises:
-            StoreError: it takes too long.
-        """
+        at `from_us`, each is `step_us` wide, empty ones are left out."""
 
     def count_found(self, wanted: RunFilter) -> dict[State, int]:
-        """Return how many runs that match are in each state (absent: none).
-
-        Raises:
-            StoreError: it takes too long.
-        """
+        """Return how many runs that match are in each state (absent: none)."""
 
     def count(self, query: RunQuery) -> int:
         """Return how many runs the query matches, its cursor and limit left aside."""
@@ -262,12 +248,14 @@ class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
     def count_by_state(self, query: RunQuery) -> dict[State, int]:
         """Return how many runs of the query are in each state (absent: none)."""
 
-    def active(self, states: Collection[State] = ACTIVE, limit: int | None = None) -> list[Run]:
+    def active(
+        self, states: Collection[State] = ACTIVE, limit: int | None = None, after: int = 0
+    ) -> list[Run]:
         """Return all waiting, starting, running and stopping runs, or those in some of these
-        states, by number; with a limit the first of them."""
+        states, by number; with a limit the first of them that come after a number."""
 
-    def standing(self) -> dict[str, State]:
-        """Return the states of all active runs by id, and no more of them: there may be many."""
+    def standing(self) -> Iterator[tuple[str, State]]:
+        """Yield the ids and states of all active runs, and no more of them: there may be many."""
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number), that
@@ -282,6 +270,9 @@ class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
 
     def events_after(self, seq: int, limit: int) -> list[AnyEvent]:
         """Return events above `seq` in order, at most `limit`."""
+
+    def events_of_no_run(self, seq: int) -> Iterator[AnyEvent]:
+        """Yield those events above a head `seq` in order that are of no single run."""
 
     def definition(self, hash_: str) -> Job | None:
         """Return a stored job definition."""
@@ -359,6 +350,9 @@ class Reader(AccessReader, FindingReader, OperationsReader, Protocol):
 
     def answer(self, command_id: str) -> Done | Refused | None:
         """Return the kept answer of a wish (kept for 24 hours)."""
+
+    def rest(self) -> None:
+        """Give back the memory that is held to be quick: there is nothing to read for now."""
 
     def close(self) -> None:
         """Close it."""

@@ -77,6 +77,9 @@ class MemoryReader(
     _findings = property(lambda self: self._tables.findings)
     _operations = property(lambda self: self._tables.operations)
 
+    def rest(self) -> None:
+        """Nothing is held to be quick."""
+
     def close(self) -> None:
         """Close it."""
         self._seen = None
@@ -153,14 +156,16 @@ class MemoryReader(
         """Return how many runs of the query are in each state (absent: none)."""
         return tally(self._matching(query))
 
-    def active(self, states: Collection[State] = ACTIVE, limit: int | None = None) -> list[Run]:
+    def active(
+        self, states: Collection[State] = ACTIVE, limit: int | None = None, after: int = 0
+    ) -> list[Run]:
         """See `Reader`."""
         found = (run for run in self._tables.active.values() if run.state in states)
-        return sorted(found, key=number_of)[:limit]
+        return sorted((run for run in found if number_of(run) > after), key=number_of)[:limit]
 
-    def standing(self) -> dict[str, State]:
+    def standing(self) -> Iterator[tuple[str, State]]:
         """See `Reader`."""
-        return {run.run_id: run.state for run in self._tables.active.values()}
+        return iter([(run.run_id, run.state) for run in self._tables.active.values()])
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number)."""
@@ -188,6 +193,11 @@ class MemoryReader(
         # What was archived has left gaps.
         begin = bisect_right(events, seq, key=lambda event: event.seq)
         return events[begin : begin + limit]
+
+    def events_of_no_run(self, seq: int) -> Iterator[AnyEvent]:
+        """See `Reader`."""
+        events = self.events_after(seq, len(self._tables.events))
+        return (event for event in events if getattr(event, "run_id", None) is None)
 
     def definition(self, hash_: str) -> Job | None:
         """Return a stored job definition."""

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ..jobs.job import Job
@@ -178,15 +178,19 @@ class SqliteReader(
             text = f"SELECT state, count(*) FROM {found[0]} GROUP BY state"
             return {STATES[code]: n for code, n in self._connection.execute(text, found[1])}
 
-    def active(self, states: Collection[State] = ACTIVE, limit: int | None = None) -> list[Run]:
+    def active(
+        self, states: Collection[State] = ACTIVE, limit: int | None = None, after: int = 0
+    ) -> list[Run]:
         """See `Reader`."""
-        text = f"{_RUNS} WHERE state IN ({codes_text(states)}) ORDER BY n LIMIT ?"
-        return self._read_all("runs", read_run, text, -1 if limit is None else limit)
+        text = f"{_RUNS} WHERE state IN ({codes_text(states)}) AND n > ? ORDER BY n LIMIT ?"
+        return self._read_all("runs", read_run, text, after, -1 if limit is None else limit)
 
-    def standing(self) -> dict[str, State]:
+    def standing(self) -> Iterator[tuple[str, State]]:
         """See `Reader`."""
         text = f"SELECT n, state FROM runs WHERE state IN ({codes_text(ACTIVE)})"
-        return {f"r{number}": STATES[state] for number, state in self._all(text)}
+        with self._reading():
+            for number, state in self._connection.execute(text):
+                yield f"r{number}", STATES[state]
 
     def due(self, upto_us: int, limit: int, after: tuple[int, int] = (0, 0)) -> list[DueRow]:
         """Return scheduled, not held runs with schedule time < upto_us, by (time, number)."""
@@ -258,6 +262,14 @@ class SqliteReader(
                     found += [event for event in events if event.seq > seq]
         found.sort(key=lambda event: event.seq)
         return found[:limit]
+
+    def events_of_no_run(self, seq: int) -> Iterator[AnyEvent]:
+        """See `Reader`."""
+        text = "SELECT seq, body FROM events WHERE seq > ? AND n IS NULL ORDER BY seq"
+        with self._reading():
+            for row in self._connection.execute(text, (seq,)):
+                for events in self.readable("events", _events, [row]):
+                    yield from events
 
     # --- jobs and schedules ---------------------------------------------------------------------
 

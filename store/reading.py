@@ -64,6 +64,11 @@ class Reading(Records):
         """The connection, for reads that this class does not know."""
         return self._connection
 
+    def rest(self) -> None:
+        """See `Reader`: of the pages that nobody reads just now."""
+        with self._reading():
+            self._connection.execute("PRAGMA shrink_memory").fetchall()
+
     def close(self) -> None:
         """Close it; a second call does nothing."""
         if self._owned:

@@ -83,6 +83,10 @@ class SqliteWriter:
             self.close()
             raise StoreUnusable(str(error)) from None
 
+    def rest(self) -> None:
+        """Give back the memory of pages that nobody reads just now."""
+        self.reader.rest()
+
     def close(self) -> None:
         """Close the database and release the lock; a second call does nothing."""
         if self._connection is not None:

@@ -176,6 +176,11 @@ class WebServer:
         for bind in settings.bind:
             self._bind(bind)
 
+    def rest(self) -> None:
+        """Give back what was taken to be quick; from any thread."""
+        if self.services is not None:
+            self.services.pool.rest()
+
     def run(self, start_stage: StartStage) -> None:
         """Serve until `stop` is called."""
         asyncio.run(self.serve(start_stage))

@@ -1,7 +1,8 @@
-"""Threads that read the store and files for the loop, each with a reader of its own.
+"""Threads that read the store and files for the loop, by readers of which each reads for one.
 
-The loop never waits for a disk. Work is refused when too much waits; a read that takes longer than
-the reader's own limit (2 s) is given up there.
+What one thread after another can do is done by one reader: each has pages of its own in memory,
+which `rest` gives back. The loop never waits for a disk. Work is refused when too much waits; a
+read that takes longer than the reader's own limit (2 s) is given up there.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class ReaderPool:
 
     def __init__(self, open_reader: Callable[[], Reader], threads: int = THREADS) -> None:
         self._open = open_reader
-        self._local = threading.local()
-        self._readers: list[Reader] = []
+        # Those that nobody reads with just now; the last is the one used last.
+        self._free: list[Reader] = []
         self._lock = threading.Lock()
         self._waiting = 0
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="callsheet-read")
@@ -48,11 +49,23 @@ class ReaderPool:
         """Return `act()`, called on one of the threads: for files."""
         return await self._run(act)
 
+    def rest(self) -> None:
+        """Close the readers that nobody reads with, but for one, which gives its memory back; from
+        any thread."""
+        with self._lock:
+            spare, self._free = self._free, []
+        while len(spare) > 1:
+            spare.pop(0).close()
+        for reader in spare:
+            reader.rest()
+            self._put_back(reader)
+
     def close(self) -> None:
         """Stop the threads, close the readers."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for reader in self._readers:
-            reader.close()
+        with self._lock:
+            while self._free:
+                self._free.pop().close()
 
     async def _run(self, act: Callable[[], T]) -> T:
         if self._waiting >= MAX_WAITING:
@@ -70,10 +83,15 @@ class ReaderPool:
             self._waiting -= 1
 
     def _read(self, act: Callable[[Reader], T]) -> T:
-        reader: Reader | None = getattr(self._local, "reader", None)
-        if reader is None:
-            reader = self._local.reader = self._open()
-            with self._lock:
-                self._readers.append(reader)
-        with reader.snapshot():
-            return act(reader)
+        with self._lock:
+            reader = self._free.pop() if self._free else None
+        reader = reader or self._open()
+        try:
+            with reader.snapshot():
+                return act(reader)
+        finally:
+            self._put_back(reader)
+
+    def _put_back(self, reader: Reader) -> None:
+        with self._lock:
+            self._free.append(reader)

@@ -93,7 +93,7 @@ def test_of_many_jobs_some_are_looked_at_for_the_first_time_in_a_round_back_to_t
     found = [hourly.find(2 + minute) for minute in range(rounds)]
     # One in each round, and again each in which the time of all is missing.
     assert hourly.reader.looks >= rounds
-    for minute, missing in enumerate(found, start=2):
+    for missing in found:
         late = [at for check, at in missing if check == "missing"]
         assert late == [40] * len(late)
     assert len(found[-1]) == rounds

@@ -37,6 +37,17 @@ def test_what_was_freed_between_what_is_kept_is_given_back(heap: Heap) -> None:
     assert len(kept) * BLOCK_BYTES > GROWN_BYTES
 
 
+def test_what_can_be_had_again_is_let_go_before_by_a_process_that_has_grown(heap: Heap) -> None:
+    cache = [b"x" * BLOCK_BYTES for _ in range(BLOCKS)]
+    heap.tidy()
+    before_bytes = resident_bytes()
+    more = [b"x" * BLOCK_BYTES for _ in range(BLOCKS // 10)]
+    assert heap.tidy(cache.clear)
+    assert resident_bytes() < before_bytes - BLOCKS * BLOCK_BYTES // 2
+    assert not heap.tidy(more.clear)
+    assert more
+
+
 HOLES = """
 import gc
 from callsheet.actors.heap import fill_holes

@@ -194,6 +194,17 @@ def test_withdrawn_run_makes_room_for_its_like_in_the_same_batch(writer, reader)
     assert reader.runs(["r1", "r2"]) == [a_planned_run(2, fingerprint="g")]
 
 
+def test_a_reader_that_has_rested_reads_on(writer, reader):
+    writer.commit(changes_of(a_run(1)))
+    assert reader.runs(["r1"]) == [a_run(1)]
+    reader.rest()
+    with reader.snapshot():
+        reader.rest()
+        assert reader.runs(["r1"]) == [a_run(1)]
+    writer.commit(changes_of(a_run(2)))
+    assert reader.runs(["r2"]) == [a_run(2)]
+
+
 def test_active_runs_are_those_between_scheduled_and_over(writer, reader):
     runs = [a_run(n, state=state) for n, state in enumerate(State, start=1)]
     writer.commit(changes_of(*reversed(runs)))
@@ -204,7 +215,10 @@ def test_active_runs_are_those_between_scheduled_and_over(writer, reader):
         State.STOPPING,
     ]
     assert reader.active((State.WAITING, State.RUNNING), 1) == reader.active((State.WAITING,))
-    assert reader.standing() == {run.run_id: run.state for run in reader.active()}
+    number = reader.active()[0].number
+    assert reader.active(after=number - 1) == reader.active()
+    assert reader.active(limit=1, after=number) == reader.active()[1:2]
+    assert dict(reader.standing()) == {run.run_id: run.state for run in reader.active()}
 
 
 def test_calendars_in_force_are_replaced_as_a_whole(store, writer, reader):
@@ -326,6 +340,8 @@ def test_events_come_back_in_order_however_batches_interleave(writer, reader):
     for seq in range(-1, 18):
         assert reader.events_after(seq, 100) == [event for event in everything if event.seq > seq]
         assert reader.events_after(seq, 3) == [e for e in everything if e.seq > seq][:3]
+        of_none = [e for e in everything if e.seq > seq and getattr(e, "run_id", None) is None]
+        assert list(reader.events_of_no_run(seq)) == of_none
     assert reader.events_after(0, 0) == []
     for number in (1, 2, 3, 4):
         wanted = [e for e in everything if getattr(e, "run_id", None) == f"r{number}"]
