@@ -29,6 +29,7 @@ from ..messages.wishes import (
     OfPauses,
     Refused,
     RunChecks,
+    record_of,
 )
 from .ledger_access import AccessBook
 from .ledger_agents import AgentBook
@@ -100,7 +101,8 @@ class Wishes:
         if "run_ids" not in done.result:
             return done
         runs = map(self._book.get, done.result["run_ids"])
-        return replace(done, runs=[run for run in runs if run is not None], result=None)
+        records = [record_of(run) for run in runs if run is not None]
+        return replace(done, records=records, result=None)
 
     def _carry_out(self, wish: LedgerWish, now_us: int) -> dict[str, Any]:
         """Do what is wished, or raise `Unwilling`; return the ids of the runs concerned as

@@ -185,7 +185,7 @@ class Responder:
         if not self._requests.answered(message.command_id):
             return []
         action_id = message.command_id.removeprefix(ACTION_COMMAND)
-        made = [f"{instance_words(run.job_id, run.args)} as {run.run_id}" for run in message.runs]
+        made = [f"{instance_words(run.job_id, run.args)} as {run.run_id}" for run in message.each()]
         what = ", ".join(made) or "nothing"
         return [self._settle_action(action_id, message=f"action scheduling {what}")]
 

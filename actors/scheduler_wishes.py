@@ -377,7 +377,7 @@ def _said(error: str) -> str:
 
 
 def _run_count(answer: Done | Refused) -> int:
-    return len(answer.runs) if isinstance(answer, Done) else 0
+    return len(answer.records) if isinstance(answer, Done) else 0
 
 
 def ad_hoc_id(command_id: str) -> str:

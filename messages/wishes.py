@@ -5,6 +5,7 @@ A wish is idempotent by `command_id`: asked again it has no further effect and g
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -19,6 +20,9 @@ from .hello import ScheduleRow
 from .operations import After, Deed, Target
 from .pauses import PauseKind
 from .wish_base import Instruction, Number
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_run = msgspec.msgpack.Decoder(Run).decode
 
 # --- to the ledger ------------------------------------------------------------------------------
 
@@ -326,12 +330,34 @@ class Done(
     """It is durable: the runs concerned as they are as of `seq`. `result`: a reload's outcome,
     `{"added": [...], "changed": [...], "removed": [...], "dry_run": bool, "plan": id}`, and of a
     dry run with `bodies` the encoded jobs by id as `jobs`, None when they are too many; for an
-    agent its record as plain data, for a token its id."""
+    agent its record as plain data, for a token its id.
+
+    The runs stay encoded: there may be a thousand, and who hands the answer on reads none of them.
+    """
 
     command_id: str
     seq: int
-    runs: list[Run] = []
+    records: list[msgspec.Raw] = msgspec.field(name="runs", default_factory=list)
     result: Any = None
+
+    @classmethod
+    def of(cls, command_id: str, seq: int, runs: Iterable[Run]) -> Done:
+        """Return an answer that has these runs."""
+        return cls(command_id=command_id, seq=seq, records=[*map(record_of, runs)])
+
+    def each(self) -> Iterator[Run]:
+        """Yield the runs, read one after the other."""
+        return map(_decode_run, self.records)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs, read all at once."""
+        return [*self.each()]
+
+
+def record_of(run: Run) -> msgspec.Raw:
+    """Return a run as an answer has it."""
+    return msgspec.Raw(_encode(run))
 
 
 class Refused(

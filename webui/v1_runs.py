@@ -212,7 +212,7 @@ async def post_runs(request: Request, query: CountQuery, body: RunWanted) -> Run
     services = request.services
     wish = await schedule_wish(request, body, query.count)
     done = await services.wish(request, wish)
-    return runs_jso(done.runs, services.now_us())
+    return runs_jso(done.each(), services.now_us())
 
 
 async def skip(request: Request) -> Empty:
@@ -231,7 +231,7 @@ async def rerun(request: Request) -> RerunV1:
     """Run again, now, what an earlier run ran."""
     services = request.services
     done = await services.wish(request, await rerun_wish(request))
-    answer = runs_jso(done.runs, services.now_us())
+    answer = runs_jso(done.each(), services.now_us())
     return {**answer, "show_run_id": next(iter(answer["runs"]), None)}
 
 
@@ -269,7 +269,7 @@ async def rerun_wish(
 async def stop(request: Request) -> RunsV1:
     """Stop a running run."""
     done = await request.services.wish(request, StopRun(run_id=_id(request)))
-    return runs_jso(done.runs, request.services.now_us())
+    return runs_jso(done.each(), request.services.now_us())
 
 
 async def send_signal(request: Request) -> Empty:

@@ -194,7 +194,7 @@ async def kill_process(request: Request) -> ProcessKilled:
         raise Problem(400, "process: expected a run and its attempt, as in r12.1")
     wish = KillProcess(agent_id=agent.agent_id, run_id=run_id, attempt=int(attempt))
     done = await request.services.wish(request, wish)
-    return {"agent_id": agent.agent_id, "runs": [run.run_id for run in done.runs]}
+    return {"agent_id": agent.agent_id, "runs": [run.run_id for run in done.each()]}
 
 
 def _there(agent: AgentInfo) -> AgentInfo:

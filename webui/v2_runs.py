@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated, TypedDict, cast
 
 import msgspec
 from msgspec import Meta
@@ -22,7 +22,7 @@ from .gate import reaches, within_reach
 from .listing import MAX_PAGE, count_states
 from .query import BadQuery, parse_filter
 from .records import log_lines, output_record, owed_record, run_page, run_record
-from .routing import Problem, Request, Route
+from .routing import Problem, Request, Route, encode
 from .scheduling import RunTimes, RunWanted, schedule_wish
 from .services import known
 from .shapes import (
@@ -197,7 +197,7 @@ async def operate(request: Request, body: DeedFields) -> Operated:
         made = _runs(await request.services.wish(request, wish))
         return {"runs": made["runs"], "seq": made["seq"]}
     done = await request.services.wish(request, instruction_of(deed, run_id))
-    return {"run": run_record(done.runs[0]) if done.runs else None, "seq": done.seq}
+    return {"run": next(map(run_record, done.each()), None), "seq": done.seq}
 
 
 class Reruns(TypedDict):
@@ -234,7 +234,9 @@ async def get_reruns(request: Request) -> Reruns:
 
 
 def _runs(done: Done) -> NewRuns:
-    return {"runs": [run_record(run) for run in done.runs], "seq": done.seq}
+    # Each is JSON already, for memory's sake.
+    records = [msgspec.Raw(encode(run_record(run))) for run in done.each()]
+    return cast("NewRuns", {"runs": records, "seq": done.seq})
 
 
 def _now(request: Request) -> str:

@@ -82,7 +82,7 @@ def test_a_settled_action_that_is_sent_again_is_only_reported_again() -> None:
     assert wish.message.command_id == "act-r1.5.0"
     assert responder.receive(LEDGER, ActOn(items=[an_item()]), 1) == []
     made = Run(run_id="r2", job_id="b", args={}, state=S.SCHEDULED, schedule_us=0)
-    [settled] = responder.receive(SCHEDULER, Done(command_id="act-r1.5.0", seq=9, runs=[made]), 2)
+    [settled] = responder.receive(SCHEDULER, Done.of("act-r1.5.0", 9, [made]), 2)
     assert settled.message == ActionSettled(
         action_id="r1.5.0", message="action scheduling b() as r2"
     )

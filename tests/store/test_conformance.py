@@ -901,7 +901,7 @@ def answer_to_others(writer, count=LAST_ANSWERS):
 
 
 def test_answers_are_kept_for_24_hours(writer, reader):
-    done = Done(command_id="c1", seq=4, runs=[a_run()], result={"run_ids": ["r1"]})
+    done = replace(Done.of("c1", 4, [a_run()]), result={"run_ids": ["r1"]})
     refused = Refused(command_id="c2", reason="wrong_state", sentence="no", details=[["a", "b"]])
     writer.commit(Changes(answers={"c1": done}, answers_at_us=T0_US))
     writer.commit(Changes(answers={"c2": refused}, answers_at_us=T0_US + HOUR_US))
@@ -979,7 +979,7 @@ def test_the_answer_to_an_action_is_kept_until_the_action_is_settled(writer, rea
     item = OutboxItem(
         action_id="r1.2.0", run=a_run(), action=ScheduleAction(job_id="b"), at_us=T0_US
     )
-    done = Done(command_id="act-r1.2.0", seq=4, runs=[a_run()], result={"run_ids": ["r1"]})
+    done = replace(Done.of("act-r1.2.0", 4, [a_run()]), result={"run_ids": ["r1"]})
     changes = Changes(
         outbox={"r1.2.0": item}, answers={"act-r1.2.0": done, "c1": done}, answers_at_us=T0_US
     )
