@@ -53,6 +53,30 @@ def test_the_list_is_narrowed_by_state_and_by_words(console, server):
     page.wait_for_url("**/runs?q=colo")
 
 
+def test_the_chart_of_a_query_is_asked_for_once_its_rows_are_there(console, server):
+    server.finished(server.schedule("fails"))
+    page = console.open("/runs")
+    heard = []
+    page.on("request", lambda one: heard.append(f"asked {one.url}"))
+    page.on("requestfinished", lambda one: heard.append(f"came {one.url}"))
+
+    def late(route):
+        # Later than the chart would be asked for if it did not wait for them.
+        page.evaluate("() => new Promise((done) => setTimeout(done, 400))")
+        route.continue_()
+
+    page.route("**/runs-by-time?q=state**", late)
+    with page.expect_request("**/runs-per-time?q=state**"):
+        page.locator(".facets").get_by_role("button", name="failure").click()
+    expect(page.locator("tr[data-run][data-state=failure]").first).to_be_visible()
+    place = {
+        said: next(n for n, text in enumerate(heard) if said in text and "q=state" in text)
+        for said in ("runs-by-time", "runs-per-time")
+    }
+    came = next(n for n, text in enumerate(heard) if text.startswith("came") and "by-time" in text)
+    assert place["runs-by-time"] < came < place["runs-per-time"]
+
+
 def test_a_query_that_is_wrong_is_answered_in_the_servers_words(console):
     console.expected.append("400 (Bad Request)")
     page = console.open("/runs?q=colour:red")

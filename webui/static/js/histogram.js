@@ -9,7 +9,8 @@ const HIGH = 44;
 const BAR = 7;
 const MOST_BINS = 240;
 const AGAIN_MS = 10_000;
-const AFTER_ROWS_MS = 60;
+// What one reads first, and whoever goes on to another query at once, have the server for themselves.
+const AFTER_ROWS_MS = 150;
 // Worst on top, so that a little of it is seen above much that went well.
 const ORDER = ["scheduled", "success", "skipped", "waiting", "running", "error", "failure", "lost"];
 const SHOWN_AS = { starting: "running", stopping: "running" };
@@ -18,8 +19,9 @@ const TICKS = 10;
 const SWITCH_PX = 104;
 const LABEL_PX = 84;
 
-/** @param {{terms: Record<string, string>, version: number, set: (since: string, until: string) => void}} of `version`: changes when the list did */
-export function Histogram({ terms, version, set }) {
+/** @param {{terms: Record<string, string>, there: boolean, version: number, set: (since: string, until: string) => void}} of
+ *  `there`: the rows are; `version`: changes when the list did */
+export function Histogram({ terms, there, version, set }) {
   const box = useRef(null);
   const [wide, setWide] = useState(0);
   const [bins, setBins] = useState(null);
@@ -31,7 +33,7 @@ export function Histogram({ terms, version, set }) {
     return () => seen.disconnect();
   }, []);
   useEffect(() => {
-    if (!wide) return undefined;
+    if (!wide || !there) return undefined;
     let live = true;
     const read = () => {
       timer = 0;
@@ -40,7 +42,7 @@ export function Histogram({ terms, version, set }) {
         .then((value) => live && setBins(value))
         .catch((error) => live && error.status === 400 && setBins(null)); // the list itself says what is wrong
     };
-    // Not before the rows, and not for every change of them.
+    // Not for every change of the rows.
     let readMs = Date.now();
     let timer = setTimeout(read, AFTER_ROWS_MS);
     again.current = () => {
@@ -51,7 +53,7 @@ export function Histogram({ terms, version, set }) {
       clearTimeout(timer);
       again.current = () => {};
     };
-  }, [key, wide > 0]);
+  }, [key, wide > 0, there]);
   useEffect(() => again.current(), [version]);
   // Until it is read again the chart is the same, whatever comes.
   const plot = useMemo(() => html`<${Plot} bins=${bins} wide=${wide} set=${set} />`, [bins, wide, set, inUtc()]);

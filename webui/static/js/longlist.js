@@ -306,7 +306,8 @@ export class LongList {
 
 /** The list of a query; while another one is read, the one before it. `reread` asks for it anew.
  *  @param {Record<string, string>} terms @param {boolean} rising
- *  @returns {{list: LongList, stale: boolean, error: any, reread: () => void}} */
+ *  `there`: the rows that are shown are those of the query.
+ *  @returns {{list: LongList, there: boolean, stale: boolean, error: any, reread: () => void}} */
 export function useLongList(terms, rising) {
   const [, redraw] = useReducer((n) => n + 1, 0);
   const [turn, reread] = useReducer((n) => n + 1, 0);
@@ -341,7 +342,7 @@ export function useLongList(terms, rising) {
     [],
   );
   const list = shown.current ?? next.current ?? NOTHING;
-  return { list, stale: next.current !== null && shown.current?.key !== key, error: next.current?.error ?? list.error, reread };
+  return { list, there: list.key === key && !list.loading, stale: next.current !== null && shown.current?.key !== key, error: next.current?.error ?? list.error, reread };
 }
 
 /** So many rows of which none is known. @param {number} length */

@@ -42,7 +42,7 @@ export function RunsView() {
   const [picks, setPicks] = useState(new Map());
   const [groups, setGroups] = useState(localStorage.getItem("groups") !== "no");
   const terms = useMemo(() => termsOf({ q, since, until }), [q, since, until]);
-  const { list, stale, error, reread } = useLongList(terms, rising);
+  const { list, there, stale, error, reread } = useLongList(terms, rising);
   useEffect(() => setPicks(new Map()), [q, since, until]);
   const set = useCallback((changes, replace = false) => {
     const next = here();
@@ -78,7 +78,7 @@ export function RunsView() {
     <${Facets} q=${q} set=${set} toggle=${toggle} counts=${list.counts}>
       <label class="hide-s opt"><input type="checkbox" class="check" checked=${groups} onChange=${group} /> group reruns</label>
     <//>
-    <${Histogram} terms=${terms} version=${list.total} set=${setSpan} />
+    <${Histogram} terms=${terms} there=${there} version=${list.total} set=${setSpan} />
     ${error && error.status !== 400 && !list.rows.known
       ? html`<${Trouble} error=${error} again=${reread} />`
       : !list.loading && !list.total && !error
