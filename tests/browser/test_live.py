@@ -37,6 +37,15 @@ def test_a_new_run_appears_in_the_list_and_changes_there(console, server, gate):
     assert page.evaluate("() => window.unbroken")
 
 
+def test_each_row_says_which_of_all_it_is_whatever_comes_above_it(console, server):
+    page = console.open("/runs")
+    said = "all => all.map((one) => Number(one.getAttribute('aria-rowindex')))"
+    for _ in range(3):
+        expect(row(page, server.schedule("greetings/hello", name="Ada"))).to_be_visible()
+        found = page.locator("tr[data-run]").evaluate_all(said)
+        assert found == list(range(1, len(found) + 1))
+
+
 def test_the_list_is_narrowed_by_state_and_by_words(console, server):
     bad, good = server.schedule("fails"), server.schedule("colours")
     server.finished(bad), server.finished(good)

@@ -1,7 +1,7 @@
 // One row of the list of runs. Every value is a door: a click adds it to the query, Alt-click excludes it.
-import { html, useMemo } from "./preact.js";
+import { html } from "./preact.js";
 import { AdHoc, Args, Elapsed, Icon, JobName, Late, Time } from "./parts.js";
-import { due, duration, elapsed, FINISHED, inUtc, lateness, reason, shownPrecision, shownState, when, whenFull } from "./format.js";
+import { due, duration, elapsed, FINISHED, lateness, reason, shownState, when, whenFull } from "./format.js";
 import { term } from "./querytext.js";
 import { stream, useNow } from "./stream.js";
 
@@ -9,38 +9,35 @@ const BAR_WIDE = 46;
 // The usual time stands at this part of the bar, so that what takes longer is seen to.
 const USUAL_AT = 0.7;
 
-/** A row. What a click on a part of it does is said by the part's data, and done by the table (`useRowClicks`): a
- *  list scrolls by the rows that come, and each listener and each title less is time less.
- *  @param {any} of `hour`: the present one, since how an instant is written changes with the day */
-export function RunRow({ line, index, columns, usual, here, picked, open, hour }) {
-  const { run, sub, others } = line;
+/** A row. What a click on a part of it does is said by the part's data, and done by the table (`rowClicks`): a list
+ *  scrolls by the rows that come, and each listener and each title less is time less. It is drawn again when anything
+ *  that it is given differs (`useKept`).
+ *  @param {any} of `hour`, `utc`, `precision`: how an instant is written, which changes with the day and by settings */
+export function RunRow({ run, sub, others, columns, usual, here, picked, open }) {
   const classes = [picked && "picked", here && "at", sub && "sub", run.left && "gone"].filter(Boolean).join(" ");
   const tab = here ? 0 : -1;
-  // The same cells again are not looked at, whatever ticks or comes in above meanwhile.
-  const cells = useMemo(() => {
-    const rest = Object.fromEntries(Object.entries(run.args).filter(([name]) => !columns.includes(name)));
-    const state = shownState(run);
-    // What is over stays as it is: nothing of it listens to the clock.
-    const parts = FINISHED.has(run.state) ? STILL : TICKING;
-    return html`<td class="hide-s"><span class="pick-box" role="checkbox" aria-checked=${picked ? "true" : "false"} tabindex=${tab} aria-label=${`Pick ${run.run_id}`}></span></td>
-      <td class="m-st"><span class=${`state s-${state} v`} role="button" tabindex=${tab} data-term=${`state:${state}`}><${Icon} state=${state} /><span>${state}</span></span></td>
-      <td class="m-a j">
-        ${run.ad_hoc && html`<${AdHoc} of=${run} /> `}<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${rest} />
-        ${others > 1 && html` <button class="grp" tabindex=${tab} aria-expanded=${open} title=${`${others} runs of this instance`}>${open ? "▾" : "▸"} ${others}</button>`}
-      </td>
-      ${columns.map((name) => html`<td class="hide-m">${name in run.args ? value(term(name, run.args[name], "="), run.args[name], tab) : NONE}</td>`)}
-      <td class="m-b num">${parts.time(run, here)}</td>
-      <td class="num">${parts.late(run)}</td>
-      <td class="m-d num">${run.times.running
-        ? html`<span class="el">${parts.bar(run, usual)}${parts.elapsed(run)}</span>`
-        : html`<span class=${`only-s s-${state} c`}>${state}</span><span class="z hide-s">–</span>`}</td>
-      <td class="hide-m">${run.agent ? value(term("agent", run.agent), run.agent, tab) : NONE}</td>
-      <td class="m-c cut">${parts.why(run)}</td>
-      <td class="hide-xl cut">${run.labels.map((label) => html`${value(term("label", label), label, tab, "lab")} `)}</td>
-      <td class="num"><a class="rid" tabindex=${tab} href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>`;
-  }, [run, columns, usual, here, picked, open, others, hour, inUtc(), shownPrecision()]);
-  // Nor is the same row, where the list is scrolled and nothing comes in.
-  return useMemo(() => html`<tr class=${classes} aria-rowindex=${index + 1} aria-selected=${picked} data-run=${run.run_id} data-state=${run.state} tabindex=${tab}>${cells}</tr>`, [cells, index, classes, picked, tab]);
+  const rest = Object.fromEntries(Object.entries(run.args).filter(([name]) => !columns.includes(name)));
+  const state = shownState(run);
+  // What is over stays as it is: nothing of it listens to the clock.
+  const parts = FINISHED.has(run.state) ? STILL : TICKING;
+  return html`<tr class=${classes} aria-selected=${picked} data-run=${run.run_id} data-state=${run.state} tabindex=${tab}>
+    <td class="hide-s"><span class="pick-box" role="checkbox" aria-checked=${picked ? "true" : "false"} tabindex=${tab} aria-label=${`Pick ${run.run_id}`}></span></td>
+    <td class="m-st"><span class=${`state s-${state} v`} role="button" tabindex=${tab} data-term=${`state:${state}`}><${Icon} state=${state} /><span>${state}</span></span></td>
+    <td class="m-a j">
+      ${run.ad_hoc && html`<${AdHoc} of=${run} /> `}<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${rest} />
+      ${others > 1 && html` <button class="grp" tabindex=${tab} aria-expanded=${open} title=${`${others} runs of this instance`}>${open ? "▾" : "▸"} ${others}</button>`}
+    </td>
+    ${columns.map((name) => html`<td class="hide-m">${name in run.args ? value(term(name, run.args[name], "="), run.args[name], tab) : NONE}</td>`)}
+    <td class="m-b num">${parts.time(run, here)}</td>
+    <td class="num">${parts.late(run)}</td>
+    <td class="m-d num">${run.times.running
+      ? html`<span class="el">${parts.bar(run, usual)}${parts.elapsed(run)}</span>`
+      : html`<span class=${`only-s s-${state} c`}>${state}</span><span class="z hide-s">–</span>`}</td>
+    <td class="hide-m">${run.agent ? value(term("agent", run.agent), run.agent, tab) : NONE}</td>
+    <td class="m-c cut">${parts.why(run)}</td>
+    <td class="hide-xl cut">${run.labels.map((label) => html`${value(term("label", label), label, tab, "lab")} `)}</td>
+    <td class="num"><a class="rid" tabindex=${tab} href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
+  </tr>`;
 }
 
 const NONE = html`<span class="z">–</span>`;
