@@ -8,7 +8,8 @@ per job, args and time (I4), horizons (I5), reasons (I6), truth (I7).
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections import Counter
+from itertools import chain, pairwise
 from typing import Any
 
 import msgspec
@@ -93,6 +94,8 @@ class Watch:
         self._spans: dict[tuple[str, str, int], list[SkipsRecorded]] = {}
         self._count = 0
         self._jobs_version = 0
+        # Of the events still to be looked at, how many change a job.
+        self._to_change: Counter[str] = Counter()
         self._latest_us = world.now_us
         # By instance, in which states a run of it ever was: the greatest number of one.
         self._ever: dict[Instance, dict[State, int]] = {}
@@ -114,7 +117,9 @@ class Watch:
             return
         touched: dict[str, None] = {}
         leaving: list[RunWithdrawn] = []
-        for event in tables.events[self._count :]:
+        events = tables.events[self._count :]
+        self._to_change = Counter(chain.from_iterable(map(_changing, events)))
+        for event in events:
             self._count += 1
             if event.seq != self._count:
                 raise Violation(f"I1: event {self._count} has seq {event.seq}")
@@ -136,6 +141,7 @@ class Watch:
                     continue
                 case JobsChanged():
                     self._jobs_version += 1
+                    self._to_change.subtract(_changing(event))
                     _that(event.jobs_version == self._jobs_version, f"jobs version of {event}")
                 case SkipsRecorded():
                     self._skipped_span(event, leaving)
@@ -334,7 +340,9 @@ class Watch:
             _that(bool(reason), f"{event.run_id} was left out, and {row.fingerprint} wants it")
 
     def _open_rows(self, job_id: str) -> list[ScheduleRow]:
-        rows = self.disk.tables.schedules.values()
+        """Return the schedules of a job that were in force when the event looked at came about: a
+        commit may have what was recorded by them, and after it a change of the job."""
+        rows = (self._rows if self._to_change[job_id] else self.disk.tables.schedules).values()
         return [row for row in rows if row.job_id == job_id and row.valid_to_us is None]
 
     # --- horizons -------------------------------------------------------------------------------
@@ -532,6 +540,13 @@ def _words(status: int, *, timed_out: bool) -> str:
         return "success"
     names = {9: "SIGKILL", 15: "SIGTERM"}
     return f"failure: killed by {names[-status]}" if status < 0 else f"failure: exit code {status}"
+
+
+def _changing(event: object) -> list[str]:
+    """Return the jobs that an event changes, none when it is about something else."""
+    if not isinstance(event, JobsChanged):
+        return []
+    return [*event.added, *event.changed, *event.removed]
 
 
 def _that(holds: bool, otherwise: str) -> None:
