@@ -80,6 +80,9 @@ class Mailbox:
         self._first = 0
         self._ticked = False
         self.paused = False
+        # A stage that must not be late is awake this long before its time: as a thread takes to
+        # wake up. That costs the processor, so it is nothing for the others.
+        self.awake_us = 0
 
     # --- pykka's protocol -----------------------------------------------------------------------
 
@@ -198,9 +201,15 @@ class Mailbox:
     def _wait_out(self) -> None:
         """Wait for the stage's time when less than a millisecond is left, or a local envelope."""
         wakes_at = self._wakes_at()
-        left_us = 0 if wakes_at is None else wakes_at - self._now_us()
+        if wakes_at is None:
+            return
+        left_us = wakes_at - self._now_us()
         if 0 < left_us < MILLISECOND_US and not self._local:
-            select.select([self._wake_fd], [], [], left_us / 1e6)
+            if left_us > self.awake_us:
+                select.select([self._wake_fd], [], [], (left_us - self.awake_us) / 1e6)
+            # (A clock that is put back meanwhile is no reason to go on.)
+            while not self._local and 0 < wakes_at - self._now_us() <= self.awake_us:
+                pass
 
     def _is_time(self) -> bool:
         wakes_at = self._wakes_at()

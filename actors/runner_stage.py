@@ -30,6 +30,8 @@ from .stage import Script, Stage
 log = logging.getLogger("callsheet.runner")
 
 JOURNAL = "placements"
+# A run that is held until its time is let go within some microseconds of it.
+AWAKE_US = 200
 _encode = msgspec.json.Encoder().encode
 # Room for some 20,000 lines: more than a ledger on the same full disk can ask for.
 ROOM_BYTES = 2**20
@@ -146,6 +148,7 @@ class RunnerStage(Stage):
         )
         if self._storage.url is not None or self._storage.retention_us is not None:
             self._upkeep = OutputsUpkeep(self._root, self._storage)
+        self.mailbox.awake_us = AWAKE_US
         super().open()
 
     def hear(self, message: Any) -> None:

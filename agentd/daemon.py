@@ -48,9 +48,8 @@ from .users import NotAllowed
 log = logging.getLogger("callsheet.agentd")
 
 FRAMES_AT_ONCE = 200
-# Forgotten claims removed in one idle moment; with more than the second waiting, in any moment.
-CLEAN_AT_ONCE = 50
-CLEAN_BACKLOG = 2_000
+# As a plain number: to ask an enumeration costs more than to ask the socket.
+READABLE = int(zmq.POLLIN)
 # Exit status of a daemon that cannot work as things are.
 UNUSABLE = 78
 # Exit status of a daemon that cannot work yet.
@@ -154,8 +153,7 @@ class Daemon:
         try:
             while not self._over:
                 self._turn()
-            while self._host.clean(CLEAN_BACKLOG):
-                pass
+            self._host.clean()
             if self._core.leaves_nothing:
                 self._spool.remove_free()
         finally:
@@ -210,6 +208,8 @@ class Daemon:
                     core.refused()
                 else:
                     posts += core.receive(letter.peer, message, now)
+        # What is to be started is with a keeper before anything else is looked after.
+        host.flush()
         if self._stop_asked and self._on_stop != "leave":
             core.shut_down(self._on_stop, now)
         posts += core.settle(now)
@@ -230,9 +230,10 @@ class Daemon:
         timeout_s = 0.0 if self._readable() else self._patience_s()
         events = self._epoll.poll(0.0)
         if not events and timeout_s > 0:
-            if self._host.clean(CLEAN_AT_ONCE):
-                timeout_s = 0.0
+            timeout_s = min(timeout_s, self._host.tidy(time.monotonic()))
             events = self._epoll.poll(timeout_s)
+        if events:
+            self._host.is_busy(time.monotonic())
         for fd, _ in events:
             if fd in self._polled:
                 self._host.hear(fd)
@@ -241,15 +242,10 @@ class Daemon:
                     os.read(self._wake, 4_096)
             elif fd == self._fd:
                 self._hear_supervisor()
-        if self._host.backlog > CLEAN_BACKLOG:
-            self._host.clean(CLEAN_AT_ONCE)
 
     def _readable(self) -> bool:
         """Whether a ZeroMQ socket has something: its descriptor tells of changes only."""
-        return any(
-            int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN
-            for sock in (self._port.socket, self._monitor)
-        )
+        return _has_some(self._port.socket) or _has_some(self._monitor)
 
     def _patience_s(self) -> float:
         wakes_at = self._core.wakes_at()
@@ -260,12 +256,8 @@ class Daemon:
 
     def _listen_to_monitor(self, now: Now) -> list[Post]:
         posts: list[Post] = []
-        while True:
-            try:
-                frames = self._monitor.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return posts
-            event = event_of(frames)
+        while _has_some(self._monitor):
+            event = event_of(self._monitor.recv_multipart(zmq.NOBLOCK))
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 posts += self._core.meet(now)
                 self._told = ""
@@ -279,6 +271,7 @@ class Daemon:
                 self._reopen_s = time.monotonic() + REFUSED_S * (1 + secrets.randbelow(1_000) / 1e3)
             elif event == zmq.EVENT_DISCONNECTED:
                 log.info("the server is away: %s", self._server)
+        return posts
 
     def _tell(self, sentence: str) -> None:
         """Say why the server does not have us; once, until that changes."""
@@ -319,6 +312,11 @@ class Daemon:
         """End, after the processes if they are to be ended; told twice, at once."""
         self._over = self._stop_asked or self._on_stop == "leave"
         self._stop_asked = True
+
+
+def _has_some(sock: zmq.Socket[bytes]) -> bool:
+    """Whether something is to be read from a ZeroMQ socket."""
+    return bool(int(sock.getsockopt(zmq.EVENTS)) & READABLE)
 
 
 def _now() -> Now:

@@ -53,6 +53,9 @@ POLL_S = 1.0
 REST_S = 20.0
 # A process that is still there after this time gets its `pid` record.
 NOTE_AFTER_S = 0.02
+# While starts wait their turn, that a process runs is told no sooner than after this time: of one
+# that is over by then only its end is told.
+TELL_AFTER_US = 5_000
 # Reasons why a process could not be started that may be gone later.
 PASSING = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
@@ -77,6 +80,7 @@ class Keeper:
         self.pids: dict[str, int] = {}  # key -> pid
         self.fresh: list[int] = []  # pids whose `pid` record is not written yet
         self.note_at = 0.0
+        self.begun: dict[str, list[Any]] = {}  # key -> what is to be told of its start
         self.unwritten: dict[str, str] = {}  # key -> exit that could not be written yet
         self.waiting: deque[list[Any]] = deque()  # starts that wait their turn
         self.env: dict[bytes, bytes] = {}
@@ -110,6 +114,7 @@ class Keeper:
                 self.write_exits()
             if self.fresh and time.monotonic() >= self.note_at:
                 self.note_pids()
+            self.tell_begun()
             self.line.send()
 
     def patience_s(self) -> float:
@@ -140,6 +145,7 @@ class Keeper:
         self.line.hang_up()
         while self.waiting:
             self.start_some()
+        self.begun.clear()
         self.told.clear()
         live = [[key, pid] for key, pid in self.pids.items()]
         lists = [["live", live[i : i + 500]] for i in range(0, len(live), 500)]
@@ -211,7 +217,7 @@ class Keeper:
         if not self.fresh:
             self.note_at = time.monotonic() + NOTE_AFTER_S
         self.fresh.append(pid)
-        self.told.append(["started", key, pid, at_us, monotonic_us])
+        self.begun[key] = ["started", key, pid, at_us, monotonic_us]
 
     def spawn(self, to: str, argv: list[str], more: dict[str, str] | None, split: bool) -> int:
         """Start a process in a session of its own, its output going to files; return its pid.
@@ -289,8 +295,18 @@ class Keeper:
                 f"{usage[6]} {usage[7]} {usage[8]} {usage[9]} {usage[10]} {usage[14]} {usage[15]}",
             )
 
+    def tell_begun(self) -> None:
+        """Tell agentd of those that have begun and run still."""
+        before_us = time.monotonic_ns() // 1000 - (TELL_AFTER_US if self.waiting else 0)
+        for key, said in list(self.begun.items()):
+            if said[4] > before_us:
+                break
+            self.told.append(said)
+            del self.begun[key]
+
     def ended(self, key: str, text: str) -> None:
         """Write the exit record and tell agentd. A record that cannot be written is still told."""
+        self.begun.pop(key, None)
         self.unwritten[key] = text
         self.write_exits()
         if key in self.unwritten:

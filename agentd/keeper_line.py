@@ -35,6 +35,8 @@ class Line:
         self.told: list[list[Any]] = []
         self.agent: socket.socket | None = None
         self._unsent: deque[bytes] = deque()
+        # Whether we are woken when agentd has read some of it.
+        self._waits = False
         self._socket = listen(folder, f"{name}.sock")
         self._epoll = epoll
         epoll.register(self._socket, select.EPOLLIN)
@@ -60,7 +62,7 @@ class Line:
         assert self.agent is None, "hang up first"
         new.setblocking(False)
         new.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        self.agent = new
+        self.agent, self._waits = new, False
         self._epoll.register(new, select.EPOLLIN)
         self._unsent += [json.dumps([item]).encode() for item in introduction]
         self._unsent.append(b'[["ready"]]')
@@ -119,12 +121,15 @@ class Line:
                 self._unsent.popleft()
         except BlockingIOError:
             self._epoll.modify(self.agent, select.EPOLLIN | select.EPOLLOUT)
+            self._waits = True
             if len(self._unsent) > UNSENT_AT_MOST:
                 self.hang_up()
         except OSError:
             self.hang_up()
         else:
-            self._epoll.modify(self.agent, select.EPOLLIN)
+            if self._waits:
+                self._epoll.modify(self.agent, select.EPOLLIN)
+                self._waits = False
 
 
 def lock(path: str, text: str) -> int:

@@ -155,6 +155,10 @@ class Keepers:
         """Return the pid of a process that some keeper has, 0 when none has it."""
         return next((k.live[str(key)] for k in self.kept.values() if str(key) in k.live), 0)
 
+    def in_hand(self) -> set[str]:
+        """Return the keys (as text) of runs that keepers have, started or not."""
+        return set().union(*(kept.asked for kept in self.kept.values()))
+
     def orphans(self) -> list[int]:
         """Return the children of keepers that are no runs: those who lost their parent."""
         return [

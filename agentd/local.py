@@ -274,14 +274,17 @@ class LocalHost:
         """Send what the core has asked for."""
         self._keepers.flush()
 
-    @property
-    def backlog(self) -> int:
-        """How many forgotten claims are still there."""
-        return self._clearing.backlog
+    def is_busy(self, now_s: float) -> None:
+        """Something has come; `now_s` is monotonic."""
+        self._clearing.is_busy(now_s)
 
-    def clean(self, at_most: int) -> bool:
-        """Remove forgotten claims; return whether there are more. For idle moments."""
-        return self._clearing.clean(at_most)
+    def tidy(self, now_s: float) -> float:
+        """Remove forgotten claims, when it is quiet; return in how many seconds to look again."""
+        return self._clearing.tidy(now_s)
+
+    def clean(self) -> None:
+        """Remove all forgotten claims."""
+        self._clearing.clean(self._clearing.backlog)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -304,7 +307,7 @@ class LocalHost:
         """Give a claim up that was not started, for now."""
         self._secrets.forget(key)
         self._clearing.doom(key)
-        self.clean(self.backlog)
+        self.clean()
         self._facts.append(Refused(key, sentence, retry=retry))
 
     def _exit(self, key: Key, text: str) -> Exit:

@@ -20,6 +20,8 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICK_SLACK = 2
 # A process that has begun to end, in the flags of /proc/PID/stat.
 PF_EXITING = 4
+# Read of an environment at a time.
+ENVIRON_BYTES = 2**15
 # Who forks while it is being killed is looked for again, so often at most.
 KILL_ROUNDS = 20
 ROUND_S = 0.05
@@ -132,10 +134,16 @@ def children_of(pid: int) -> list[int]:
 def variable_of(pid: int, name: bytes) -> bytes:
     """Return a variable of a process as it was executed; empty when it has none, or hides it."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            words = file.read().split(b"\0")
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(fd, ENVIRON_BYTES)
+            while more := os.read(fd, ENVIRON_BYTES):
+                data += more
+        finally:
+            os.close(fd)
     except OSError:
         return b""
+    words = data.split(b"\0")
     return next((word[len(name) + 1 :] for word in words if word.startswith(name + b"=")), b"")
 
 

@@ -149,6 +149,11 @@ class Spool:
             raise
         return len(body)
 
+    @property
+    def has_free(self) -> bool:
+        """Whether the next claim finds a directory to use again."""
+        return bool(self._free)
+
     def _make(self) -> str:
         self._made += 1
         name = f".free-{self._made}"

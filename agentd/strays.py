@@ -46,12 +46,17 @@ class Strays:
         orphans = self._keepers.orphans()[:LOOKED_AT]
         if not orphans:
             return {}
-        by_cookie = {self._spool.cookie(key).encode(): key for key, _ in ended}
+        by_cookie = {self._spool.cookie(key): key for key, _ in ended}
         by_session = {pid: key for key, pid in ended if pid}
         found: dict[Key, list[tuple[int, str]]] = {}
+        others = self._keepers.in_hand()
         for pid in orphans:
+            cookie = procs.variable_of(pid, COOKIE.encode()).decode("latin-1")
+            key = by_cookie.get(cookie)
+            if key is None and cookie.removeprefix(self._spool.cookie_prefix) in others:
+                # It has just been started, or belongs to one that goes on.
+                continue
             stat = procs.stat_of(pid)
-            key = by_cookie.get(procs.variable_of(pid, COOKIE.encode()))
             if key is None and stat is not None:
                 key = by_session.get(stat.session)
             if key is None or stat is None or stat.pid in by_session or procs.is_dying(pid):

@@ -12,6 +12,7 @@ from typing import Any
 import pykka
 import pytest
 import zmq
+from pykka._envelope import Envelope
 
 from callsheet.actors import clock
 from callsheet.actors.mailbox import BATCH_FRAMES, Batch, Mailbox, MailboxActor, Tick
@@ -227,6 +228,41 @@ def test_a_clock_put_back_wakes_the_stage_by_the_new_time() -> None:
     now_us[0] = 20_000_000
     # Ten seconds by the old time, but the time is compared again each second.
     assert isinstance(taken.get(timeout=9.0).message, Tick)
+    thread.join()
+    mailbox.close()
+
+
+def test_a_stage_that_is_awake_beforehand_ticks_when_its_time_has_come_and_not_before() -> None:
+    ref, actor = start()
+    actor.mailbox.awake_us = 900
+    for _ in range(20):
+        at_us = clock.now_us() + 3_000
+        ref.tell(("wake", at_us))
+        assert actor.seen.get(timeout=WAIT_S) == "tick"
+        assert clock.now_us() >= at_us
+    assert actor.seen.empty()
+    ref.stop()
+
+
+def test_a_clock_put_back_ends_the_wait_of_a_stage_that_is_awake_beforehand() -> None:
+    mailbox = Mailbox()
+    mailbox.awake_us = 900
+    asked = threading.Event()
+    times = iter([10_000_000 - 100] * 3)
+
+    def now_us() -> int:
+        if (at_us := next(times, None)) is None:
+            asked.set()
+        return 0 if at_us is None else at_us
+
+    mailbox.attach([], lambda: 10_000_000, now_us)
+    taken: queue.Queue[Any] = queue.Queue()
+    thread = threading.Thread(target=lambda: taken.put(mailbox.get()))
+    thread.start()
+    assert asked.wait(WAIT_S)
+    # It waits for what comes, as any other whose time is far off.
+    mailbox.put(Envelope("told"))
+    assert taken.get(timeout=WAIT_S).message == "told"
     thread.join()
     mailbox.close()
 

@@ -151,3 +151,26 @@ def test_a_keeper_that_ends_while_it_is_called_is_not_waited_for(tmp_path, name)
     assert (kept.name, kept.live) == (f"{keeper.FORMAT}-0", {})
     os.kill(kept.pid, signal.SIGKILL)
     keepers.close()
+
+
+def test_that_a_process_started_is_told_once_and_never_after_its_end(pid, tmp_path):
+    """Of one that is over at once only its end; of one that runs on its start, also while others
+    wait for theirs."""
+    keys = [f"r{n}.1" for n in range(60)]
+    for key in keys:
+        (tmp_path / key).mkdir()
+        (tmp_path / key / "record").write_bytes(bytes(4096))
+    with dial(tmp_path) as link:
+        introduction(link)
+        items = [["start", key, ["/bin/true"], None, False] for key in keys[1:]]
+        items.insert(0, ["start", keys[0], ["/bin/sleep", "60"], None, False])
+        link.send(json.dumps(items).encode())
+        began, over = [], []
+        while keys[0] not in began or len(over) < len(keys) - 1:
+            for word, key, *_ in json.loads(link.recv(1 << 20)):
+                assert key not in over, f"{word} {key} after its end"
+                assert key not in began or word == "ended"
+                (began if word == "started" else over).append(key)
+        assert sorted(over) == sorted(keys[1:])
+        link.send(json.dumps([["signal", keys[0], signal.SIGKILL, True]]).encode())
+        assert told(link, "ended")[1] == keys[0]
