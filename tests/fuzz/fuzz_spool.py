@@ -123,8 +123,7 @@ def read(folder: Path, verdict: Verdict) -> None:
         core.receive(
             RUNNER, ForgetProcess(epoch=epoch, run_id=claim.run_id, attempt=claim.attempt), now()
         )
-    while host.clean(1_000):
-        pass
+    host.clean()
     spool.close()
 
 

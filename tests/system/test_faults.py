@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 from faults import failing, fill, inside, on_a_small_disk
-from live_server import until
+from live_server import ROLES, until
 
 pytestmark = pytest.mark.slow
 NOOP = "program: {type: no-op}\n"
@@ -53,6 +53,10 @@ def test_a_disk_that_cannot_flush_ends_the_ledger_and_the_next_one_goes_on(a_ser
     assert "could not make a write durable" in server.log()
 
 
+def _all_of(pids):
+    return pids if set(ROLES) <= pids.keys() else None
+
+
 def test_a_database_that_another_process_holds_is_waited_for(a_server):
     server = a_server({"a": NOOP})
     settings = server.config.read_text()
@@ -60,7 +64,8 @@ def test_a_database_that_another_process_holds_is_waited_for(a_server):
     soon = "database: {path: callsheet.db, timeout: 1}"
     server.config.write_text(settings.replace("database: callsheet.db", soon))
     server.start()
-    pids = server.processes()
+    # It is ready as soon as those are there whom people ask: the agent may be listed after it.
+    pids = until(lambda: _all_of(server.processes()), "all roles")
     with contextlib.closing(sqlite3.connect(server.folder / "callsheet.db")) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         status = server.post("/api/v1/runs", {"job_id": "a"}).status
