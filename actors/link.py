@@ -36,8 +36,6 @@ LOOK_S = 30.0
 # What a role says of its figures, and what is handed on of all roles'.
 FIGURES_BYTES = 16 * 2**10
 TOLD_BYTES = 128 * 2**10
-# A role whose supervisor is gone has this long to close its sockets and files.
-ORPHAN_S = 1.5
 
 
 class Link(Protocol):

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import pykka
 
-from .link import ORPHAN_S, Link, SupervisedLink
+from .link import Link, SupervisedLink
 from .mailbox import Ping
 from .titles import set_title
 
@@ -57,16 +57,14 @@ def watch_beside(
     Args:
         link: the line.
         ref: the role's stage; when it ends, so does the role.
-        over: called, once, from that thread when the role has to end. Without a supervisor the
-            process is ended a little later in any case.
+        over: called, once, from that thread when the role has to end. Without a supervisor it is
+            not: see `end`.
     """
 
     def watch() -> None:
-        asked = link.watch(lambda: not ref.is_alive())
+        if not link.watch(lambda: not ref.is_alive()) and ref.is_alive():
+            exit_now(0)
         over()
-        if not asked:
-            threading.Event().wait(ORPHAN_S)
-            os._exit(0)
 
     thread = threading.Thread(target=watch, name="line", daemon=True)
     thread.start()
@@ -82,11 +80,19 @@ def settle_in(role: str) -> None:
 
 
 def end(ref: pykka.ActorRef[Any], link: SupervisedLink, *, asked: bool) -> None:
-    """Stop the stage in order; without a supervisor, in any case soon."""
+    """Stop the stage in order.
+
+    Without a supervisor the process ends at once, as by a kill -9: the next server may be there
+    already. A socket of ours would connect to it under the address that its own role has, and a
+    ROUTER that hands an address over (ROUTER_HANDOVER) says nothing to whom it was taken from: that
+    one keeps its connection, and is never heard again.
+    """
     if ref.is_alive():
+        if not asked:
+            exit_now(0)
         ref.stop(block=False)
-    if not link.wait_closed(CLOSE_S if asked else ORPHAN_S):
-        exit_now(0 if not asked else 1)
+    if not link.wait_closed(CLOSE_S):
+        exit_now(1)
 
 
 def exit_now(status: int) -> NoReturn:

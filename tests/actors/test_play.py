@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from callsheet.actors.play import end, watch_beside
 from callsheet.store.sqlite import SqliteReader, create_database
 
 pytestmark = pytest.mark.slow
@@ -163,3 +164,39 @@ def test_a_missing_database_is_one_sentence_and_status_1(tmp_path: Path) -> None
     assert "there is no such file" in output
     assert "Traceback" not in output
     assert not (tmp_path / "database").exists()
+
+
+class WithoutSupervisor:
+    """A line whose other end is gone."""
+
+    def watch(self, over: Callable[[], bool]) -> bool:
+        return False
+
+    def wait_closed(self, timeout_s: float) -> bool:
+        return False
+
+
+class Staying:
+    """A stage that is alive; to stop it, which closes its sockets in order, is a mistake."""
+
+    def is_alive(self) -> bool:
+        return True
+
+    def stop(self, *, block: bool) -> None:
+        os._exit(7)
+
+
+def end_of(act: Callable[[], Any]) -> int:
+    """Return the exit status of a process that does this."""
+    pid = os.fork()
+    if pid == 0:
+        act()
+        os._exit(8)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_role_without_a_supervisor_ends_at_once_and_meets_no_other_server() -> None:
+    line: Any = WithoutSupervisor()
+    stage: Any = Staying()
+    assert end_of(lambda: end(stage, line, asked=False)) == 0
+    assert end_of(lambda: watch_beside(line, stage, lambda: os._exit(7)).join()) == 0
