@@ -42,8 +42,8 @@ def play(role: str, start: Start, fd: int) -> int:
     settle_in(role)
     link = SupervisedLink(fd)
     ref = start(link)
-    asked = link.watch(lambda: not ref.is_alive())
-    end(ref, link, asked=asked)
+    _watch(ref, link)
+    end(ref, link)
     return 0
 
 
@@ -57,13 +57,11 @@ def watch_beside(
     Args:
         link: the line.
         ref: the role's stage; when it ends, so does the role.
-        over: called, once, from that thread when the role has to end. Without a supervisor it is
-            not: see `end`.
+        over: called, once, from that thread when the role has to end in order.
     """
 
     def watch() -> None:
-        if not link.watch(lambda: not ref.is_alive()) and ref.is_alive():
-            exit_now(0)
+        _watch(ref, link)
         over()
 
     thread = threading.Thread(target=watch, name="line", daemon=True)
@@ -79,20 +77,25 @@ def settle_in(role: str) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def end(ref: pykka.ActorRef[Any], link: SupervisedLink, *, asked: bool) -> None:
-    """Stop the stage in order.
+def end(ref: pykka.ActorRef[Any], link: SupervisedLink) -> None:
+    """Stop the stage in order."""
+    if ref.is_alive():
+        ref.stop(block=False)
+    if not link.wait_closed(CLOSE_S):
+        exit_now(1)
 
-    Without a supervisor the process ends at once, as by a kill -9: the next server may be there
+
+def _watch(ref: pykka.ActorRef[Any], link: SupervisedLink) -> None:
+    """Return when the role is asked to stop, or has ended by itself.
+
+    Without a supervisor the process ends here, as by a kill -9: the next server may be there
     already. A socket of ours would connect to it under the address that its own role has, and a
     ROUTER that hands an address over (ROUTER_HANDOVER) says nothing to whom it was taken from: that
     one keeps its connection, and is never heard again.
     """
-    if ref.is_alive():
-        if not asked:
-            exit_now(0)
-        ref.stop(block=False)
-    if not link.wait_closed(CLOSE_S):
-        exit_now(1)
+    asked = link.watch(lambda: not ref.is_alive())
+    if not asked and ref.is_alive():
+        exit_now(0)
 
 
 def exit_now(status: int) -> NoReturn:

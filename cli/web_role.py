@@ -56,7 +56,7 @@ def play_web(hand: Stagehand, settings: WebSettings, fd: int) -> int:
     except UserError as error:
         link.unusable(str(error))
     for ref in refs:
-        end(ref, link, asked=True)
+        end(ref, link)
     return 0
 
 

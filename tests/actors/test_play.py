@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from callsheet.actors.play import end, watch_beside
+from callsheet.actors.play import play, watch_beside
 from callsheet.store.sqlite import SqliteReader, create_database
 
 pytestmark = pytest.mark.slow
@@ -195,8 +196,15 @@ def end_of(act: Callable[[], Any]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def played(stage: Any) -> None:
+    """Play a role whose supervisor is gone from the begin on."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    play("waiter/0", lambda _: stage, ours.fileno())
+
+
 def test_a_role_without_a_supervisor_ends_at_once_and_meets_no_other_server() -> None:
     line: Any = WithoutSupervisor()
     stage: Any = Staying()
-    assert end_of(lambda: end(stage, line, asked=False)) == 0
+    assert end_of(lambda: played(stage)) == 0
     assert end_of(lambda: watch_beside(line, stage, lambda: os._exit(7)).join()) == 0
