@@ -91,14 +91,10 @@ class Attempts:
 
     def ended(self, sender: str, message: AttemptEnded, now_us: int) -> None:
         """A program is over: the run is too, or waits for another attempt, or is settled if it
-        was lost."""
+        was lost. What is found of one that stays lost is put on record as well."""
         run = self._book.get(message.run_id)
-        if run is not None and run.attempt == message.attempt:
-            settles = message.state in SETTLES.get(run.state, ())
-            if (settles or run.state in UNDER_WAY) and not _is_anothers(run, message.agent_id):
-                run = self._end(run, message, now_us)
         if run is not None:
-            run = self._late_end(run, message, now_us)
+            run = self._over(run, message, now_us)
         self._record(sender, run, message.run_id, message.attempt)
 
     def give_up(self, run: Run, now_us: int, who: str) -> Run:
@@ -144,6 +140,14 @@ class Attempts:
             self.outgoing.stop(run.run_id)
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _over(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
+        if run.attempt == message.attempt and not _is_anothers(run, message.agent_id):
+            if run.state in UNDER_WAY or message.state in SETTLES.get(run.state, ()):
+                return self._end(run, message, now_us)
+            if run.state is message.state is State.LOST:
+                return self._found(run, message, now_us)
+        return self._late_end(run, message, now_us)
 
     def _running(
         self, run: Run, at_us: int, agent_id: str | None, now_us: int, meta: dict[str, Any]
@@ -207,21 +211,41 @@ class Attempts:
             self._book.judge(run.run_id, "max_duration", over_us, now_us)
         return self._book.get(run.run_id) or run
 
+    def _found(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
+        """Put on record what the agent of a lost run has kept of it, come back after the run was
+        given up; that it is lost remains."""
+        if not message.outputs:
+            return run
+        self._book.changes.outputs.extend(message.outputs)
+        if message.message == run.message:
+            return run
+        fields: dict[str, Any] = {"message": message.message}
+        if run.retry is not None:
+            fields["attempts"] = tuple(
+                replace(one, message=message.message) if one.number == message.attempt else one
+                for one in run.attempts
+            )
+        return self._book.note(run, now_us, f"more is known: {_outcome(message)}", "", **fields)
+
     def _late_end(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
-        """Put on record how an attempt ended that was lost, and was followed by another: of the
-        run it moves nothing."""
+        """Put on record how an attempt ended that was lost, and was followed by another, or what
+        is found of it: of the run it moves nothing."""
         known = _record_of(run, message.attempt)
-        if known is None or message.state not in SETTLES.get(known.state, ()):
+        if known is None or known.state is not State.LOST:
             return run
         present = run.state is State.LOST and run.attempt == message.attempt
         anothers = message.agent_id is not None and message.agent_id != known.agent_id
-        if present or anothers:
+        stays = message.state is State.LOST
+        if present or anothers or (stays and not message.outputs):
             return run
         self._book.changes.outputs.extend(message.outputs)
         settled = replace(known, state=message.state, message=message.message)
+        if settled == known:
+            return run
         attempts = tuple(settled if one is known else one for one in run.attempts)
-        line = f"attempt {known.number}, which was lost, has ended: {_outcome(message)}"
-        return self._book.note(run, now_us, line, "", attempts=attempts)
+        of = f"attempt {known.number}"
+        said = f"more is known of {of}" if stays else f"{of}, which was lost, has ended"
+        return self._book.note(run, now_us, f"{said}: {_outcome(message)}", "", attempts=attempts)
 
     def _record(self, sender: str, run: Run | None, run_id: str, attempt: int) -> None:
         """Tell the runner what is on record of an attempt, once it is durable."""

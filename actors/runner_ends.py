@@ -120,8 +120,9 @@ class Ends:
         attempt = self._book.attempts.get(key)
         if attempt is None:
             state = self._book.over.get(key)
-            settles = state is State.LOST and isinstance(message, ProcessEnded)
-            if state is not None and not settles:
+            # Of one that was given up its agent may come to know more, and have output of it.
+            tells = isinstance(message, ProcessEnded) or bool(message.output_bytes)
+            if state is not None and not (state is State.LOST and tells):
                 return [self._forget(agent, key)]
             # Nobody here knows it: the ledger will say whether it may be forgotten.
             attempt = self._book.stranger(agent, key, now_us)

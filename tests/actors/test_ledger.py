@@ -44,6 +44,7 @@ from callsheet.messages.instructions import (
     LeaseIds,
     NoneOf,
     NoteRun,
+    OutputRecord,
     PoolFree,
     RunsDue,
 )
@@ -175,6 +176,19 @@ def test_the_exit_of_a_lost_run_settles_it(ledger):
     assert ledger.run(run.run_id).state is State.LOST
     ended(ledger, run.run_id, State.SUCCESS)
     assert ledger.run(run.run_id).state is State.SUCCESS
+
+
+def test_what_is_found_of_a_lost_run_is_kept_and_noted_once(ledger):
+    run = running(ledger)
+    ended(ledger, run.run_id, State.LOST, message="lost: agent x is away")
+    output = OutputRecord(run_id=run.run_id, attempt=1, length=3, data=b"abc")
+    for _ in range(2):
+        sent = ended(ledger, run.run_id, State.LOST, message="lost: rebooted", outputs=[output])
+        assert sent[-1] == Recorded(run_id=run.run_id, attempt=1, state=State.LOST, ended=True)
+    after = ledger.run(run.run_id)
+    assert (after.state, after.message) == (State.LOST, "lost: rebooted")
+    assert [one.length for one in ledger.writer.reader.outputs(run.run_id)] == [3]
+    assert lines(ledger, run.run_id).count("more is known: lost: rebooted") == 1
 
 
 def test_a_start_is_repeated_until_it_is_answered(ledger):

@@ -261,6 +261,19 @@ def test_a_late_exit_of_a_lost_attempt_is_noted_once_and_moves_nothing(ledger, m
     assert [one.attempt for one in ledger.writer.reader.outputs(run.run_id)] == [1]
 
 
+def test_what_is_found_of_a_lost_attempt_is_kept_and_noted_once(ledger):
+    run = tried(ledger, a_run(ledger, RERUN), S.LOST)
+    before = ledger.run(run.run_id)
+    output = OutputRecord(run_id=run.run_id, attempt=1, length=3, data=b"abc")
+    for _ in range(2):
+        end(ledger, run, S.LOST, message="lost: rebooted", outputs=[output])
+    after = ledger.run(run.run_id)
+    assert (after.state, after.attempt, after.times) == (before.state, before.attempt, before.times)
+    assert after.attempts[0].message == "lost: rebooted"
+    assert lines(ledger, run).count("more is known of attempt 1: lost: rebooted") == 1
+    assert [one.attempt for one in ledger.writer.reader.outputs(run.run_id)] == [1]
+
+
 def test_the_last_attempt_lost_is_settled_by_its_exit(ledger):
     run = tried(ledger, a_run(ledger, RERUN), S.LOST)
     ledger.later(30)

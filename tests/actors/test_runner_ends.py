@@ -166,6 +166,18 @@ def test_output_of_what_was_lost_is_taken_so_that_its_end_may_follow(driver):
     assert [post.to for post in driver.from_agent(chunk())] == [STORE]
 
 
+def test_output_of_what_was_given_up_is_kept_though_it_stays_lost(driver):
+    driver.from_agent(ProcessLost(run_id="r1", attempt=1, at_us=START_US, sentence="lost"))
+    driver.recorded(state=State.LOST, ended=True)
+    found = ProcessLost(
+        run_id="r1", attempt=1, at_us=START_US, sentence="rebooted", output_bytes={"output": 5}
+    )
+    assert driver.from_agent(found) == [FINISH]
+    posts = driver.tell("local", finished(record=RECORD))
+    assert reports(posts) == [(State.LOST, "rebooted", [RECORD])]
+    assert driver.recorded(state=State.LOST, ended=True) == [FORGET]
+
+
 def test_a_lost_process_said_again_is_forgotten(driver):
     lost = ProcessLost(run_id="r1", attempt=1, at_us=START_US, sentence="lost")
     driver.from_agent(lost)

@@ -32,6 +32,7 @@ from callsheet.actors.waiter import Waiter
 from callsheet.actors.window import Window
 from callsheet.jobs.calendars import Calendar
 from callsheet.jobs.condition_rules import ConditionRules
+from callsheet.jobs.keeping import OUTPUT
 from callsheet.jobs.misfire import Misfire
 from callsheet.jobs.parse import definition_hash
 from callsheet.jobs.run import NewRun
@@ -308,7 +309,8 @@ class Simulation:
         self.promises.finish(self.people)
 
     def _compare_outputs(self) -> None:
-        """What a process wrote is kept, to the byte, once its end is on record."""
+        """What a process wrote is kept, to the byte, and is in the index, once its end is on
+        record."""
         for process in self.evidence.began:
             run = self.disk.tables.runs[int(process.key.run_id[1:])]
             if process.alive or not run.finished:
@@ -320,6 +322,10 @@ class Simulation:
             if kept != whole:
                 what = f"{len(kept)} bytes are kept, {len(whole)} were written"
                 raise Violation(f"output of {process.key}: {what}")
+            index = self.disk.tables.outputs.get(int(process.key.run_id[1:]), {})
+            known = index.get((process.key.attempt, OUTPUT))
+            if whole and (known is None or known.length != len(whole)):
+                raise Violation(f"output of {process.key}: in the index it is {known!r}")
 
     def _compare_signals(self) -> None:
         for process in self.evidence.began:
