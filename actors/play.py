@@ -88,10 +88,8 @@ def end(ref: pykka.ActorRef[Any], link: SupervisedLink) -> None:
 def _watch(ref: pykka.ActorRef[Any], link: SupervisedLink) -> None:
     """Return when the role is asked to stop, or has ended by itself.
 
-    Without a supervisor the process ends here, as by a kill -9: the next server may be there
-    already. A socket of ours would connect to it under the address that its own role has, and a
-    ROUTER that hands an address over (ROUTER_HANDOVER) says nothing to whom it was taken from: that
-    one keeps its connection, and is never heard again.
+    Without a supervisor the process ends here, as by a kill -9: the next server waits for what we
+    have, such as the database or a port. Our sockets lead to nobody of it (docs/adr/0016).
     """
     asked = link.watch(lambda: not ref.is_alive())
     if not asked and ref.is_alive():

@@ -171,6 +171,8 @@ class Daemon:
             clock=time.monotonic,
             events=EVENTS,
             side=self._side,
+            # The agent of a server's own host has the sockets of that server's life.
+            rival=self._fd is None,
         )
         assert self._port.monitor is not None, "events were asked for"
         self._monitor = self._port.monitor

@@ -23,12 +23,11 @@ def address(config: Path | None, *, as_json: bool) -> None:
     from ..conf.settings import load_settings
     from ..wire import place as places
     from ..wire.curve import own_keys, public_text
-    from ..wire.place import Place, run_directory
     from .serve import server_key
 
     settings = load_settings(config)
-    place = Place(run_directory(settings.state_dir / "run"))
-    found = {"address": place.outside(places.PUBLISHED)}
+    run = places.run_directory(settings.state_dir / "run")
+    found = {"address": places.address(run, places.PUBLISHED)}
     if settings.feed.listen is not None:
         found["listen"] = settings.feed.listen
         found["server_key"] = public_text(own_keys(server_key(settings.state_dir)).public)

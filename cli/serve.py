@@ -43,7 +43,15 @@ from ..store.sqlite import BUSY_MS
 from ..wire import log_lines
 from ..wire import place as places
 from ..wire.log_files import LogPlan, begin_logs
-from ..wire.place import Door, FeedDoor, Place, run_directory
+from ..wire.place import (
+    Door,
+    FeedDoor,
+    Place,
+    begin_life,
+    end_life,
+    lead_here,
+    run_directory,
+)
 from .agent_role import agent_command, agent_logs, agent_options, agent_player
 from .entrance import check_access
 
@@ -188,21 +196,11 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
             return _refuse(in_use, IN_USE)
         check_access(terms.web, terms.roles.database)
         state_dir.mkdir(parents=True, exist_ok=True)
-        place = Place(
-            run_directory(state_dir / "run"),
-            inside=inline,
-            door=terms.door,
-            feed_door=terms.feed_door,
-        )
-        logs = msgspec.structs.replace(terms.logs, socket=place.path(places.LOG))
-        terms = msgspec.structs.replace(terms, logs=logs)
-        _begin_logs(logs, "inline" if inline else "supervisor")
-        if inline:
-            status, sentence = _run_inline(terms, place), ""
-        else:
-            hand = Stagehand(terms.roles, place, zmq.Context.instance)
-            do_first_times()
-            status, sentence = supervise(_programs(terms, hand, place), state_dir, _announce)
+        life = begin_life(run_directory(state_dir / "run"))
+        try:
+            status, sentence = _live(terms, life, inline=inline)
+        finally:
+            end_life(life)
     except UserError as error:
         return _refuse(str(error), 1)
     if status == RESTART:
@@ -211,6 +209,32 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell
     return _refuse(sentence, status) if sentence else status
+
+
+def _live(terms: ServerTerms, life: Path, *, inline: bool) -> tuple[int, str]:
+    """Run a server whose sockets are in the folder of this life; return as `supervise` does.
+
+    Raises:
+        UserError: it cannot run as things are.
+    """
+    place = Place(life, inside=inline, door=terms.door, feed_door=terms.feed_door)
+    logs = msgspec.structs.replace(terms.logs, socket=place.path(places.LOG))
+    terms = msgspec.structs.replace(terms, logs=logs)
+    _begin_logs(logs, "inline" if inline else "supervisor")
+
+    def announce(address: str) -> None:
+        try:
+            lead_here(life)
+        except OSError as error:
+            log.warning("%s: nobody finds the server there: %s", life.parent, error.strerror)
+        _print_ready(address)
+
+    if inline:
+        return _run_inline(terms, place, announce), ""
+    hand = Stagehand(terms.roles, place, zmq.Context.instance)
+    do_first_times()
+    programs = _programs(terms, hand, place)
+    return supervise(programs, Path(terms.state_dir), lambda said: announce(said[WEB]))
 
 
 def do_first_times() -> None:
@@ -276,7 +300,7 @@ def _programs(terms: ServerTerms, hand: Stagehand, place: Place) -> list[Program
     return programs
 
 
-def _run_inline(terms: ServerTerms, place: Place) -> int:
+def _run_inline(terms: ServerTerms, place: Place, announce: Callable[[str], None]) -> int:
     from .inline import InlineServer
 
     context = zmq.Context()
@@ -284,7 +308,7 @@ def _run_inline(terms: ServerTerms, place: Place) -> int:
     agent = _agent_command(terms, place) if terms.local_agent else None
     server = InlineServer(hand, ROLES, _web_settings(terms, place, os.getpid()), agent)
     try:
-        return server.run(_print_ready)
+        return server.run(announce)
     finally:
         context.destroy(linger=0)
 
@@ -320,10 +344,6 @@ def _web_settings(terms: ServerTerms, place: Place, shut_down_pid: int) -> WebSe
         agents_listen=terms.door.agents if terms.door else "",
         log_socket=place.path(places.LOG),
     )
-
-
-def _announce(details: dict[str, str]) -> None:
-    _print_ready(details[WEB])
 
 
 def _print_ready(address: str) -> None:

@@ -1,12 +1,17 @@
 """Where the sockets of one server are: files in a private directory, or names inside a process.
 
-Made once by `cli/` before any process is started; the roles only ask it for endpoints.
+Made once by `cli/` before any process is started; the roles only ask it for endpoints. Each life of
+a server, from its start to its end, has a folder of its own for them, `run/<life>/`: a role that
+outlives its server can do what it will, it never meets the next one. Programs from outside come in
+by `run/<name>`, a link into the life that is (docs/adr/0016).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -15,8 +20,11 @@ import msgspec
 
 from ..jobs.errors import UserError
 
-# A Unix socket's path may have 107 bytes; ZeroMQ and the names of sockets need some of them.
-PATH_BYTES = 100
+# What the path of a Unix socket may have.
+PATH_BYTES = 107
+# A life's name, as `tempfile` makes them.
+LIFE = re.compile("[a-z0-9_]{8}")
+LIFE_BYTES = 8
 LEDGER = "ledger"
 FEED = "feed"
 SCHEDULER = "scheduler"
@@ -26,6 +34,8 @@ LOG = "log"
 PUBLISHED = "published"
 REPLAY = "replay"
 NAMES = (LEDGER, FEED, SCHEDULER, AGENTS, OUTPUTS, LOG, PUBLISHED, REPLAY)
+# Where others come in.
+PUBLIC = (AGENTS, PUBLISHED, REPLAY)
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +66,7 @@ class UnsafeDirectory(UserError):
 
 
 class Place:
-    """Endpoints by name; `directory` holds the socket files."""
+    """Endpoints by name; `directory`, that of a life, holds the socket files."""
 
     def __init__(
         self,
@@ -88,8 +98,14 @@ class Place:
         return str(self.directory / name)
 
     def outside(self, name: str) -> str:
-        """Return the endpoint at which other programs of this user find it."""
+        """Return the endpoint at which other processes of this server find it."""
         return f"ipc://{self.directory / name}"
+
+
+def address(run: Path, name: str) -> str:
+    """Return the endpoint at which other programs of this user find a name of `PUBLIC`, whichever
+    life the server is in."""
+    return f"ipc://{run / name}"
 
 
 def run_directory(wanted: Path) -> Path:
@@ -103,7 +119,7 @@ def run_directory(wanted: Path) -> Path:
         UnsafeDirectory: it is not ours, not a directory, or open to others and not to be closed.
     """
     wanted = wanted.absolute()
-    longest = max(len(os.fsencode(wanted / name)) for name in NAMES)
+    longest = max(len(os.fsencode(wanted / ("x" * LIFE_BYTES) / name)) for name in NAMES)
     if longest <= PATH_BYTES:
         wanted.parent.mkdir(parents=True, exist_ok=True)
         return _private(wanted)
@@ -112,6 +128,46 @@ def run_directory(wanted: Path) -> Path:
     if len(os.fsencode(base)) > PATH_BYTES // 2:
         base = Path("/tmp")  # noqa: S108 - checked below: it must be ours alone
     return _private(base / f"callsheet-{os.getuid()}-{key}")
+
+
+def begin_life(run: Path) -> Path:
+    """Make the folder for the sockets of a life that begins, and return it.
+
+    Raises:
+        UserError: there can be none.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix="", dir=run))
+    except OSError as error:
+        expected = "expected a folder to make sockets in"
+        raise UserError(f"{run}: {error.strerror}: {expected}") from None
+
+
+def lead_here(life: Path) -> None:
+    """Have those who come from outside find this life, and remove what killed ones left behind.
+
+    To be called once the database is known to be ours: before that, another server may live.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    run = life.parent
+    for name in PUBLIC:
+        part = run / f".{name}"
+        part.unlink(missing_ok=True)
+        part.symlink_to(f"{life.name}/{name}")
+        part.replace(run / name)
+    for entry in run.iterdir():
+        if LIFE.fullmatch(entry.name) and entry != life:
+            end_life(entry)
+
+
+def end_life(life: Path) -> None:
+    """Remove the folder of a life that is over, and its sockets; what is not ours stays."""
+    with contextlib.suppress(OSError):
+        for name in NAMES:
+            (life / name).unlink(missing_ok=True)
+        life.rmdir()
 
 
 def _private(directory: Path) -> Path:

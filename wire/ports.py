@@ -313,13 +313,15 @@ class DealerPort(Port):
         clock: Clock,
         events: int = 0,
         side: ClientSide | None = None,
+        rival: bool = False,
     ) -> None:
         """Connect as `address`; `monitor` tells of the connection's `events`, if any are named.
-        With a `side` all is encrypted, and the peer knows us by our key alone."""
+        With a `side` all is encrypted, and the peer knows us by our key; `rival`: see `dealer`."""
         super().__init__(name, reader, clock)
         self.peer = peer
         self._sender = _Sender(self.counts, clock, [])
-        self.socket, self.monitor = sockets.dealer(context, endpoint, address, events, side)
+        found = sockets.dealer(context, endpoint, address, events, side, rival=rival)
+        self.socket, self.monitor = found
 
     def _read(self, parts: list[bytes]) -> Letter:
         if len(parts) != 1:

@@ -21,7 +21,8 @@ HIGH_WATER_FRAMES = 1_000
 # A role that comes back is found again within this time; longer waits back off up to the second.
 RECONNECT_MS = 20
 RECONNECT_MAX_MS = 1_000
-# Only over TCP: a local peer's death closes its socket at once, and a frozen one is not dead.
+# Over TCP alone, as a rule: a local peer's death closes its socket at once, and a frozen one is not
+# dead.
 HEARTBEAT_MS = 3_000
 HEARTBEAT_DEAD_MS = 12_000
 # Over TCP: a first packet that was lost is not waited for longer than this.
@@ -58,10 +59,14 @@ def dealer(
     address: str,
     events: int = 0,
     side: ClientSide | None = None,
+    *,
+    rival: bool = False,
 ) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes] | None]:
     """Connect a DEALER whose routing id is `address`; nothing queues while nobody is there.
 
-    With a `side` it has no routing id: its key says who it is.
+    With a `side` it has no routing id: its key says who it is. `rival`: somebody else may come by
+    the same address, and take it. The router tells nothing to whom it was taken from, and hears no
+    more of it; but then it answers no heartbeat either, so that we connect again.
 
     Returns:
         The socket, and a second one that tells of its `events` (None when there are none): it
@@ -76,6 +81,8 @@ def dealer(
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, side.reconnect_max_ms)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.IMMEDIATE, 1)
+    if rival:
+        _have_heartbeats(socket)
     monitor = socket.get_monitor_socket(events, monitor_endpoint()) if events else None
     return _connect(socket, endpoint), monitor
 
@@ -140,9 +147,13 @@ def _open(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[byte
 
 def _heartbeat(socket: zmq.Socket[bytes], endpoints: list[str]) -> None:
     if any(endpoint.startswith("tcp:") for endpoint in endpoints):
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_DEAD_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_DEAD_MS)
+        _have_heartbeats(socket)
+
+
+def _have_heartbeats(socket: zmq.Socket[bytes]) -> None:
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_DEAD_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_DEAD_MS)
 
 
 def _bind(socket: zmq.Socket[bytes], endpoints: list[str]) -> zmq.Socket[bytes]:

@@ -311,7 +311,7 @@ class Trouble:
     def _garbage(self, blow: h.Blow) -> None:
         """Noise on every socket."""
         with zmq.Context() as context:
-            for path in run_directory(self.server.state / "run").iterdir():
+            for path in run_directory(self.server.state / "run").glob("*/*"):
                 if path.is_socket():
                     with context.socket(zmq.DEALER) as dealer:
                         dealer.linger, dealer.sndtimeo = 500, 500

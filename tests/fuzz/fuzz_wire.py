@@ -32,7 +32,6 @@ from callsheet.messages.codec import (
 from callsheet.messages.hello import Hello
 from callsheet.messages.published import AskRuns
 from callsheet.messages.standing import AskStanding
-from callsheet.wire.place import run_directory
 
 # Messages between two questions, and of one connection that cannot be read.
 BATCH = 300
@@ -57,7 +56,7 @@ class Wires:
     """Connections to the sockets of a server."""
 
     def __init__(self, server: FuzzedServer) -> None:
-        self._folder = run_directory(server.server.state / "run")
+        self._folder = server.server.sockets()
         self._context = zmq.Context()
         self._kept: dict[tuple[str, bytes | None], zmq.Socket[bytes]] = {}
         self._bad: dict[tuple[str, bytes | None], tuple[zmq.Socket[bytes], int]] = {}

@@ -20,6 +20,7 @@ from ports import free_port
 from warm import popen, run
 
 from callsheet.store.sqlite import create_database
+from callsheet.wire.place import PUBLISHED, run_directory
 
 # Against hanging only; nothing here asserts how fast something is.
 PATIENCE_S = 120.0
@@ -140,6 +141,12 @@ class Server:
         """Return the pid of each role's process, by role."""
         text = (self.state / "processes.json").read_text()
         return {str(role): int(pid) for role, pid in json.loads(text).items()}
+
+    def sockets(self) -> Path:
+        """Return the folder of its sockets, once those from outside are led there."""
+        found = run_directory(self.state / "run") / PUBLISHED
+        until(found.exists, "the server to say where it is")
+        return found.resolve().parent
 
     def kill(self, role: str) -> int:
         """SIGKILL a role's process and return its pid."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -101,6 +104,28 @@ def test_an_agent_without_a_token_or_with_an_open_key_file_does_not_start(server
     one.start()
     assert one.ends() == 78
     assert "its mode is 0644" in one.log()
+
+
+def test_an_agent_that_stood_still_is_heard_again_after_another_of_its_key(server, far):
+    one, copy = far("one"), far("copy")
+    one.token("--group", "far")
+    one.start("--token-file", str(one.folder / "token"), "--agent-id", "w1")
+    until(is_active(server, "w1"), f"w1; its log:\n{one.log()}")
+    # The key is in the spool, which is one agentd's: another has it by a copy, or not at all.
+    os.kill(one.process.pid, signal.SIGSTOP)
+    shutil.copytree(one.folder / "spool", copy.folder / "spool", ignore=sockets_and_lock)
+    copy.start()
+    until(lambda: agent(server, "w1").get("pid") == copy.process.pid, "the copy to be the agent")
+    assert server.finished(server.schedule("remote", what="true"))["state"] == "success"
+    os.kill(one.process.pid, signal.SIGCONT)
+    copy.kill()
+    assert server.finished(server.schedule("remote", what="true"))["state"] == "success"
+    assert agent(server, "w1")["pid"] == one.process.pid
+
+
+def sockets_and_lock(folder: str, names: list[str]) -> list[str]:
+    """Name what of a spool is its agentd's alone, and nothing to be copied."""
+    return [name for name in names if name in ("lock", "keepers")]
 
 
 def test_drained_killed_and_shut_down_as_asked(server, far):

@@ -7,8 +7,24 @@ import stat
 from pathlib import Path
 
 import pytest
+import zmq
 
-from callsheet.wire.place import PATH_BYTES, Place, UnsafeDirectory, run_directory
+from callsheet.jobs.errors import UserError
+from callsheet.wire import sockets
+from callsheet.wire.place import (
+    AGENTS,
+    LEDGER,
+    NAMES,
+    PATH_BYTES,
+    PUBLIC,
+    Place,
+    UnsafeDirectory,
+    address,
+    begin_life,
+    end_life,
+    lead_here,
+    run_directory,
+)
 
 
 def test_the_run_directory_is_private(tmp_path: Path) -> None:
@@ -46,3 +62,97 @@ def test_inside_one_process_only_agents_come_from_outside(tmp_path: Path) -> Non
     assert place.bind("ledger") == ["inproc://callsheet-ledger"]
     assert place.bind("agents") == ["inproc://callsheet-agents", f"ipc://{tmp_path}/agents"]
     assert Place(tmp_path).bind("agents") == [f"ipc://{tmp_path}/agents"]
+
+
+def test_two_lives_of_a_server_have_no_endpoint_in_common(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run")
+    first, second = Place(begin_life(run)), Place(begin_life(run))
+    assert stat.S_IMODE(first.directory.stat().st_mode) == 0o700
+    for name in NAMES:
+        assert {first.connect(name), first.path(name)}.isdisjoint(
+            {second.connect(name), second.path(name)}
+        )
+
+
+def test_a_socket_of_a_life_that_is_over_takes_no_address_in_the_next(tmp_path: Path) -> None:
+    """In one folder it would: what connects last has the address, and who had it is not told."""
+    run = run_directory(tmp_path / "run")
+    first, second = Place(begin_life(run)), Place(begin_life(run))
+    tried = (zmq.EVENT_CONNECT_RETRIED, zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    with zmq.Context() as context:
+        ended = sockets.router(context, first.bind(LEDGER))
+        orphan, monitor = sockets.dealer(context, first.connect(LEDGER), "web/0", sum(tried))
+        assert monitor is not None
+        assert sockets.event_of(monitor.recv_multipart()) == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        ended.close()
+        ledger = sockets.router(context, second.bind(LEDGER))
+        web, _ = sockets.dealer(context, second.connect(LEDGER), "web/0")
+        for socket in (monitor, ledger, web):
+            socket.rcvtimeo = 60_000
+        web.send(b"before")
+        assert ledger.recv_multipart() == [b"web/0", b"before"]
+        # It tries again and again, and is never let in.
+        for _ in range(3):
+            assert sockets.event_of(monitor.recv_multipart()) == zmq.EVENT_CONNECT_RETRIED
+        web.send(b"after")
+        assert ledger.recv_multipart() == [b"web/0", b"after"]
+        ledger.send_multipart([b"web/0", b"answer"])
+        assert web.recv() == b"answer"
+        orphan.disable_monitor()
+        for socket in (orphan, monitor, ledger, web):
+            socket.close()
+
+
+def test_the_longest_path_of_a_run_directory_leaves_room_for_sockets(tmp_path: Path) -> None:
+    room = PATH_BYTES - len("/12345678/scheduler") - len(os.fsencode(tmp_path)) - 1
+    wanted = tmp_path / ("x" * room)
+    run = run_directory(wanted)
+    assert run == wanted
+    assert run_directory(tmp_path / ("x" * (room + 1))).parent != tmp_path
+    place = Place(begin_life(run))
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.bind(*place.bind("scheduler"))
+
+
+def test_who_comes_from_outside_finds_the_life_that_is(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run")
+    with zmq.Context() as context:
+        for told in (b"first", b"second"):
+            life = begin_life(run)
+            router, dealer = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
+            for socket in (router, dealer):
+                socket.linger, socket.rcvtimeo = 0, 60_000
+            router.bind(*Place(life).bind(AGENTS))
+            lead_here(life)
+            dealer.connect(address(run, AGENTS))
+            dealer.send(told)
+            assert router.recv_multipart()[1] == told
+            router.close()
+            dealer.close()
+
+
+def test_what_killed_lives_left_is_removed_once_the_next_server_has_the_database(
+    tmp_path: Path,
+) -> None:
+    run = run_directory(tmp_path / "run")
+    killed, other = begin_life(run), begin_life(run)
+    for name in NAMES:
+        (killed / name).touch()
+    (other / "notes").touch()
+    (run / "somebody's").mkdir()
+    life = begin_life(run)
+    (life / LEDGER).touch()
+    assert killed.exists()
+    lead_here(life)
+    assert {entry.name for entry in run.iterdir()} == {
+        *PUBLIC, life.name, other.name, "somebody's",
+    }  # fmt: skip
+    assert (life / LEDGER).exists()
+    end_life(life)
+    assert not life.exists()
+
+
+def test_a_folder_that_takes_no_life_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(UserError, match=r"/run: Not a directory: expected a folder to make"):
+        begin_life(tmp_path / "run")

@@ -62,7 +62,12 @@ def a_router(context: ports.Context, endpoint: str, clock: ports.Clock) -> Route
 
 
 def a_dealer(
-    context: ports.Context, endpoint: str, clock: ports.Clock, address: str = "web/0"
+    context: ports.Context,
+    endpoint: str,
+    clock: ports.Clock,
+    address: str = "web/0",
+    *,
+    rival: bool = False,
 ) -> DealerPort:
     return DealerPort(
         context,
@@ -72,6 +77,7 @@ def a_dealer(
         peer="ledger/0",
         reader=FROM_LEDGER_READER,
         clock=clock,
+        rival=rival,
     )
 
 
@@ -180,6 +186,34 @@ def test_a_peer_that_comes_back_takes_its_place(
     arrive(router, 1, after)
     router.send("web/0", [IdsLeased(first_id=1, count=2)])
     assert messages(arrive(after, 1)) == [IdsLeased(first_id=1, count=2)]
+
+
+def test_an_address_goes_from_one_rival_to_the_other_and_neither_is_unheard_for_ever(
+    context: ports.Context, endpoint: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "HEARTBEAT_MS", 50)
+    monkeypatch.setattr(sockets, "HEARTBEAT_DEAD_MS", 200)
+    router = a_router(context, endpoint, clock)
+    first = a_dealer(context, endpoint, clock, rival=True)
+    first.send("ledger/0", [LeaseIds(count=1)])
+    arrive(router, 1, first)
+    second = a_dealer(context, endpoint, clock, rival=True)
+    second.send("ledger/0", [LeaseIds(count=2)])
+    arrive(router, 1, second)
+
+    def is_heard(dealer: DealerPort, count: int) -> bool:
+        """Say it once more, and see whether it arrives in a while."""
+        dealer.send("ledger/0", [LeaseIds(count=count)])
+        letters: list[Letter] = []
+        router.socket.poll(20)
+        router.receive(100, letters)
+        dealer.flush()
+        return LeaseIds(count=count) in messages(letters)
+
+    until_s = time.monotonic() + DEADLINE_S
+    for dealer, count in ((first, 1), (second, 2), (first, 1)):
+        while not is_heard(dealer, count):
+            assert time.monotonic() < until_s, f"{count} is never heard again"
 
 
 def raw_dealer(context: ports.Context, endpoint: str, name: bytes) -> zmq.Socket[bytes]:
