@@ -90,7 +90,7 @@ def run(
         found = server.get_run(run_id)
         if print_as(form, found):
             continue
-        print_run(found)
+        print_run(found, reason_of(server, found))
         if archive is None:
             _print_chain(server.get_reruns(run_id)["runs"], run_id)
         if verbose:
@@ -129,13 +129,25 @@ def _print_others(server: Any, found: dict[str, Any]) -> None:
         click.echo(f"    {run['run_id']:<10} {state_word(run['state'])}  {local(start)}")
 
 
-def print_run(found: dict[str, Any]) -> None:
-    """Print a run in a few lines."""
+def reason_of(server: Any, found: dict[str, Any]) -> str:
+    """Return why a run came to a bad end, by its log; empty where there is nothing to say."""
+    state = found["state"]
+    if state not in ("failure", "error", "skipped"):
+        return ""
+    said = [entry["message"] for entry in server.get_run_log(found["run_id"])]
+    ends = [line.removeprefix(f"{state}: ") for line in said if line.startswith(f"{state}: ")]
+    return ends[-1] if ends else ""
+
+
+def print_run(found: dict[str, Any], reason: str = "") -> None:
+    """Print a run in a few lines; `reason` is why it came to a bad end."""
     head = f"{found['run_id']}  {job_text(found, args_text(found['args']))}"
     click.echo(click.style(head, bold=True))
     seconds = elapsed_s(found)
     took = f" after {elapsed_text(seconds)}" if seconds is not None else ""
     click.echo(f"  {state_word(found['state'])}{took}, for {local(found['times'].get('schedule'))}")
+    if reason:
+        click.echo(f"  reason: {reason}")
     if found.get("program"):
         click.echo(f"  program: {found['program']['str']}")
     for cond in found.get("conds", []):

@@ -28,7 +28,11 @@ HASHES_AT_ONCE = 100
 @click.command()
 @click.argument("query", nargs=-1)
 @click.option("--from", "begin", default="now", help="From this time: now, a date, +2h, a time.")
-@click.option("--to", "end", default="+1d", show_default=True, help="To before this time.")
+@click.option(
+    "--to",
+    "end",
+    help="To before this time.  [default: a day on, or half of it, and so on, if it is full]",
+)
 @click.option("--jobs", "folder", type=FOLDER, help="Forecast a job folder, without a server.")
 @CONFIG
 @click.option("--format", "form", type=click.Choice(["text", "json", "yaml"]), default="text")
@@ -37,7 +41,7 @@ def forecast(
     ctx: click.Context,
     query: tuple[str, ...],
     begin: str,
-    end: str,
+    end: str | None,
     folder: Path | None,
     config: Path | None,
     form: str,
@@ -47,10 +51,13 @@ def forecast(
     QUERY is words of a job's path and terms: label:daily date=2026-11-24.
     """
     if folder is None:
-        terms = {"q": join_terms(query), "from": begin, "to": end}
-        found = client(ctx).get("/api/v2/forecast", query=terms)["forecast"]
+        terms = {"q": join_terms(query), "from": begin, "to": end or ()}
+        answer = client(ctx).get("/api/v2/forecast", query=terms)
+        found, upto = answer["forecast"], answer["to"]
     else:
-        found = _forecast_folder(query, begin, end, folder, config)
+        found, upto = _forecast_folder(query, begin, end, folder, config)
+    if end is None:
+        click.echo(f"{len(found)} runs to before {local(upto)}", err=True)
     if print_as(form, found):
         return
     rows = [
@@ -70,16 +77,19 @@ def _remark(one: dict[str, Any]) -> str:
 
 
 def _forecast_folder(
-    query: tuple[str, ...], begin: str, end: str, folder: Path, config: Path | None
-) -> list[dict[str, Any]]:
-    from ..jobs.forecast import forecast as computed
-    from ..jobs.times import format_time
+    query: tuple[str, ...], begin: str, end: str | None, folder: Path, config: Path | None
+) -> tuple[list[dict[str, Any]], str]:
+    from ..jobs.forecast import forecast_ahead
+    from ..jobs.times import DAY_S, SECOND_US, format_time
     from .offline import instant_of, keeper, matching_jobs, read_folder
 
     read = read_folder(folder, config)
     wanted, keep = keeper(query)
     jobs = matching_jobs(read.jobs, wanted.matches_job)
-    found = computed(jobs, instant_of(begin), instant_of(end), read.calendars, keep=keep)
+    from_us = instant_of(begin)
+    to_us = from_us + DAY_S * SECOND_US if end is None else instant_of(end)
+    whole = end is not None
+    found, upto_us = forecast_ahead(jobs, from_us, to_us, read.calendars, keep=keep, whole=whole)
     rows = []
     for one in found:
         row = {"job_id": one.job_id, "args": one.args, "schedule_time": format_time(one.at_us)}
@@ -88,7 +98,7 @@ def _forecast_folder(
         if one.until_us is not None:
             row["not_before"] = format_time(one.until_us)
         rows.append(row)
-    return rows
+    return rows, format_time(upto_us)
 
 
 @click.command()

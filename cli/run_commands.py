@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from .lazy import offering
-from .look_commands import print_run
+from .look_commands import print_run, reason_of
 from .many_runs import RUNS, Many, many, operate
 from .shown import FORMAT, client, print_as, state_word, warn
 
@@ -49,10 +49,10 @@ def args_of(words: tuple[str, ...]) -> dict[str, str]:
     return args
 
 
-def _print_new(found: Any, form: str) -> None:
+def _print_new(server: Any, found: Any, form: str) -> None:
     for one in found if isinstance(found, list) else [found]:
         if not print_as(form, one):
-            print_run(one)
+            print_run(one, reason_of(server, one))
 
 
 @click.command()
@@ -76,10 +76,9 @@ def schedule(
 
     TIME is `now`, `+10m`, `HH:MM:SS` (the next one) or a full time with a zone.
     """
-    found = client(ctx).schedule(
-        job_id, args_of(args), when(time), count=count, stop_time=stop_time
-    )
-    _print_new(found, form)
+    server = client(ctx)
+    found = server.schedule(job_id, args_of(args), when(time), count=count, stop_time=stop_time)
+    _print_new(server, found, form)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -95,7 +94,7 @@ def adhoc(ctx: click.Context, time: str, command: tuple[str, ...], shell: bool, 
         found = server.schedule_shell_program(when(time), " ".join(command))
     else:
         found = server.schedule_program(when(time), list(command))
-    _print_new(found, form)
+    _print_new(server, found, form)
 
 
 @click.command()
@@ -130,7 +129,7 @@ def rerun(
     for run_id in run_ids:
         body = {"definition": definition, "args": args, "reason": of.reason}
         made = server.operate(run_id, "rerun", **body)["runs"]
-        _print_new([server.get_run(run["run_id"]) for run in made], of.form)
+        _print_new(server, [server.get_run(run["run_id"]) for run in made], of.form)
 
 
 def _each(ctx: click.Context, run_ids: tuple[str, ...], of: Many, verb: str, **body: Any) -> None:

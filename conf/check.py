@@ -21,6 +21,8 @@ from .two_processes import share_out
 
 # How `jobs.calendars` words it.
 NO_SUCH_CALENDAR = "no such calendar: "
+# More often than not it is the wrong folder.
+EMPTY = "no job files: expected some that end in .yaml"
 
 
 def check_folder(
@@ -79,7 +81,7 @@ def lint_folder(
     blackouts: Blackouts | None = None,
     limits: AbstractContextManager[Any] = NO_LIMITS,
 ) -> list[FileProblem]:
-    """Return errors and warnings of a job folder, sorted by place.
+    """Return errors and warnings of a job folder, sorted by place; that it has no jobs is one.
 
     Jobs are looked at for warnings only where there are no errors, since those hide what is meant.
 
@@ -94,6 +96,8 @@ def lint_folder(
         limits: as for `check_jobs`.
     """
     loaded = load_folder(path, None, blackouts)
+    if not loaded.jobs and not loaded.problems:
+        return [FileProblem(path=str(path), line=1, column=1, sentence=EMPTY, severity="warning")]
     known = _calendars(path, calendars, loaded)
     found = check_loaded(path, loaded, now_us, known, rules, limits)
     bad = {problem.job_id for problem in found}

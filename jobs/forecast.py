@@ -16,6 +16,7 @@ from .job import Job
 from .run import Run, args_key
 from .schedules import fires
 from .states import State
+from .times import SECOND_US
 
 # A day of 10,000 jobs has some 100,000 runs; beyond these numbers nobody reads on.
 MOST_RUNS = 100_000
@@ -95,6 +96,32 @@ def forecast(
                 raise TooManyRuns(MOST_LOOKED_AT)
     found.sort(key=lambda one: (one.at_us, one.job_id, args_key(one.args)))
     return found
+
+
+def forecast_ahead(
+    jobs: Mapping[str, Job],
+    from_us: int,
+    to_us: int,
+    calendars: Mapping[str, Calendar],
+    *,
+    keep: Keep | None = None,
+    limit: int = MOST_RUNS,
+    whole: bool = False,
+) -> tuple[list[Nominal], int]:
+    """Return `forecast` of as much of [from, to) as has no more runs than `limit`, halved as often
+    as it takes, and where that ends.
+
+    Raises:
+        TooManyRuns: even less than a minute has more, or it was to be the `whole` span.
+        UserError: as `forecast`.
+    """
+    while True:
+        try:
+            return forecast(jobs, from_us, to_us, calendars, keep=keep, limit=limit), to_us
+        except TooManyRuns:
+            if whole or to_us - from_us < 60 * SECOND_US:
+                raise
+            to_us = from_us + (to_us - from_us) // 2
 
 
 def nominal_runs(

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.errors import UserError
-from ..jobs.forecast import Nominal, forecast, nominal_run
+from ..jobs.forecast import Nominal, forecast_ahead, nominal_run
 from ..jobs.job import Job
 from ..jobs.parse import job_to_data
 from ..jobs.plan import JobChange, Plan, WaitingRun, make_plan, set_digest, waiting_run
@@ -49,7 +49,12 @@ class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
     owner: list[str] = []
     arg: Annotated[list[str], Meta(description="`name=value`.")] = []
     from_: When = msgspec.field(default="now", name="from")
-    to: When = "+1d"
+    to: Annotated[
+        When | None,
+        Meta(
+            description="Where it is left out: a day on, or half of it, and so on, if it is full."
+        ),
+    ] = None
     limit: Annotated[int, Meta(ge=1, le=FORECAST_RUNS)] = FORECAST_RUNS
 
 
@@ -148,7 +153,7 @@ async def get_forecast(request: Request, query: ForecastQuery) -> Forecast:
     now_us = services.now_us()
     try:
         from_us = parse_instant(query.from_ or "now", now_us)
-        to_us = parse_instant(query.to or "+1d", now_us)
+        to_us = parse_instant(query.to, now_us) if query.to else from_us + DAY_US
         params = {"job": query.job, "label": query.label, "owner": query.owner, "arg": query.arg}
         wanted = parse_filter(params | {"q": query.q + query.query}, now_us)
     except BadQuery as error:
@@ -157,28 +162,29 @@ async def get_forecast(request: Request, query: ForecastQuery) -> Forecast:
         sentence = f"expected a span of at most {FORECAST_DAYS} days that does not end early"
         raise Problem(400, f"from {format_time(from_us)} to {format_time(to_us)}: {sentence}")
 
-    def read(reader: Reader) -> list[ForecastRow]:
+    def read(reader: Reader) -> tuple[list[ForecastRow], int]:
         calendars = calendars_by_name(reader.calendars())
         jobs = jobs_of(reader, wanted)
-        found = forecast(
+        found, upto_us = forecast_ahead(
             jobs,
             from_us,
             to_us,
             calendars,
             keep=lambda job, nominal: wanted.matches(nominal_run(job, nominal)),
             limit=query.limit,
+            whole=query.to is not None,
         )
-        written = runs_written(reader, tuple(jobs), from_us, to_us)
-        return [_row(nominal, written.get(_key(nominal))) for nominal in found]
+        written = runs_written(reader, tuple(jobs), from_us, upto_us)
+        return [_row(nominal, written.get(_key(nominal))) for nominal in found], upto_us
 
     try:
-        rows = await services.read(read)
+        rows, upto_us = await services.read(read)
     except UserError as error:
         raise Problem(400, str(error)) from None
     return {
         "forecast": rows,
         "from": format_time(from_us),
-        "to": format_time(to_us),
+        "to": format_time(upto_us),
         "now": format_time(now_us),
     }
 

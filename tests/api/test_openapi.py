@@ -152,7 +152,7 @@ def test_a_body_that_is_no_json_is_refused(data):
 
 def test_a_query_is_read_by_its_type():
     query = read_query(ForecastQuery, {"from": ["-1d"], "job": ["a", "b"], "limit": ["1", "7"]})
-    assert (query.from_, query.to, query.job, query.limit) == ("-1d", "+1d", ["a", "b"], 7)
+    assert (query.from_, query.to, query.job, query.limit) == ("-1d", None, ["a", "b"], 7)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from callsheet.jobs.calendar_days import days_of
 from callsheet.jobs.calendars import FileCalendar
 from callsheet.jobs.plan import set_digest
 from callsheet.jobs.schedules import Daily, Interval
-from callsheet.jobs.times import SECOND_US, format_time
+from callsheet.jobs.times import SECOND_US, format_time, parse_time
 from callsheet.messages.codec import encode
 
 HOUR_US = 3600 * SECOND_US
@@ -54,6 +54,20 @@ def test_a_forecast_begins_now_and_goes_on_for_a_day_unless_told_otherwise(stand
     assert len(forecast(stand, "job=hourly")) == 24
 
 
+def test_a_day_that_is_full_is_told_as_far_as_it_goes(stand):
+    _, answer = stand.ask("GET", "/api/v2/forecast?job=hourly&limit=7")
+    told_us = parse_time(answer["to"]) - parse_time(answer["from"])
+    assert (len(answer["forecast"]), told_us) == (6, 6 * HOUR_US)
+
+
+def test_a_forecast_from_a_later_time_on_is_of_a_day_from_then(stand):
+    rows = forecast(stand, "job=hourly&from=2030-01-02")
+    assert [rows[0]["schedule_time"], rows[-1]["schedule_time"]] == [
+        "2030-01-02T00:00:00+00:00",
+        "2030-01-02T23:00:00+00:00",
+    ]
+
+
 def test_runs_that_are_written_already_are_named(stand):
     at_us = (now_us() // HOUR_US + 2) * HOUR_US
     run_id = stand.a_run("hourly", schedule_us=at_us, fingerprint="f")
@@ -68,7 +82,7 @@ def test_runs_that_are_written_already_are_named(stand):
     ("query", "said"),
     [
         ("to=%2B3650d", "more than 10000 runs: expected a narrower query or a shorter span"),
-        ("limit=3", "more than 3 runs"),
+        ("to=%2B1d&limit=3", "more than 3 runs"),
         ("from=yesterday", "not a time: 'yesterday'"),
         ("from=2030-01-02&to=2030-01-01", "expected a span of at most 3660 days"),
         ("to=%2B9999d", "expected a span of at most 3660 days"),

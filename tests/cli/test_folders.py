@@ -52,6 +52,16 @@ def test_a_folder_without_errors_passes(command, folder, name):
     assert (found.status, found.err) == (0, "")
 
 
+def test_a_folder_without_job_files_is_warned_of(command, folder):
+    (folder / "README.txt").write_text("nothing here")
+    found = command("people", "check", str(folder))
+    assert (found.status, found.lines) == (
+        0,
+        [f"{folder}:1:1: warning: no job files: expected some that end in .yaml"],
+    )
+    assert command("people", "check", "--strict", str(folder)).status == 1
+
+
 def test_every_error_of_a_folder_is_named_with_its_place(command, folder):
     (folder / "a.yaml").write_text(GOOD)
     (folder / "b.yaml").write_text(BAD)

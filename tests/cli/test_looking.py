@@ -131,6 +131,13 @@ def test_a_run_is_shown_with_its_log_when_asked_for_everything(callsheet, stand)
     assert len(long.lines) > len(short.lines)
 
 
+def test_a_run_that_came_to_a_bad_end_is_shown_with_its_reason(callsheet):
+    made = callsheet("schedule", "now", "reports/daily sales")
+    run_id = made.lines[0].split()[0]
+    for shown in (made, callsheet("run", run_id)):
+        assert "reason: missing args (date) for job reports/daily sales" in shown.out
+
+
 def test_several_runs_as_json_come_one_after_another(callsheet, stand):
     ids = [stand.a_run("backup"), stand.a_run("backup")]
     found = callsheet("run", "--format", "json", *ids)

@@ -39,6 +39,12 @@ def test_a_folder_is_forecast_without_a_server(command, folder):
     ]
 
 
+def test_without_an_end_a_forecast_is_of_a_day_and_says_how_far_it_goes(command, folder):
+    found = command("people", "forecast", "--jobs", str(folder), "--from", "2030-01-01")
+    assert len(found.lines) == 3
+    assert found.err.startswith("2 runs to before 2030-01-0")
+
+
 def test_a_folder_with_errors_has_no_forecast_and_says_why(command, folder):
     (folder / "b.yaml").write_text("program: 3\n")
     found = command("people", "forecast", "--jobs", str(folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from callsheet.jobs.errors import UserError
-from callsheet.jobs.forecast import TooManyRuns, forecast
+from callsheet.jobs.forecast import TooManyRuns, forecast, forecast_ahead
 from callsheet.jobs.parse import job_from_data
 from callsheet.jobs.times import format_time, parse_time
 
@@ -63,6 +63,22 @@ def test_more_runs_than_anybody_reads_are_refused():
     jobs = jobs_of(a={"schedule": {"type": "interval", "interval": 1}})
     with pytest.raises(TooManyRuns, match="more than 10 runs: expected a narrower query"):
         rows(jobs, limit=10)
+
+
+def test_of_a_span_that_is_full_as_much_is_told_as_is_not():
+    jobs = jobs_of(a={"schedule": {"type": "interval", "interval": 60}})
+    day_us, minute_us = 86_400 * 1_000_000, 60 * 1_000_000
+    found, upto_us = forecast_ahead(jobs, FROM_US, FROM_US + day_us, {}, limit=400)
+    assert (len(found), upto_us) == (360, FROM_US + day_us // 4)
+    assert forecast_ahead(jobs, FROM_US, FROM_US + minute_us, {}) == (
+        forecast(jobs, FROM_US, FROM_US + minute_us, {}),
+        FROM_US + minute_us,
+    )
+    with pytest.raises(TooManyRuns):
+        forecast_ahead(jobs, FROM_US, FROM_US + day_us, {}, limit=400, whole=True)
+    busy = jobs_of(a={"schedule": {"type": "interval", "interval": 1}})
+    with pytest.raises(TooManyRuns):
+        forecast_ahead(busy, FROM_US, FROM_US + day_us, {}, limit=10)
 
 
 def test_a_query_that_matches_little_does_not_look_for_ever(monkeypatch):
