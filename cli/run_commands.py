@@ -21,6 +21,7 @@ def when(text: str) -> str:
 
     A daytime is that of this machine's zone.
     """
+    from ..jobs.errors import UserError
     from ..jobs.times import format_time, parse_daytime, parse_duration, parse_time
 
     if text == "now":
@@ -35,6 +36,9 @@ def when(text: str) -> str:
         if at.astimezone() <= now:
             at += timedelta(days=1)
         return at.astimezone().isoformat()
+    if not text[:1].isdigit():
+        expected = "expected now, +10m, 18:30 or a form like 2024-01-02T03:04:05Z"
+        raise UserError(f"time {text!r}: {expected}")
     return format_time(parse_time(text))
 
 

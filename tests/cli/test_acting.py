@@ -38,6 +38,11 @@ def test_what_is_no_time_is_refused(text):
         when(text)
 
 
+def test_a_word_that_is_no_time_is_told_all_that_may_stand_there():
+    with pytest.raises(UserError, match=r"time 'soon': expected now, \+10m, 18:30 or a form like"):
+        when("soon")
+
+
 def test_args_may_hold_equals_signs_and_be_empty():
     assert args_of(("a=b=c", "d=")) == {"a": "b=c", "d": ""}
 
