@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from live_server import ROLES, Server, until
+from other_users import missing
 
 # The number of the call, which is the same on all platforms of Linux.
 PIDFD_GETFD = 438
@@ -37,15 +38,6 @@ def _copy_of(pid: int, fd: int) -> int:
     if found < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return found
-
-
-def can_copy() -> bool:
-    """Whether lines can be kept here."""
-    try:
-        os.close(_copy_of(os.getpid(), 0))
-    except OSError as error:
-        return error.errno not in (errno.ENOSYS, errno.EPERM)
-    return True
 
 
 def gone(pid: int) -> bool:
@@ -72,16 +64,24 @@ class Orphans:
         self.pids = [found[role] for role in roles]
         self._lines: list[int] = []
         if unaware:
-            folder = Path(f"/proc/{server.process.pid}/fd")
-            for entry in folder.iterdir():
-                if os.readlink(entry).startswith("socket:"):
-                    self._lines.append(_copy_of(server.process.pid, int(entry.name)))
+            try:
+                self._keep_lines(server.process.pid)
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.EPERM):
+                    raise
+                missing(f"a copy of the line of a process: {error.strerror}")
         _signal(self.pids, signal.SIGSTOP)
         server.process.kill()
         server.process.wait()
         others = [found[role] for role in ROLES if role not in roles]
         _signal(others, signal.SIGKILL)
         until(lambda: all(map(gone, others)), "the others to end")
+
+    def _keep_lines(self, pid: int) -> None:
+        """Keep what a supervisor has of the lines to its roles."""
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            if os.readlink(entry).startswith("socket:"):
+                self._lines.append(_copy_of(pid, int(entry.name)))
 
     def go_on(self) -> None:
         """Let them go on."""

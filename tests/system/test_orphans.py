@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from live_server import ROLES, Server, until
-from orphans import Orphans, can_copy, gone
+from orphans import Orphans, gone
 from ports import free_port
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ JOBS = {
 # All but those that have what the next server cannot have as well: database and spool.
 BESIDE = ("scheduler/0", "binder/0", "waiter/0", "runner/0", "responder/0", "checker/0", "web/0")
 # One by one, it is seen who takes what from whom.
-GROUPS = [(role,) for role in BESIDE] if os.environ.get("ONE_BY_ONE") else [BESIDE]
+GROUPS = [(role,) for role in BESIDE] if os.environ.get("CALLSHEET_ONE_BY_ONE") else [BESIDE]
 # By then each of their sockets has tried to connect again, more than once.
 TRIED_S = 3.0
 
@@ -76,8 +76,6 @@ def all_answer(server: Server) -> None:
 
 @pytest.mark.parametrize("roles", GROUPS)
 def test_roles_that_go_on_beside_the_next_server_take_nothing_from_it(a_server, roles):
-    if not can_copy():
-        pytest.skip("the lines of a process cannot be copied here")
     server = a_server(JOBS).start()
     starts(server)
     with Orphans(server, *roles, unaware=True) as orphans:
