@@ -27,6 +27,7 @@ DEFAULT_BINS = 120
 # A database holds no more runs than this.
 MAX_OFFSET = 2**59
 SECOND_US = 1_000_000
+HOUR_US = 3_600 * SECOND_US
 # Widths of bins that people know, in seconds; beyond the last one whole numbers of days.
 WIDTHS_S = (
     *(1, 2, 5, 10, 15, 30),
@@ -70,10 +71,17 @@ class PerTimeQuery(Terms, forbid_unknown_fields=True):
     """Which runs, and how many spans."""
 
     bins: Annotated[int, Meta(ge=1, le=MAX_BINS)] = DEFAULT_BINS
+    balanced: Annotated[
+        Literal["0", "1"],
+        Meta(
+            description="1: what is to come has no more of the span than what was, or an hour, so "
+            "that runs far ahead do not press all others together. A query's own end is kept."
+        ),
+    ] = "0"
 
 
-# How many runs there are in each `step` seconds between two instants, a list for each state; null
-# when there are none, or when counting takes too long.
+# How many runs there are in each `step` seconds between two instants, a list for each state, and
+# how many after them; null when there are none, or when counting takes too long.
 PerTime = TypedDict(
     "PerTime",
     {
@@ -81,6 +89,7 @@ PerTime = TypedDict(
         "to": Instant | None,
         "step": int | None,
         "counts": dict[str, list[int]] | None,
+        "later": int | None,
         "now": Instant,
     },
 )
@@ -137,35 +146,49 @@ FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_000
 async def count_per_bin(request: Request, query: PerTimeQuery) -> PerTime:
     """How many runs of a query there are in each of at most `bins` equal spans of schedule time."""
     wanted = filter_of(request)
-    now = format_time_ms(request.services.now_us())
+    now_us = request.services.now_us()
 
     def read(reader: Reader) -> PerTime:
         try:
-            return _per_bin(reader, wanted, query.bins, now)
+            return _per_bin(reader, wanted, query, now_us)
         except StoreError:
             # As for the counts of a list: a chart that takes too long is not drawn.
-            return {"from": None, "to": None, "step": None, "counts": None, "now": now}
+            return _no_bins(None, now_us)
 
     return await request.services.read(read)
 
 
-def _per_bin(reader: Reader, wanted: RunFilter, most: int, now: str) -> PerTime:
+def _no_bins(counts: dict[str, list[int]] | None, now_us: int) -> PerTime:
+    now = format_time_ms(now_us)
+    return {"from": None, "to": None, "step": None, "counts": counts, "later": None, "now": now}
+
+
+def _per_bin(reader: Reader, wanted: RunFilter, query: PerTimeQuery, now_us: int) -> PerTime:
     extent = reader.extent(wanted)
     if extent is None:
-        return {"from": None, "to": None, "step": None, "counts": {}, "now": now}
+        return _no_bins({}, now_us)
     least_us, most_us = extent
+    most = query.bins
+    if query.balanced == "1" and wanted.until_us is None:
+        most_us = min(most_us, max(least_us, now_us) + max(HOUR_US, now_us - least_us))
     step_us = bin_width_s(most_us - least_us, most) * SECOND_US
     from_us = max(FIRST_US, least_us // step_us * step_us)
     bins = (most_us - from_us) // step_us + 1
+    to_us = min(LAST_US, from_us + bins * step_us)
+    later = 0
+    if most_us < extent[1]:
+        later = sum(reader.count_found(replace(wanted, since_us=to_us)).values())
+        wanted = replace(wanted, until_us=to_us)
     counts: dict[str, list[int]] = {}
     for (at, state), count in reader.count_per_bin(wanted, from_us, step_us).items():
         counts.setdefault(state.value, [0] * bins)[at] = count
     return {
         "from": format_time_ms(from_us),
-        "to": format_time_ms(min(LAST_US, from_us + bins * step_us)),
+        "to": format_time_ms(to_us),
         "step": step_us // SECOND_US,
         "counts": counts,
-        "now": now,
+        "later": later,
+        "now": format_time_ms(now_us),
     }
 
 

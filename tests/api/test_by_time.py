@@ -72,6 +72,27 @@ def test_bins_cover_what_was_found(stand):
     assert (body["from"], body["counts"]) == (None, {})
 
 
+def test_runs_far_ahead_do_not_press_the_others_together(stand):
+    now = now_us()
+    for hours in (-6, -1, 5, 7, 700):
+        stand.a_run(schedule_us=now + hours * HOUR_US)
+    _, whole = stand.ask("GET", "/api/v2/runs-per-time?bins=50")
+    assert (whole["later"], whole["step"]) == (0, 86_400)
+    _, body = stand.ask("GET", "/api/v2/runs-per-time?bins=50&balanced=1")
+    assert (body["later"], body["step"], sum(in_all(body))) == (2, 900, 3)
+    assert now + 6 * HOUR_US < parse_time(body["to"]) <= now + 6 * HOUR_US + 900 * SECOND_US
+    _, ended = stand.ask("GET", "/api/v2/runs-per-time?bins=50&balanced=1&until=2200-01-01")
+    assert (ended["later"], sum(in_all(ended))) == (0, 5)
+
+
+def test_of_a_new_list_at_least_an_hour_is_seen(stand):
+    now = now_us()
+    for minutes in (1, 50, 70):
+        stand.a_run(schedule_us=now + minutes * 60 * SECOND_US)
+    _, body = stand.ask("GET", "/api/v2/runs-per-time?balanced=1")
+    assert (body["later"], sum(in_all(body))) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [

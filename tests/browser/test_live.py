@@ -83,7 +83,26 @@ def test_the_chart_of_a_query_is_asked_for_once_its_rows_are_there(console, serv
         for said in ("runs-by-time", "runs-per-time")
     }
     came = next(n for n, text in enumerate(heard) if text.startswith("came") and "by-time" in text)
-    assert place["runs-by-time"] < came < place["runs-per-time"]
+    assert place["runs-by-time"] < came < place["runs-per-time"], heard
+
+
+def test_a_run_far_ahead_stands_beside_the_chart_and_not_in_it(console, server):
+    server.finished(server.schedule("colours"))
+    far = (datetime.now(UTC) + timedelta(days=90)).isoformat()
+    answer = server.insist("/api/v1/runs", {"job_id": "colours", "times": {"schedule": far}})
+    [run_id] = answer.json["runs"]
+    try:
+        page = console.open("/runs?q=colours")
+        later = page.locator(".strip .later")
+        expect(later).to_have_text("1 later")
+        for label in page.locator(".strip .axis .lbl").all_text_contents():
+            assert label[-1] in "05", f"{label} is no round time"
+        later.click()
+        page.wait_for_url("**/runs?*since=*")
+        expect(row(page, run_id)).to_be_visible()
+        expect(page.locator("tr[data-run]")).to_have_count(1)
+    finally:
+        server.insist(f"/api/v1/runs/{run_id}/skip", {})
 
 
 def test_a_query_that_is_wrong_is_answered_in_the_servers_words(console):

@@ -98,16 +98,3 @@ export function laneShapes(row, view, now) {
   }
   return shapes;
 }
-
-const GRID_PX = 46;
-const STEPS_MIN = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080];
-
-/** Instants of the grid of a view, at most fourteen, and no more than have room for their names. */
-export function gridOf(view, offsetMs) {
-  const span = (view.to - view.from) / 60e3;
-  const step = (STEPS_MIN.find((min) => span / min <= Math.min(14, Math.max(2, (view.width - view.labels) / GRID_PX))) ?? 20160) * 60e3;
-  const first = Math.ceil((view.from + offsetMs) / step) * step - offsetMs;
-  const found = [];
-  for (let ms = first; ms < view.to; ms += step) found.push(ms);
-  return { step, at: found };
-}

@@ -3,6 +3,7 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./p
 import { get, query as asQuery } from "./api.js";
 import { count, inUtc, inZone, shownZone, when } from "./format.js";
 import { useTable } from "./astable.js";
+import { gridOf } from "./grid.js";
 import { useNow } from "./stream.js";
 
 const HIGH = 44;
@@ -15,8 +16,9 @@ const AFTER_ROWS_MS = 150;
 const ORDER = ["scheduled", "success", "skipped", "waiting", "running", "error", "failure", "lost"];
 const SHOWN_AS = { starting: "running", stopping: "running" };
 const TICKS = 10;
-// The switch to the table stands at the end of the axis.
+// The switch to the table stands at the end of the axis, and how many come later before it.
 const SWITCH_PX = 104;
+const LATER_PX = 84;
 const LABEL_PX = 84;
 
 /** @param {{terms: Record<string, string>, there: boolean, version: number, set: (since: string, until: string) => void}} of
@@ -38,7 +40,7 @@ export function Histogram({ terms, there, version, set }) {
     const read = () => {
       timer = 0;
       readMs = Date.now();
-      get(`/api/v2/runs-per-time${asQuery({ ...terms, bins: Math.max(12, Math.min(MOST_BINS, Math.floor(wide / BAR))) })}`)
+      get(`/api/v2/runs-per-time${asQuery({ ...terms, balanced: "1", bins: Math.max(12, Math.min(MOST_BINS, Math.floor(wide / BAR))) })}`)
         .then((value) => live && setBins(value))
         .catch((error) => live && error.status === 400 && setBins(null)); // the list itself says what is wrong
     };
@@ -94,7 +96,9 @@ function Plot({ bins, wide, set }) {
       ${drag && html`<rect class="brushed" x=${x(drag[0])} y="0" width=${x(drag[1]) - x(drag[0])} height=${HIGH} />`}
       <${NowLine} x=${x} wide=${wide} />
     </svg>
-    <${Axis} from=${from} to=${from + size * step} x=${x} wide=${wide} /><div class="strip-end over">${button}</div>`;
+    <${Axis} from=${from} to=${from + size * step} x=${x} wide=${wide} end=${wide - SWITCH_PX - (bins.later ? LATER_PX : 0)} /><div class="strip-end over">
+      ${bins.later > 0 && html`<button class="link later" onClick=${() => set(bins.to, "")}>${count(bins.later)} later</button>`}${button}
+    </div>`;
 }
 
 /** The states of an answer, in the order they are drawn. */
@@ -149,14 +153,15 @@ function barsOf(bins, size, wide) {
 
 function sentence(bins) {
   const sums = Object.entries(bins.counts).map(([state, some]) => `${count(some.reduce((a, b) => a + b, 0))} ${state}`);
-  return `Runs over time, ${inZone(Date.parse(bins.from), shownZone())} to ${inZone(Date.parse(bins.to), shownZone())}: ${sums.join(", ")}`;
+  return `Runs over time, ${inZone(Date.parse(bins.from), shownZone())} to ${inZone(Date.parse(bins.to), shownZone())}: ${sums.join(", ")}${bins.later ? `, ${count(bins.later)} later` : ""}`;
 }
 
-function Axis({ from, to, x, wide }) {
+function Axis({ from, to, x, wide, end }) {
   const shown = Math.min(TICKS, Math.max(2, Math.floor(wide / 110)));
   const now = useNow();
-  const places = Array.from({ length: shown }, (_, i) => from + ((to - from) * i) / shown);
+  const { at, step } = gridOf(from, to, shown);
+  const label = (ms) => (step < 60e3 ? when(ms, now) : when(ms, now).replace(/^(\d+:\d+):00(\.0+)?$/, "$1").replace(/ 00:00$/, ""));
   return html`<svg class="axis" viewBox=${`0 0 ${wide} 16`} aria-hidden="true">
-    ${places.map((ms) => x(ms) + LABEL_PX < wide - SWITCH_PX && html`<text class="lbl" x=${x(ms).toFixed(1)} y="12">${when(ms, now)}</text>`)}
+    ${at.map((ms) => x(ms) + LABEL_PX < end && html`<path class="axis-l" d=${`M${x(ms).toFixed(1)} 0v3`} /><text class="lbl" x=${(x(ms) + 3).toFixed(1)} y="12">${label(ms)}</text>`)}
   </svg>`;
 }

@@ -3,9 +3,10 @@ import { useTable } from "../astable.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../preact.js";
 import { Icon, Trouble } from "../parts.js";
 import { jobPath, query as asQuery } from "../api.js";
-import { clock, count, dayName, duration, instantOf, inZone, shownZone } from "../format.js";
+import { clock, count, dayName, duration, inZone, shownZone } from "../format.js";
 import { useWidth } from "../daylanes.js";
-import { DRAWN, gridOf, labelsOf, LANE, laneShapes, rowsOf, TOP } from "../gantt.js";
+import { DRAWN, labelsOf, LANE, laneShapes, rowsOf, TOP } from "../gantt.js";
+import { gridOf } from "../grid.js";
 import { Coming, PlanViews, useKeptGet } from "../plan_parts.js";
 import { QueryBox } from "../querybox.js";
 import { go, here, useUrl } from "../router.js";
@@ -20,6 +21,7 @@ const PAST = 0.45;
 const LEAST_MS = 60e3;
 const MOST_MS = 35 * 24 * HOUR_MS;
 const STEP_MS = 60e3;
+const GRID_PX = 46;
 
 /** The span an address means: a named one, or a length such as `90m`. */
 function lengthOf(span) {
@@ -137,7 +139,7 @@ function Gantt({ jobs, view: span, now, move }) {
     drag.current = null;
     setBrush(null);
   };
-  const { at, step } = gridOf(view, -new Date(view.from).getTimezoneOffset() * 60e3 * Number(instantOf("2000-01-01T00:00") !== "2000-01-01T00:00:00.000Z"));
+  const { at, step } = gridOf(view.from, view.to, Math.min(14, Math.max(2, (view.width - view.labels) / GRID_PX)), 60);
   const merged = mergedOf(lanes);
   const isHere = now > view.from && now < view.to;
   return html`<div class="panel gp timeline" tabindex="0" role="region" aria-label="Timeline" ref=${box}>

@@ -1,0 +1,24 @@
+// Round instants for an axis of time, in the shown zone.
+import { dayOf, inUtc } from "./format.js";
+
+const DAY_MS = 86400e3;
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+
+/** At most so many round instants of a span, and how far they are apart; from a day on they are midnights.
+ *  @param {number} from @param {number} to in ms @param {number} most @param {number} [leastS] no closer than this
+ *  @returns {{step: number, at: number[]}} */
+export function gridOf(from, to, most, leastS = 1) {
+  const spanS = (to - from) / 1000;
+  const week = STEPS_S[STEPS_S.length - 1];
+  const stepS = STEPS_S.find((s) => s >= leastS && spanS / s <= most) ?? Math.ceil(spanS / most / week) * week;
+  const step = stepS * 1000;
+  const offset = inUtc() ? 0 : -new Date(from).getTimezoneOffset() * 60e3;
+  const first = Math.ceil((from + offset) / step) * step - offset;
+  const found = [];
+  for (let ms = first; ms < to; ms += step) {
+    // The clocks may have been changed since the first.
+    const round = step < DAY_MS ? ms : Date.parse(dayOf(ms + DAY_MS / 2).since);
+    if (round >= from && round < to) found.push(round);
+  }
+  return { step, at: found };
+}
