@@ -104,6 +104,17 @@ class BindingDesk:
             return
         self._queue.extend(_Asked(item, task, place) for place, item in asked)
 
+    def bind_alike(
+        self, item: BindOne, run_ids: list[str], then: Callable[[list[NewRun], list[str]], None]
+    ) -> None:
+        """Bind runs that differ in their ids alone; `then` gets them, and the ids of those that are
+        as the last one is. Only templates can tell them apart: without any one is bound for all."""
+        if needs_templates(item.job):
+            items = [msgspec.structs.replace(item, run_id=run_id) for run_id in run_ids]
+            self.bind(items, lambda runs: then(runs, []))
+        else:
+            self.bind([item], lambda runs: then(runs, run_ids[1:]))
+
     def bound(self, message: BoundRuns) -> None:
         """The binder has answered."""
         if not self._requests.answered(message.request):

@@ -4,7 +4,8 @@ C's heap keeps what is freed between what is not; a burst of runs, or a look at 
 megabytes of it behind in each process. Used by stages with their beats. Where the C library has no
 `malloc_trim` nothing is given back.
 
-And fills Python's own heap before forks, so that they begin on pages of their own.
+And fills Python's own heap before forks, so that they begin on pages of their own, and has C's heap
+give back large blocks at once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from collections.abc import Callable
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # A process that has grown by less since the last time has nothing to give back.
 GROWN_BYTES = 2**19
+# What is large, for C's heap: its own numbers at first. Both names are glibc's.
+LARGE_BYTES = 2**17
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 # Python's heap: its pools have blocks of one size each, which is up to so many bytes.
 POOL_BYTES = 2**14
 BLOCK_BYTES = range(16, 513, 16)
@@ -45,6 +49,18 @@ def _malloc_trim() -> Callable[[int], int] | None:
 
 # Found here, before forks: to look for it in each would copy pages that they share.
 _TRIM = _malloc_trim()
+
+
+def keep_thresholds() -> None:
+    """Have C's heap give back each large block when it is freed, here and in forks.
+
+    By itself it does so only at first: a block that was freed raises the size from which on the
+    next ones come from the system, and what may stay free at a heap's end, to megabytes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
 
 
 class Heap:

@@ -1,8 +1,8 @@
 """The runs that are not over, as the ledger keeps them in memory.
 
 Owned by the ledger's book alone. A run that waits may do so for days and among many thousands: once
-its batch is over it is kept as the store keeps it, encoded, at a fifth of the memory, and decoded
-when somebody looks at it. Its id and state are at hand at all times. Decides nothing.
+its batch is over it is kept encoded (see `parked_runs`), at a tenth of the memory, and decoded when
+somebody looks at it. Its id and state are at hand at all times. Decides nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from ..jobs.run import Run, args_key, standing_sum
 from ..jobs.states import State
-from ..store.rows import decode_run, encode
+from .parked_runs import ParkedRuns
 
 Instance = tuple[str, str]
 # What an instance without active runs has.
@@ -23,6 +23,7 @@ class ActiveRuns:
 
     def __init__(self, runs: Iterable[Run]) -> None:
         self._runs: dict[str, Run | bytes] = {}
+        self._parked = ParkedRuns()
         self._instances: dict[Instance, dict[str, State]] = {}
         for run in runs:
             self[run.run_id] = run
@@ -36,19 +37,26 @@ class ActiveRuns:
 
     def __getitem__(self, run_id: str) -> Run:
         run = self._runs[run_id]
-        return decode_run(run) if isinstance(run, bytes) else run
+        return self._parked.read(run) if isinstance(run, bytes) else run
 
     def __setitem__(self, run_id: str, run: Run) -> None:
+        self._let_go(run_id)
         self._runs[run_id] = run
         self._instances.setdefault(instance_of(run), {})[run_id] = run.state
 
     def __delitem__(self, run_id: str) -> None:
         instance = instance_of(self[run_id])
+        self._let_go(run_id)
         del self._runs[run_id]
         members = self._instances[instance]
         del members[run_id]
         if not members:
             del self._instances[instance]
+
+    @property
+    def models(self) -> int:
+        """How many records there are by which others are kept."""
+        return len(self._parked)
 
     def get(self, run_id: str) -> Run | None:
         """Return a run, None when there is none."""
@@ -83,8 +91,17 @@ class ActiveRuns:
     def park(self, run_id: str) -> None:
         """Keep a run encoded from now on if it waits; nothing when it does not, or is not here."""
         run = self._runs.get(run_id)
-        if run is not None and not isinstance(run, bytes) and run.state is State.WAITING:
-            self._runs[run_id] = encode(run)
+        if run is None or isinstance(run, bytes) or run.state is not State.WAITING:
+            return
+        kept = self._parked.keep(run)
+        members = self._instances[instance_of(run)]
+        self._runs[run_id], members[run_id] = kept, State.WAITING
+
+    def _let_go(self, run_id: str) -> None:
+        """What is kept encoded of a run is to be another or none."""
+        kept = self._runs.get(run_id)
+        if isinstance(kept, bytes):
+            self._parked.drop(kept)
 
 
 def instance_of(run: Run) -> Instance:

@@ -89,7 +89,7 @@ class Audit:
         if isinstance(instruction, Operate):
             return _operation(instruction, done)
         if isinstance(instruction, AddRuns):
-            runs = [run.run_id for run in instruction.runs]
+            runs = instruction.run_ids
             return {"runs": runs[:RUNS_NAMED], "count": len(runs)}
         result = done.result if isinstance(done.result, dict) else {}
         return {name: value for name, value in result.items() if name != "run_ids"}

@@ -6,6 +6,7 @@ its seq, and keeps the indexes that guards are decided by. It decides nothing it
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -119,7 +120,7 @@ class Book:
             conds=new.conds,
             actions=new.actions,
             program=new.program,
-            meta={"job": {"labels": list(new.labels)}},
+            meta=_meta_of(new.labels),
             message=new.error if new.skipped is None else new.skipped,
             rerun_of=new.rerun_of,
             rerun_root=new.rerun_root or new.rerun_of,
@@ -291,6 +292,12 @@ class Book:
         _add(self._occupying, instance_of(run), sign)
         for place in pools_of(run.conds):
             _add(self._pools, place.name, sign * place.weight)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _meta_of(labels: tuple[str, ...]) -> dict[str, Any]:
+    """Return the meta of a new run; those of a job share it, and nobody changes it in its place."""
+    return {"job": {"labels": list(labels)}}
 
 
 def _add(counts: dict[T, int], key: T, number: int) -> None:

@@ -114,3 +114,4 @@ def runs_named(instruction: AddRuns) -> Iterator[str]:
     for run in instruction.runs:
         yield run.run_id
         yield from filter(None, (run.rerun_of, run.rerun_root))
+    yield from instruction.alike

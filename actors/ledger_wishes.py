@@ -139,9 +139,9 @@ class Wishes:
 
     def _add_runs(self, instruction: AddRuns, now_us: int, who: str) -> list[str]:
         book = self._book
-        for new in instruction.runs:
-            if int(new.run_id[1:]) >= book.next_number or book.get(new.run_id) is not None:
-                sentence = f"run {new.run_id}: expected a leased number that no run has"
+        for run_id in instruction.run_ids:
+            if int(run_id[1:]) >= book.next_number or book.get(run_id) is not None:
+                sentence = f"run {run_id}: expected a leased number that no run has"
                 raise Unwilling("bad_request", sentence)
         if instruction.ad_hoc_id and instruction.ad_hoc_hash and instruction.ad_hoc_job:
             book.changes.ad_hoc_jobs[instruction.ad_hoc_id] = instruction.ad_hoc_hash
@@ -153,7 +153,7 @@ class Wishes:
             book.changes.definitions.append(definition)
             self._open_schedules(instruction.ad_hoc_schedules)
         later = []
-        for new in instruction.runs:
+        for new in instruction.each():
             number = self._chained(new, now_us, who)
             run = book.create(new, now_us, who, expected=False, rerun_number=number)
             if run.state is State.SCHEDULED and run.schedule_us <= now_us:
@@ -161,7 +161,7 @@ class Wishes:
             elif run.state is State.SCHEDULED:
                 later.append(run)
         self._deeds.docket(later)
-        return [new.run_id for new in instruction.runs]
+        return instruction.run_ids
 
     def _chained(self, new: NewRun, now_us: int, who: str) -> int:
         """Note at the run that a new one repeats that it does; return its place in its chain, 0 for

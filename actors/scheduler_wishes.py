@@ -18,7 +18,6 @@ from ..jobs.job import Job
 from ..jobs.parse import definition_hash, job_from_data
 from ..jobs.run import NewRun
 from ..messages.backfills import AddBackfill, StartBackfill
-from ..messages.binding import BindOne
 from ..messages.codec import encode
 from ..messages.hello import ScheduleRow
 from ..messages.post import LEDGER, WEB, Post
@@ -217,21 +216,22 @@ class WishDesk:
             note = f"scheduled by action of {instruction.source_run}"
             args = propagate_args(job.params, args, instruction.source_args)
         params_of = self._definitions.params_of(job)
-        items = [
-            bind_item(
-                job,
-                hash_,
-                params_of,
-                run_id=run_id,
-                args=dict(sorted(args.items())),
-                schedule_us=at_us,
-                stop_us=stop_us,
-                note=note,
-                source_results=instruction.source_results,
-            )
-            for run_id in run_ids
-        ]
-        self._bind(wish, items, add)
+        item = bind_item(
+            job,
+            hash_,
+            params_of,
+            run_id=run_ids[0],
+            args=dict(sorted(args.items())),
+            schedule_us=at_us,
+            stop_us=stop_us,
+            note=note,
+            source_results=instruction.source_results,
+        )
+
+        def bound(runs: list[NewRun], alike: list[str]) -> None:
+            self._send(wish.wish, msgspec.structs.replace(add, runs=runs, alike=alike))
+
+        self._desk.bind_alike(item, run_ids, bound)
 
     def _rerun(self, wish: _Wish, instruction: RerunRun, now_us: int) -> None:
         """Have one run repeated; what cannot be is refused, but when its job is gone in error."""
@@ -342,15 +342,10 @@ class WishDesk:
             raise _Refusal("not_found", f"unknown job {job_id}")
         return found
 
-    def _bind(self, wish: _Wish, items: list[BindOne], add: AddRuns) -> None:
-        def bound(runs: list[NewRun]) -> None:
-            self._send(wish.wish, msgspec.structs.replace(add, runs=runs))
-
-        self._desk.bind(items, bound)
-
     def _send(self, wish: SchedulerWish, add: AddRuns) -> None:
-        if add.runs and len(encode(add.runs[0])) * len(add.runs) > WISH_BYTES:
-            sentence = f"{len(add.runs)} runs: too large for one wish: expected fewer"
+        count = len(add.runs) + len(add.alike)
+        if count and len(encode(add.runs[0])) * count > WISH_BYTES:
+            sentence = f"{count} runs: too large for one wish: expected fewer"
             self._decline(wish, _Refusal("bad_request", sentence))
             return
         self._bound.append(_brought(wish, add))

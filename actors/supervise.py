@@ -26,7 +26,7 @@ import msgspec
 
 from ..messages.figures import RoleStanding, told
 from . import clock
-from .heap import fill_holes
+from .heap import fill_holes, keep_thresholds
 from .link import CRASHED, TOLD_BYTES
 from .supervisor import (
     Act,
@@ -109,6 +109,7 @@ class _Loop:
         gc.collect()
         gc.freeze()
         fill_holes()
+        keep_thresholds()
         # What a killed server left behind names processes that are no more.
         self._unlink_state()
         try:

@@ -7,6 +7,7 @@ here decides or sends.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from ..jobs.bound_conditions import (
@@ -71,56 +72,62 @@ class Wait:
     `seen` counts the conditions whose beginning has been noted in the run's log. `noted` is the
     line asked for last, `lacking` the last one that says what a check found. `concluded`: the
     ledger has been asked to end the run.
+
+    What is the same for most waits is the class's, and a wait's own once it is another: thousands
+    may wait, and a dict that nothing is put into takes no room.
     """
 
     __slots__ = (
-        "blocked_by",
-        "concluded",
-        "gate",
-        "guards",
-        "held",
-        "lacking",
-        "lacking_count",
-        "max_time_us",
-        "not_before_us",
+        "__dict__",
         "noted",
-        "priority",
         "run_id",
         "schedule_us",
         "seen",
         "since_us",
         "terms",
-        "timer_us",
         "version",
     )
+
+    priority: int = 0
+    max_time_us: int | None = None
+    guards: tuple[Guard, ...] = ()
+    gate: int = 0
+    lacking: str = ""
+    lacking_count: int = 0
+    blocked_by: int | None = None
+    concluded: bool = False
+    timer_us: int | None = None
+    held: bool = False
+    not_before_us: int | None = None
 
     def __init__(
         self, run: KnownRun, terms: Terms, max_time_us: int | None, pools: Mapping[str, int]
     ) -> None:
         self.run_id = run.run_id
-        self.priority = run.priority
-        self.schedule_us = run.schedule_us
-        self.since_us = run.times.get("waiting", 0)
-        self.max_time_us = max_time_us
+        self.schedule_us = _shared(run.schedule_us)
+        self.since_us = _shared(run.times.get("waiting", 0))
         self.terms = terms
-        self.guards: tuple[Guard, ...] = tuple(guard_of(c, run, pools) for c in terms.guard_conds)
-        self.gate = 0
         self.seen = self._seen(run.message)
         self.noted: str | None = None
-        self.lacking = ""
-        self.lacking_count = 0
-        self.blocked_by: int | None = None
-        self.concluded = False
-        self.timer_us: int | None = None
         self.version = run.version
-        self.held = run.held
-        self.not_before_us = run.not_before_us
+        if run.priority:
+            self.priority = run.priority
+        if max_time_us is not None:
+            self.max_time_us = max_time_us
+        if terms.guard_conds:
+            self.guards = tuple(guard_of(c, run, pools) for c in terms.guard_conds)
+        self._put_off(run)
 
     def take(self, run: KnownRun) -> bool:
         """Take in a newer record of the same wait; return whether it may move otherwise now."""
+        self.version = run.version
+        return self._put_off(run)
+
+    def _put_off(self, run: KnownRun) -> bool:
+        """Take in for how long it is kept from moving; return whether that is another time."""
         changed = (self.held, self.not_before_us) != (run.held, run.not_before_us)
-        self.version, self.held = run.version, run.held
-        self.not_before_us = run.not_before_us
+        if changed:
+            self.held, self.not_before_us = run.held, run.not_before_us
         return changed
 
     def is_of(self, run: KnownRun) -> bool:
@@ -235,6 +242,12 @@ class Interests:
         """Return the ids of the runs that wait for this instance, empty when none does."""
         keys = self._jobs.get(job_id)
         return list(keys.get(args_key(args), ())) if keys else []
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(at_us: int) -> int:
+    """Return an instant as it was seen before: runs that come together share the numbers."""
+    return at_us
 
 
 def _windows(gates: tuple[BoundCondition, ...]) -> tuple[BoundTimeWindow, ...]:

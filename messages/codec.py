@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -117,19 +117,22 @@ def pack(messages: Iterable[Any]) -> list[bytes]:
 
     Returns an empty list for no messages. A single message above the target is a frame of its own.
     """
-    frames: list[bytes] = []
+    return [*frames_of(messages)]
+
+
+def frames_of(messages: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the same one by one, for who hands each on at once."""
     parts: list[bytes] = []
     size = 0
     for message in messages:
         part = _encoder.encode(message)
         if parts and (size + len(part) > TARGET_FRAME_BYTES or len(parts) >= MAX_MESSAGES):
-            frames.append(_frame(parts))
+            yield _frame(parts)
             parts, size = [], 0
         parts.append(part)
         size += len(part)
     if parts:
-        frames.append(_frame(parts))
-    return frames
+        yield _frame(parts)
 
 
 def encode(record: Any) -> bytes:

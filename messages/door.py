@@ -99,6 +99,8 @@ class DoorReader(Reader):
         wish = message.instruction
         if type(wish) not in self._wishes:
             raise BadFrame(f"a wish for {type(wish).__name__}: not this peer's")
+        if isinstance(wish, AddRuns) and wish.alike and not wish.runs:
+            return _unfit("AddRuns", "alike: expected a run that they are as", message.command_id)
         if isinstance(wish, AddRuns) and wish.ad_hoc_job is not None:
             sentence = _job_fault(wish.ad_hoc_job, wish.ad_hoc_id)
             if sentence:

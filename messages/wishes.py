@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..jobs.programs import SignalNumber
 from ..jobs.run import NewRun, Run, RunId
@@ -112,14 +113,27 @@ class StopOperation(Instruction, frozen=True, kw_only=True, tag="StopOperation")
 class AddRuns(Instruction, frozen=True, kw_only=True, omit_defaults=True, tag="AddRuns"):
     """Scheduler → ledger: runs asked for by a person or an action, bound. `ad_hoc_job` None or the
     encoded ad hoc job to be stored with its hash, and its schedules to be opened. `declined`: of
-    several reruns those that cannot be, and why, by the id of the run that was to be repeated."""
+    several reruns those that cannot be, and why, by the id of the run that was to be repeated.
+    `alike` are the ids of more runs, which are as the last of `runs` is."""
 
     runs: list[NewRun]
+    alike: list[RunId] = []
     declined: dict[str, str] = {}
     ad_hoc_id: str | None = None
     ad_hoc_hash: str | None = None
     ad_hoc_job: bytes | None = None
     ad_hoc_schedules: list[ScheduleRow] = []
+
+    @property
+    def run_ids(self) -> list[str]:
+        """The ids of all of them, in order."""
+        return [*(run.run_id for run in self.runs), *self.alike]
+
+    def each(self) -> Iterator[NewRun]:
+        """Yield the runs in order; those that are alike are made as they are asked for."""
+        yield from self.runs
+        for run_id in self.alike:
+            yield replace(self.runs[-1], run_id=run_id)
 
 
 class DeclineWish(Instruction, frozen=True, kw_only=True, tag="DeclineWish"):

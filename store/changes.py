@@ -1,6 +1,7 @@
 """A batch of the ledger as rows, and the statements that write it: the hottest path of the server.
 
-All rows are made before the transaction begins, so that it is short. Called by the SQLite writer.
+Rows of runs and events are made while they are written, all others before the transaction begins.
+Called by the SQLite writer.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sqlite3
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
+from ..jobs.run import Run
 from ..jobs.states import State
 from ..messages.transitions import AnyEvent, SkipsRecorded
 from .access import write_access
@@ -19,7 +21,6 @@ from .interface import Changes, StoreBroken
 from .operations import write_chains, write_operations
 from .results import Row, rows_of, write_results
 from .rows import (
-    EventRow,
     RunRow,
     changed_us,
     encode,
@@ -134,10 +135,11 @@ class ChangeRows:
         self.seq = check_seq(changes.events, seq, path)
         self._path = path
         self._changes = changes
-        groups = group_by_run(changes.events)
-        self._events: list[EventRow] = event_rows(groups, seq + 1)
-        self._scheduled: list[RunRow] = []
-        self._moved: list[RunRow] = []
+        self._batch = seq + 1
+        # Rows are made as they are written: those of a large batch would be megabytes.
+        self._groups = group_by_run(changes.events)
+        self._scheduled: list[Run] = []
+        self._moved: list[Run] = []
         self._withdrawn: list[tuple[int]] = []
         self._agents: list[tuple[int, str]] = []
         self._agentless: list[tuple[int]] = []
@@ -149,23 +151,25 @@ class ChangeRows:
             if run is None:
                 self._withdrawn.append((int(run_id[1:]),))
             else:
-                row = run_row(run, changed_us(run, groups.get(run_id)))
                 whole = run.state is State.SCHEDULED or run.moved_from is not None
-                (self._scheduled if whole else self._moved).append(row)
+                (self._scheduled if whole else self._moved).append(run)
                 found_by = (run.job_id, run.labels, run.owner)
                 if found_by not in known:
                     self.job_labels.add(found_by)
                 if run.agent_id is not None:
-                    self._agents.append((row[0], run.agent_id))
+                    self._agents.append((run.number, run.agent_id))
                 elif run.attempts:
-                    self._agentless.append((row[0],))
+                    self._agentless.append((run.number,))
                 if run.results:
                     self._results += rows_of(run)
                 elif run.attempt > 1:
-                    self._resultless.append((row[0],))
+                    self._resultless.append((run.number,))
                 if run.backfill is not None:
-                    self._backfilled.append((row[0], run.backfill))
-        self._spans = span_rows([*self._scheduled, *self._moved])
+                    self._backfilled.append((run.number, run.backfill))
+        self._spans = span_rows(
+            (run.number, run.schedule_us, self._changed_us(run))
+            for run in (*self._scheduled, *self._moved)
+        )
 
     def write(self, connection: sqlite3.Connection, epoch: int) -> None:
         """Write them inside the transaction that is open.
@@ -179,9 +183,9 @@ class ChangeRows:
             put("DELETE FROM runs WHERE n = ?", self._withdrawn)
             put("DELETE FROM backfill_runs WHERE n = ?", self._withdrawn)
         if self._scheduled:
-            put(_PUT_SCHEDULED, self._scheduled)
+            put(_PUT_SCHEDULED, self._rows(self._scheduled))
         if self._moved:
-            put(_PUT_RUN, self._moved)
+            put(_PUT_RUN, self._rows(self._moved))
         if self._spans:
             put(_PUT_SPAN, self._spans)
         if self.job_labels:
@@ -190,8 +194,8 @@ class ChangeRows:
             put(_PUT_RUN_AGENT, self._agents)
         if self._agentless:
             put("DELETE FROM run_agents WHERE n = ?", self._agentless)
-        if self._events:
-            put(_PUT_EVENT, self._events)
+        if self._groups:
+            put(_PUT_EVENT, event_rows(self._groups, self._batch))
         self._write_jobs(connection)
         self._write_rest(connection)
         self._write_agents(connection)
@@ -203,6 +207,13 @@ class ChangeRows:
         write_chains(connection, self._changes.runs.values())
         self._write_archived(connection)
         self._write_head(connection, epoch)
+
+    def _rows(self, runs: list[Run]) -> Iterator[RunRow]:
+        for run in runs:
+            yield run_row(run, self._changed_us(run))
+
+    def _changed_us(self, run: Run) -> int:
+        return changed_us(run, self._groups.get(run.run_id))
 
     def _write_jobs(self, connection: sqlite3.Connection) -> None:
         """Write definitions, jobs, schedules and skips."""

@@ -6,7 +6,7 @@ Used by the SQLite store and, where the rule must be the same, by its in-memory 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
@@ -177,15 +177,13 @@ def read_run(row: tuple[Any, ...]) -> Run:
     return run
 
 
-def event_rows(groups: dict[str | None, list[AnyEvent]], batch: int) -> list[EventRow]:
-    """Return the rows of one commit whose first seq is `batch`."""
-    rows: list[EventRow] = []
+def event_rows(groups: dict[str | None, list[AnyEvent]], batch: int) -> Iterator[EventRow]:
+    """Yield the rows of one commit whose first seq is `batch`."""
     for run_id, group in groups.items():
         seq, body = group[0].seq, encode(group)
         number = None if run_id is None else int(run_id[1:])
         head = f"{seq}\0{batch}\0{'' if number is None else number}"
-        rows.append((seq, batch, number, body, crc32(body, crc32(head.encode()))))
-    return rows
+        yield seq, batch, number, body, crc32(body, crc32(head.encode()))
 
 
 def changed_us(run: Run, events: list[AnyEvent] | None) -> int:
@@ -212,11 +210,11 @@ def run_row(run: Run, at_us: int) -> RunRow:
     return (*row, _run_sum(row))
 
 
-def span_rows(rows: Iterable[RunRow]) -> list[SpanRow]:
-    """Return what these rows add to the spans of their blocks."""
+def span_rows(runs: Iterable[tuple[int, int, int]]) -> list[SpanRow]:
+    """Return what runs (number, schedule time, last change) add to the spans of their blocks."""
     spans: dict[int, tuple[int, int, int]] = {}
-    for row in rows:
-        block, schedule_us, at_us = row[0] >> BLOCK_BITS, row[6], row[7]
+    for number, schedule_us, at_us in runs:
+        block = number >> BLOCK_BITS
         span = spans.get(block)
         if span is None:
             spans[block] = (schedule_us, schedule_us, at_us)

@@ -25,8 +25,10 @@ from ..messages.transitions import (
 from .records import run_record
 from .seam import Changed, RunsRead, RunTick, Shared
 
-# Changes kept for those who resume; about half a KB each, encoded.
+# Changes kept for those who resume; about half a KB each, encoded. When there is nobody to resume:
+# what comes between reading a list and following it.
 KEPT_CHANGES = 5_000
+KEPT_ALONE = 500
 # Messages of one frame for the summary sockets.
 SUMMARY_MESSAGES = 4_096
 
@@ -177,8 +179,9 @@ class Changes:
 
     # --- what goes out ----------------------------------------------------------------------------
 
-    def tick(self, epoch: int, seq: int) -> Changed:
-        """Return everything since the last tick, for all who follow, and forget it."""
+    def tick(self, epoch: int, seq: int, kept: int = KEPT_CHANGES) -> Changed:
+        """Return everything since the last tick, for all who follow; of the last changes `kept` are
+        remembered for those who resume."""
         changed = self._changed
         records: dict[str, bytes] = {}
         bodies = {}
@@ -201,7 +204,7 @@ class Changes:
             pauses=self._pauses,
             unread=self._to_read,
         )
-        self._remember()
+        self._remember(kept)
         self._changed, self._jobs, self._to_read, self._pauses = {}, [], [], False
         return result
 
@@ -217,14 +220,14 @@ class Changes:
         parts = [messages[i : i + step] for i in range(0, len(messages), step)]
         return [Shared(b"[" + b",".join(part) + b"]") for part in parts]
 
-    def _remember(self) -> None:
+    def _remember(self, at_most: int) -> None:
         for run_id, change in self._changed.items():
             self._recent.pop(run_id, None)
             run = None if change.run is None else change.run.encoded()
             states = frozenset(change.states)
             states = self._states.setdefault(states, states)
             self._recent[run_id] = _Kept(change.seq, run, states, change.withdrawn)
-        while len(self._recent) > KEPT_CHANGES:
+        while len(self._recent) > at_most:
             oldest = self._recent.pop(next(iter(self._recent)))
             self._floor = max(self._floor, oldest.seq)
 

@@ -19,7 +19,7 @@ from ..messages.told import ToldRun
 from ..messages.transitions import Beat, FeedFrame, Replay, Replayed
 from ..messages.wishes import Done, Refused
 from ..wire.feed import FeedFollower, Then
-from .changes import Changes
+from .changes import KEPT_ALONE, KEPT_CHANGES, Changes
 from .publishing import Publishing
 from .seam import (
     LOOP,
@@ -55,6 +55,8 @@ BEAT_US = 1_000_000
 # While nobody waits for a beat it comes with the ledger's, which it is not to come before.
 REST_BEAT_US = 2_500_000
 AGENTS_US = 2_000_000
+# Whoever has lost its socket comes back sooner, or has to read again.
+RESUME_US = 300_000_000
 # A single step of the wall clock counts at most so much: a clock set forward ends no wait.
 STEP_US = 5_000_000
 
@@ -70,6 +72,7 @@ class WebCore:
         self._wishes = Wishes()
         self._publishing = Publishing()
         self._followed: set[tuple[str, str]] = set()
+        self._left_at = -RESUME_US
         # Who asked before any ledger had said where it stands.
         self._entering: list[Follow] = []
         self._wall_us: int | None = None
@@ -160,7 +163,10 @@ class WebCore:
             worth_us = self._changes.records * RECORD_US + self._watched * SOCKET_US
             self._tick_us = min(max(worth_us, LEAST_TICK_US), TICK_US)
             self._ticked = self._time
-            posts.append(Post(LOOP, self._changes.tick(self._follower.epoch, self._follower.seq)))
+            resumes = self._followed or self._time - self._left_at < RESUME_US
+            kept = KEPT_CHANGES if resumes else KEPT_ALONE
+            at = self._follower
+            posts.append(Post(LOOP, self._changes.tick(at.epoch, at.seq, kept)))
         posts += self._status()
         return posts
 
@@ -386,5 +392,6 @@ class WebCore:
     def _unfollow(self, message: Unfollow) -> None:
         place = (message.topic, message.key)
         self._followed.discard(place)
+        self._left_at = self._time
         self._entering = [one for one in self._entering if (one.topic, one.key) != place]
         self._changes.unfollow(message.topic, message.key)

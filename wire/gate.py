@@ -168,9 +168,12 @@ class KeyedRouterPort(RouterPort):
             return None
         return self._routes.get(to)
 
-    def _take(self) -> list[bytes]:
+    def _take(self) -> list[bytes] | None:
         """Receive one message; its last part is the user id the gate gave."""
-        frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        try:
+            frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
         try:
             user = str(frames[-1].get("User-Id"))
         except zmq.ZMQError:

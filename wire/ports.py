@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import zmq
 
-from ..messages.codec import BadFrame, Reader, pack
+from ..messages.codec import BadFrame, Reader, frames_of
 from . import sockets
 from .curve import ClientSide, ServerSide
 from .feed import EVENTS_TOPIC
@@ -25,6 +25,8 @@ log = logging.getLogger("callsheet.wire")
 
 # What may wait for a peer that does not read or is not there yet, beyond its socket's own queue.
 OUTBOX_BYTES = 64 * 2**20
+# What is read at one go: as messages it takes several times the room, which seldom is given back.
+BATCH_BYTES = 128 * 2**10
 # Older than this nobody waits for it any more: askers ask again, the ledger repeats its commands.
 OUTBOX_AGE_S = 10.0
 # Parts of a message on a ROUTER (routing id, payload) and on a SUB (topic, payload).
@@ -66,13 +68,14 @@ class Port:
         self._clock = clock
 
     def receive(self, limit: int, letters: list[Letter]) -> int:
-        """Append what has come, at most `limit` frames; return how many came, read or dropped."""
+        """Append what has come, `limit` frames or `BATCH_BYTES`; return how many were taken."""
+        size = 0
         for count in range(limit):
-            try:
-                parts = self._take()
-            except zmq.Again:
+            parts = self._take() if size < BATCH_BYTES else None
+            if parts is None:
                 self.counts.received += count
                 return count
+            size += sum(map(len, parts))
             peer = self._source(parts)
             if self.garbage.deaf and not self.garbage.heard(peer, self._clock()):
                 continue
@@ -85,13 +88,12 @@ class Port:
         self.counts.received += limit
         return limit
 
-    def _take(self) -> list[bytes]:
-        """Receive the parts of one frame.
-
-        Raises:
-            zmq.Again: there is none.
-        """
-        return self.socket.recv_multipart(zmq.NOBLOCK)
+    def _take(self) -> list[bytes] | None:
+        """Receive the parts of one frame, None when there is none."""
+        try:
+            return self.socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
 
     def _source(self, parts: list[bytes]) -> bytes:
         """Return whom garbage in this frame is counted against."""
@@ -181,7 +183,7 @@ class _Sender:
         self._head = head
 
     def send(self, socket: zmq.Socket[bytes], messages: Iterable[Any]) -> None:
-        for frame in pack(messages):
+        for frame in frames_of(messages):
             if not self.outbox and self._try(socket, frame):
                 continue
             if not self.outbox.put(frame, self._clock()):
@@ -372,7 +374,7 @@ class PublisherPort(Port):
 
     def publish(self, topic: bytes, messages: Iterable[Any]) -> None:
         """Publish messages on a topic."""
-        for frame in pack(messages):
+        for frame in frames_of(messages):
             self.socket.send_multipart([topic, frame], zmq.NOBLOCK)
             self.counts.sent += 1
 

@@ -48,6 +48,29 @@ def test_what_can_be_had_again_is_let_go_before_by_a_process_that_has_grown(heap
     assert more
 
 
+LARGE = """
+import sys
+from callsheet.actors.heap import keep_thresholds, resident_bytes
+
+if sys.argv[1:]:
+    keep_thresholds()
+bytearray(2**23)  # By itself glibc takes blocks of this size for small from now on.
+before_bytes = resident_bytes()
+blocks = [bytearray(b"x") * 2**20 for _ in range(16)]
+kept = [bytearray(b"x") * 1_000 for _ in range(1_000)]
+del blocks
+print(resident_bytes() - before_bytes)
+"""
+
+
+def test_large_blocks_are_given_back_when_they_are_freed(heap: Heap) -> None:
+    def grown_bytes(*words: str) -> int:
+        command = [sys.executable, "-c", LARGE, *words]
+        return int(subprocess.run(command, check=True, capture_output=True, env={}).stdout)
+
+    assert grown_bytes("keep") < 2**22 < grown_bytes()
+
+
 HOLES = """
 import gc
 from callsheet.actors.heap import fill_holes

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from ledger_driver import SECOND, LedgerDriver
+from msgspec.structs import replace
 
 from callsheet.jobs.actions import ScheduleAction
 from callsheet.jobs.bound_conditions import BoundConst, BoundPool
 from callsheet.jobs.programs import BoundNoOp
 from callsheet.jobs.run import NewRun
 from callsheet.jobs.states import State
+from callsheet.messages.codec import encode
 from callsheet.messages.commands import (
     ActOn,
     ClearRefused,
@@ -90,6 +92,31 @@ def ended(ledger: LedgerDriver, run_id: str, state: State, **fields: Any) -> lis
     """Report the end of a run's first attempt."""
     end = AttemptEnded(run_id=run_id, attempt=1, at_us=ledger.now_us, state=state, **fields)
     return ledger.tell(end, sender="runner/0")
+
+
+def test_runs_that_are_alike_are_made_like_the_last_that_is_told() -> None:
+    ledger = LedgerDriver()
+    first = ledger.tell(LeaseIds(count=4))[0].first_id
+    ids = [f"r{first + place}" for place in range(5)]
+    new = NewRun(
+        run_id=ids[0],
+        job_id="a",
+        args={"x": "1"},
+        schedule_us=ledger.now_us,
+        conds=(BoundConst(value=False),),
+        program=BoundNoOp(),
+        labels=("red",),
+    )
+    refused = ledger.wish(AddRuns(runs=[new], alike=ids[1:]))
+    assert isinstance(refused, Refused)
+    assert ids[4] in refused.sentence
+    done = ledger.wish(AddRuns(runs=[new], alike=ids[1:4]))
+    assert [run.run_id for run in done.runs] == ids[:4]
+    made = [ledger.run(run_id) for run_id in ids[:4]]
+    assert {run.state for run in made} == {State.WAITING}
+    alike = {encode(replace(run, run_id="r1", version=0)) for run in (*made, *done.runs)}
+    assert len(alike) == 1
+    assert made[3].meta == {"job": {"labels": ["red"]}}
 
 
 def test_a_run_for_now_is_starting_in_one_commit(ledger):

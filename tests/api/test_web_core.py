@@ -15,8 +15,8 @@ from callsheet.messages.standing import AskStanding, FolderStanding
 from callsheet.messages.told import ToldRun
 from callsheet.messages.transitions import Beat, FeedFrame, JobsChanged, Replay, Replayed
 from callsheet.messages.wishes import Done, LedgerWish, Refused, SkipRun, StartNow
-from callsheet.webui.changes import KEPT_CHANGES
-from callsheet.webui.core import WebCore
+from callsheet.webui.changes import KEPT_ALONE, KEPT_CHANGES
+from callsheet.webui.core import RESUME_US, WebCore
 from callsheet.webui.query import BadQuery, parse_filter, parse_instant
 from callsheet.webui.seam import (
     LOOP,
@@ -339,6 +339,7 @@ def test_a_restored_store_is_read_again():
 
 def test_resuming_knows_only_so_far_back():
     web = Driven().welcomed()
+    web.follows()
     for i in range(KEPT_CHANGES + 5):
         web.frame(10 + i, a_run(i + 1))
         web.now_us += 60_000
@@ -349,6 +350,29 @@ def test_resuming_knows_only_so_far_back():
     assert [run["run_id"] for run in message["runs"]] == [
         f"r{KEPT_CHANGES + i}" for i in (1, 2, 3, 4, 5)
     ]
+
+
+def test_fewer_changes_are_kept_while_there_is_nobody_who_could_resume():
+    web = Driven().welcomed()
+    for i in range(KEPT_ALONE + 50):
+        web.frame(10 + i, a_run(i + 1))
+        web.now_us += 60_000
+    last = 10 + KEPT_ALONE + 50
+    assert web.follows(resume=(1, last - KEPT_ALONE - 5)).resync
+    assert not web.follows(resume=(1, last - KEPT_ALONE + 5)).resync
+    web.tell(Unfollow(topic="runs", key="k"), "local")
+    for i in range(KEPT_ALONE + 50):
+        web.frame(last + i, a_run(1_000 + i))
+        web.now_us += 60_000
+    # Whoever has left may come back.
+    assert not web.follows(resume=(1, last)).resync
+    web.tell(Unfollow(topic="runs", key="k"), "local")
+    web.later(RESUME_US / SECOND + 1)
+    last += KEPT_ALONE + 50
+    for i in range(2):
+        web.frame(last + i, a_run(2_000 + i))
+        web.now_us += 60_000
+    assert web.follows(resume=(1, last - KEPT_ALONE - 5)).resync
 
 
 @pytest.mark.parametrize("resume", [None, (0, 0), (1, 12), (2, 30)])

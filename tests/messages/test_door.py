@@ -72,6 +72,18 @@ def test_a_definition_that_is_no_job_is_refused(body):
     assert SCHEDULER.unpack(encode([wish])) == [wish]
 
 
+def test_runs_that_are_like_none_are_refused():
+    wish = an_added()
+    wish["instruction"] |= {"alike": ["r8", "r9"]}
+    [heard_of] = heard(wish)
+    assert [run.run_id for run in heard_of.instruction.each()] == ["r7", "r8", "r9"]
+    wish["instruction"]["runs"] = []
+    [unfit] = heard(wish)
+    assert (unfit.command_id, "alike: " in unfit.sentence) == ("c1", True)
+    wish["instruction"]["alike"] = ["8"]
+    assert isinstance(heard(wish)[0], Unfit)
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -15,11 +15,12 @@ from callsheet.messages.codec import (
     FROM_LEDGER_READER,
     LEDGER_READER,
     MAX_FRAME_BYTES,
+    TARGET_FRAME_BYTES,
     pack,
 )
 from callsheet.messages.commands import IdsLeased
 from callsheet.messages.hello import Hello
-from callsheet.messages.instructions import LeaseIds, NoteRun
+from callsheet.messages.instructions import LeaseIds, NoteRun, RunsDue
 from callsheet.messages.post import LEDGER
 from callsheet.messages.transitions import Beat
 from callsheet.messages.verbs import READERS
@@ -284,6 +285,24 @@ def test_a_peer_of_nothing_but_garbage_is_ignored_for_a_while(
     clock.now_s += DEAF_S + 1
     peer.send(pack([LeaseIds(count=2)])[0])
     assert messages(arrive(router, 1)) == [LeaseIds(count=2)]
+
+
+def test_no_more_is_read_at_one_go_than_may_be_in_memory_at_once(
+    context: ports.Context, endpoint: str, clock: ManualClock
+) -> None:
+    router, dealer = a_router(context, endpoint, clock), a_dealer(context, endpoint, clock)
+    large = RunsDue(run_ids=["r1"] * (TARGET_FRAME_BYTES // 3))
+    for _ in range(5):
+        dealer.send("ledger/0", [large])
+    goes: list[int] = []
+    until_s = time.monotonic() + DEADLINE_S
+    while sum(goes) < 5:
+        assert time.monotonic() < until_s
+        dealer.flush()
+        router.socket.poll(5)
+        goes.append(router.receive(1_000, []))
+    assert max(goes) <= -(-ports.BATCH_BYTES // TARGET_FRAME_BYTES) + 1
+    assert router.counts.received == 5
 
 
 def test_a_frame_beyond_the_limit_never_arrives(
