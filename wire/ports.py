@@ -71,8 +71,7 @@ class Port:
         """Append what has come, `limit` frames or `BATCH_BYTES`; return how many were taken."""
         size = 0
         for count in range(limit):
-            parts = self._take() if size < BATCH_BYTES else None
-            if parts is None:
+            if size >= BATCH_BYTES or (parts := self._take()) is None:
                 self.counts.received += count
                 return count
             size += sum(map(len, parts))
@@ -82,8 +81,7 @@ class Port:
             try:
                 letters.append(self._read(parts))
             except BadFrame as error:
-                line = self.garbage.report(peer, error, self._clock())
-                if line is not None:
+                if line := self.garbage.report(peer, error, self._clock()):
                     log.warning("%s", line)
         self.counts.received += limit
         return limit
