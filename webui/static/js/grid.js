@@ -1,5 +1,5 @@
 // Round instants for an axis of time, in the shown zone.
-import { dayOf, inUtc } from "./format.js";
+import { dayOf, inUtc, when } from "./format.js";
 
 const DAY_MS = 86400e3;
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
@@ -21,4 +21,10 @@ export function gridOf(from, to, most, leastS = 1) {
     if (round >= from && round < to) found.push(round);
   }
   return { step, at: found };
+}
+
+/** The name of an instant of a grid: no finer than its step. @param {number} ms @param {number} step @param {number} now */
+export function nameOf(ms, step, now) {
+  const text = when(ms, now);
+  return step < 60e3 ? text : text.replace(/^(\d+:\d+):00(\.0+)?$/, "$1").replace(/ 00:00$/, "");
 }

@@ -1,9 +1,9 @@
 // How many runs of a query there are when: bars by state, the line of now, a brush that narrows the time.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
 import { get, query as asQuery } from "./api.js";
-import { count, inUtc, inZone, shownZone, when } from "./format.js";
+import { count, inUtc, inZone, shownZone } from "./format.js";
 import { useTable } from "./astable.js";
-import { gridOf } from "./grid.js";
+import { gridOf, nameOf } from "./grid.js";
 import { useNow } from "./stream.js";
 
 const HIGH = 44;
@@ -160,8 +160,7 @@ function Axis({ from, to, x, wide, end }) {
   const shown = Math.min(TICKS, Math.max(2, Math.floor(wide / 110)));
   const now = useNow();
   const { at, step } = gridOf(from, to, shown);
-  const label = (ms) => (step < 60e3 ? when(ms, now) : when(ms, now).replace(/^(\d+:\d+):00(\.0+)?$/, "$1").replace(/ 00:00$/, ""));
   return html`<svg class="axis" viewBox=${`0 0 ${wide} 16`} aria-hidden="true">
-    ${at.map((ms) => x(ms) + LABEL_PX < end && html`<path class="axis-l" d=${`M${x(ms).toFixed(1)} 0v3`} /><text class="lbl" x=${(x(ms) + 3).toFixed(1)} y="12">${label(ms)}</text>`)}
+    ${at.map((ms) => x(ms) + LABEL_PX < end && html`<path class="axis-l" d=${`M${x(ms).toFixed(1)} 0v3`} /><text class="lbl" x=${(x(ms) + 3).toFixed(1)} y="12">${nameOf(ms, step, now)}</text>`)}
   </svg>`;
 }

@@ -4,6 +4,7 @@ import { html, useEffect, useMemo, useState } from "./preact.js";
 import { query as asQuery } from "./api.js";
 import { useWidth } from "./daylanes.js";
 import { clock, count, counted, duration, inZone, shownZone } from "./format.js";
+import { gridOf, nameOf } from "./grid.js";
 import { go } from "./router.js";
 import { useGet, useRefreshed } from "./views_common.js";
 
@@ -17,6 +18,9 @@ const DRAWN = { starting: "running", stopping: "running" };
 const WIDE = 390;
 const HIGH = 180;
 const BUCKETS = 28;
+// Names of the axis of time are no closer, and so wide.
+const AXIS_PX = 90;
+const LABEL_PX = 70;
 
 /** @param {{jobId: string}} of */
 export function History({ jobId }) {
@@ -177,6 +181,8 @@ function Lengths({ past }) {
   const band = line.length > 1 && `M${line.map((one) => `${x(one.at).toFixed(1)} ${y(one.p90).toFixed(1)}`).join("L")}L${[...line].reverse().map((one) => `${x(one.at).toFixed(1)} ${y(one.p10).toFixed(1)}`).join("L")}z`;
   const median = line.length > 1 && `M${line.map((one) => `${x(one.at).toFixed(1)} ${y(one.p50).toFixed(1)}`).join("L")}`;
   const day = (s) => new Date(s * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: shownZone() });
+  const grid = gridOf(from * 1000, (from + span) * 1000, Math.max(2, Math.floor(whole / AXIS_PX)));
+  const now = Date.now();
   const ticks = Array.from({ length: Math.floor(most / step) + 1 }, (_, index) => index * step);
   const open = (event) => {
     const place = event.currentTarget.getBoundingClientRect();
@@ -197,7 +203,7 @@ function Lengths({ past }) {
       ${past.definitions.map((one) => html`<path class="p90" d=${`M${x(one.at).toFixed(1)} 14v${HIGH - 32}`}><title>${`another definition since ${day(one.at)} ${clock(one.at * 1000)}`}</title></path>`)}
       ${past.definitions.slice(-1).map((one) => html`<text class=${`lbl-2 ${x(one.at) > whole * 0.6 ? "lbl-end" : ""}`} x=${x(one.at) + (x(one.at) > whole * 0.6 ? -4 : 4)} y="22">${(one.commit ?? one.hash).slice(0, 7)}</text>`)}
       ${line.length > 1 && html`<text class="lbl-1 lbl-end" x=${whole - 8} y=${Math.max(12, y(line[line.length - 1].p50) - 6)}>p50 ${duration(line[line.length - 1].p50)}</text>`}
-      ${[0, 0.33, 0.66].map((share) => html`<text class="lbl" x=${42 + share * (whole - 50)} y=${HIGH - 3}>${day(from + share * span)}</text>`)}
+      ${grid.at.map((ms) => x(ms / 1000) + LABEL_PX < whole && html`<path class="grid-l" d=${`M${x(ms / 1000).toFixed(1)} ${HIGH - 18}v4`} /><text class="lbl" x=${x(ms / 1000).toFixed(1)} y=${HIGH - 3}>${nameOf(ms, grid.step, now)}</text>`)}
     </svg>`}
   </figure>`;
 }

@@ -170,7 +170,7 @@ function Rules({ job }) {
 function JobRuns({ runs, next, params }) {
   const now = useNow();
   const columns = params.slice(0, 3);
-  return html`<table class="runs stack">
+  return html`<table class=${`runs stack of-${columns.length}`}>
     <colgroup>
       <col class="col-state" />${columns.map(() => html`<col class="col-arg" />`)}<col class="col-time" /><col class="col-late" /><col class="col-el-s" /><col class="col-agent hide-m" /><col /><col class="col-run" />
     </colgroup>
