@@ -31,7 +31,7 @@ HASHES_AT_ONCE = 100
 @click.option(
     "--to",
     "end",
-    help="To before this time.  [default: a day on, or half of it, and so on, if it is full]",
+    help="To before this time.  [default: a day on, or as far as it goes]",
 )
 @click.option("--jobs", "folder", type=FOLDER, help="Forecast a job folder, without a server.")
 @CONFIG

@@ -5,6 +5,7 @@ Called for the command line, the API and plans. The only generator of instants i
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -14,9 +15,8 @@ from .calendars import Calendar
 from .errors import UserError
 from .job import Job
 from .run import Run, args_key
-from .schedules import fires
+from .schedules import Schedule, fires
 from .states import State
-from .times import SECOND_US
 
 # A day of 10,000 jobs has some 100,000 runs; beyond these numbers nobody reads on.
 MOST_RUNS = 100_000
@@ -94,7 +94,7 @@ def forecast(
                     raise TooManyRuns(limit)
             if looked > MOST_LOOKED_AT:
                 raise TooManyRuns(MOST_LOOKED_AT)
-    found.sort(key=lambda one: (one.at_us, one.job_id, args_key(one.args)))
+    found.sort(key=_in_order)
     return found
 
 
@@ -108,20 +108,40 @@ def forecast_ahead(
     limit: int = MOST_RUNS,
     whole: bool = False,
 ) -> tuple[list[Nominal], int]:
-    """Return `forecast` of as much of [from, to) as has no more runs than `limit`, halved as often
-    as it takes, and where that ends.
+    """Return `forecast` of as much of [from, to) as has no more runs than `limit`, and where that
+    ends: at the instant whose runs would be more.
 
     Raises:
-        TooManyRuns: even less than a minute has more, or it was to be the `whole` span.
+        TooManyRuns: of its first instant alone there are more, or it was to be the `whole` span.
         UserError: as `forecast`.
     """
-    while True:
-        try:
-            return forecast(jobs, from_us, to_us, calendars, keep=keep, limit=limit), to_us
-        except TooManyRuns:
-            if whole or to_us - from_us < 60 * SECOND_US:
-                raise
-            to_us = from_us + (to_us - from_us) // 2
+    if whole:
+        return forecast(jobs, from_us, to_us, calendars, keep=keep, limit=limit), to_us
+    found: list[Nominal] = []
+    streams = [
+        _named(job, place, schedule, from_us, to_us, calendars)
+        for job in jobs.values()
+        for place, schedule in enumerate(job.schedules)
+        if schedule.enabled
+    ]
+    seen: set[tuple[str, str]] = set()
+    at_us = from_us
+    for looked, nominal in enumerate(heapq.merge(*streams, key=_at_us)):
+        if nominal.at_us != at_us:
+            at_us = nominal.at_us
+            seen.clear()
+        key = (nominal.job_id, args_key(nominal.args))
+        if key not in seen and (keep is None or keep(jobs[nominal.job_id], nominal)):
+            found.append(nominal)
+        seen.add(key)
+        if len(found) > limit or looked >= MOST_LOOKED_AT:
+            to_us = at_us
+            found = [one for one in found if one.at_us < to_us]
+            if not found and looked < MOST_LOOKED_AT:
+                raise TooManyRuns(limit)
+            break
+    found.sort(key=_in_order)
+    return found, to_us
 
 
 def nominal_runs(
@@ -133,19 +153,39 @@ def nominal_runs(
     for place, schedule in enumerate(job.schedules):
         if not schedule.enabled:
             continue
-        for fire in fires(schedule, from_us, to_us, calendars):
-            args = schedule_args(job, fire)
+        for nominal in _named(job, place, schedule, from_us, to_us, calendars):
             if several:
-                key = (fire.at_us, args_key(args))
+                key = (nominal.at_us, args_key(nominal.args))
                 if key in seen:
                     continue
                 seen.add(key)
-            yield Nominal(
-                at_us=fire.at_us,
-                job_id=job.job_id,
-                args=args,
-                place=place,
-                stop_us=fire.stop_us,
-                left_out=fire.left_out,
-                until_us=fire.until_us,
-            )
+            yield nominal
+
+
+def _named(
+    job: Job,
+    place: int,
+    schedule: Schedule,
+    from_us: int,
+    to_us: int,
+    calendars: Mapping[str, Calendar],
+) -> Iterator[Nominal]:
+    """Yield the runs that one schedule names, by time."""
+    for fire in fires(schedule, from_us, to_us, calendars):
+        yield Nominal(
+            at_us=fire.at_us,
+            job_id=job.job_id,
+            args=schedule_args(job, fire),
+            place=place,
+            stop_us=fire.stop_us,
+            left_out=fire.left_out,
+            until_us=fire.until_us,
+        )
+
+
+def _at_us(one: Nominal) -> int:
+    return one.at_us
+
+
+def _in_order(one: Nominal) -> tuple[int, str, str]:
+    return one.at_us, one.job_id, args_key(one.args)

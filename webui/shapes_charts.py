@@ -31,6 +31,7 @@ Day = TypedDict(
         "usual": dict[str, Usual],
         "bins": int,
         "complete": bool,
+        "told_to": Instant,
         "from": Instant,
         "to": Instant,
         "now": Instant,

@@ -7,7 +7,6 @@ Charts get server-made bins or columns, never a record per run: a day may have 1
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
@@ -15,57 +14,32 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from ..jobs.bound_conditions import dependencies
-from ..jobs.calendar_days import calendars_by_name
-from ..jobs.errors import UserError
-from ..jobs.forecast import forecast, nominal_run
-from ..jobs.run import Run, args_key
+from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import ACTIVE, State
-from ..jobs.times import DAY_S, SECOND_US, format_time_ms
+from ..jobs.times import SECOND_US, format_time_ms
 from ..store.interface import Reader
+from .chart_runs import DAY_US, Chart, ChartQuery, chart_of, runs_of, written_runs
 from .gate import within_reach
-from .query import BadQuery, parse_filter, parse_instant
 from .records import elapsed_s
-from .routing import Problem, Request, Route
+from .routing import Request, Route
 from .shapes import Instant
 from .shapes_charts import Bar, Day, DayGroup, History, Redefined, Timeline
 from .usual import usual_lengths
-from .v2_planning import jobs_of, runs_written
 
-DAY_US = DAY_S * SECOND_US
 # How long a run may be late before it is called so.
 LATE_US = 60 * SECOND_US
 # Runs that one answer is folded of, and runs on one timeline; beyond them it says so.
 MOST_RUNS = 100_000
 MOST_BARS = 4_000
 PAGE = 10_000
-# Runs that schedules name but nobody has written yet.
-MOST_NOMINAL = 40_000
 MOST_GROUPS = 300
-LONGEST_US = 400 * DAY_US
 # Bins of a day that takes as many minutes as one has unless asked otherwise.
 BINS = 288
 MOST_BINS = 2_000
 HISTORY_DAYS = 56
 MOST_HISTORY_DAYS = 732
 STATES = tuple(State)
-
-
-When = Annotated[str, Meta(description="A time, a date, `now`, or as -12h.")]
-
-
-class ChartQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Which runs, and from when to when."""
-
-    q: Annotated[list[str], Meta(description="A query; see the guide of queries.")] = []
-    job: list[str] = []
-    label: list[str] = []
-    owner: list[str] = []
-    arg: Annotated[list[str], Meta(description="`name=value`.")] = []
-    state: Annotated[list[str], Meta(description="States, with commas between.")] = []
-    agent: list[str] = []
-    from_: When = msgspec.field(default="-12h", name="from")
-    to: When = "+12h"
 
 
 class DayQuery(ChartQuery, forbid_unknown_fields=True):
@@ -80,17 +54,6 @@ class HistoryQuery(msgspec.Struct, forbid_unknown_fields=True):
 
     job: Annotated[str, Meta(description="The id of a job.")]
     days: Annotated[int, Meta(ge=1, le=MOST_HISTORY_DAYS)] = HISTORY_DAYS
-
-
-class Chart(msgspec.Struct, kw_only=True):
-    """What a request asks to be drawn: a query over a span. `is_cut`: more would have belonged to
-    it than is looked at."""
-
-    wanted: RunFilter
-    from_us: int
-    to_us: int
-    now_us: int
-    is_cut: bool = False
 
 
 class Group(msgspec.Struct, kw_only=True):
@@ -111,17 +74,14 @@ class Group(msgspec.Struct, kw_only=True):
 
 async def get_day(request: Request, query: DayQuery) -> Day:
     """The runs of a span, by folder, label, owner or agent: counts, and marks to draw."""
-    chart, bins = _chart(request, query), query.bins
+    chart, bins = chart_of(request, query), query.bins
 
     def read(reader: Reader) -> Day:
         epoch, seq = reader.head()
         groups: dict[str, Group] = {}
         whole = Group()
         bin_us = max(1, (chart.to_us - chart.from_us) // bins)
-        for number, run in enumerate(_runs(reader, chart)):
-            if number >= MOST_RUNS:
-                chart.is_cut = True
-                break
+        for run in runs_of(reader, chart, MOST_RUNS):
             for name in _names(run, query.by):
                 _add(groups.setdefault(name, Group()), run, chart, bin_us)
             _add(whole, run, chart, bin_us)
@@ -131,6 +91,7 @@ async def get_day(request: Request, query: DayQuery) -> Day:
             "all": _group("", whole),
             "groups": [_group(name, groups[name]) for name in sorted(names)],
             "complete": not chart.is_cut and len(names) == len(groups),
+            "told_to": format_time_ms(chart.told_us),
             "epoch": epoch,
             "seq": seq,
             "bins": bins,
@@ -142,7 +103,7 @@ async def get_day(request: Request, query: DayQuery) -> Day:
 
 async def get_timeline(request: Request, query: ChartQuery) -> Timeline:
     """The runs of a query by job, with when they began and ended, and what is usual."""
-    chart = _chart(request, query)
+    chart = chart_of(request, query)
 
     def read(reader: Reader) -> Timeline:
         epoch, seq = reader.head()
@@ -150,11 +111,7 @@ async def get_timeline(request: Request, query: ChartQuery) -> Timeline:
         begun = replace(chart.wanted, since_us=None, until_us=chart.from_us)
         early = [run for run in reader.active(ACTIVE) if begun.matches(run)]
         runs = early[:MOST_BARS]
-        for run in _runs(reader, chart):
-            if len(runs) >= MOST_BARS:
-                chart.is_cut = True
-                break
-            runs.append(run)
+        runs += runs_of(reader, chart, MOST_BARS - len(runs))
         lanes: dict[str, list[Bar]] = {}
         for run in runs:
             lanes.setdefault(run.job_id, []).append(_bar(run))
@@ -186,7 +143,7 @@ async def get_history(request: Request, query: HistoryQuery) -> History:
     def read(reader: Reader) -> History:
         found: list[Run] = []
         complete = True
-        for run in _written(reader, wanted):
+        for run in written_runs(reader, wanted):
             if run.job_id != job_id:
                 continue
             if len(found) >= PAGE:
@@ -212,70 +169,6 @@ async def get_history(request: Request, query: HistoryQuery) -> History:
 
 
 # --- inside ---------------------------------------------------------------------------------------
-
-
-def _chart(request: Request, query: ChartQuery) -> Chart:
-    now_us = request.services.now_us()
-    try:
-        from_us = parse_instant(query.from_ or "-12h", now_us)
-        to_us = parse_instant(query.to or "+12h", now_us)
-        wanted = within_reach(request.guest, parse_filter(request.query, now_us))
-    except BadQuery as error:
-        raise Problem(400, str(error)) from None
-    if not from_us < to_us <= from_us + LONGEST_US:
-        days = LONGEST_US // DAY_US
-        raise Problem(400, f"from, to: expected a span of at most {days} days that ends later")
-    wanted = replace(
-        wanted,
-        since_us=max(from_us, wanted.since_us or from_us),
-        until_us=min(to_us, wanted.until_us or to_us),
-    )
-    return Chart(wanted=wanted, from_us=from_us, to_us=to_us, now_us=now_us)
-
-
-def _runs(reader: Reader, chart: Chart) -> Iterator[Run]:
-    """Yield the runs of a chart: those written, newest first, then those that schedules name."""
-    yield from _written(reader, chart.wanted)
-    yield from _nominal(reader, chart)
-
-
-def _written(reader: Reader, wanted: RunFilter) -> Iterator[Run]:
-    before = None
-    while True:
-        page = reader.find(wanted, before=before, limit=PAGE)
-        yield from page.runs
-        if page.before is None:
-            return
-        before = page.before
-
-
-def _nominal(reader: Reader, chart: Chart) -> Iterator[Run]:
-    """Yield what schedules name beyond the time up to which they have been written."""
-    wanted = chart.wanted
-    from_us, to_us = wanted.since_us or chart.from_us, wanted.until_us or chart.to_us
-    ahead = (row.written_upto_us for row in reader.schedules())
-    from_us = max(from_us, min(ahead, default=chart.now_us))
-    if from_us >= to_us:
-        return
-    jobs = jobs_of(reader, wanted)
-    try:
-        named = forecast(
-            jobs,
-            from_us,
-            to_us,
-            calendars_by_name(reader.calendars()),
-            keep=lambda job, one: wanted.matches(nominal_run(job, one)),
-            limit=MOST_NOMINAL,
-        )
-    except UserError:
-        # A calendar that ends, or more runs than anybody reads: what is written is shown.
-        chart.is_cut = True
-        return
-    written = runs_written(reader, tuple(jobs), from_us, to_us)
-    for one in named:
-        known = (one.job_id, args_key(one.args), one.at_us) in written
-        if not (known or one.left_out):
-            yield nominal_run(jobs[one.job_id], one)
 
 
 def _names(run: Run, by: str) -> tuple[str, ...]:

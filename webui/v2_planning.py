@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypedDict, cast
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
 import msgspec
 from msgspec import Meta
@@ -49,10 +49,12 @@ class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
     owner: list[str] = []
     arg: Annotated[list[str], Meta(description="`name=value`.")] = []
     from_: When = msgspec.field(default="now", name="from")
-    to: Annotated[
-        When | None,
+    to: Annotated[When | None, Meta(description="Where it is left out: a day on.")] = None
+    whole: Annotated[
+        Literal["0", "1"] | None,
         Meta(
-            description="Where it is left out: a day on, or half of it, and so on, if it is full."
+            description="0: a span of too many runs is told as far as it goes; 1: it is "
+            "refused. Where it is left out: 1 if there is a `to`."
         ),
     ] = None
     limit: Annotated[int, Meta(ge=1, le=FORECAST_RUNS)] = FORECAST_RUNS
@@ -74,7 +76,14 @@ class ForecastRow(TypedDict):
 
 # A key that is a word of Python can be given by this form alone.
 Forecast = TypedDict(
-    "Forecast", {"forecast": list[ForecastRow], "from": Instant, "to": Instant, "now": Instant}
+    "Forecast",
+    {
+        "forecast": list[ForecastRow],
+        "from": Instant,
+        "to": Instant,
+        "complete": bool,
+        "now": Instant,
+    },
 )
 
 
@@ -162,6 +171,8 @@ async def get_forecast(request: Request, query: ForecastQuery) -> Forecast:
         sentence = f"expected a span of at most {FORECAST_DAYS} days that does not end early"
         raise Problem(400, f"from {format_time(from_us)} to {format_time(to_us)}: {sentence}")
 
+    whole = query.whole == "1" if query.whole else query.to is not None
+
     def read(reader: Reader) -> tuple[list[ForecastRow], int]:
         calendars = calendars_by_name(reader.calendars())
         jobs = jobs_of(reader, wanted)
@@ -172,7 +183,7 @@ async def get_forecast(request: Request, query: ForecastQuery) -> Forecast:
             calendars,
             keep=lambda job, nominal: wanted.matches(nominal_run(job, nominal)),
             limit=query.limit,
-            whole=query.to is not None,
+            whole=whole,
         )
         written = runs_written(reader, tuple(jobs), from_us, upto_us)
         return [_row(nominal, written.get(_key(nominal))) for nominal in found], upto_us
@@ -185,6 +196,7 @@ async def get_forecast(request: Request, query: ForecastQuery) -> Forecast:
         "forecast": rows,
         "from": format_time(from_us),
         "to": format_time(upto_us),
+        "complete": upto_us == to_us,
         "now": format_time(now_us),
     }
 

@@ -8,7 +8,7 @@ from web_stand import WebStand, a_job, now_us
 from callsheet.jobs.bound_conditions import BoundConst, BoundDependency
 from callsheet.jobs.conditions import Dependency
 from callsheet.jobs.schedules import Interval
-from callsheet.jobs.times import SECOND_US, format_time
+from callsheet.jobs.times import SECOND_US, format_time, parse_time
 
 HOUR_US = 3600 * SECOND_US
 NEED = Dependency(job_id="ingest/raw")
@@ -47,6 +47,7 @@ def test_a_day_counts_runs_by_folder_and_marks_them_in_their_bins(stand):
     assert groups[""]["marks"] == {"scheduled": [[1, 1]]}
     assert day["all"]["expected"] == 3
     assert day["complete"]
+    assert day["told_to"] == day["to"]
 
 
 def test_a_day_by_label_has_a_run_under_each_of_its_labels(stand):
@@ -60,6 +61,21 @@ def test_a_day_by_label_has_a_run_under_each_of_its_labels(stand):
 def test_what_schedules_name_but_nobody_has_written_is_to_come(stand):
     day = ask(stand, "/api/v2/day?from=2031-01-01&to=2031-01-02&q=hourly")
     assert day["all"]["counts"] == {"scheduled": 24}
+
+
+def test_of_more_than_can_be_counted_as_much_is_as_can_be_and_up_to_when(stand, monkeypatch):
+    monkeypatch.setattr("callsheet.webui.chart_runs.MOST_NOMINAL", 10)
+    day = ask(stand, "/api/v2/day?from=2031-01-01&to=2031-01-02&q=hourly")
+    assert (day["all"]["counts"], day["complete"]) == ({"scheduled": 10}, False)
+    assert parse_time(day["told_to"]) - parse_time(day["from"]) == 10 * HOUR_US
+    monkeypatch.setattr("callsheet.webui.v2_day.MOST_RUNS", 4)
+    day = ask(stand, "/api/v2/day?from=2031-01-01&to=2031-01-02&q=hourly")
+    assert (day["all"]["counts"], day["complete"]) == ({"scheduled": 4}, False)
+    assert parse_time(day["told_to"]) - parse_time(day["from"]) == 4 * HOUR_US
+    for hours in range(1, 6):
+        stand.a_run("alone", schedule_us=now_us() + hours * HOUR_US)
+    day = ask(stand, "/api/v2/day?q=alone")
+    assert (day["all"]["expected"], day["told_to"]) == (4, day["from"])
 
 
 def test_a_run_that_should_have_begun_is_late(stand):

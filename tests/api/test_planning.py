@@ -56,8 +56,15 @@ def test_a_forecast_begins_now_and_goes_on_for_a_day_unless_told_otherwise(stand
 
 def test_a_day_that_is_full_is_told_as_far_as_it_goes(stand):
     _, answer = stand.ask("GET", "/api/v2/forecast?job=hourly&limit=7")
-    told_us = parse_time(answer["to"]) - parse_time(answer["from"])
-    assert (len(answer["forecast"]), told_us) == (6, 6 * HOUR_US)
+    last_us = parse_time(answer["forecast"][-1]["schedule_time"])
+    assert (len(answer["forecast"]), answer["complete"]) == (7, False)
+    assert parse_time(answer["to"]) == last_us + HOUR_US
+    _, answer = stand.ask("GET", "/api/v2/forecast?job=hourly&limit=7&to=%2B12h&whole=0")
+    assert (len(answer["forecast"]), answer["complete"]) == (7, False)
+    status, answer = stand.ask("GET", "/api/v2/forecast?job=hourly&limit=7&whole=1")
+    assert (status, "more than 7 runs" in answer["error"]) == (400, True)
+    _, answer = stand.ask("GET", "/api/v2/forecast?job=hourly")
+    assert answer["complete"] is True
 
 
 def test_a_forecast_from_a_later_time_on_is_of_a_day_from_then(stand):

@@ -118,14 +118,29 @@ def test_the_calendar_counts_the_runs_of_a_job_in_an_hour(console, server):
     path = server.folder / "jobs" / "often.yaml"
     path.write_text(every)
     server.insist("/api/v2/reload", {})
-    console.expected.append("400 (Bad Request)")
     page = console.open("/calendar?q=often&from=2031-03-29")
     rows = page.locator("tr[data-job=often]")
     expect(rows).to_have_count(24)
     expect(rows.first).to_contain_text("60×")
     console.turn_to("/calendar?q=often&from=2031-03-29&to=2031-04-29")
-    refused = page.get_by_role("alert").filter(has_text="400: more than 10000 runs: expected")
-    expect(refused).to_be_visible()
+    expect(page.locator(".top")).to_contain_text("10,000 runs to 4 Apr 2031: the span has too many")
+    expect(page.locator("section[aria-labelledby=h-coming]")).not_to_contain_text("counted to")
+
+
+def test_days_of_which_nothing_is_known_are_not_shown_as_empty(console, server):
+    path = server.folder / "jobs" / "unceasing.yaml"
+    path.write_text("schedule: {type: interval, interval: 5}\nprogram: {type: no-op}\n")
+    server.insist("/api/v2/reload", {})
+    try:
+        page = console.open("/calendar?q=unceasing")
+        coming = page.locator("section[aria-labelledby=h-coming]")
+        expect(coming).to_contain_text("counted to ")
+        expect(coming.locator("rect.cal-x").first).to_be_attached()
+        totals = coming.locator("g > text.lbl-end").all_text_contents()
+        assert (totals[1], totals[-1]) == ("17,280", "–")
+    finally:
+        path.unlink()
+        server.insist("/api/v2/reload", {})
 
 
 def test_the_calendar_says_why_the_server_refuses_a_query(console):

@@ -69,16 +69,34 @@ def test_of_a_span_that_is_full_as_much_is_told_as_is_not():
     jobs = jobs_of(a={"schedule": {"type": "interval", "interval": 60}})
     day_us, minute_us = 86_400 * 1_000_000, 60 * 1_000_000
     found, upto_us = forecast_ahead(jobs, FROM_US, FROM_US + day_us, {}, limit=400)
-    assert (len(found), upto_us) == (360, FROM_US + day_us // 4)
+    assert (len(found), upto_us) == (400, FROM_US + 400 * minute_us)
     assert forecast_ahead(jobs, FROM_US, FROM_US + minute_us, {}) == (
         forecast(jobs, FROM_US, FROM_US + minute_us, {}),
         FROM_US + minute_us,
     )
     with pytest.raises(TooManyRuns):
         forecast_ahead(jobs, FROM_US, FROM_US + day_us, {}, limit=400, whole=True)
-    busy = jobs_of(a={"schedule": {"type": "interval", "interval": 1}})
+    many = jobs_of(**{f"j{n}": {"schedule": DAILY} for n in range(11)})
     with pytest.raises(TooManyRuns):
-        forecast_ahead(busy, FROM_US, FROM_US + day_us, {}, limit=10)
+        forecast_ahead(many, FROM_US, FROM_US + day_us, {}, limit=10)
+
+
+def test_what_two_schedules_name_counts_once_and_runs_are_in_their_order():
+    jobs = jobs_of(b={"schedule": [HOURLY, DAILY]}, a={"schedule": HOURLY})
+    day_us = 86_400 * 1_000_000
+    found, upto_us = forecast_ahead(jobs, FROM_US, FROM_US + day_us, {})
+    assert (found, upto_us) == (forecast(jobs, FROM_US, FROM_US + day_us, {}), FROM_US + day_us)
+    some, upto_us = forecast_ahead(jobs, FROM_US, FROM_US + day_us, {}, limit=5)
+    assert some == [one for one in found if one.at_us < upto_us]
+    assert len(some) == 4
+
+
+def test_ahead_it_is_not_looked_for_ever(monkeypatch):
+    monkeypatch.setattr("callsheet.jobs.forecast.MOST_LOOKED_AT", 100)
+    jobs = jobs_of(a={"schedule": {"type": "interval", "interval": 1}})
+    until_us = FROM_US + 86_400 * 1_000_000
+    found, upto_us = forecast_ahead(jobs, FROM_US, until_us, {}, keep=lambda job, one: False)
+    assert (found, upto_us) == ([], FROM_US + 100 * 1_000_000)
 
 
 def test_a_query_that_matches_little_does_not_look_for_ever(monkeypatch):

@@ -3,7 +3,7 @@ import { useTable } from "./astable.js";
 import { html, useEffect, useMemo, useState } from "./preact.js";
 import { query as asQuery } from "./api.js";
 import { useWidth } from "./daylanes.js";
-import { count, dayOf, shownZone } from "./format.js";
+import { count, dayOf, shownZone, when } from "./format.js";
 import { go } from "./router.js";
 import { useNow } from "./stream.js";
 import { useGet, useRefreshed } from "./views_common.js";
@@ -56,17 +56,18 @@ export function Coming({ q }) {
   const hrefOf = (cell) => `/timeline${asQuery({ q, from: new Date(cell.ms).toISOString(), span: "2h" })}`;
   const [box, wide] = useWidth(LEAST_WIDE);
   // Before the answer is there its rows are, empty: nothing below them jumps.
-  const days = useMemo(() => byDay(value ?? { bins: DAYS * 24, all: { marks: {} } }, from), [value, zone, from]);
-  const { button, table } = useTable("Coming days", ["day", "hour", "expected runs"], () => days.flatMap((day) => day.hours.filter((cell) => cell?.n).map((cell) => [day.name, html`<a href=${hrefOf(cell)}>${String(cell.hour).padStart(2, "0")}:00</a>`, count(cell.n)])));
+  const told = value ? Date.parse(value.told_to) : to;
+  const days = useMemo(() => byDay(value ?? { bins: DAYS * 24, all: { marks: {} } }, from, told), [value, zone, from]);
+  const { button, table } = useTable("Coming days", ["day", "hour", "expected runs"], () => days.flatMap((day) => day.hours.filter((cell) => cell?.known && cell.n).map((cell) => [day.name, html`<a href=${hrefOf(cell)}>${String(cell.hour).padStart(2, "0")}:00</a>`, count(cell.n)])));
   if (error && !value) return null;
-  const all = days.flatMap((day) => day.hours.filter(Boolean));
+  const all = days.flatMap((day) => day.hours.filter((cell) => cell?.known));
   const most = Math.max(1, ...all.map((cell) => cell.n));
   const busiest = all.reduce((best, cell) => (cell.n > (best?.n ?? 0) ? cell : best), null);
   const width = Math.max(LEAST_WIDE, wide);
   const cellWide = (width - CELL.left - CELL.right) / 24;
   const depth = (n) => (n === 0 ? 0 : Math.min(4, 1 + Math.floor((n / most) * 3.99)));
   return html`<section class="sec" aria-labelledby="h-coming">
-    <div class="sec-head"><h2 id="h-coming">Coming ${DAYS} days</h2><span class="sub">expected runs by hour${busiest ? `, busiest ${busiest.day} ${String(busiest.hour).padStart(2, "0")}:00` : ""}${value && !value.complete ? " · more than can be counted: narrow the query" : ""}</span><span class="grow"></span>${button}</div>
+    <div class="sec-head"><h2 id="h-coming">Coming ${DAYS} days</h2><span class="sub">expected runs by hour${busiest ? `, busiest ${busiest.day} ${String(busiest.hour).padStart(2, "0")}:00` : ""}${told < to ? ` · counted to ${when(told, now)}: narrow the query for more` : ""}</span><span class="grow"></span>${button}</div>
     ${table ? html`<div class="panel">${table}</div>` : html`<div class="panel gp pad" tabindex="0" role="region" aria-labelledby="h-coming" ref=${box}><svg class="chart coming" viewBox=${`0 0 ${width} ${CELL.top + days.length * CELL.y + 4}`} role="group" aria-label=${`${count(all.reduce((sum, cell) => sum + cell.n, 0))} expected runs in ${DAYS} days`}>
       ${Array.from({ length: 12 }, (_, index) => html`<text class="lbl" x=${CELL.left + index * 2 * cellWide} y="14">${String(index * 2).padStart(2, "0")}</text>`)}
       <text class="lbl lbl-end" x=${width - 4} y="14">runs</text>
@@ -76,28 +77,30 @@ export function Coming({ q }) {
           ${day.hours.map(
             (cell, hour) =>
               cell &&
-              html`<g class="ccell" data-n=${cell.n} onClick=${() => go(hrefOf(cell))}><title>${`${day.name} ${String(hour).padStart(2, "0")}:00: ${count(cell.n)}`}</title>
-                <rect class=${`cal${depth(cell.n)}`} x=${CELL.left + hour * cellWide} y=${CELL.top + row * CELL.y} width=${cellWide - 1.6} height=${CELL.y - 2} />${cell.n > 0 && html`<text class=${`calt${depth(cell.n)} lbl-mid`} x=${CELL.left + hour * cellWide + cellWide / 2} y=${CELL.top + row * CELL.y + 12.6}>${cell.n < 10000 ? cell.n : "…"}</text>`}</g>`,
+              html`<g class="ccell" data-n=${cell.n} onClick=${() => go(hrefOf(cell))}><title>${`${day.name} ${String(hour).padStart(2, "0")}:00: ${cell.known ? count(cell.n) : "not counted"}`}</title>
+                <rect class=${cell.known ? `cal${depth(cell.n)}` : "cal-x"} x=${CELL.left + hour * cellWide} y=${CELL.top + row * CELL.y} width=${cellWide - 1.6} height=${CELL.y - 2} />${cell.n > 0 && cell.known && html`<text class=${`calt${depth(cell.n)} lbl-mid`} x=${CELL.left + hour * cellWide + cellWide / 2} y=${CELL.top + row * CELL.y + 12.6}>${cell.n < 10000 ? cell.n : "…"}</text>`}</g>`,
           )}
-          <text class="lbl lbl-end" x=${width - 4} y=${CELL.top + row * CELL.y + 13}>${count(day.n)}</text>
+          <text class="lbl lbl-end" x=${width - 4} y=${CELL.top + row * CELL.y + 13}>${day.known ? count(day.n) : day.n ? `${count(day.n)}+` : "–"}</text>
         </g>`,
       )}
     </svg></div>`}
   </section>`;
 }
 
-/** Scheduled runs by day and hour of the shown zone, from the bins of an answer. */
-function byDay(value, from) {
+/** Scheduled runs by day and hour of the shown zone, from the bins of an answer; what is not before `told` is not known. */
+function byDay(value, from, told) {
   const days = new Map();
   const marks = new Map(value.all.marks.scheduled ?? []);
   for (let bin = 0; bin < value.bins; bin += 1) {
     const ms = from + bin * HOUR_MS;
     const { day, hour } = placeOf(ms);
-    if (!days.has(day)) days.set(day, { name: day, hours: Array(24).fill(null), n: 0 });
+    if (!days.has(day)) days.set(day, { name: day, hours: Array(24).fill(null), n: 0, known: true });
     const row = days.get(day);
-    row.hours[hour] ??= { n: 0, ms, hour, day };
+    const known = ms + HOUR_MS <= told;
+    row.known &&= known;
+    row.hours[hour] ??= { n: 0, ms, hour, day, known };
     row.hours[hour].n += marks.get(bin) ?? 0;
-    row.n += marks.get(bin) ?? 0;
+    row.n += known ? (marks.get(bin) ?? 0) : 0;
   }
   return [...days.values()].slice(0, DAYS);
 }

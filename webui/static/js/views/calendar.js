@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { Args, Icon, JobName, Trouble } from "../parts.js";
 import { query as asQuery } from "../api.js";
-import { clock, count, counted, dayOf, dayOfYear, instantOf, shownZone } from "../format.js";
+import { clock, count, counted, dayOf, dayOfYear, instantOf, shownZone, when } from "../format.js";
 import { Coming, PlanViews } from "../plan_parts.js";
 import { go, here, useUrl } from "../router.js";
 import { stream, useNow } from "../stream.js";
@@ -26,7 +26,7 @@ export function CalendarView() {
   const { from: first = "", to: last = "", span: asked } = Object.fromEntries(url.searchParams);
   const span = first || last ? null : SPANS.some(([name]) => name === asked) ? asked : "24h";
   const to = span ? (ENDS[span] ?? dayOf(now).until) : dayFrom(last || first).until;
-  const { value, error, again } = useGet(`/api/v2/forecast${asQuery({ q, from: first ? dayFrom(first).since : "now", to })}`);
+  const { value, error, again } = useGet(`/api/v2/forecast${asQuery({ q, from: first ? dayFrom(first).since : "now", to, whole: "0" })}`);
   useEffect(() => stream.follow({ topic: "jobs" }, again, again), []);
   useEffect(() => {
     const timer = setInterval(() => document.visibilityState === "visible" && again(), REREAD_MS);
@@ -45,7 +45,7 @@ export function CalendarView() {
       <h1 class="sr">Calendar</h1>
       <${PlanViews} at="/calendar" q=${q} />
       <${QueryBox} q=${q} set=${set} />
-      <span class="dim small nowrap">${value && !error ? counted(value.forecast.length, "run") : ""}</span>
+      <span class="dim small nowrap">${value && !error ? counted(value.forecast.length, "run") : ""}${value && !error && !value.complete && ` to ${when(Date.parse(value.to), now)}: the span has too many`}</span>
     </div>
     <div class="facets wraps" role="group" aria-label="Span">
       ${SPANS.map(([name, words]) => html`<button key=${name} aria-pressed=${span === name} onClick=${() => set({ span: name, from: "", to: "" })}>${words}</button>`)}
