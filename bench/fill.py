@@ -157,7 +157,7 @@ def _insert(
     put(
         "INSERT INTO spans VALUES (?, ?, ?, ?) ON CONFLICT (block) DO UPDATE SET"
         " most_schedule_us = excluded.most_schedule_us, most_changed_us = excluded.most_changed_us",
-        span_rows(rows),
+        span_rows((run.number, run.schedule_us, max(run.times.values())) for run in runs),
     )
 
 

@@ -259,7 +259,8 @@ def write_past(folder: Path, usual: dict[str, tuple[float, float]], now_us: int)
     put(f"INSERT INTO runs VALUES ({columns})", rows)
     put("INSERT INTO events VALUES (?, ?, ?, ?, ?)", [row for run in runs for row in _events(run)])
     put("INSERT INTO run_agents VALUES (?, ?)", [(run.number, run.agent_id) for run in runs])
-    put("INSERT INTO spans VALUES (?, ?, ?, ?)", span_rows(rows))
+    spans = span_rows((run.number, run.schedule_us, max(run.times.values())) for run in runs)
+    put("INSERT INTO spans VALUES (?, ?, ?, ?)", spans)
     labels = {(label, run.job_id) for run in runs for label in ("", *run.labels)}
     put("INSERT INTO run_jobs (label, job_id) VALUES (?, ?)", sorted(labels))
     last = runs[-1].number

@@ -12,7 +12,8 @@ export function gridOf(from, to, most, leastS = 1) {
   const week = STEPS_S[STEPS_S.length - 1];
   const stepS = STEPS_S.find((s) => s >= leastS && spanS / s <= most) ?? Math.ceil(spanS / most / week) * week;
   const step = stepS * 1000;
-  const offset = inUtc() ? 0 : -new Date(from).getTimezoneOffset() * 60e3;
+  // Weeks begin on Mondays, and the first of 1970 was the fifth day.
+  const offset = (inUtc() ? 0 : -new Date(from).getTimezoneOffset() * 60e3) - (stepS < week ? 0 : 4 * DAY_MS);
   const first = Math.ceil((from + offset) / step) * step - offset;
   const found = [];
   for (let ms = first; ms < to; ms += step) {
