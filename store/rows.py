@@ -29,7 +29,7 @@ from ..messages.instructions import OutputRecord
 from ..messages.operations import Operation, Part
 from ..messages.pauses import Pause
 from ..messages.registry import AgentRecord, AgentToken
-from ..messages.transitions import AnyEvent, SkipsRecorded
+from ..messages.transitions import AnyEvent, RunMoved, RunNoted, SkipsRecorded
 from ..messages.wishes import Done, Refused
 
 # Stored in the database: a number is never reused, a new state gets the next one.
@@ -187,10 +187,10 @@ def event_rows(groups: dict[str | None, list[AnyEvent]], batch: int) -> Iterator
 
 
 def changed_us(run: Run, events: list[AnyEvent] | None) -> int:
-    """Return when a run last changed: its last event of this commit, else its last state."""
-    if events:
-        return events[-1].at_us
-    return max(run.times.values(), default=0)
+    """Return when a run last changed: the last event of this commit that has changed it, else its
+    last state. What became of an action of its is in its log, and no change of the run."""
+    changes = [event.at_us for event in events or () if isinstance(event, RunMoved | RunNoted)]
+    return changes[-1] if changes else max(run.times.values(), default=0)
 
 
 def run_row(run: Run, at_us: int) -> RunRow:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import Any, TypeVar
 
@@ -226,7 +226,7 @@ class _Verifying:
 
     def _runs(self, log: Log, next_number: int) -> None:
         """Each run is what its events make of it, and has a log; each log has its run."""
-        text = "SELECT n, body FROM events WHERE n IS NOT NULL ORDER BY n, seq"
+        text = "SELECT n, body, sum FROM events WHERE n IS NOT NULL ORDER BY n, seq"
         logs = groupby(self._reader.connection.execute(text), key=lambda row: row[0])
         there = next(logs, None)
         columns = f"{SUMMED['runs']}, sum"
@@ -237,21 +237,24 @@ class _Verifying:
             while there is not None and there[0] < number:
                 self._orphan(there[0], log)
                 there = next(logs, None)
-            events: list[AnyEvent] = []
+            batches: list[tuple[Any, ...]] = []
             if there is not None and there[0] == number:
-                events = list(_events_of(there[1]))
+                batches = list(there[1])
                 there = next(logs, None)
             if number in log.withdrawn or number in log.archived:
                 self._tell(f"run r{number}: is there, and its log says that it went")
             if number >= next_number and not self._archive:
                 self._tell(f"run r{number}: expected a number below {next_number}, the next one")
-            self._run(row, events, check)
+            self._run(row, batches, check)
         while there is not None:
             self._orphan(there[0], log)
             there = next(logs, None)
         check.finish()
 
-    def _run(self, row: tuple[Any, ...], events: list[AnyEvent], check: RunCheck) -> None:
+    def _run(self, row: tuple[Any, ...], batches: list[tuple[Any, ...]], check: RunCheck) -> None:
+        events = list(_events_of(batches))
+        # Rows without a sum are of an earlier version, of a run that this one may have written to.
+        is_old = any(one[-1] is None for one in (row, *batches))
         run_id = f"r{row[0]}"
         run = self._read(decode_run, row[9], f"run {run_id}")
         if run is None:
@@ -263,7 +266,7 @@ class _Verifying:
         if not moves:
             self._tell(f"run {run_id}: its log is not there")
             return
-        for sentence in fold(run, events, changed_us, is_old=row[10] is None):
+        for sentence in fold(run, events, changed_us, is_old=is_old):
             self._tell(f"run {run_id}: {sentence}")
         check.run(run)
 
@@ -385,8 +388,8 @@ class _Verifying:
                 self._tell(f"action {action_id}: is not of a run that is there")
 
 
-def _events_of(rows: Iterator[tuple[int, bytes]]) -> Iterator[AnyEvent]:
-    for _, body in rows:
+def _events_of(batches: Iterable[tuple[Any, ...]]) -> Iterator[AnyEvent]:
+    for _, body, _ in batches:
         try:
             yield from decode_events(body)
         except ValueError:

@@ -25,7 +25,7 @@ def fold(
     for event in events:
         if event.seq <= seq:
             yield f"event {event.seq}: comes after {seq}"
-        seq, last_us = event.seq, event.at_us
+        seq = event.seq
         if isinstance(event, RunMoved):
             if event.before is not state or not _may_follow(state, event.after):
                 yield f"event {event.seq}: moves it from {event.before}, being {state}"
@@ -36,7 +36,7 @@ def fold(
             entered_us = event.at_us if event.entered_us is None else event.entered_us
             times[state.value] = entered_us
         if isinstance(event, RunMoved | RunNoted):
-            version = event.seq
+            version, last_us = event.seq, event.at_us
     if state is not run.state:
         yield f"is {run.state}: by its log {state}"
     if version != run.version:

@@ -20,6 +20,7 @@ from ports import free_port
 from warm import popen, run
 
 from callsheet.store.sqlite import create_database
+from callsheet.store.verify import verify_database
 from callsheet.wire.place import PUBLISHED, run_directory
 
 # Against hanging only; nothing here asserts how fast something is.
@@ -80,6 +81,8 @@ class Server:
         self.prefix: list[str] = []
         # What is added to its environment.
         self.environ: dict[str, str] = {}
+        # Whether a test has written what no server writes into its database.
+        self.harmed = False
         for name, text in jobs.items():
             path = folder / "jobs" / f"{name}.yaml"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,11 +129,16 @@ class Server:
             return False
 
     def stop(self) -> int:
-        """Stop it as an administrator does and return its exit status."""
+        """Stop it as an administrator does and return its exit status; what it leaves behind is
+        verified, unless a test has harmed it."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE_S)
+        status = self.process.wait(PATIENCE_S)
+        if status == 0 and not self.harmed:
+            problems = verify_database(self.folder / "callsheet.db").problems
+            assert not problems, f"{self.folder}: {problems[:5]}"
+        return status
 
     def log(self) -> str:
         """Everything the server has printed."""
