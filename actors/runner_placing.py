@@ -352,13 +352,14 @@ class Placing:
             return [self._error(attempt, now_us, CALLED_OFF)]
         agent = self._book.agents.by_id[attempt.agent_id]
         if not agent.connected:
-            # A command that is on its way must have become too old: what is lost is not to begin.
+            # What is lost is not to begin: a command on its way must be too old, or have this next.
+            posts = self.stop(attempt.key, now_us, kill=attempt.killing)
             attempt.told_us = min(attempt.told_us, now_us + SET_BACK_US)
             too_old_us = attempt.told_us + START_WITHIN_US + SKEW_US
             if now_us < too_old_us:
                 self._due.set(attempt.key, too_old_us)
-                return []
-            return self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
+                return posts
+            return posts + self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
         if agent.version < CALLS_OFF_SINCE:
             return self._ask(attempt, now_us)
         if went_with_reboot(attempt, agent):

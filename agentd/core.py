@@ -79,6 +79,8 @@ class AgentCore:
         self._host = host
         self._make_spec = make_spec
         self._held: dict[Key, Held] = {}
+        # To be started at the end of this turn, unless what has come with it says otherwise.
+        self._starting: list[Key] = []
         self._ending = Ending(host)
         self._handover = Handover(host)
         self._forgotten: dict[Key, int] = {}
@@ -194,6 +196,9 @@ class AgentCore:
     def settle(self, now: Now) -> list[Post]:
         """Do what is due."""
         posts: list[Post] = []
+        for key in self._starting:
+            self._host.start(key, self._held[key].spec, now)
+        self._starting.clear()
         self._handover.look(self._ending.live.values(), now)
         if self.connected:
             if not self._welcomed and now.monotonic_us >= self._hello_us:
@@ -281,12 +286,19 @@ class AgentCore:
         if isinstance(spec, str):
             return [_post(refusal(key, spec, retry=False))]
         self._held[key] = Held(key, spec)
-        self._host.start(key, spec, now)
+        self._starting.append(key)
         return []
 
     def _stop(self, message: StopProcess, now: Now) -> list[Post]:
-        """Stop a process; of one that is not here say that it never will be."""
+        """Stop a process; of one that is not here say that it never will be.
+
+        An agent that was stopped itself finds the command to start and that to stop in one turn,
+        and the run may have been given up since.
+        """
         key = Key(message.run_id, message.attempt)
+        if key in self._starting:
+            self._starting.remove(key)
+            del self._held[key]
         held = self._held.get(key)
         if held is not None and held.phase is not Phase.NOT_STARTED:
             self._ending.stop(held, now, kill=message.kill)

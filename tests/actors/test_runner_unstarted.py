@@ -91,7 +91,9 @@ def test_an_agent_of_an_older_version_is_still_told_to_start_it():
 def test_of_an_agent_that_is_away_nobody_knows_and_the_run_is_lost(driver):
     driver.start(a_run(version=101))
     driver.later(25)
-    assert ends(driver.start(stopped())) == [], "the command may be on its way still"
+    posts = driver.start(stopped())
+    assert ends(posts) == [], "the command may be on its way still"
+    assert to_agents(posts) == [STOP], "which it finds behind that one, if it stands still"
     assert ends(driver.later(10)) == [("r1", State.LOST, AWAY, "x")]
 
 

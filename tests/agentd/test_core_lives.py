@@ -31,6 +31,26 @@ def test_a_start_meant_for_an_earlier_life_is_answered_by_who_is_here_now() -> N
     assert (post.message.incarnation, host.starts) == ("x2", [])
 
 
+def test_a_start_whose_stop_has_come_with_it_never_begins() -> None:
+    host = NotingHost()
+    core = a_core(host)
+    assert core.receive(RUNNER, a_start(), NOW) == []
+    [post] = core.receive(RUNNER, StopProcess(epoch=1, run_id="r1", attempt=1), NOW)
+    core.settle(NOW)
+    core.receive(RUNNER, a_start(), NOW)
+    core.settle(NOW)
+    assert (post.message.sentence, host.starts) == ("stopped before it was started", [])
+
+
+def test_a_start_is_carried_out_once_in_its_turn() -> None:
+    host = NotingHost()
+    core = a_core(host)
+    for _ in range(2):
+        core.receive(RUNNER, a_start(), NOW)
+        core.settle(NOW)
+    assert host.starts == [KEY]
+
+
 def test_a_stop_that_an_agentd_noted_and_perhaps_did_not_do_is_done_by_the_next() -> None:
     host = NotingHost(a_claim("stop 5 SIGTERM"))
     a_core(host)
