@@ -96,6 +96,7 @@ setup(
         # The demo's jobs travel with the package: `callsheet demo` runs from a wheel too.
         "callsheet": ["py.typed", "examples/jobs/**/*", "examples/calendars/*"],
         "callsheet.store": ["migrations/*.sql"],
+        "callsheet.cli": ["names.txt"],
         "callsheet.conf": ["*.yaml", "*.json"],
         "callsheet.webui": ["static/**/*"],
     },

@@ -26,7 +26,7 @@ import msgspec
 
 from ..messages.figures import RoleStanding, told
 from . import clock
-from .heap import fill_holes, keep_thresholds
+from .heap import fill_holes, forget_looked_up, keep_thresholds
 from .link import CRASHED, TOLD_BYTES
 from .supervisor import (
     Act,
@@ -108,6 +108,7 @@ class _Loop:
         # What is there now is there for good: children that never touch it never copy it.
         gc.collect()
         gc.freeze()
+        forget_looked_up()
         fill_holes()
         keep_thresholds()
         # What a killed server left behind names processes that are no more.
@@ -205,10 +206,9 @@ class _Loop:
     # --- acts -----------------------------------------------------------------------------------
 
     def _carry_out(self, acts: list[Act]) -> None:
+        self._spawn([act.role for act in acts if isinstance(act, Spawn)])
         for act in acts:
             match act:
-                case Spawn():
-                    self._spawn(act.role)
                 case AskStop():
                     self._ask_stop(act.role)
                 case Kill():
@@ -222,24 +222,39 @@ class _Loop:
                     status = RESTART if self._restart and not act.status else act.status
                     self._result = (status, act.sentence)
 
-    def _spawn(self, role: str) -> None:
-        ours, theirs = (end.detach() for end in socket.socketpair())
+    def _spawn(self, roles: list[str]) -> None:
+        """Fork roles, one right after the other: of each page that this process writes to between
+        two forks, as it does when it logs and listens, the former keeps one of its own."""
+        if not roles:
+            return
+        ends = {role: [end.detach() for end in socket.socketpair()] for role in roles}
+        forked: dict[str, int | OSError] = {}
         sys.stdout.flush()
         sys.stderr.flush()
-        try:
-            pid = os.fork()
-        except OSError as error:
-            os.close(ours)
+        for role in roles:
+            try:
+                forked[role] = pid = os.fork()
+            except OSError as error:
+                forked[role] = error
+                continue
+            if pid == 0:
+                theirs = ends[role].pop()
+                others = [fd for pair in ends.values() for fd in pair]
+                self._become(role, theirs, [*others, *self._fds.values()])
+        for role, (ours, theirs) in ends.items():
             os.close(theirs)
-            how = f"it could not be forked: {error.strerror}"
+            self._forked(role, forked[role], ours)
+
+    def _forked(self, role: str, pid: int | OSError, line_fd: int) -> None:
+        """Listen to a role that was forked, or have it tried again when it could not be."""
+        if isinstance(pid, OSError):
+            os.close(line_fd)
+            how = f"it could not be forked: {pid.strerror}"
             self._carry_out(self._core.exited(role, how, clock.monotonic_s()))
             return
-        if pid == 0:
-            self._become(role, theirs, [ours, *self._fds.values()])
-        os.close(theirs)
-        os.set_blocking(ours, False)
-        self._fds[role], self._lines[ours], self._heard[role] = ours, role, b""
-        self._poll.register(ours, select.POLLIN)
+        os.set_blocking(line_fd, False)
+        self._fds[role], self._lines[line_fd], self._heard[role] = line_fd, role, b""
+        self._poll.register(line_fd, select.POLLIN)
         self._core.spawned(role, pid, clock.monotonic_s())
         log.info("%s: process %d", role, pid)
 

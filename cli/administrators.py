@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from . import names_first  # noqa: F401 - before all that has names
+
+# isort: split
 import click
 
 from .lazy import LazyGroup, guarded

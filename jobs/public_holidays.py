@@ -6,13 +6,13 @@ its releases; a calendar's source names the version it was made with.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from datetime import date
 from importlib.metadata import version
 
 from .calendar_rules import Holidays
 from .errors import UserError
+from .near import near
 
 
 def holiday_dates(asked: Holidays, years: range) -> list[date]:
@@ -54,6 +54,6 @@ def _unknown(asked: Holidays) -> str:
 
 def _near(what: str, name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
-    near = difflib.get_close_matches(name.upper(), names, n=3) or names[:12]
-    more = ", …" if len(near) == 12 else ""
-    return f"unknown {what}: {name}: expected one like {', '.join(near)}{more}"
+    meant = near(name.upper(), names, 3) or names[:12]
+    more = ", …" if len(meant) == 12 else ""
+    return f"unknown {what}: {name}: expected one like {', '.join(meant)}{more}"

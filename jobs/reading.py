@@ -6,12 +6,12 @@ knows no key of a job and never stops at the first problem.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from .errors import UserError
+from .near import near
 
 T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
@@ -122,15 +122,15 @@ class Fields:
         """Return the keys that nobody took, each with the known one it is much like, or empty."""
         known = sorted(self._taken)
         return {
-            str(key): "".join(difflib.get_close_matches(str(key), known, n=1, cutoff=0.75))
+            str(key): "".join(near(str(key), known, cutoff=0.75))
             for key in self.data
             if key not in self._taken
         }
 
     def _hint(self, key: Any) -> str:
-        near = difflib.get_close_matches(str(key), sorted(self._taken), n=1)
-        if near:
-            return f": did you mean {near[0]}?"
+        meant = near(str(key), sorted(self._taken))
+        if meant:
+            return f": did you mean {meant[0]}?"
         return f": expected some of {', '.join(sorted(self._taken))}"
 
 

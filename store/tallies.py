@@ -26,6 +26,7 @@ class TallyKeeper:
         self._connection = connection
         self._moved: dict[str, list[int]] = {}
         connection.create_function("tally_row", -1, self._row)
+        triggers = []
         for table, columns in tables_of(connection):
             for event, calls in (
                 ("INSERT", ((1, "NEW"),)),
@@ -37,10 +38,13 @@ class TallyKeeper:
                     f"{', '.join(f'{side}.{column}' for column in columns)});"
                     for sign, side in calls
                 )
-                connection.execute(
+                triggers.append(
                     f"CREATE TEMP TRIGGER tally_{table}_{event.lower()} AFTER {event}"
-                    f" ON main.{table} BEGIN {selects} END"
+                    f" ON main.{table} BEGIN {selects} END;"
                 )
+        # As a script: of each statement that is executed by itself the connection keeps what it was
+        # made into, though nobody asks for it again.
+        connection.executescript("".join(triggers))
 
     def put(self) -> None:
         """Put what was written since into the tallies, inside the transaction that is open."""
@@ -82,8 +86,8 @@ def tables_of(connection: sqlite3.Connection) -> Iterator[tuple[str, list[str]]]
     ).fetchall()
     for (name,) in rows:
         if name not in UNTALLIED:
-            columns = connection.execute(f"PRAGMA table_info({name})").fetchall()
-            yield name, [column[1] for column in columns]
+            columns = connection.execute("SELECT name FROM pragma_table_info(?)", (name,))
+            yield name, [column for (column,) in columns]
 
 
 def count_rows(connection: sqlite3.Connection, table: str, columns: list[str]) -> Tally:

@@ -5,7 +5,6 @@ What the store knows is gathered here and weighed in `jobs.explain`.
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, NotRequired, TypedDict
 
 import msgspec
@@ -22,6 +21,7 @@ from ..jobs.explain import (
     schedule_line,
 )
 from ..jobs.names import AmbiguousJob, NoSuchJob, match_job_id
+from ..jobs.near import near
 from ..jobs.run import Run
 from ..jobs.schedules import Schedule
 from ..jobs.times import SECOND_US, format_time
@@ -181,10 +181,10 @@ def _known(reader: Reader, sought: Sought, now_us: int) -> Known:
     hash_ = hashes.get(sought.job_id) or reader.ad_hoc_job(sought.job_id)
     job = None if hash_ is None else reader.definition(hash_)
     periods = _periods(reader, sought.job_id)
-    near = difflib.get_close_matches(sought.job_id, list(hashes), NEAR_JOBS) if job is None else ()
+    meant = near(sought.job_id, list(hashes), NEAR_JOBS) if job is None else ()
     return Known(
         job=job,
-        near=tuple(near),
+        near=tuple(meant),
         periods=tuple(periods),
         skipped=tuple(
             Skipped(

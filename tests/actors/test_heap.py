@@ -71,6 +71,30 @@ def test_large_blocks_are_given_back_when_they_are_freed(heap: Heap) -> None:
     assert grown_bytes("keep") < 2**22 < grown_bytes()
 
 
+LOOKED_UP = """
+import sys
+from callsheet.actors.heap import forget_looked_up
+
+class Looked: pass
+names = [f"name_{number}" for number in range(100)]
+before = [sys.getrefcount(name) for name in map(sys.intern, names)]
+for name in names:
+    getattr(Looked, name, None)
+held = [sys.getrefcount(name) for name in names]
+forget_looked_up()
+after = [sys.getrefcount(name) for name in names]
+print(sum(held) - sum(before), sum(after) - sum(before))
+"""
+
+
+def test_names_that_were_looked_up_are_let_go_of() -> None:
+    command = [sys.executable, "-c", LOOKED_UP]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env={}).stdout
+    held, after = map(int, said.split())
+    assert held > 50
+    assert after < 5
+
+
 HOLES = """
 import gc
 from callsheet.actors.heap import fill_holes
