@@ -140,7 +140,8 @@ class OldServer:
             if isinstance(read, Refuse):
                 self.core.refused()
             else:
-                self.hear(self.core.receive(RUNNER, read, self.now))
+                said = self.core.receive(RUNNER, read, self.now)
+                self.hear(said + self.core.settle(self.now))
 
     def later(self, seconds):
         for _ in range(seconds):
