@@ -2,8 +2,8 @@
 
 For whoever has changed much of what all roles do: a list that is old costs some memory, no more.
 Starts a server; each of its processes, some seconds after it was forked, compares the counts of all
-texts with those before the forks. The names that most processes have touched come first, those of
-before that none has touched last.
+texts with those before the forks. The names that most processes have touched come first, and with
+a thousand of them it ends: the other 2,400 would spare another 0.7 MB.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gc
 import os
 import signal
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -26,6 +27,8 @@ from callsheet.cli.administrators import main as callsheetctl
 
 SETTLE_S = 20.0
 NAME_CHARS = 40
+MOST_NAMES = 1_000
+LINE_CHARS = 100
 
 
 def texts() -> list[str]:
@@ -98,10 +101,9 @@ def main() -> None:
                 roles[name].add(path.stem)
     names = [name for name in roles if len(name) <= NAME_CHARS]
     names.sort(key=lambda name: (-len(roles[name]), sorted(roles[name]), name))
-    # What one run does not touch, another may.
-    names += [name for name in names_first.NAMES if name not in roles]
-    Path(names_first.PATH).write_text("\n".join(names) + "\n", encoding="ascii")
-    print(f"{len(names)} names of {len(set().union(*roles.values()))} processes")
+    lines = textwrap.wrap(" ".join(names[:MOST_NAMES]), LINE_CHARS)
+    Path(names_first.PATH).write_text("\n".join(lines) + "\n", encoding="ascii")
+    print(f"{MOST_NAMES} of {len(names)} names of {len(set().union(*roles.values()))} processes")
 
 
 if __name__ == "__main__":
