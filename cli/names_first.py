@@ -2,7 +2,7 @@
 
 Names are made where they are met first, among the code that has them, and each process changes how
 often some are referred to: for a name a page of its own, in each of ten processes. Made together
-they share pages: an idle server takes 1.6 MB less, with a Python that does not take such names for
+they share pages: an idle server takes 2.3 MB less, with a Python that does not take such names for
 immortal, as 3.12 and later do. Imported by `administrators` before anything
 that has names; `bench/names_of_roles.py` writes which they are, the most used first. Nothing
 depends on it: a name that is missing there, or is one of nobody's, costs what it did.
