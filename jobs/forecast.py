@@ -83,19 +83,7 @@ def forecast(
         TooManyRuns: there are more, or very many would have to be looked at.
         UserError: a schedule names an unknown calendar or zone.
     """
-    found: list[Nominal] = []
-    looked = 0
-    for job in jobs.values():
-        for nominal in nominal_runs(job, from_us, to_us, calendars):
-            looked += 1
-            if keep is None or keep(job, nominal):
-                found.append(nominal)
-                if len(found) > limit:
-                    raise TooManyRuns(limit)
-            if looked > MOST_LOOKED_AT:
-                raise TooManyRuns(MOST_LOOKED_AT)
-    found.sort(key=_in_order)
-    return found
+    return forecast_ahead(jobs, from_us, to_us, calendars, keep=keep, limit=limit, whole=True)[0]
 
 
 def forecast_ahead(
@@ -115,8 +103,6 @@ def forecast_ahead(
         TooManyRuns: of its first instant alone there are more, or it was to be the `whole` span.
         UserError: as `forecast`.
     """
-    if whole:
-        return forecast(jobs, from_us, to_us, calendars, keep=keep, limit=limit), to_us
     found: list[Nominal] = []
     streams = [
         _named(job, place, schedule, from_us, to_us, calendars)
@@ -135,10 +121,10 @@ def forecast_ahead(
             found.append(nominal)
         seen.add(key)
         if len(found) > limit or looked >= MOST_LOOKED_AT:
+            if whole or (found and found[0].at_us == at_us):
+                raise TooManyRuns(limit if len(found) > limit else MOST_LOOKED_AT)
             to_us = at_us
             found = [one for one in found if one.at_us < to_us]
-            if not found and looked < MOST_LOOKED_AT:
-                raise TooManyRuns(limit)
             break
     found.sort(key=_in_order)
     return found, to_us
