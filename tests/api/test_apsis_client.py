@@ -8,7 +8,7 @@ import re
 import pytest
 import requests
 from apsis_client import APIError, ApsisClient
-from live_server import PATIENCE_S, Server, until
+from live_server import PATIENCE_S, Server, end_all_of, until
 
 from callsheet import __version__
 
@@ -43,6 +43,7 @@ def server(tmp_path_factory):
     until(lambda: server.get("/api/procstar/connections").json, "the agent")
     yield server
     server.stop()
+    end_all_of(server.folder)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from live_server import PATIENCE_S, Server, until
+from live_server import PATIENCE_S, Server, end_all_of, until
 from websockets.sync.client import connect
 
 from callsheet.client import APIError, Client
@@ -28,6 +28,7 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server"), JOBS, SETTINGS).start()
     yield server
     server.stop()
+    end_all_of(server.folder)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from live_server import Server, until
+from live_server import Server, end_all_of, until
 
 from callsheet.client import Client
 
@@ -54,6 +54,7 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server"), JOBS, SETTINGS).start()
     yield server
     server.stop()
+    end_all_of(server.folder)
 
 
 @pytest.fixture(scope="module")

@@ -51,10 +51,12 @@ def test_a_run_that_moves_is_sent_to_who_follows_its_query(stand, open_socket):
 
 
 def test_a_run_that_leaves_a_query_is_sent_once_more(stand, open_socket):
-    run_id = stand.a_run()
     socket = open_socket(STREAM)
     socket.send(op="subscribe", id="q", topic="runs", state="scheduled")
     socket.about("q")
+    run_id = stand.a_run()
+    # The tick of its making is over then, and that of its skip another.
+    assert [run["state"] for run in socket.about("q")["runs"]] == ["scheduled"]
     stand.ask("POST", f"/api/v1/runs/{run_id}/skip")
     assert [run["state"] for run in socket.about("q")["runs"]] == ["skipped"]
 

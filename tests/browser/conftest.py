@@ -12,11 +12,9 @@ on purpose gets one of its own, `fresh`; so does whoever comes after a test that
 
 import os
 import shutil
-import signal
-from pathlib import Path
 
 import pytest
-from live_server import Server
+from live_server import Server, end_all_of
 from playwright.sync_api import sync_playwright
 
 # Against hanging only; nothing here asserts how fast anything is.
@@ -117,18 +115,7 @@ def server(tmp_path_factory):
         yield server.start()
     finally:
         server.stop()
-        _end_all_of(server.folder)
-
-
-def _end_all_of(folder):
-    """Kill what still runs for a folder: keepers outlive a server on purpose."""
-    marker = os.fsencode(str(folder))
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if marker in (entry / "cmdline").read_bytes():
-                os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:
-            continue  # it has ended meanwhile, or is somebody else's
+        end_all_of(server.folder)
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,30 @@ def until(holds: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -
         pause_s = min(0.2, pause_s * 1.2)
 
 
+def end_all_of(folder: Path, word: str = "") -> None:
+    """Kill what names a folder, and `word`, in its command line, and all that it has started:
+    keepers outlive a server on purpose, and their jobs them."""
+    marks = (os.fsencode(str(folder)), word.encode())
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue  # It has ended meanwhile.
+        if all(mark in line for mark in marks) and int(entry.name) != os.getpid():
+            _end_with_children(int(entry.name))
+
+
+def _end_with_children(pid: int) -> None:
+    """Kill a process and all below it; one that has ended meanwhile, or is another's, stays."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return
+    for child in children:
+        _end_with_children(int(child))
+
+
 class Answer:
     """An HTTP answer: its status, headers and body."""
 

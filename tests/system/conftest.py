@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_server import Server
+from live_server import Server, end_all_of
 
 
 @pytest.fixture
@@ -37,21 +35,4 @@ def _servers(parent: Path) -> Iterator[Callable[..., Server]]:
     for server in made:
         if server.process is not None:
             server.stop()
-        _end_all_of(server.folder)
-
-
-def _end_all_of(folder: Path) -> None:
-    """Kill what still runs for this folder: keepers outlive a server on purpose."""
-    marker = os.fsencode(str(folder))
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            ours = marker in (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if ours:
-            try:
-                os.kill(int(entry.name), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        end_all_of(server.folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from far_agent import agent, ctl, output, two_ports
-from live_server import Server, until
+from live_server import Server, end_all_of, until
 from ssh_server import SshServer, need_sshd
 
 pytestmark = pytest.mark.slow
@@ -55,18 +54,7 @@ class Host:
 
     def close(self) -> None:
         self.sshd.stop()
-        end_all_of(self.home)
-
-
-def end_all_of(home: Path) -> None:
-    """Kill agents and keepers that have a folder."""
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_bytes()
-        except (OSError, NotADirectoryError):
-            continue
-        if str(home).encode() in words and b"agentd" in words:
-            os.kill(int(entry.name), signal.SIGKILL)
+        end_all_of(self.home, "agentd")
 
 
 @pytest.fixture
@@ -237,4 +225,4 @@ def test_an_agent_of_this_host_is_started_for_a_group(server, tmp_path):
         process.terminate()
         assert process.wait(60) == 0
     finally:
-        end_all_of(home)
+        end_all_of(home, "agentd")
