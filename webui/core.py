@@ -41,9 +41,11 @@ from .wishes import Wishes
 
 # Changes wait for others to share their frame, so long as telling the last ones is worth: by each
 # record, and by each socket. A hundred moves a second are seen by a few at once, with no
-# more work than they are worth; a thousand, or hundreds of consoles, share a frame in 50 ms.
+# more work than they are worth; a thousand, or hundreds of consoles, share a frame in 50 ms. So
+# many records are told at once: more of them would only take room that is seldom given back.
 TICK_US = 50_000
 LEAST_TICK_US = 5_000
+TICK_RECORDS = 250
 RECORD_US = 4_000
 SOCKET_US = 250
 # Greetings, probes and replays are repeated after these times.
@@ -159,8 +161,9 @@ class WebCore:
         self._advance(now_us)
         posts = self._wishes.repeat(self._time)
         posts += self._greet_and_probe()
-        if self._changes.pending and self._time - self._ticked >= self._tick_us:
-            worth_us = self._changes.records * RECORD_US + self._watched * SOCKET_US
+        records, waited_us = self._changes.records, self._time - self._ticked
+        if self._changes.pending and (waited_us >= self._tick_us or records >= TICK_RECORDS):
+            worth_us = records * RECORD_US + self._watched * SOCKET_US
             self._tick_us = min(max(worth_us, LEAST_TICK_US), TICK_US)
             self._ticked = self._time
             resumes = self._followed or self._time - self._left_at < RESUME_US

@@ -1,8 +1,6 @@
 """What `/api/v2` answers for charts, as types: times in ms where many are drawn, so that an answer
 stays small. See `shapes.py`."""
 
-from __future__ import annotations
-
 from typing import Any, NotRequired, TypedDict
 
 from .shapes import Instant, Usual

@@ -1,7 +1,5 @@
 """What `/api/v2` answers about jobs and the server, as types; see `shapes.py`."""
 
-from __future__ import annotations
-
 from typing import Any, TypedDict
 
 from .processes import ProcessRow

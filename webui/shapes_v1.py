@@ -1,7 +1,5 @@
 """What the API of Apsis answers, as types; the shapes themselves are made in `jobs.jso`."""
 
-from __future__ import annotations
-
 from typing import Any, NotRequired, TypedDict
 
 from .shapes import Instant, Part

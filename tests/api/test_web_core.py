@@ -225,6 +225,20 @@ def test_changes_of_a_tick_share_a_frame_and_a_record():
     assert (message["seq"], states) == (14, {"r1": "success", "r2": "scheduled"})
 
 
+def test_a_burst_is_told_in_parts_before_its_tick_is_over():
+    web = Driven().welcomed()
+    web.follows()
+    web.frame(10, a_run(0))
+    told = len(web.to(LOOP, Changed))
+    parts = []
+    for n in range(10):
+        web.frame(11 + n * 100, *(a_run(1 + n * 100 + m) for m in range(100)))
+        parts += [tick.bodies["k"].data.count(b'"run_id"') for tick in web.to(LOOP, Changed)]
+    web.later(0.06)
+    parts += [tick.bodies["k"].data.count(b'"run_id"') for tick in web.to(LOOP, Changed)]
+    assert (told, parts) == (1, [300, 300, 300, 100])
+
+
 @pytest.mark.parametrize(
     ("runs", "sockets", "gaps_ms"),
     [
