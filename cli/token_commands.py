@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TextIO
 
 import click
 
@@ -48,13 +50,15 @@ def create(
         "labels": list(labels),
         "expires": None if expires == "never" else expires,
     }
-    # Before the token is made: one that cannot be written down is of no use.
-    file = None if out is None else _new_file(out)
-    made = _at_rest(database, body) if database else client(ctx).post("/api/v2/tokens", body=body)
+    with contextlib.ExitStack() as whole:
+        # Before the token is made: one that cannot be written down is of no use.
+        file = None if out is None else whole.enter_context(_new_file(out))
+        made = (
+            _at_rest(database, body) if database else client(ctx).post("/api/v2/tokens", body=body)
+        )
+        if file is not None:
+            file.write(made["token"] + "\n")
     if file is not None:
-        with os.fdopen(file, "w", encoding="ascii") as opened:
-            opened.write(made["token"] + "\n")
-        made = {key: value for key, value in made.items() if key != "token"}
         click.echo(f"{out}: token {made['token_id']}")
     elif as_json:
         print_json(made)
@@ -93,13 +97,21 @@ def revoke(ctx: click.Context, token_id: str, database: str | None) -> None:
     client(ctx).post(f"/api/v2/tokens/{quote(token_id)}/revoke")
 
 
-def _new_file(path: str) -> int:
+@contextlib.contextmanager
+def _new_file(path: str) -> Iterator[TextIO]:
+    """Yield a new file to write to, which is gone again if that comes to nothing."""
     from ..jobs.errors import UserError
 
     try:
-        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: expected the name of a new file") from None
+    try:
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            yield file
+    except BaseException:
+        os.unlink(path)
+        raise
 
 
 def _at_rest(database: str, body: dict[str, Any]) -> dict[str, Any]:

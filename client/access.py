@@ -121,7 +121,10 @@ def _read_token(path: str) -> str:
             if mode & 0o077:
                 wrong = f"its mode is {mode:04o}, so that others may read or change it"
                 raise BadAccess(path, wrong, "0600")
-            return file.read(MAX_TOKEN_BYTES).decode("ascii", "replace").strip()
+            found = file.read(MAX_TOKEN_BYTES).decode("ascii", "replace").strip()
     except OSError as error:
         wrong = f"it cannot be read: {error.strerror}"
         raise BadAccess(path, wrong, "a file with a token") from None
+    if not found:
+        raise BadAccess(path, "it is empty", "a file with a token")
+    return found

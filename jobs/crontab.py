@@ -35,6 +35,10 @@ LONGEST_NAME = 40
 _ASSIGNMENT = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([A-Za-z_]\w*))\s*=\s*(.*?)\s*\Z""")
 _LOCAL_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _PERCENT = re.compile(r"(?<!\\)%")
+# A program given as a word, which names nothing.
+_CODE = re.compile(
+    r"""\b(?:python3?|perl|php|ruby|node)(?:\s+-\w+)*?\s+-[ceEr]\s+(?:'[^']*'|"[^"]*"|\S+)"""
+)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +219,7 @@ def _literal(text: str) -> str:
 
 def _name(command: str) -> str:
     """Return what a command is about: the last part of its first word that says so."""
-    for part in re.split(r"&&|\|\||[;|\n]", command):
+    for part in re.split(r"&&|\|\||[;|\n]", _CODE.sub("", command)):
         taken = False
         for word in part.split():
             base = word.strip("'\"()").rstrip("/").rpartition("/")[2]

@@ -88,7 +88,7 @@ RIGHTS: dict[tuple[str, str], Need] = {
     ("GET", "/api/v2/graph"): _LOOK,
     ("GET", "/api/v2/plan"): _LOOK,
     ("GET", "/api/v2/definitions"): _LOOK,
-    ("GET", "/api/v2/why"): _LOOK,
+    ("GET", "/api/v2/why"): _LOOK_IN_REACH,
     ("GET", "/api/v2/pauses"): _LOOK,
     ("POST", "/api/v2/pause"): _ACT,
     ("POST", "/api/v2/resume"): _ACT,

@@ -30,6 +30,7 @@ from ..messages.hello import ScheduleRow
 from ..messages.transitions import AnyEvent, JobsChanged, RunWithdrawn
 from ..store.interface import Reader, RunQuery
 from ..store.rows import in_force
+from .gate import check_job, check_run, reaches
 from .query import BadQuery, parse_instant
 from .routing import Problem, Request, Route
 from .shapes import Instant, RunPage
@@ -68,12 +69,18 @@ class Why(TypedDict):
 
 async def get_why(request: Request, query: WhyQuery) -> Why:
     """Why a run is as it is (`run`), or why a job has none for a time (`job`, `at`, `arg`)."""
+    services, guest = request.services, request.guest
+    bound = guest if guest is not None and guest.access.labels else None
     if query.run is not None:
+        if bound is not None:
+            await check_run(services, bound, query.run)
         return await _of_run(request, query.run)
-    now_us = request.services.now_us()
+    now_us = services.now_us()
     job, at = query.job, query.at
     if not job or not at:
         raise Problem(400, "expected run, or job and at")
+    if bound is not None:
+        await check_job(services, bound, job)
     args = {}
     for text in query.arg:
         name, equals, value = text.partition("=")
@@ -87,7 +94,7 @@ async def get_why(request: Request, query: WhyQuery) -> Why:
 
     def read(reader: Reader) -> Run | Why:
         sought = Sought(job_id=_job_id(reader, job), args=args, at_us=at_us)
-        runs = _runs(reader, sought)
+        runs = [run for run in _runs(reader, sought) if reaches(guest, run.labels)]
         if len(runs) == 1:
             return runs[0]
         time = format_time(at_us)
@@ -100,7 +107,7 @@ async def get_why(request: Request, query: WhyQuery) -> Why:
         answer = explain(sought, _known(reader, sought, now_us))
         return _why(answer.verdict, list(answer.lines), sought, time)
 
-    found = await request.services.read(read)
+    found = await services.read(read)
     return await _of_run(request, found.run_id) if isinstance(found, Run) else found
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import time
+from urllib.parse import urlencode
 
 import pytest
 from live_server import until
@@ -293,6 +294,32 @@ def test_jobs_out_of_reach_are_not_there(stand):
         assert there[1]["error"].replace("job_id b", "job_id c") == nowhere[1]["error"]
         words = stand.ask("GET", path.format("secret"), headers=ops)
         assert (words[0], "secret/" in words[1]["error"]) == (404, False)
+
+
+def test_why_is_answered_within_reach_and_nothing_else_is_there(stand):
+    ops = let_in(stand, "ops", Role.VIEWER, ["x"])
+    mine = stand.a_run("a", labels=("x",))
+    other = stand.a_run("b", labels=("y",))
+    # Of a job within reach, from a time when it had other labels.
+    hidden = stand.a_run("a", labels=("y",))
+
+    def why(**query):
+        return stand.ask("GET", f"/api/v2/why?{urlencode(query)}", headers=ops)
+
+    status, found = why(run=mine)
+    assert (status, found["run_id"]) == (200, mine)
+    when = found["schedule_time"]
+    status, found = why(job="a", at=when)
+    assert (status, found.get("run_id")) == (200, mine)
+    nowhere = why(run="r999999")
+    for run_id in (other, hidden):
+        there = why(run=run_id)
+        assert (there[0], nowhere[0]) == (404, 404)
+        assert there[1]["error"].replace(run_id, "r999999") == nowhere[1]["error"]
+    there, nowhere = why(job="b", at=when), why(job="c", at=when)
+    assert (there[0], nowhere[0]) == (404, 404)
+    assert there[1]["error"].replace("job_id b", "job_id c") == nowhere[1]["error"]
+    assert "secret/" not in why(job="secret", at=when)[1]["error"]
 
 
 def test_a_stream_is_narrowed_to_the_labels_within_reach(stand):

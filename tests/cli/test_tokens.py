@@ -59,6 +59,13 @@ def test_a_token_can_be_written_to_a_file_that_nobody_else_reads(stand, callshee
     assert row["expires"] is None
 
 
+def test_no_file_is_left_where_no_token_was_made(stand, callsheetctl, tmp_path):
+    path = tmp_path / "ci.token"
+    refused = callsheetctl("token", "create", "ci", "--out", str(path), "--expires", "soon")
+    assert (refused.status, path.exists()) == (1, False)
+    assert callsheetctl("token", "create", "ci", "--out", str(path)).status == 0
+
+
 def test_a_token_is_made_in_a_database_at_rest(command, tmp_path):
     path = str(tmp_path / "callsheet.db")
     create_database(path)

@@ -66,6 +66,9 @@ def test_a_token_file_that_others_may_read_is_refused(monkeypatch, tmp_path):
     path.unlink()
     with pytest.raises(BadAccess, match="cannot be read: No such file"):
         Client("https://example.org")
+    path.touch(mode=0o600)
+    with pytest.raises(BadAccess, match="it is empty: expected a file with a token"):
+        Client("https://example.org")
 
 
 def test_a_token_never_goes_over_the_network_for_all_to_read():

@@ -170,7 +170,10 @@ def test_whatever_a_line_holds_it_is_an_entry_or_refused(text):
         ("LANG=C nice -n 10 /opt/tool/run-report -x", "run-report"),
         ("[ -x /usr/bin/certbot ] && certbot renew", "certbot"),
         ("flock -n /run/lock -c 'python3 /srv/etl.py'", "etl"),
+        ("perl -w -e 'sleep int(rand(9)); exit' && certbot -q renew", "certbot"),
+        ("python3 -m reports.daily", "reports.daily"),
         ("root", "root"),
+        ("python3 -c 'import gc; gc.collect()'", "line-1"),
         ("*", "line-1"),
     ],
 )
