@@ -17,7 +17,7 @@ from ..jobs.keeping import ARTIFACT_BYTES, KEEP_BYTES, OUTPUT
 from ..jobs.programs import BoundProcess, output_of, secrets_of
 from ..jobs.run import Run
 from ..jobs.states import State
-from ..messages.agents import ForgetProcess, ProcessEnded, ProcessLost
+from ..messages.agents import ForgetProcess, ProcessEnded, ProcessLost, StopProcess
 from ..messages.commands import Recorded
 from ..messages.hello import Session
 from ..messages.instructions import AttemptEnded, AttemptStarted, OutputRecord
@@ -209,6 +209,17 @@ class Book:
         agent = self.agents.by_id[attempt.agent_id]
         agent.sent += 1
         return Post(agent.address, message)
+
+    def stop_command(self, attempt: Attempt) -> StopProcess:
+        """Return the command to stop an attempt."""
+        run_id, number = attempt.key
+        return StopProcess(
+            epoch=self.epoch,
+            run_id=run_id,
+            attempt=number,
+            kill=attempt.killing,
+            boot_id=attempt.boot_id,
+        )
 
     def forget_command(self, key: Key) -> ForgetProcess:
         """Return the command to forget an attempt."""

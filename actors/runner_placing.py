@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ..jobs.run import Run
 from ..jobs.states import State
-from ..messages.agents import ProcessRefused, ProcessStarted, StartProcess, StopProcess
+from ..messages.agents import ProcessRefused, ProcessStarted, StartProcess
 from ..messages.instructions import AttemptEnded
 from ..messages.post import Post
 from .due_times import DueTimes
@@ -129,10 +129,7 @@ class Placing:
         if not attempt.agent_id:
             return []
         self._due.set(key, now_us + REPEAT_US)
-        command = StopProcess(
-            epoch=self._book.epoch, run_id=key[0], attempt=key[1], kill=attempt.killing
-        )
-        return [self._book.tell(attempt, command)]
+        return [self._book.tell(attempt, self._book.stop_command(attempt))]
 
     def over(self, key: Key) -> None:
         """The end of an attempt is on record."""

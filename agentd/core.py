@@ -296,6 +296,9 @@ class AgentCore:
         and the run may have been given up since.
         """
         key = Key(message.run_id, message.attempt)
+        if key not in self._held and message.boot_id not in ("", self._identity.boot_id):
+            # It may have begun, and what was known of it may have gone with the power.
+            return self._hello(now)
         if key in self._starting:
             self._starting.remove(key)
             del self._held[key]

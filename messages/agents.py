@@ -239,11 +239,16 @@ class StartProcess(ToAgent, frozen=True, kw_only=True, tag="StartProcess"):
 
 class StopProcess(ToAgent, frozen=True, kw_only=True, tag="StopProcess"):
     """Send the stop signal, SIGKILL to the whole tree after the grace; `kill`: at once. Since
-    version 3 an agent that has no such process refuses it for good (`ProcessRefused`)."""
+    version 3 an agent that has no such process refuses it for good (`ProcessRefused`).
+
+    `boot_id`: the boot of its host in which an agent was given the attempt, empty: not known. In
+    another one it cannot know whether what it has nothing of has begun: it says who it is instead.
+    """
 
     run_id: RunId
     attempt: Attempt
     kill: bool = False
+    boot_id: str = ""
 
 
 class ShutDown(ToAgent, frozen=True, kw_only=True, tag="ShutDown"):

@@ -297,7 +297,7 @@ def test_a_refusal_for_good_is_an_error_with_the_agents_words(driver):
 
 def test_a_stop_is_repeated_until_the_process_is_over(driver):
     running(driver)
-    stop = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1))
+    stop = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1, boot_id="b"))
     assert driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r1", attempt=1)) == [stop]
     assert driver.later(4.5) == [stop, stop]
     driver.from_agent(ProcessEnded(run_id="r1", attempt=1, status=-15, at_us=9, started_us=8))
@@ -308,7 +308,7 @@ def test_a_stop_is_repeated_until_the_process_is_over(driver):
 def test_a_kill_stays_a_kill_when_it_is_repeated(driver):
     running(driver)
     driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r1", attempt=1))
-    kill = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1, kill=True))
+    kill = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1, kill=True, boot_id="b"))
     message = StopAttempt(epoch=1, run_id="r1", attempt=1, kill=True)
     assert driver.tell(LEDGER, message) == [kill]
     assert driver.later(2.5) == [kill]
@@ -324,7 +324,7 @@ def test_a_run_found_stopping_is_stopped_again():
 
 def test_a_stop_that_overtakes_the_start_is_not_forgotten(driver):
     driver.start(fresh())
-    stop = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1))
+    stop = Post(AGENT, StopProcess(epoch=1, run_id="r1", attempt=1, boot_id="b"))
     assert driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r1", attempt=1)) == [stop]
     assert stop in driver.from_agent(STARTED)
     assert stop in driver.later(2.5)
@@ -381,6 +381,16 @@ def test_what_is_to_be_stopped_and_may_have_begun_before_a_reboot_is_lost_by_it(
     posts = driver.hello(boot_id="b2")
     assert ended_as(posts) == [(State.LOST, LOST)]
     assert [m for _, m in posts if isinstance(m, StopProcess)] == []
+
+
+def test_an_agent_that_is_silent_is_told_in_which_boot_it_was_given_what_is_to_be_stopped(driver):
+    """It may be back from a reboot, and not have introduced itself."""
+    driver.start(fresh())
+    driver.later(25)
+    posts = driver.start(fresh(stop_asked=True))
+    assert [m.boot_id for _, m in posts if isinstance(m, StopProcess)] == ["b"]
+    posts = driver.hello(boot_id="b2", incarnation="x2")
+    assert ended_as(posts) == [(State.LOST, LOST)]
 
 
 def test_what_a_host_still_has_after_its_reboot_it_is_asked_about(driver):

@@ -24,7 +24,7 @@ from callsheet.messages.post import LEDGER, RUNNER, Post
 from callsheet.messages.registry import AgentRecord
 from callsheet.messages.wishes import ForgetAgent, StopRun
 
-STOP = Post("agent/x", StopProcess(epoch=1, run_id="r1", attempt=1))
+STOP = Post("agent/x", StopProcess(epoch=1, run_id="r1", attempt=1, boot_id="b"))
 AWAY = "lost: agent x is away, so whether it was started is not known"
 
 
@@ -147,8 +147,9 @@ def test_a_lost_run_that_was_stopped_is_stopped_when_its_agent_comes_back_with_i
     question = Post(LEDGER, AskClaim(run_id="r1", attempt=1, agent_id="x"))
     assert question in driver.hello(version=3, claims=["r1.1 running"])
     known = ClaimKnown(run_id="r1", attempt=1, agent_id="x", verdict="theirs", stop=True)
-    assert driver.tell(LEDGER, known) == [STOP]
-    assert STOP in driver.later(2)
+    stop = Post("agent/x", StopProcess(epoch=1, run_id="r1", attempt=1))
+    assert driver.tell(LEDGER, known) == [stop]
+    assert stop in driver.later(2)
     ended = ProcessEnded(run_id="r1", attempt=1, status=-15, at_us=1, started_us=START_US)
     assert [state for _, state, _, _ in ends(driver.from_agent(ended))] == [State.FAILURE]
 

@@ -46,7 +46,9 @@ def test_it_is_told_again_until_the_attempt_is_stopped():
     driver.recorded()
     assert said(driver.later(13)) == [STOPPING] * 2
     posts = driver.tell(LEDGER, StopAttempt(epoch=1, run_id="r1", attempt=1))
-    assert [post.message for post in posts] == [StopProcess(epoch=1, run_id="r1", attempt=1)]
+    assert [post.message for post in posts] == [
+        StopProcess(epoch=1, run_id="r1", attempt=1, boot_id="b")
+    ]
     assert said(driver.later(20)) == []
 
 

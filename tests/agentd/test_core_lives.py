@@ -42,6 +42,22 @@ def test_a_start_whose_stop_has_come_with_it_never_begins() -> None:
     assert (post.message.sentence, host.starts) == ("stopped before it was started", [])
 
 
+def test_it_does_not_say_of_what_came_before_a_reboot_that_it_never_began() -> None:
+    core = a_core(NotingHost())
+    stop = StopProcess(epoch=1, run_id="r1", attempt=1, boot_id="b0")
+    [post] = core.receive(RUNNER, stop, NOW)
+    assert (type(post.message), post.message.boot_id) == (AgentHello, "b")
+
+
+def test_what_it_has_of_before_a_reboot_is_stopped_and_what_is_of_this_boot_is_refused() -> None:
+    host = NotingHost(a_claim())
+    core = a_core(host)
+    core.receive(RUNNER, StopProcess(epoch=1, run_id="r1", attempt=1, boot_id="b0"), NOW)
+    assert host.signals == [15]
+    [post] = core.receive(RUNNER, StopProcess(epoch=1, run_id="r2", attempt=1, boot_id="b"), NOW)
+    assert (post.message.run_id, post.message.retry) == ("r2", False)
+
+
 def test_a_start_is_carried_out_once_in_its_turn() -> None:
     host = NotingHost()
     core = a_core(host)
