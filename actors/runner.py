@@ -388,7 +388,7 @@ class Runner:
     def _agent_beat(self, agent: Agent, message: AgentBeat, now_us: int) -> list[Post]:
         agent.live = message.live
         agent.told_the_time(message.at_us, now_us)
-        return self._deeds.beat(agent, now_us) + self._meeting.ask_again(agent)
+        return self._deeds.beat(agent, now_us) + self._meeting.beat(agent, now_us)
 
     def _fenced(self, agent: Agent, message: Fenced, now_us: int) -> list[Post]:
         """An agent has heard of a newer ledger than we have."""

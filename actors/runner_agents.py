@@ -45,6 +45,7 @@ class Agent:
         "live",
         "meta",
         "received",
+        "recheck",
         "sent",
         "silent",
         "skews_us",
@@ -67,7 +68,10 @@ class Agent:
         self.live = 0
         # The attempts in its hands, in order.
         self.has: dict[Key, None] = {}
-        self.doubt: tuple[str, frozenset[Key]] | None = None
+        # What it was asked about: the question, and each attempt with whether that had a process.
+        self.doubt: tuple[str, frozenset[tuple[Key, bool]]] | None = None
+        # There is more to ask about than it was.
+        self.recheck = False
         self.meta: dict[str, object] = {}
         # How far its clock seemed to be ahead at its last beats.
         self.skews_us: deque[int] = deque(maxlen=SKEWS)

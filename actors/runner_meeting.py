@@ -32,9 +32,15 @@ class Meeting:
         return posts + self.compare(agent, hello, now_us)
 
     def compare(self, agent: Agent, hello: AgentHello, now_us: int) -> list[Post]:
-        """Compare what an agent has with what it should have."""
+        """Compare what an agent has with what it should have.
+
+        What ran there and is not named is lost, and so is what was given to it before a reboot of
+        its host. An introduction may be older than it seems, as what an agent says waits in more
+        than one place, so that it is the answer to a question which decides.
+        """
+        agent.recheck = False
         posts: list[Post] = []
-        doubted: frozenset[Key] = frozenset()
+        doubted: frozenset[tuple[Key, bool]] = frozenset()
         if agent.doubt is not None and agent.doubt[0] == hello.answers:
             doubted, agent.doubt = agent.doubt[1], None
         for key in agent.claims:
@@ -43,16 +49,17 @@ class Meeting:
                 self._book.give(attempt, agent.agent_id, now_us)
         missing = set()
         for attempt in self._of(agent):
-            key = attempt.key
-            if attempt.phase is not Phase.RUNNING or key in agent.claims:
+            key, runs = attempt.key, attempt.phase is Phase.RUNNING
+            unsure = attempt.phase is Phase.ASKED and has_rebooted(attempt, agent)
+            if key in agent.claims or not (runs or unsure):
                 continue
-            if key in doubted:
+            if (key, runs) in doubted:
                 what = rebooted if has_rebooted(attempt, agent) else not_there
                 posts += self._ends.over(attempt, what(attempt, now_us), now_us)
             else:
-                missing.add(key)
+                missing.add((key, runs))
         if missing and (agent.doubt is None or not missing <= agent.doubt[1]):
-            # It may have said so before it was told to start them: ask once more.
+            # It may have said so before it was told to start them, or before a reboot: ask.
             self._doubts += 1
             # The answer to a question of an earlier runner says nothing of what began since.
             question = f"doubt {self._incarnation} {self._doubts}"
@@ -63,6 +70,12 @@ class Meeting:
             if state == "not_started" and key not in self._book.attempts:
                 posts.append(Post(agent.address, self._book.forget_command(key)))
         return posts
+
+    def beat(self, agent: Agent, now_us: int) -> list[Post]:
+        """An agent is there: ask it about what is in doubt."""
+        if agent.recheck and agent.hello is not None:
+            return self.compare(agent, agent.hello, now_us)
+        return self.ask_again(agent)
 
     def ask_again(self, agent: Agent) -> list[Post]:
         """Ask what an agent has that is in doubt, until it answers that very question: a question

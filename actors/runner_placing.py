@@ -27,7 +27,6 @@ from .runner_reports import (
     no_agent,
     no_slot,
     noted,
-    rebooted,
     running,
     too_old,
     unknown,
@@ -307,8 +306,8 @@ class Placing:
         self._due.set(attempt.key, now_us + REPEAT_US)
         if not agent.connected or agent.hello is None:
             return []
-        if went_with_reboot(attempt, agent):
-            return self._lose(attempt, now_us)
+        if self._may_be_gone(attempt, agent):
+            return []
         if is_too_old(attempt, agent):
             return [self._error(attempt, now_us, too_old(attempt, agent))]
         run_id, number = attempt.key
@@ -359,17 +358,19 @@ class Placing:
             return posts + self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
         if agent.version < CALLS_OFF_SINCE:
             return self._ask(attempt, now_us)
-        if went_with_reboot(attempt, agent):
-            return self._lose(attempt, now_us)
+        if self._may_be_gone(attempt, agent):
+            return []
         return self.stop(attempt.key, now_us, kill=attempt.killing)
 
     def _agent_is_there(self, attempt: Attempt) -> bool:
         agent = self._book.agents.by_id.get(attempt.agent_id)
         return agent is not None and agent.connected
 
-    def _lose(self, attempt: Attempt, now_us: int) -> list[Post]:
-        self._due.drop(attempt.key)
-        return self._ends.over(attempt, rebooted(attempt, now_us), now_us)
+    def _may_be_gone(self, attempt: Attempt, agent: Agent) -> bool:
+        """Whether it is to be looked into if a reboot has taken an attempt: `Meeting` does."""
+        gone = went_with_reboot(attempt, agent)
+        agent.recheck = agent.recheck or gone
+        return gone
 
     def give_up(self, attempt: Attempt, now_us: int, why: str) -> list[Post]:
         """End an attempt as lost, since nobody can say what becomes of it."""

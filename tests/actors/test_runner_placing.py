@@ -12,6 +12,7 @@ from callsheet.jobs.ahead import AHEAD_US
 from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.states import State
 from callsheet.messages.agents import (
+    AgentBeat,
     AskHello,
     ForgetProcess,
     ProcessEnded,
@@ -367,18 +368,52 @@ def ended_as(posts):
     return [(m.state, m.message) for _, m in posts if isinstance(m, AttemptEnded)]
 
 
+def asked(posts):
+    """Return what an agent is asked."""
+    return [m.request for _, m in posts if isinstance(m, AskHello)]
+
+
+def after_a_reboot(driver):
+    """Return what an agent is told that comes back after one, and says so again when asked."""
+    came = driver.hello(boot_id="b2", incarnation="x2")
+    assert ended_as(came) == []
+    [request] = asked(came)
+    return came + driver.hello(boot_id="b2", incarnation="x2", answers=request)
+
+
 def test_what_a_host_was_given_before_its_reboot_is_not_started_by_it_again(driver):
     driver.start(fresh())
-    posts = driver.hello(boot_id="b2", incarnation="x2")
+    posts = after_a_reboot(driver)
     assert ended_as(posts) == [(State.LOST, LOST)]
     assert starts(posts) == []
     assert starts(driver.later(30)) == []
 
 
+def test_an_introduction_from_before_a_reboot_that_comes_late_loses_nothing(driver):
+    driver.hello(boot_id="b2", incarnation="x2")
+    driver.start(fresh())
+    late = driver.hello()
+    assert (ended_as(late), starts(late)) == ([], [])
+    [request] = asked(late)
+    now = driver.hello(boot_id="b2", incarnation="x2", answers=request)
+    assert (ended_as(now), starts(now)) == ([], [(AGENT, "r1")])
+
+
+def test_an_answer_of_before_a_process_began_does_not_lose_it(driver):
+    driver.hello(boot_id="b2", incarnation="x2")
+    driver.start(fresh())
+    [request] = asked(driver.hello())
+    driver.from_agent(STARTED)
+    posts = driver.hello(boot_id="b2", incarnation="x2", answers=request)
+    assert ended_as(posts) == []
+    [again] = asked(posts)
+    assert again != request
+
+
 def test_what_is_to_be_stopped_and_may_have_begun_before_a_reboot_is_lost_by_it():
     placed = {("r1", 1): Placed(run_id="r1", attempt=1, agent_id="x", boot_id="b")}
     driver = RunnerDriver(a_run(stop_asked=True), placed=placed)
-    posts = driver.hello(boot_id="b2")
+    posts = after_a_reboot(driver)
     assert ended_as(posts) == [(State.LOST, LOST)]
     assert [m for _, m in posts if isinstance(m, StopProcess)] == []
 
@@ -389,8 +424,7 @@ def test_an_agent_that_is_silent_is_told_in_which_boot_it_was_given_what_is_to_b
     driver.later(25)
     posts = driver.start(fresh(stop_asked=True))
     assert [m.boot_id for _, m in posts if isinstance(m, StopProcess)] == ["b"]
-    posts = driver.hello(boot_id="b2", incarnation="x2")
-    assert ended_as(posts) == [(State.LOST, LOST)]
+    assert ended_as(after_a_reboot(driver)) == [(State.LOST, LOST)]
 
 
 def test_what_a_host_still_has_after_its_reboot_it_is_asked_about(driver):
@@ -410,7 +444,17 @@ def test_another_life_of_the_agent_on_the_same_boot_is_asked_to_start(driver):
 def test_a_runner_that_is_started_anew_knows_the_boot_from_the_journal():
     placed = {("r1", 1): Placed(run_id="r1", attempt=1, agent_id="x", boot_id="b")}
     driver = RunnerDriver(a_run(), placed=placed)
-    assert ended_as(driver.hello(boot_id="b2")) == [(State.LOST, LOST)]
+    assert ended_as(after_a_reboot(driver)) == [(State.LOST, LOST)]
+
+
+def test_what_is_found_to_be_of_before_a_reboot_after_its_agent_came_is_asked_about_too():
+    placed = {("r1", 1): Placed(run_id="r1", attempt=1, agent_id="x", boot_id="b")}
+    driver = RunnerDriver(welcomed=False, placed=placed)
+    driver.hello(boot_id="b2")
+    posts = driver.welcome(a_run()) + driver.later(1)
+    assert (ended_as(posts), starts(posts)) == ([], [])
+    [request] = asked(driver.from_agent(AgentBeat(agent_id="x", live=0)))
+    assert ended_as(driver.hello(boot_id="b2", answers=request)) == [(State.LOST, LOST)]
 
 
 def test_a_process_that_is_gone_with_a_reboot_is_lost_by_it(driver):
