@@ -231,6 +231,13 @@ class Agents:
         drains = record is not None and (record.draining or record.revoked_us is not None)
         return agent.connected and not agent.leaving and not drains
 
+    def rests(self, agent: Agent) -> bool:
+        """Return whether an agent that is let in gets no new runs."""
+        record = self.records.get(agent.agent_id)
+        if record is not None and record.revoked_us is not None:
+            return False
+        return agent.leaving or (record is not None and record.draining)
+
     def infos(self) -> list[AgentInfo]:
         """Return all agents as people see them: those that came, and those that might."""
         found = [

@@ -248,6 +248,14 @@ class Book:
         """Return whether a group has agents that take runs, if only they had a slot free."""
         return bool(self._takers(group_id))
 
+    def resting(self, group_id: str) -> list[str]:
+        """Return the ids of a group's agents that are there, and get no runs."""
+        return [
+            agent_id
+            for agent_id, agent in sorted(self.agents.by_id.items())
+            if agent.connected and self.choice.fits(agent, group_id) and self.agents.rests(agent)
+        ]
+
     def _takers(self, group_id: str) -> list[Agent]:
         """Return the agents that take runs of a group; looked up again when one of them changed."""
         if self._takers_as_of != self.agents.changes:

@@ -268,7 +268,7 @@ class Placing:
         longest_us = max(self._start_timeout_us, GRACE_US)
         attempt.wait_until_us = min(attempt.wait_until_us, now_us + longest_us)
         if bounded and now_us >= attempt.wait_until_us:
-            sentence = no_slot(attempt) if full else no_agent(attempt)
+            sentence = no_slot(attempt) if full else no_agent(attempt, self._book.resting(group_id))
             return [self._error(attempt, now_us, sentence)]
         # Whoever frees a slot, or brings one, has it filled at once.
         self._due.set(attempt.key, attempt.wait_until_us if bounded else now_us + LOOK_AGAIN_US)

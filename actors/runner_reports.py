@@ -65,6 +65,8 @@ def noted(attempt: Attempt, line: str) -> Post:
 # Agents of older versions would leave out, without a word, what a job says of how its process is
 # launched, or which secrets it gets.
 LAUNCHES_SINCE, SECRETS_SINCE = 3, 4
+# Agents that a sentence names.
+NAMED = 3
 LAUNCHING = "stdin, limits, niceness, secrets or environment"
 
 
@@ -74,10 +76,15 @@ def no_slot(attempt: Attempt) -> str:
     return f"start failed: {attempt.key[0]}: no free slot in group: {group}"
 
 
-def no_agent(attempt: Attempt) -> str:
-    """Return why a run has waited too long, without one."""
+def no_agent(attempt: Attempt, resting: list[str]) -> str:
+    """Return why a run has waited too long, without one; `resting` are there and get no runs."""
     group = attempt.program.group_id
-    return f"start failed: {attempt.key[0]}: no connected agent in group: {group}"
+    sentence = f"start failed: {attempt.key[0]}: no connected agent in group: {group}"
+    if not resting:
+        return sentence
+    names = ", ".join(resting[:NAMED])
+    more = f" and {len(resting) - NAMED} more" if len(resting) > NAMED else ""
+    return f"{sentence} that gets runs; drained or about to end: {names}{more}"
 
 
 def unknown(attempt: Attempt, now_us: int, why: str) -> ProcessLost:

@@ -92,7 +92,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="remove results when no server was there for so long (default: never)",
     )
     add("--supervised-fd", type=int, help=argparse.SUPPRESS)
-    add("--log-level", default="WARNING", help="DEBUG, INFO, WARNING or ERROR")
+    add("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR")
     add("--log-file", metavar="FILE", help="log to this file (default: standard error)")
     add("--log-format", choices=("text", "json"), default="text", help="what a line is")
     add("--log-size", type=int, default=64 * 2**20, metavar="BYTES", help="its size at most")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .database_commands import CONFIG, DATABASE, database_of
+from .database_commands import CONFIG, DATABASE, database_there
 from .shown import args_text, warn
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def audit(
     from .offline import instant_of, read_settings
 
     read_settings(config)
-    path = database_of(database, config)
+    path = database_there(database, config)
     account = Account(str(path), map(str, archives))
     try:
         from_us = instant_of(begin) if begin else 0

@@ -8,7 +8,7 @@ import click
 
 from .agent_host_commands import install, start, status, stop
 from .local_times import local
-from .shown import client, print_json, print_table
+from .shown import client, print_agents, print_json, print_table
 
 
 @click.group("agent")
@@ -47,8 +47,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json(agents)
         return
-    for agent in agents:
-        click.echo(_line(agent))
+    print_agents(agents)
 
 
 @group.command()
@@ -131,20 +130,6 @@ def _decide(ctx: click.Context, agent_id: str, verb: str, **body: Any) -> Any:
     from ..client.paths import quote
 
     return client(ctx).post(f"/api/v2/agents/{quote(agent_id)}/{verb}", body=body)
-
-
-def _line(agent: dict[str, Any]) -> str:
-    live = str(agent["live"]) + (f"/{agent['slots']}" if agent["slots"] else "")
-    labels = ",".join(agent["labels"])
-    words = [
-        f"{agent['agent_id']:<24}",
-        f"{agent['group_id']:<16}",
-        f"{agent['state']:<9}",
-        f"{live:>9} live",
-        f"{agent['hostname'] or '?'}",
-        labels,
-    ]
-    return "  ".join(words).rstrip()
 
 
 def _process_row(process: dict[str, Any]) -> list[str]:

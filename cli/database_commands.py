@@ -29,6 +29,21 @@ def database_of(database: Path | None, config: Path | None) -> Path:
     return database if database is not None else load_settings(config).database.path
 
 
+def database_there(database: Path | None, config: Path | None) -> Path:
+    """Return the path of the database that is meant.
+
+    Raises:
+        UserError: neither names one, and where it would be by default there is none.
+    """
+    from ..jobs.errors import UserError
+
+    path = database_of(database, config)
+    if database is None and config is None and not path.exists():
+        expected = "expected --config FILE or --database PATH"
+        raise UserError(f"database {path}: there is no such file: {expected}")
+    return path
+
+
 def output_files(database: Path | None, config: Path | None) -> OutputFiles:
     """Return the output files of the database that is meant, wherever the settings have them go."""
     from ..conf.settings import load_settings
@@ -58,7 +73,7 @@ def backup(target: Path, database: Path | None, config: Path | None, with_passwo
     """
     from ..store.backup import backup_database
 
-    source = database_of(database, config)
+    source = database_there(database, config)
     made = backup_database(str(source), str(target), passwords=with_passwords)
     click.echo(f"{target}: backup as of event {made.seq}, {made.size_bytes:,} bytes")
 
@@ -136,7 +151,7 @@ def verify(
     if archive is not None:
         path, files = archive, OutputFiles(os.path.abspath(outputs_of(str(archive))))
     else:
-        path, files = database_of(database, config), output_files(database, config)
+        path, files = database_there(database, config), output_files(database, config)
     found = verify_database(path, None if no_outputs else files, archive=archive is not None)
     if as_json:
         print_json(msgspec.to_builtins(found))

@@ -16,6 +16,7 @@ from .shown import (
     elapsed_s,
     elapsed_text,
     job_text,
+    print_agents,
     print_as,
     print_table,
     state_word,
@@ -164,15 +165,4 @@ def agents(ctx: click.Context, form: str) -> None:
     found = client(ctx).get("/api/v2/agents")
     if print_as(form, found):
         return
-    rows = [
-        [
-            agent["agent_id"],
-            agent["group_id"],
-            agent["state"],
-            agent["hostname"],
-            str(agent["live"]) + (f"/{agent['slots']}" if agent["slots"] else ""),
-            ",".join(agent["labels"]),
-        ]
-        for agent in found["agents"]
-    ]
-    print_table(["agent", "group", "state", "host", "live", "labels"], rows)
+    print_agents(found["agents"])

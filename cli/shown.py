@@ -134,6 +134,22 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
     click.echo("\n".join(lines))
 
 
+def print_agents(agents: list[dict[str, Any]]) -> None:
+    """Print a table of agents, as the API has them."""
+    rows = [
+        [
+            agent["agent_id"],
+            agent["group_id"],
+            agent["state"],
+            agent["hostname"] or "?",
+            str(agent["live"]) + (f"/{agent['slots']}" if agent["slots"] else ""),
+            ",".join(agent["labels"]),
+        ]
+        for agent in agents
+    ]
+    print_table(["agent", "group", "state", "host", "live", "labels"], rows)
+
+
 COLUMNS = ("run_id", "state", "start", "elapsed", "job_id", "args")
 
 

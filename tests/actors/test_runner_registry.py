@@ -7,7 +7,7 @@ from runner_driver import START_US, RunnerDriver, a_run, starts
 from callsheet.messages.agents import AgentBeat, AskAgents, ProcessStarted, ShutDown, StopProcess
 from callsheet.messages.commands import AgentsInForce, KillOnAgent, ShutAgentDown
 from callsheet.messages.hello import Refuse
-from callsheet.messages.instructions import AgentsTaken, AttemptUpdated
+from callsheet.messages.instructions import AgentsTaken, AttemptEnded, AttemptUpdated
 from callsheet.messages.post import GATE, LEDGER, Post
 from callsheet.messages.registry import (
     AdmitKeys,
@@ -152,6 +152,21 @@ def test_an_agent_that_drains_gets_no_new_runs_and_keeps_those_it_has():
     assert starts(driver.start(a_run("r2", version=102))) == []
     given = in_force(driver, AgentRecord(agent_id="x"), seq=201)
     assert starts(given) == [("agent/x", "r2")]
+
+
+def test_a_run_that_finds_only_agents_that_drain_says_so():
+    driver = RunnerDriver(agents=("a", "x"))
+    driver.hello("w1")
+    driver.hello("y", group_id="other")
+    records = [AgentRecord(agent_id=name, draining=True) for name in ("x", "a", "y")]
+    in_force(driver, *records, a_record("w1", revoked_us=5))
+    driver.later(8)
+    for name in ("a", "x", "w1"):
+        driver.from_agent(AgentBeat(agent_id=name, live=0), agent_id=name)
+    driver.later(3)
+    [said] = [m.message for _, m in driver.start(a_run(version=101)) if isinstance(m, AttemptEnded)]
+    none = "start failed: r1: no connected agent in group: default that gets runs"
+    assert said == f"{none}; drained or about to end: a, x"
 
 
 def test_agents_that_were_let_in_and_never_came_are_listed_as_away():

@@ -80,6 +80,15 @@ def test_what_is_no_backup_or_anothers_is_refused(stand, callsheetctl, files, tm
         assert there.read_bytes() == before.read_bytes()
 
 
+@pytest.mark.parametrize("words", [("backup", "b.db"), ("verify",), ("audit",)])
+def test_where_nothing_names_a_database_it_says_what_would(words, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = command("administrators", *words)
+    assert refused.status == 1
+    assert "there is no such file: expected --config FILE or --database PATH" in refused.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_verify_names_what_contradicts_what_and_exits_1(stand, callsheetctl, files):
     database, target = files
     run_id = stand.a_run("backup")

@@ -178,7 +178,7 @@ def test_findings_are_shown_with_what_to_do_until_they_are_closed(callsheet, sta
     assert "the disk of /x is full" in found.out
 
 
-def test_agents_are_listed(callsheet, stand):
+def test_agents_are_listed(callsheet, callsheetctl, stand):
     from callsheet.messages.agents import AgentInfo
 
     stand.agents = [
@@ -194,6 +194,7 @@ def test_agents_are_listed(callsheet, stand):
     ]
     found = callsheet("agents")
     assert found.lines[1].split() == ["calc-01", "calc", "active", "h1", "0"]
+    assert callsheetctl("agent", "list").lines == found.lines
 
 
 def test_the_processes_of_an_agent_are_listed_with_what_they_use(callsheetctl, stand):
