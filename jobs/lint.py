@@ -83,6 +83,12 @@ def _lint_schedule(
     unused = sorted(set(schedule.args) - set(job.params))
     if unused:
         yield f"args {', '.join(unused)}: no params of the job: they are left out"
+    for name, text in sorted(schedule.args.items()):
+        if name in job.params and is_template(text):
+            yield (
+                f"args.{name}: {shown(text)} is not filled in, each run gets just that: `date`, "
+                "`time` and the other automatic args are there without it"
+            )
     if not schedule.enabled:
         return
     try:

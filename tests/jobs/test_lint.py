@@ -39,6 +39,17 @@ def daily(daytime, tz="Europe/Berlin", **fields):
     return {"type": "daily", "tz": tz, "daytime": daytime} | fields
 
 
+def test_an_arg_of_a_schedule_that_looks_like_a_template_is_told_of():
+    args = {"date": "{{ date }}", "size": "large", "left": "{{ out }}"}
+    schedule = daily("09:30:00", args=args)
+    left, template = warnings(a={"params": ["date", "size"], "schedule": schedule})
+    assert left == "schedule: args left: no params of the job: they are left out"
+    assert template == (
+        "schedule: args.date: '{{ date }}' is not filled in, each run gets just that: `date`, "
+        "`time` and the other automatic args are there without it"
+    )
+
+
 def test_jobs_without_anything_odd_have_no_warnings():
     assert warnings(a={"params": ["date"], "schedule": daily("09:30:00")}) == []
 
