@@ -60,6 +60,7 @@ lint: $(READY) .typing types  ## check style, format and types
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@MYPYPATH=.typing $(PYTHON_IN) -m mypy -p callsheet
+	@MYPYPATH=.typing:.typing/bench $(PYTHON_IN) -m mypy --explicit-package-bases .typing/bench
 
 # The console's modules are plain JavaScript with their types in comments. Where Node is, TypeScript
 # judges them; where it is not, or TypeScript cannot be had, that is said and the rest goes on.
@@ -191,6 +192,7 @@ $(READY): setup.py
 .typing: FORCE
 	@mkdir -p .typing/callsheet
 	@for name in __init__.py py.typed $(ROOMS); do ln -sfn ../../$$name .typing/callsheet/$$name; done
+	@ln -sfn ../bench .typing/bench
 
 # Browser tests need a Chromium. Where one can be installed it is; where not, the tests say so
 # themselves: they skip on a developer's machine and fail where CI=true.

@@ -33,7 +33,18 @@ from proc import memory_bytes, used_s
 from server import Server, free_port, running_server
 
 from callsheet.agentd.core import AgentCore
-from callsheet.agentd.host import Ended, Exit, Fact, Found, Key, Now, Spec, Started
+from callsheet.agentd.host import (
+    Ended,
+    Exit,
+    Extent,
+    Fact,
+    Found,
+    Key,
+    Now,
+    Results,
+    Spec,
+    Started,
+)
 from callsheet.agentd.joining import Desk, Token, side_of
 from callsheet.messages.agents import AGENT_VERSIONS, AgentBeat, AgentHello, StartProcess
 from callsheet.messages.codec import TO_AGENT_READER, pack
@@ -74,14 +85,20 @@ class MadeUpHost:
     def forget(self, key: Key) -> None:
         pass
 
-    def output_size(self, key: Key) -> int:
-        return 0
+    def extents(self, key: Key, spec: Spec, *, final: bool = False) -> tuple[Extent, ...]:
+        return ()
 
-    def read_output(self, key: Key, offset: int, limit: int) -> bytes:
+    def read_output(self, key: Key, name: str, offset: int, limit: int) -> bytes | None:
         return b""
 
-    def output_path(self, key: Key) -> str | None:
+    def output_path(self, key: Key, name: str) -> str | None:
         return None
+
+    def collect(self, key: Key, spec: Spec) -> bool:
+        return False
+
+    def results_of(self, key: Key, spec: Spec) -> Results:
+        return Results({})
 
     def remember_away(self, away_us: int) -> None:
         pass
@@ -154,7 +171,7 @@ class Crowd:
         self._by_fd = {}
         self._due: list[tuple[int, int]] = []
         for n, agent in enumerate(self.agents):
-            fd = agent.port.socket.getsockopt(zmq.FD)
+            fd = int(agent.port.socket.getsockopt(zmq.FD))
             self._by_fd[fd] = n
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
             self._play(n)
@@ -162,7 +179,7 @@ class Crowd:
     def _play(self, n: int) -> None:
         agent = self.agents[n]
         agent.turn()
-        while agent.port.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN or agent.host.facts:
+        while int(agent.port.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN or agent.host.facts:
             agent.turn()
         heapq.heappush(self._due, (agent.core.wakes_at() or 0, n))
 

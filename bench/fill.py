@@ -19,7 +19,7 @@ from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.run import Run
 from callsheet.jobs.states import State
 from callsheet.messages.instructions import OutputRecord
-from callsheet.messages.transitions import RunMoved
+from callsheet.messages.transitions import AnyEvent, RunMoved
 from callsheet.store.rows import EventRow, encode, event_rows, row_sum, run_row, span_rows
 from callsheet.store.sqlite import create_database
 
@@ -128,7 +128,7 @@ def _events(run: Run) -> list[EventRow]:
     """Return the two commits of a run: when it was expected, and when it ran."""
     first = (run.number - 1) * EVENTS + 1
     states = [State(name) for name in run.times]
-    moves = [
+    moves: list[AnyEvent] = [
         RunMoved(
             seq=first + i,
             at_us=run.times[state.value],

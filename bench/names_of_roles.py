@@ -21,7 +21,7 @@ from pathlib import Path
 from machine import durable_folder
 from server import Server, free_port
 
-from callsheet.actors import supervise
+from callsheet.actors import heap, supervise
 from callsheet.cli import names_first
 from callsheet.cli.administrators import main as callsheetctl
 
@@ -48,7 +48,7 @@ def texts() -> list[str]:
 
 def serve(folder: str) -> None:
     """Be the server; each fork writes what it has touched into a file of its own."""
-    fill_holes = supervise.fill_holes
+    fill_holes = heap.fill_holes
 
     def watched() -> int:
         gc.unfreeze()
@@ -76,7 +76,7 @@ def serve(folder: str) -> None:
         )
         return fill_holes()
 
-    supervise.fill_holes = watched
+    vars(supervise)["fill_holes"] = watched
     bind = f"127.0.0.1:{free_port()}"
     sys.argv[1:] = ["serve", "--config", f"{folder}/callsheet.yaml", "--bind", bind]
     callsheetctl()

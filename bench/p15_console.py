@@ -116,7 +116,8 @@ MOVES_SEEN = """
 
 def paints(browser: Browser, server: Server, bare: BareConsole) -> None:
     """Open the list and the limit by turns, and tell of both."""
-    ours, limit = [], []
+    ours: list[float] = []
+    limit: list[float] = []
     for _ in range(TIMES):
         for address, path, times in ((server.address, "/runs", ours), (bare.address, "/", limit)):
             page, took_ms = opened(browser, address, path)
@@ -131,7 +132,8 @@ def narrowed(browser: Browser, server: Server, bare: BareConsole) -> None:
     """Narrow the list by clicks on a state, and have the limit fetch as many rows, by turns."""
     page, _ = opened(browser, server.address, "/runs")
     plain, _ = opened(browser, bare.address)
-    ours, limit = [], []
+    ours: list[float] = []
+    limit: list[float] = []
     for _ in range(TIMES):
         for state in ("failure", "success"):
             ours.append(float(answer(page, NARROWED, [state, state])))

@@ -94,8 +94,8 @@ def main() -> int:
                 break
             results.append(parse(printed))
         else:
-            for line in medians(results):
-                emit(*line)
+            for median in medians(results):
+                emit(*median)
     return status
 
 

@@ -82,7 +82,7 @@ async def serve_tornado(port: int) -> None:
         def open(self, *_: str) -> None:
             listeners.add(self)
 
-        async def on_message(self, _: str | bytes) -> None:
+        async def on_message(self, message: str | bytes) -> None:
             for _ in range(MESSAGES):
                 await asyncio.gather(*(one.write_message(MESSAGE) for one in listeners))
 

@@ -92,7 +92,7 @@ class _Moves(WebSocketHandler):
     def initialize(self, listeners: set[WebSocketHandler]) -> None:
         self._listeners = listeners
 
-    def open(self) -> None:  # type: ignore[override]
+    def open(self, *_: str) -> None:
         self._listeners.add(self)
 
     def on_close(self) -> None:
@@ -136,8 +136,7 @@ class BareConsole:
         async def until_the_end() -> None:
             files = [(path, _File, {"content": c, "kind": k}) for path, c, k in self._files]
             moves = ("/moves", _Moves, {"listeners": self._listeners})
-            quiet = {"log_function": lambda _: None}
-            server = HTTPServer(Application([*files, moves], **quiet))
+            server = HTTPServer(Application([*files, moves], log_function=lambda _: None))
             server.add_sockets(self._sockets)
             await self._end.wait()
             server.stop()

@@ -55,7 +55,7 @@ def publish(endpoint: str) -> None:
     router.bind(endpoint)
     rest_s = 0.0
     while True:
-        router.poll(BEAT_S * 1e3)
+        router.poll(int(BEAT_S * 1e3))
         beats.send(b"b")
         if time.monotonic() >= rest_s:
             beats.send(b"p")
@@ -74,7 +74,7 @@ def follow(endpoint: str, line: int, *, topic: bytes, is_agent: bool) -> None:
     said_s = 0.0
     while True:
         every_s = BEAT_S if is_agent else PROOF_S + 1.5
-        if beats.poll(every_s * 1e3):
+        if beats.poll(int(every_s * 1e3)):
             beats.recv()
         if time.monotonic() - said_s >= (0 if is_agent else PROOF_S - 1):
             said_s = time.monotonic()
