@@ -23,6 +23,7 @@ from .two_processes import share_out
 NO_SUCH_CALENDAR = "no such calendar: "
 # More often than not it is the wrong folder.
 EMPTY = "no job files: expected some that end in .yaml"
+NOT_READ = "is not read: the name of a job file ends in .yaml"
 
 
 def check_folder(
@@ -96,8 +97,9 @@ def lint_folder(
         limits: as for `check_jobs`.
     """
     loaded = load_folder(path, None, blackouts)
+    unread = [_warning(one, NOT_READ) for one in loaded.almost]
     if not loaded.jobs and not loaded.problems:
-        return [FileProblem(path=str(path), line=1, column=1, sentence=EMPTY, severity="warning")]
+        return _sorted([_warning(str(path), EMPTY), *unread])
     known = _calendars(path, calendars, loaded)
     found = check_loaded(path, loaded, now_us, known, rules, limits)
     bad = {problem.job_id for problem in found}
@@ -105,7 +107,7 @@ def lint_folder(
     more = lint_jobs(jobs, known.by_name, now_us)
     if dependencies_scheduled and not found:
         more += check_dependencies_scheduled(jobs, known.by_name, now_us)
-    return _sorted(found + [_placed(path, problem) for problem in more])
+    return _sorted(found + unread + [_placed(path, problem) for problem in more])
 
 
 def _shared(count: int, check: Callable[[int], list[Problem]]) -> Portions:
@@ -118,6 +120,10 @@ def _calendars(
 ) -> LoadedCalendars:
     wanted = named_calendars(loaded.jobs.values(), BUILT_IN)
     return load_calendars(calendars_folder(path, folder), wanted)
+
+
+def _warning(path: str, sentence: str) -> FileProblem:
+    return FileProblem(path=path, line=1, column=1, sentence=sentence, severity="warning")
 
 
 def _placed(path: str | os.PathLike[str], problem: Problem) -> FileProblem:

@@ -54,13 +54,15 @@ class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
 class LoadedFolder(msgspec.Struct, frozen=True, kw_only=True):
     """What a folder holds: jobs and the hashes of their definitions by job ID, and problems.
 
-    `unread` are the IDs of jobs that were not looked at, since defaults of theirs cannot be read.
+    `unread` are the IDs of jobs that were not looked at, since defaults of theirs cannot be read;
+    `almost` are paths of files that are called nearly as jobs are, and were not looked at either.
     """
 
     jobs: dict[str, Job]
     hashes: dict[str, str]
     problems: list[FileProblem]
     unread: frozenset[str] = frozenset()
+    almost: tuple[str, ...] = ()
 
 
 def load_folder(
@@ -89,6 +91,7 @@ def load_folder(
         hashes=loader.hashes,
         problems=loader.problems,
         unread=frozenset(loader.unread),
+        almost=tuple(loader.almost),
     )
 
 
@@ -109,12 +112,14 @@ class _Loader:
         self.hashes: dict[str, str] = {}
         self.problems: list[FileProblem] = []
         self.unread: set[str] = set()
+        self.almost: list[str] = []
         # What was read of each file, now or before.
         self._known: dict[str, Entry] = {}
 
     def load(self) -> None:
         """Find the files, read defaults, read jobs."""
         found = walk(self._root)
+        self.almost = found.almost
         for path, sentence in found.problems:
             is_job = path.endswith(SUFFIX)
             self._say(path, sentence, job_id=_job_id(path) if is_job else None)

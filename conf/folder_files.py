@@ -17,16 +17,19 @@ SUFFIX = ".yaml"
 DEFAULTS_NAME = "_defaults.yaml"
 # Some file systems say of every file that it holds nothing.
 LEAST_READ_BYTES = 4096
+# What the names of YAML files end in elsewhere, in whatever case.
+ALMOST = (".yaml", ".yml")
 
 Stamped = tuple[str, os.stat_result]
 
 
 class Found(msgspec.Struct, kw_only=True):
     """Job files by relative path, sorted; defaults files by the folder they are in ("" is the
-    root); what could not be looked at, with why."""
+    root); files that are `almost` called as jobs are; what could not be looked at, with why."""
 
     jobs: list[Stamped] = []
     defaults: set[str] = set()
+    almost: list[str] = []
     problems: list[tuple[str, str]] = []
 
 
@@ -69,6 +72,8 @@ def _is_folder(entry: os.DirEntry[str], relative: str, found: Found) -> bool:
         elif is_job:
             path = f"{relative}/{name}" if relative else name
             found.jobs.append((path, entry.stat()))
+        elif name.lower().endswith(ALMOST) and not name.startswith("."):
+            found.almost.append(f"{relative}/{name}" if relative else name)
     except OSError as error:
         if is_job:
             path = f"{relative}/{name}" if relative else name

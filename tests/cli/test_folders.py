@@ -62,6 +62,19 @@ def test_a_folder_without_job_files_is_warned_of(command, folder):
     assert command("people", "check", "--strict", str(folder)).status == 1
 
 
+def test_files_that_are_called_nearly_as_job_files_are_warned_of(command, folder):
+    (folder / "sub").mkdir()
+    for name in ("a.yaml", "sub/b.yml", "c.YAML", ".d.yml", "e.yaml~", "f.txt"):
+        (folder / name).write_text(GOOD)
+    said = "1:1: warning: is not read: the name of a job file ends in .yaml"
+    found = command("people", "check", str(folder))
+    assert (found.status, found.lines) == (0, [f"c.YAML:{said}", f"sub/b.yml:{said}"])
+    (folder / "a.yaml").unlink()
+    found = command("people", "check", str(folder))
+    assert found.lines[0].endswith("no job files: expected some that end in .yaml")
+    assert found.lines[1:] == [f"c.YAML:{said}", f"sub/b.yml:{said}"]
+
+
 def test_every_error_of_a_folder_is_named_with_its_place(command, folder):
     (folder / "a.yaml").write_text(GOOD)
     (folder / "b.yaml").write_text(BAD)
