@@ -47,10 +47,14 @@ class Many:
         """Return whether the deed is an operation: on a query, or only to be looked at.
 
         Raises:
-            UsageError: neither runs nor a query are named, or both.
+            UsageError: neither runs nor a query are named, or both, or what is named is no run.
         """
         if (self.query is None) is (not run_ids):
             raise click.UsageError("expected runs, or --query 'QUERY'")
+        for run_id in run_ids:
+            if not (run_id[:1] == "r" and run_id[1:].isdecimal()):
+                hint = "expected its id, as r12, or a query as --query 'QUERY'"
+                raise click.UsageError(f"{run_id}: no run: {hint}")
         return self.query is not None or self.dry_run
 
 

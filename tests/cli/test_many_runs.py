@@ -59,6 +59,13 @@ def test_runs_or_a_query_are_named(callsheet, words):
     assert (found.status, "expected runs, or --query" in found.err) == (2, True)
 
 
+@pytest.mark.parametrize("word", ["label:nightly", "backup", "r", "r1.1"])
+def test_what_is_no_run_is_told_how_a_query_is_given(callsheet, word):
+    found = callsheet("hold", "r1", word)
+    assert found.status == 2
+    assert f"{word}: no run: expected its id, as r12, or a query as --query 'QUERY'" in found.err
+
+
 def test_a_query_that_means_nothing_does_nothing(stand, callsheet):
     found = callsheet("skip", "--query", "label:nobody")
     assert (found.status, found.lines) == (0, ["skip 0 runs"])
