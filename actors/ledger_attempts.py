@@ -147,6 +147,8 @@ class Attempts:
                 return self._end(run, message, now_us)
             if run.state is message.state is State.LOST:
                 return self._found(run, message, now_us)
+            if run.finished and run.retry is None and State.LOST.value in run.times:
+                return self._after_mark(run, message, now_us)
         return self._late_end(run, message, now_us)
 
     def _running(
@@ -226,6 +228,15 @@ class Attempts:
                 for one in run.attempts
             )
         return self._book.note(run, now_us, f"more is known: {_outcome(message)}", "", **fields)
+
+    def _after_mark(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
+        """Put on record what the agent has of a run that was lost, and marked since: what it wrote,
+        and once how it ended. The mark stays."""
+        self._book.changes.outputs.extend(message.outputs)
+        meta = {**run.meta, **message.meta}
+        if meta == run.meta:
+            return run
+        return self._book.note(run, now_us, f"more is known: {_outcome(message)}", "", meta=meta)
 
     def _late_end(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
         """Put on record how an attempt ended that was lost, and was followed by another, or what

@@ -218,6 +218,22 @@ def test_what_is_found_of_a_lost_run_is_kept_and_noted_once(ledger):
     assert lines(ledger, run.run_id).count("more is known: lost: rebooted") == 1
 
 
+@pytest.mark.parametrize("mark", [State.SKIPPED, State.SUCCESS])
+def test_what_a_lost_run_wrote_that_was_marked_meanwhile_is_kept_and_the_mark_stays(ledger, mark):
+    run = running(ledger)
+    ended(ledger, run.run_id, State.LOST, message="lost: agent x is away")
+    ledger.wish(MarkRun(run_id=run.run_id, state=mark))
+    output = OutputRecord(run_id=run.run_id, attempt=1, length=3, data=b"abc")
+    for _ in range(2):
+        meta = {"program": {"status": 0}}
+        sent = ended(ledger, run.run_id, State.SUCCESS, meta=meta, outputs=[output])
+        assert sent[-1] == Recorded(run_id=run.run_id, attempt=1, state=mark, ended=True)
+    after = ledger.run(run.run_id)
+    assert (after.state, after.meta["program"]) == (mark, {"status": 0})
+    assert [one.length for one in ledger.writer.reader.outputs(run.run_id)] == [3]
+    assert lines(ledger, run.run_id).count("more is known: success") == 1
+
+
 def test_a_start_is_repeated_until_it_is_answered(ledger):
     run = ledger.a_run()
     assert [m for m in ledger.later(4) if isinstance(m, StartRun)] == []
