@@ -113,6 +113,19 @@ def test_the_calendar_shows_the_runs_of_a_query_over_a_span(console):
     page.wait_for_url("**/job/nightly/report")
 
 
+@pytest.mark.parametrize("path", ["/calendar", "/jobs"])
+def test_what_is_typed_on_while_the_address_takes_it_up_stays(console, path):
+    page = console.open(path)
+    page.keyboard.press("/")
+    page.keyboard.type("nightly ")
+    page.wait_for_url(f"**{path}?q=nightly")
+    page.keyboard.type("report")
+    page.wait_for_url(f"**{path}?q=nightly+report")
+    expect(page.locator("#query")).to_have_value("nightly report")
+    console.turn_to(f"{path}?q=greetings")
+    expect(page.locator("#query")).to_have_value("greetings")
+
+
 def test_the_calendar_counts_the_runs_of_a_job_in_an_hour(console, server):
     every = "schedule: {type: interval, interval: 60}\nprogram: {type: no-op}\n"
     path = server.folder / "jobs" / "often.yaml"

@@ -67,18 +67,29 @@ function dayFrom(date) {
 function QueryBox({ q, set }) {
   const [text, setText] = useState(q);
   const typed = useRef(0);
-  useEffect(() => setText(q), [q]);
+  const said = useRef(q);
+  // Another page's link, or Back, says another query; what was said here may be typed on by then.
+  useEffect(() => {
+    if (q === said.current) return;
+    said.current = q;
+    clearTimeout(typed.current);
+    setText(q);
+  }, [q]);
   useEffect(() => () => clearTimeout(typed.current), []);
+  const say = (value, replace) => {
+    said.current = value.trim();
+    set({ q: said.current }, replace);
+  };
   const onInput = (event) => {
     const { value } = event.target;
     setText(value);
     clearTimeout(typed.current);
-    typed.current = setTimeout(() => set({ q: value.trim() }, true), TYPING_MS);
+    typed.current = setTimeout(() => say(value, true), TYPING_MS);
   };
   const onSubmit = (event) => {
     event.preventDefault();
     clearTimeout(typed.current);
-    set({ q: text.trim() });
+    say(text, false);
   };
   return html`<form class="query" role="search" onSubmit=${onSubmit}>
     <input id="query" value=${text} onInput=${onInput} placeholder="job words, label:, arg=value, !not" aria-label="Query" spellcheck="false" autocomplete="off" /><kbd>/</kbd>

@@ -30,11 +30,20 @@ export function JobsView() {
   const [text, setText] = useState(url.searchParams.get("q") ?? "");
   const only = url.searchParams.get("only") ?? "";
   const kind = KINDS.find(([name]) => name === only);
-  useEffect(() => setText((old) => (here().searchParams.get("q") ?? "") || old), [url.search]);
+  const said = useRef(text);
+  // A link, or Back, says other words; those said here may be typed on by then.
+  useEffect(() => {
+    const words = here().searchParams.get("q") ?? "";
+    if (words === said.current) return;
+    said.current = words;
+    if (words) setText(words);
+  }, [url.search]);
   // The address has the words shortly after they are typed.
   useEffect(() => {
     const timer = setTimeout(() => {
-      if ((here().searchParams.get("q") ?? "") !== text.trim() && here().pathname === "/jobs") set({ q: text.trim() });
+      if ((here().searchParams.get("q") ?? "") === text.trim() || here().pathname !== "/jobs") return;
+      said.current = text.trim();
+      set({ q: said.current });
     }, TYPING_MS);
     return () => clearTimeout(timer);
   }, [text]);
