@@ -334,13 +334,18 @@ def test_the_timeline_has_a_lane_per_job_with_a_now_line_and_opens_a_run(console
     expect(line).to_contain_text(f"gate={gate}")
     switch.click()
     expect(page.locator("svg.gantt path.now-l")).to_have_count(1)
-    # The bar ends at the now-line; close before it the run is pointed at.
-    now_x = float(page.locator("svg.gantt .now-tag").get_attribute("x")) + 27
-    lane_y = float(page.locator("[data-lane=gated]").get_attribute("y")) - 4
-    box = page.locator("svg.gantt").bounding_box()
-    page.mouse.move(box["x"] + now_x - 1, box["y"] + lane_y)
-    expect(page.locator(".over")).to_contain_text(run_id)
-    page.mouse.click(box["x"] + now_x - 1, box["y"] + lane_y)
+
+    def pointed():
+        # The bar ends at the now-line, which goes on; close before it the run is pointed at.
+        now_x = float(page.locator("svg.gantt .now-tag").get_attribute("x")) + 27
+        lane_y = float(page.locator("[data-lane=gated]").get_attribute("y")) - 4
+        box = page.locator("svg.gantt").bounding_box()
+        page.mouse.move(box["x"] + now_x - 1, box["y"] + lane_y)
+        return run_id in page.locator(".over").inner_text()
+
+    until(pointed, "the run to be pointed at")
+    page.mouse.down()
+    page.mouse.up()
     page.wait_for_url(f"**/runs/{run_id}")
     gate.touch()
 
