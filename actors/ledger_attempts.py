@@ -148,7 +148,7 @@ class Attempts:
             if run.state is message.state is State.LOST:
                 return self._found(run, message, now_us)
             if run.finished and run.retry is None and State.LOST.value in run.times:
-                return self._after_mark(run, message, now_us)
+                return self._after_loss(run, message, now_us)
         return self._late_end(run, message, now_us)
 
     def _running(
@@ -229,9 +229,9 @@ class Attempts:
             )
         return self._book.note(run, now_us, f"more is known: {_outcome(message)}", "", **fields)
 
-    def _after_mark(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
-        """Put on record what the agent has of a run that was lost, and marked since: what it wrote,
-        and once how it ended. The mark stays."""
+    def _after_loss(self, run: Run, message: AttemptEnded, now_us: int) -> Run:
+        """Put on record what the agent has of a run that was lost, and is over otherwise since: it
+        was marked, which stays, or this is its end once more, which adds nothing."""
         self._book.changes.outputs.extend(message.outputs)
         meta = {**run.meta, **message.meta}
         if meta == run.meta:

@@ -306,7 +306,7 @@ class Placing:
         self._due.set(attempt.key, now_us + REPEAT_US)
         if not agent.connected or agent.hello is None:
             return []
-        if self._may_be_gone(attempt, agent):
+        if self._put_in_doubt(attempt, agent):
             return []
         if is_too_old(attempt, agent):
             return [self._error(attempt, now_us, too_old(attempt, agent))]
@@ -358,7 +358,7 @@ class Placing:
             return posts + self.give_up(attempt, now_us, f"agent {agent.agent_id} is away")
         if agent.version < CALLS_OFF_SINCE:
             return self._ask(attempt, now_us)
-        if self._may_be_gone(attempt, agent):
+        if self._put_in_doubt(attempt, agent):
             return []
         return self.stop(attempt.key, now_us, kill=attempt.killing)
 
@@ -366,8 +366,8 @@ class Placing:
         agent = self._book.agents.by_id.get(attempt.agent_id)
         return agent is not None and agent.connected
 
-    def _may_be_gone(self, attempt: Attempt, agent: Agent) -> bool:
-        """Whether it is to be looked into if a reboot has taken an attempt: `Meeting` does."""
+    def _put_in_doubt(self, attempt: Attempt, agent: Agent) -> bool:
+        """Have `Meeting` ask if a reboot may have taken an attempt; return whether it may."""
         gone = went_with_reboot(attempt, agent)
         agent.recheck = agent.recheck or gone
         return gone

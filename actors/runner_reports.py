@@ -65,9 +65,9 @@ def noted(attempt: Attempt, line: str) -> Post:
 # Agents of older versions would leave out, without a word, what a job says of how its process is
 # launched, or which secrets it gets.
 LAUNCHES_SINCE, SECRETS_SINCE = 3, 4
+LAUNCHING = "stdin, limits, niceness, secrets or environment"
 # Agents that a sentence names.
 NAMED = 3
-LAUNCHING = "stdin, limits, niceness, secrets or environment"
 
 
 def no_slot(attempt: Attempt) -> str:
