@@ -94,7 +94,11 @@ async def get_why(request: Request, query: WhyQuery) -> Why:
 
     def read(reader: Reader) -> Run | Why:
         sought = Sought(job_id=_job_id(reader, job), args=args, at_us=at_us)
-        runs = [run for run in _runs(reader, sought) if reaches(guest, run.labels)]
+        there = _runs(reader, sought)
+        runs = [run for run in there if reaches(guest, run.labels)]
+        if there and not runs:
+            # Why there is none would be a lie, and that there is one is not to be told.
+            raise Problem(404, f"nothing is told of {sought.job_id} at {format_time(at_us)}")
         if len(runs) == 1:
             return runs[0]
         time = format_time(at_us)

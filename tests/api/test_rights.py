@@ -316,6 +316,11 @@ def test_why_is_answered_within_reach_and_nothing_else_is_there(stand):
         there = why(run=run_id)
         assert (there[0], nowhere[0]) == (404, 404)
         assert there[1]["error"].replace(run_id, "r999999") == nowhere[1]["error"]
+    unheard = stand.a_run("a", labels=("y",), schedule_us=5 * 10**15)
+    both = let_in(stand, "both", Role.VIEWER, ["x", "y"])
+    then = stand.ask("GET", f"/api/v2/runs/{unheard}", headers=both)[1]["run"]["schedule_time"]
+    status, found = why(job="a", at=then)
+    assert (status, unheard in json.dumps(found)) == (404, False)
     there, nowhere = why(job="b", at=when), why(job="c", at=when)
     assert (there[0], nowhere[0]) == (404, 404)
     assert there[1]["error"].replace("job_id b", "job_id c") == nowhere[1]["error"]
