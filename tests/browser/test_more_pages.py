@@ -113,6 +113,25 @@ def test_the_calendar_shows_the_runs_of_a_query_over_a_span(console):
     page.wait_for_url("**/job/nightly/report")
 
 
+def test_days_that_are_not_counted_yet_do_not_look_empty(console):
+    waiting = []
+
+    def wait(route):
+        waiting.append(route)
+
+    page = console.open("/jobs")
+    page.route("**/api/v2/day?*", wait)
+    console.turn_to("/calendar?q=report%20nightly")
+    coming = page.locator("section[aria-labelledby=h-coming]")
+    totals = coming.locator("g > text.lbl-end")
+    expect(totals).to_have_text(["–"] * 14)
+    expect(coming).not_to_contain_text("counted to")
+    while waiting:
+        waiting.pop().continue_()
+    page.unroute("**/api/v2/day?*", wait)
+    expect(totals.last).to_have_text("1")
+
+
 @pytest.mark.parametrize("path", ["/calendar", "/jobs"])
 def test_what_is_typed_on_while_the_address_takes_it_up_stays(console, path):
     page = console.open(path)

@@ -55,8 +55,8 @@ export function Coming({ q }) {
   const zone = shownZone();
   const hrefOf = (cell) => `/timeline${asQuery({ q, from: new Date(cell.ms).toISOString(), span: "2h" })}`;
   const [box, wide] = useWidth(LEAST_WIDE);
-  // Before the answer is there its rows are, empty: nothing below them jumps.
-  const told = value ? Date.parse(value.told_to) : to;
+  // Before the answer is there its rows are, as not counted: nothing below them jumps.
+  const told = value ? Date.parse(value.told_to) : from;
   const days = useMemo(() => byDay(value ?? { bins: DAYS * 24, all: { marks: {} } }, from, told), [value, zone, from]);
   const { button, table } = useTable("Coming days", ["day", "hour", "expected runs"], () => days.flatMap((day) => day.hours.filter((cell) => cell?.known && cell.n).map((cell) => [day.name, html`<a href=${hrefOf(cell)}>${String(cell.hour).padStart(2, "0")}:00</a>`, count(cell.n)])));
   if (error && !value) return null;
@@ -67,7 +67,7 @@ export function Coming({ q }) {
   const cellWide = (width - CELL.left - CELL.right) / 24;
   const depth = (n) => (n === 0 ? 0 : Math.min(4, 1 + Math.floor((n / most) * 3.99)));
   return html`<section class="sec" aria-labelledby="h-coming">
-    <div class="sec-head"><h2 id="h-coming">Coming ${DAYS} days</h2><span class="sub">expected runs by hour${busiest ? `, busiest ${busiest.day} ${String(busiest.hour).padStart(2, "0")}:00` : ""}${told < to ? ` · counted to ${when(told, now)}: narrow the query for more` : ""}</span><span class="grow"></span>${button}</div>
+    <div class="sec-head"><h2 id="h-coming">Coming ${DAYS} days</h2><span class="sub">expected runs by hour${busiest ? `, busiest ${busiest.day} ${String(busiest.hour).padStart(2, "0")}:00` : ""}${value && told < to ? ` · counted to ${when(told, now)}: narrow the query for more` : ""}</span><span class="grow"></span>${button}</div>
     ${table ? html`<div class="panel">${table}</div>` : html`<div class="panel gp pad" tabindex="0" role="region" aria-labelledby="h-coming" ref=${box}><svg class="chart coming" viewBox=${`0 0 ${width} ${CELL.top + days.length * CELL.y + 4}`} role="group" aria-label=${`${count(all.reduce((sum, cell) => sum + cell.n, 0))} expected runs in ${DAYS} days`}>
       ${Array.from({ length: 12 }, (_, index) => html`<text class="lbl" x=${CELL.left + index * 2 * cellWide} y="14">${String(index * 2).padStart(2, "0")}</text>`)}
       <text class="lbl lbl-end" x=${width - 4} y="14">runs</text>
