@@ -18,6 +18,7 @@ from collections.abc import Collection
 
 from ..jobs.programs import SSH_PROGRAM, BoundProcess
 from ..jobs.results import RESULT_BYTES, parse_results
+from ..wire.temporary import hold
 from .host import Key, Results, Spec
 
 log = logging.getLogger("callsheet.agentd")
@@ -35,6 +36,7 @@ class ResultFiles:
         self._runs = runs
         self._prefix = prefix
         self._folder = folder or f"{tempfile.gettempdir()}/callsheet-results-{os.geteuid()}"
+        self._is_held = False
         # Of claims whose file is not in them.
         self._elsewhere: dict[Key, str] = {}
 
@@ -47,6 +49,7 @@ class ResultFiles:
         try:
             # Others may enter it by a name they know, and not look around.
             make_folder(self._folder, 0o711)
+            self._hold()
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(path, flags, 0o600)
             os.fchmod(fd, 0o666)
@@ -95,6 +98,8 @@ class ResultFiles:
                 if name.startswith(self._prefix) and path not in kept:
                     with contextlib.suppress(OSError):
                         os.unlink(path)
+        if kept:
+            self._hold()
 
     def path_for(self, key: Key, program: BoundProcess) -> str:
         """Return where a process is to write, empty for one that gives no results: what runs on a
@@ -104,6 +109,12 @@ class ResultFiles:
         if program.sudo_user is None:
             return f"{self._runs}/{key}/{FILE}"
         return f"{self._folder}/{self._prefix}{key}.{secrets.token_hex(16)}"
+
+    def _hold(self) -> None:
+        """Have the files of processes that run for weeks stay."""
+        if not self._is_held:
+            hold(self._folder)
+            self._is_held = True
 
     def _outside(self, key: Key, spec: Spec) -> str | None:
         """Return the path of a file that is not in the claim, and remember it."""

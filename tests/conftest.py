@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Generator
 
 import pytest
@@ -16,6 +18,14 @@ LONG = ("simulation", "chaos", "system", "browser", "cli")
 # Any other may fail where a machine of CI stands still in the midst of it, so there it is tried
 # once more, and the summary names it: such a test is a defect, of itself or of callsheet.
 PURE = {"jobs", "messages", "simulation", "sweep"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the servers of tests a folder for their sockets that is removed with what they left:
+    the paths of tests are too long for sockets, and killed servers clear nothing away."""
+    folder = tempfile.mkdtemp(prefix="cs-")
+    os.environ["XDG_RUNTIME_DIR"] = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from ..jobs.errors import UserError
+from .temporary import hold
 
 # What the path of a Unix socket may have.
 PATH_BYTES = 107
@@ -136,6 +137,7 @@ def begin_life(run: Path) -> Path:
     Raises:
         UserError: there can be none.
     """
+    hold(run)
     try:
         return Path(tempfile.mkdtemp(prefix="", dir=run))
     except OSError as error:

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from cleaner import can_be_cleaned
 
 from callsheet.agentd.host import Key, Results, Spec
 from callsheet.agentd.results import VARIABLE, ResultFiles
@@ -52,6 +53,24 @@ def test_another_user_writes_into_a_file_that_only_the_process_can_name(files, t
     files.forget(KEY)
     assert not os.path.exists(path)
     assert files.read(KEY, spec).notes == ("results: their file is gone",)
+
+
+def test_the_folder_of_other_users_files_is_not_cleaned_while_the_agent_lives(files, tmp_path):
+    spec = a_spec(files, sudo_user="bob")
+    assert files.begin(KEY, spec) is None
+    assert not can_be_cleaned(tmp_path / "elsewhere")
+
+
+def test_nor_for_the_agent_that_comes_after_it(tmp_path):
+    def results():
+        return ResultFiles(str(tmp_path / "runs"), "id.", str(tmp_path / "elsewhere"))
+
+    (tmp_path / "elsewhere").mkdir()
+    spec = a_spec(results(), sudo_user="bob")
+    results().sweep([])
+    assert can_be_cleaned(tmp_path / "elsewhere")
+    results().sweep([(KEY, spec)])
+    assert not can_be_cleaned(tmp_path / "elsewhere")
 
 
 def test_what_runs_on_a_host_of_its_own_is_given_none(files):

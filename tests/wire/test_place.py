@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+from cleaner import can_be_cleaned
 
 from callsheet.jobs.errors import UserError
 from callsheet.wire import sockets
@@ -48,6 +49,14 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one_each_time_the_same(
     assert len(os.fsencode(directory / "scheduler")) <= PATH_BYTES
     assert run_directory(wanted) == directory
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    directory.rmdir()  # It is not below the folder of this test, whose path is too long as well.
+
+
+def test_where_sockets_are_is_not_cleaned_while_the_server_lives(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run")
+    assert can_be_cleaned(run)
+    begin_life(run)
+    assert not can_be_cleaned(run)
 
 
 def test_a_link_to_elsewhere_is_refused(tmp_path: Path) -> None:
