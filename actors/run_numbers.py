@@ -13,7 +13,8 @@ from ..messages.instructions import LeaseIds
 from ..messages.post import LEDGER, Post
 from .requests import OpenRequests
 
-BLOCK = 1_000
+# What a start leaves unused is a leap in the numbers that people see: so the first block is small.
+BLOCK = 100
 BLOCK_AT_MOST = 20_000
 # A block used up faster than this has the next one doubled, one that lasts longer halved.
 BUSY_US = 10_000_000
