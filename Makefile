@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types format venv browser tools bench sim sweep chaos fuzz survive partition docs sbom audit \
-    advisories locks locked image clean
+    advisories locks locked image conda clean
 
 # Where the demo listens and keeps its files; which benchmarks; how many seeds from which on, in how
 # many processes; which part of the sweep; for how long which chaos; how many kills under how many
@@ -169,6 +169,13 @@ BASE ?= python:3.13-slim
 image:  ## build the container images by buildah, and have podman run them: BASE=python:3.13-slim
 	@BASE="$(BASE)" packaging/container/build.sh
 	@$${PYTHON:-python3} packaging/container/try_images.py
+
+# Without a channel, packages that are made of what is installed here stand in for conda-forge's.
+CHANNEL ?=
+conda: $(READY)  ## build the conda package by its recipe, and run its tests: CHANNEL=conda-forge
+	@$(PYTHON_IN) -c "import rattler_build" 2>/dev/null \
+	    || $(PYTHON_IN) -m pip install --quiet --disable-pip-version-check --editable ".[conda]"
+	@$(PYTHON_IN) packaging/try_conda.py $(CHANNEL)
 
 # What only releases need is installed when it is first asked for. A network that swallows what is
 # sent holds nobody up for longer than a minute or two.

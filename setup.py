@@ -128,6 +128,7 @@ setup(
         "ssh": SSH,
         "test": TEST,
         "release": RELEASE,
+        "conda": ["py-rattler-build>=0.60,<1"],  # builds the conda package
         # What ADR 0010 measures Tornado against; nothing of callsheet imports it.
         "bench": ["starlette>=1.0,<2", "uvicorn[standard]>=0.40,<1"],
         "dev": [

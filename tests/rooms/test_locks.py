@@ -62,7 +62,7 @@ def test_all_that_setup_py_asks_for_is_pinned_within_its_ranges(locks, name, pyt
 
 def test_the_extras_for_users_are_in_the_lock_and_those_for_developers_are_not(locks):
     extras = set(metadata.distribution("callsheet").metadata.get_all("Provides-Extra"))
-    assert extras - {"bench", "dev", "release", "test"} == set(locks.EXTRAS)
+    assert extras - {"bench", "conda", "dev", "release", "test"} == set(locks.EXTRAS)
     names = {one.name for one in locks.read("extras")}
     assert {"fabric", "apprise", "fsspec", "brotli"} <= names
     assert names & {"pytest", "ruff", "uv", "uvicorn"} == set()
