@@ -143,6 +143,15 @@ def test_what_is_typed_on_while_the_address_takes_it_up_stays(console, path):
     expect(page.locator("#query")).to_have_value("nightly report")
     console.turn_to(f"{path}?q=greetings")
     expect(page.locator("#query")).to_have_value("greetings")
+    console.turn_to(path)
+    expect(page.locator("#query")).to_have_value("")
+
+
+def test_escape_empties_the_search_of_jobs_and_its_address(console):
+    page = console.open("/jobs?q=nightly")
+    page.locator("#query").press("Escape")
+    page.wait_for_url(lambda url: url.endswith("/jobs"))
+    expect(page.locator("#query")).to_have_value("")
 
 
 def test_the_calendar_counts_the_runs_of_a_job_in_an_hour(console, server):

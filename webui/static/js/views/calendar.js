@@ -1,15 +1,15 @@
 // Calendar: the runs that schedules name over a span, by day and hour.
-import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
+import { html, useEffect, useMemo, useState } from "../preact.js";
 import { Args, Icon, JobName, Trouble } from "../parts.js";
 import { query as asQuery } from "../api.js";
 import { clock, count, counted, dayOf, dayOfYear, instantOf, shownZone, when } from "../format.js";
 import { Coming, PlanViews } from "../plan_parts.js";
 import { go, here, useUrl } from "../router.js";
 import { stream, useNow } from "../stream.js";
+import { useTyped } from "../typed.js";
 import { useGet } from "../views_common.js";
 
 const REREAD_MS = 60e3;
-const TYPING_MS = 400;
 // Rows drawn at first, and more with each wish for more.
 const PAGE = 300;
 const SPANS = [
@@ -65,34 +65,13 @@ function dayFrom(date) {
 
 /** The query as typed; the URL has it shortly after. */
 function QueryBox({ q, set }) {
-  const [text, setText] = useState(q);
-  const typed = useRef(0);
-  const said = useRef(q);
-  // Another page's link, or Back, says another query; what was said here may be typed on by then.
-  useEffect(() => {
-    if (q === said.current) return;
-    said.current = q;
-    clearTimeout(typed.current);
-    setText(q);
-  }, [q]);
-  useEffect(() => () => clearTimeout(typed.current), []);
-  const say = (value, replace) => {
-    said.current = value.trim();
-    set({ q: said.current }, replace);
-  };
-  const onInput = (event) => {
-    const { value } = event.target;
-    setText(value);
-    clearTimeout(typed.current);
-    typed.current = setTimeout(() => say(value, true), TYPING_MS);
-  };
+  const { text, type, send } = useTyped(q, (words, replace) => set({ q: words }, replace));
   const onSubmit = (event) => {
     event.preventDefault();
-    clearTimeout(typed.current);
-    say(text, false);
+    send();
   };
   return html`<form class="query" role="search" onSubmit=${onSubmit}>
-    <input id="query" value=${text} onInput=${onInput} placeholder="job words, label:, arg=value, !not" aria-label="Query" spellcheck="false" autocomplete="off" /><kbd>/</kbd>
+    <input id="query" value=${text} onInput=${(event) => type(event.target.value)} placeholder="job words, label:, arg=value, !not" aria-label="Query" spellcheck="false" autocomplete="off" /><kbd>/</kbd>
   </form>`;
 }
 

@@ -5,12 +5,12 @@ import { count, duration, spoken, TROUBLE } from "../format.js";
 import { go, here, useUrl } from "../router.js";
 import { stream } from "../stream.js";
 import { useTreeKeys } from "../treekeys.js";
+import { useTyped } from "../typed.js";
 import { useGet } from "../views_common.js";
 import { may } from "../session.js";
 import { Loaded, Wanted } from "../wanted.js";
 
 const REREAD_MS = 5000;
-const TYPING_MS = 400;
 const FEW = 40;
 const firstJob = new Wanted(() => import("../firstjob.js").then((its) => its.FirstJob));
 // What may be asked for besides words: [name, sign, does a job have it].
@@ -27,26 +27,8 @@ const KINDS = [
 export function JobsView() {
   const { value, error, again } = useGet("/api/v2/jobs");
   const url = useUrl();
-  const [text, setText] = useState(url.searchParams.get("q") ?? "");
   const only = url.searchParams.get("only") ?? "";
   const kind = KINDS.find(([name]) => name === only);
-  const said = useRef(text);
-  // A link, or Back, says other words; those said here may be typed on by then.
-  useEffect(() => {
-    const words = here().searchParams.get("q") ?? "";
-    if (words === said.current) return;
-    said.current = words;
-    if (words) setText(words);
-  }, [url.search]);
-  // The address has the words shortly after they are typed.
-  useEffect(() => {
-    const timer = setTimeout(() => {
-      if ((here().searchParams.get("q") ?? "") === text.trim() || here().pathname !== "/jobs") return;
-      said.current = text.trim();
-      set({ q: said.current });
-    }, TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
   const set = (changes) => {
     const next = here();
     for (const [name, value] of Object.entries(changes)) {
@@ -55,6 +37,7 @@ export function JobsView() {
     }
     go(next.pathname + next.search, { replace: true });
   };
+  const { text, type, send } = useTyped(url.searchParams.get("q") ?? "", (words) => set({ q: words }));
   const [chosen, choose] = useState(() => JSON.parse(sessionStorage.getItem("open") ?? "null"));
   const [flat, setFlat] = useState(false);
   useEffect(() => stream.follow({ topic: "jobs" }, again, again), []);
@@ -84,7 +67,7 @@ export function JobsView() {
     <div class="top">
       <h1 class="sr">Jobs</h1>
       <div class="query">
-        <input id="query" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${(event) => event.key === "Escape" && (setText(""), set({ q: "" }))} placeholder="Find a job: words of its path, label:, owner:" aria-label="Find a job" spellcheck="false" /><kbd>/</kbd>
+        <input id="query" value=${text} onInput=${(event) => type(event.target.value)} onKeyDown=${(event) => event.key === "Escape" && send("")} placeholder="Find a job: words of its path, label:, owner:" aria-label="Find a job" spellcheck="false" /><kbd>/</kbd>
       </div>
       ${may("admin") && html`<a class="btn hide-s" href="/adhoc">Ad hoc run…</a>`}
       <span class="dim small nowrap">${value ? `${count(value.jobs.length)} jobs` : ""}</span>
