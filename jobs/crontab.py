@@ -22,7 +22,7 @@ FIELDS = 5
 DEFAULT_SHELL = "/bin/sh"
 BASH = ("/bin/bash", "/usr/bin/bash", "bash")
 # Variables that are for cron itself, not for the command.
-FOR_CRON = {"SHELL", "MAILTO", "MAILFROM", "CRON_TZ", "TZ", "RANDOM_DELAY", "CONTENT_TYPE"}
+FOR_CRON = {"SHELL", "MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "CONTENT_TYPE"}
 FOR_CRON |= {"CONTENT_TRANSFER_ENCODING", "START_HOURS_RANGE", "LOGNAME", "USER"}
 # Words before the one that says what a command is about.
 WRAPPERS = {"cd", "env", "exec", "flock", "ionice", "nice", "nohup", "python", "python3", "bash"}
@@ -34,7 +34,8 @@ LONGEST_NAME = 40
 
 _ASSIGNMENT = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([A-Za-z_]\w*))\s*=\s*(.*?)\s*\Z""")
 _LOCAL_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_PERCENT = re.compile(r"(?<!\\)%")
+# A backslash takes the next character with it, so that `\\\\%` holds a `%` that ends the command.
+_ESCAPED_OR_PERCENT = re.compile(r"\\.|%")
 # A program given as a word, which names nothing.
 _CODE = re.compile(
     r"""\b(?:python3?|perl|php|ruby|node)(?:\s+-\w+)*?\s+-[ceEr]\s+(?:'[^']*'|"[^"]*"|\S+)"""
@@ -82,6 +83,8 @@ def job_data(entry: Entry) -> dict[str, Any]:
     if entry.shell not in (DEFAULT_SHELL, *BASH):
         argv = [_literal(entry.shell), "-c", _command(entry)]
         program = {"type": "procstar", "argv": argv}
+    if entry.env.get("HOME", "").startswith("/"):
+        program["cwd"] = _literal(entry.env["HOME"])
     if entry.env:
         program["env"] = {name: _literal(value) for name, value in entry.env.items()}
     if entry.user is not None:
@@ -115,6 +118,8 @@ class _Reading:
 
     def __init__(self, tz: str, *, system: bool) -> None:
         self._tz = tz
+        # Why no entry can be taken over until the zone is set anew.
+        self._lost_zone = ""
         self._system = system
         self._shell = DEFAULT_SHELL
         self._env: dict[str, str] = {}
@@ -144,9 +149,10 @@ class _Reading:
         value = match[4]
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
-        if name in ("CRON_TZ", "TZ"):
+        if name == "CRON_TZ":
+            self._lost_zone = f"its times are of {text} in line {number}, which is no time zone"
             zone(value)
-            self._tz = value
+            self._tz, self._lost_zone = value, ""
         elif name == "SHELL":
             self._shell = value
         elif name in FOR_CRON:
@@ -168,6 +174,8 @@ class _Reading:
         if len(parts) < needed:
             what = "five time fields, a user and" if self._system else "five time fields and"
             raise UserError(f"is no entry: expected {what} a command")
+        if self._lost_zone:
+            raise UserError(self._lost_zone)
         expression = " ".join(parts[:words])
         if expression.lower() == "@reboot":
             raise UserError(
@@ -192,11 +200,20 @@ class _Reading:
 
 
 def _split(text: str) -> tuple[str, str | None]:
-    """Return command and standard input: an unescaped `%` ends the command, more are newlines."""
-    command, *rest = _PERCENT.split(text)
-    lines = [part.replace("\\%", "%") for part in rest]
-    stdin = "\n".join(lines) + "\n" if lines else None
-    return command.replace("\\%", "%").strip(), stdin
+    """Return command and standard input: an unescaped `%` ends the command, more are newlines.
+
+    What cron writes ends with a newline, unless it is nothing at all.
+    """
+    end = next((m.start() for m in _ESCAPED_OR_PERCENT.finditer(text) if m[0] == "%"), len(text))
+    command = text[:end].replace("\\%", "%").strip()
+    if end == len(text):
+        return command, None
+    stdin = _ESCAPED_OR_PERCENT.sub(_written, text[end + 1 :])
+    return command, stdin if not stdin or stdin.endswith("\n") else f"{stdin}\n"
+
+
+def _written(match: re.Match[str]) -> str:
+    return {"%": "\n", "\\%": "%"}.get(match[0], match[0])
 
 
 # --- jobs ---------------------------------------------------------------------------------------

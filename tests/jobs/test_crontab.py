@@ -80,6 +80,26 @@ PATH=/bin
     assert job_data(first)["program"]["argv"] == ["/bin/zsh", "-c", "first"]
 
 
+def test_a_zone_for_commands_is_none_of_the_times():
+    (entry,) = read_crontab("TZ=America/New_York\n@daily date\n", "UTC")
+    assert (entry.tz, entry.env) == ("UTC", {"TZ": "America/New_York"})
+
+
+def test_a_zone_that_is_none_costs_the_entries_whose_times_are_of_it():
+    text = "CRON_TZ=Mars/Olympus\n@daily there\n# here\nCRON_TZ=UTC\n@daily here\n"
+    zone, there, here = read_crontab(text, "Europe/Berlin")
+    assert "unknown time zone: Mars/Olympus" in zone.reason
+    assert there.reason == "its times are of CRON_TZ=Mars/Olympus in line 1, which is no time zone"
+    assert here.tz == "UTC"
+
+
+def test_commands_begin_in_the_home_that_is_set():
+    first, second, third = read_crontab("@daily a\nHOME=/srv/{{x\n@daily b\nHOME=\n@daily c", "UTC")
+    assert "cwd" not in job_data(first)["program"]
+    assert job_data(second)["program"]["cwd"] == "{% raw %}/srv/{{x{% endraw %}"
+    assert "cwd" not in job_data(third)["program"]
+
+
 def test_what_is_for_cron_alone_is_told_and_costs_no_entry():
     mail, entry = read_crontab("MAILTO=ops@example.com\n@daily x\n", "UTC")
     assert isinstance(mail, Refusal)
@@ -134,6 +154,9 @@ def output_of(entry):
         ("cat%one%two", "one\ntwo\n"),
         (r"cat%half\%%CRON_STDIN", "half%\nCRON_STDIN\n"),
         ("cat; echo end%in", "in\nend\n"),
+        ("cat%one%%two%", "one\n\ntwo\n"),
+        ("cat; echo end%", "end\n"),
+        (r"cat; echo \\%in", "in\n\\\n"),
         ("echo '{{.Names}}' '{\\% x \\%}' ${#HOME}", None),
         ("printf '%s' x", ""),
     ],
