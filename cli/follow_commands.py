@@ -11,6 +11,7 @@ import click
 
 from .lazy import offering
 from .local_times import local
+from .seen import some_lines
 from .shown import OVER, client, print_json, print_table, state_word
 from .sources import ARCHIVE, join_terms, source
 
@@ -146,4 +147,4 @@ def _print_update(update: dict[str, Any]) -> None:
     if "run_log_append" in update:
         lines.append(update["run_log_append"])
     for line in lines:
-        click.echo(f"{local(line['timestamp'])}  {line['message']}")
+        click.echo(f"{local(line['timestamp'])}  {some_lines(line['message'])}")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .local_times import local
+from .seen import one_line
 from .shown import OVER, args_text, job_text, print_json, state_word, warn
 
 NOT_OVER = f"!state:{','.join(OVER)}"
@@ -94,5 +95,5 @@ class _Follower:
             times = record["times"]
             at = local(max(times.values(), default=None))
             job = job_text(record, args_text(record["args"]))
-            reason = f"  {record['reason']}" if record.get("reason") else ""
+            reason = f"  {one_line(record['reason'])}" if record.get("reason") else ""
             click.echo(f"{at}  {run_id:<10} {state_word(state):<12}  {job}{reason}")

@@ -9,6 +9,7 @@ import click
 from .lazy import offering
 from .local_times import local
 from .runs_around import runs_around_now
+from .seen import one_line, some_lines
 from .shown import (
     FORMAT,
     args_text,
@@ -98,7 +99,7 @@ def run(
             for name, at in found["times"].items():
                 click.echo(f"  {name:<10} {local(at)}")
             for entry in server.get_run_log(run_id):
-                click.echo(f"  {local(entry['timestamp'])}  {entry['message']}")
+                click.echo(f"  {local(entry['timestamp'])}  {some_lines(entry['message'])}")
             _print_others(server, found)
 
 
@@ -148,13 +149,13 @@ def print_run(found: dict[str, Any], reason: str = "") -> None:
     took = f" after {elapsed_text(seconds)}" if seconds is not None else ""
     click.echo(f"  {state_word(found['state'])}{took}, for {local(found['times'].get('schedule'))}")
     if reason:
-        click.echo(f"  reason: {reason}")
+        click.echo(f"  reason: {some_lines(reason)}")
     if found.get("program"):
-        click.echo(f"  program: {found['program']['str']}")
+        click.echo(f"  program: {some_lines(found['program']['str'])}")
     for cond in found.get("conds", []):
-        click.echo(f"  condition: {cond['str']}")
+        click.echo(f"  condition: {some_lines(cond['str'])}")
     for name, value in found.get("results", {}).items():
-        click.echo(f"  result: {name}={value}")
+        click.echo(f"  result: {name}={one_line(value)}")
 
 
 @click.command()

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from .local_times import local
+from .seen import cell as cell_seen
+from .seen import one_line, width
 
 SYMBOLS = {
     "new": ".",
@@ -79,7 +81,7 @@ def state_word(state: str) -> str:
 
 def args_text(args: dict[str, str]) -> str:
     """Return args as `name=value` words."""
-    return " ".join(f"{name}={value}" for name, value in sorted(args.items()))
+    return one_line(" ".join(f"{name}={value}" for name, value in sorted(args.items())))
 
 
 def job_text(of: dict[str, Any], args: str = "") -> str:
@@ -119,15 +121,15 @@ def elapsed_s(run: dict[str, Any], now: str | None = None) -> float | None:
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table, aligned by what is seen (colour codes count for nothing)."""
-    plain = [[click.unstyle(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
-    line = "  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True))
+    """Print a table, a line for each row, aligned by what is seen (colours count for nothing)."""
+    rows = [[cell_seen(cell) for cell in row] for row in rows]
+    taken = [[width(click.unstyle(cell)) for cell in row] for row in rows]
+    widths = [max(column) for column in zip(map(len, head), *taken, strict=True)]
+    line = "  ".join(cell.ljust(wide) for cell, wide in zip(head, widths, strict=True))
     lines = [click.style(line.rstrip(), bold=True)]
-    for row, bare in zip(rows, plain, strict=True):
+    for row, spans in zip(rows, taken, strict=True):
         cells = [
-            cell + " " * (width - len(seen))
-            for cell, seen, width in zip(row, bare, widths, strict=True)
+            cell + " " * (wide - span) for cell, span, wide in zip(row, spans, widths, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
     # In one go: each echo is a write of its own, and a forecast has many lines.
@@ -183,8 +185,8 @@ def _cell(run: dict[str, Any], column: str, now: str | None) -> str:
     if column.endswith("_time") or column in times:
         return local(value)
     if isinstance(value, list):
-        return " ".join(map(str, value))
-    return "" if value is None else str(value)
+        value = " ".join(map(str, value))
+    return "" if value is None else one_line(str(value))
 
 
 def warn(sentence: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .local_times import local
+from .seen import some_lines
 from .shown import args_text, client, print_as, state_word
 
 
@@ -45,9 +46,9 @@ def _print(found: dict[str, Any]) -> None:
     if run:
         click.echo(f"  {state_word(run['state'])}")
     for line in found["lines"]:
-        click.echo(f"  {line}")
+        click.echo(f"  {some_lines(line)}")
     for cond in _conditions(run or {}):
-        click.echo(f"  {cond}")
+        click.echo(f"  {some_lines(cond)}")
 
 
 def _conditions(run: dict[str, Any]) -> list[str]:

@@ -5,7 +5,8 @@ import json
 import pytest
 from web_stand import now_us
 
-from callsheet.cli.shown import SYMBOLS, elapsed_text
+from callsheet.cli.seen import one_line, some_lines, width
+from callsheet.cli.shown import SYMBOLS, elapsed_text, print_table
 from callsheet.jobs.states import State
 from callsheet.store.interface import StoreError
 from callsheet.store.sqlite import SqliteReader
@@ -33,6 +34,27 @@ def test_every_state_of_the_api_has_its_own_symbol():
     states = {state.value for state in State} - {State.LOST.value}
     assert states <= set(SYMBOLS)
     assert len(set(SYMBOLS.values())) == len(SYMBOLS)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "lines", "columns"),
+    [
+        ("plain", "plain", "plain", 5),
+        ("a\nb\tc", r"a\nb\tc", "a\nb\tc", 5),
+        ("\x1b[2J\x1b[31m\x9b\r", r"\x1b[2J\x1b[31m\x9b\r", r"\x1b[2J\x1b[31m\x9b\r", 11),
+        ("漢字e\u0301", "漢字e\u0301", "漢字e\u0301", 5),
+    ],
+)
+def test_no_character_of_a_text_commands_the_terminal(text, line, lines, columns):
+    assert one_line(text) == line
+    assert some_lines(text) == lines
+    assert width(text) == columns or not text.isprintable()
+
+
+def test_a_row_is_a_line_in_its_columns(capsys):
+    print_table(["a", "b"], [["漢", "x"], ["two\nlines", "\x1b[31mred\x1b[0m\x07"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == ["漢          x", r"two\nlines  red\x07"]
 
 
 def test_jobs_are_listed_with_params_and_labels(callsheet):
