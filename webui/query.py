@@ -14,6 +14,7 @@ from ..jobs.result_terms import ResultTerm, split_term
 from ..jobs.run import run_number
 from ..jobs.run_filter import ArgTerm, RunFilter, Span, words_of
 from ..jobs.states import State
+from ..jobs.times import EPOCH, FIRST_US, LAST_US, MICROSECOND
 from ..messages.backfills import backfill_number
 
 # A term's list of values and a query's terms: more is nobody's query.
@@ -152,6 +153,9 @@ def parse_states(names: Iterable[str]) -> frozenset[State]:
 def parse_instant(text: str, now_us: int) -> int:
     """Return the microseconds UTC of `now`, `-6h`, `+30m`, a date, or an ISO time with zone.
 
+    What lies outside of `FIRST_US` to `LAST_US` is taken for the end that it lies beyond: nothing
+    is scheduled there, and calendars and the database could not tell such instants.
+
     Raises:
         BadQuery: it is none of these.
     """
@@ -159,17 +163,22 @@ def parse_instant(text: str, now_us: int) -> int:
         return now_us
     if found := _RELATIVE.fullmatch(text):
         sign, number, unit = found.groups()
-        return now_us + int(float(sign + number) * _UNIT_S[unit] * 1e6)
+        away_us = float(sign + number) * _UNIT_S[unit] * 1e6
+        return _tellable(now_us + int(max(-LAST_US, min(LAST_US, away_us))))
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         if moment.tzinfo is None:
-            if "T" in text:
+            if ":" in text or "T" in text:
                 raise ValueError
             moment = moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1_000_000)
+        return _tellable((moment - EPOCH) // MICROSECOND)
     except (ValueError, OverflowError):
         sentence = f"not a time: {text!r}: expected now, -6h, 2026-01-02 or 2026-01-02T03:04:05Z"
         raise BadQuery(sentence) from None
+
+
+def _tellable(at_us: int) -> int:
+    return max(FIRST_US, min(LAST_US, at_us))
 
 
 def parse_span(text: str, now_us: int) -> Span:

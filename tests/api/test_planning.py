@@ -54,6 +54,14 @@ def test_a_forecast_begins_now_and_goes_on_for_a_day_unless_told_otherwise(stand
     assert len(forecast(stand, "job=hourly")) == 24
 
 
+@pytest.mark.parametrize("begin", ["9999-12-31", "0001-01-01", "%2B99999999999d"])
+def test_a_forecast_of_times_that_no_calendar_tells_is_answered(stand, begin):
+    status, _ = stand.ask("GET", f"/api/v2/forecast?from={begin}&whole=0")
+    assert status == 200
+    for page in ("runs", "runs-by-time", "runs-per-time"):
+        assert stand.ask("GET", f"/api/v2/{page}?until={begin}")[0] == 200
+
+
 def test_a_day_that_is_full_is_told_as_far_as_it_goes(stand):
     _, answer = stand.ask("GET", "/api/v2/forecast?job=hourly&limit=7")
     last_us = parse_time(answer["forecast"][-1]["schedule_time"])

@@ -8,6 +8,7 @@ from store_records import T0_US, a_move, a_run
 
 from callsheet.jobs.run_filter import RunFilter
 from callsheet.jobs.states import State
+from callsheet.jobs.times import FIRST_US, LAST_US
 from callsheet.messages.agents import AgentsAnswer, AskAgents
 from callsheet.messages.hello import Hello, Welcome
 from callsheet.messages.post import LEDGER, RUNNER, SCHEDULER
@@ -468,9 +469,16 @@ def test_times_of_queries():
     assert parse_instant("1970-01-02", 0) == 86400 * SECOND
     assert parse_instant("1970-01-01T00:00:01Z", 0) == SECOND
     assert parse_instant("1970-01-01T01:00:01 01:00", 0) == SECOND
-    for bad in ("", "soon", "-h", "1970-01-01T00:00:00", "0", "99999-01-01"):
+    for bad in ("", "soon", "-h", "1970-01-01T00:00:00", "1970-01-01 00:00", "0"):
         with pytest.raises(BadQuery):
             parse_instant(bad, 0)
+
+
+def test_a_time_that_cannot_be_told_is_the_last_or_the_first_that_can():
+    for late in ("9999-12-31", "9999-12-31T23:59:59Z", "+99999999999d", "+" + "9" * 400 + "d"):
+        assert parse_instant(late, 0) == LAST_US
+    for early in ("0001-01-01", "0001-01-01T00:00:00+14:00", "-99999999999d"):
+        assert parse_instant(early, 0) == FIRST_US
 
 
 def test_states_narrow_each_other():
