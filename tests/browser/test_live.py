@@ -194,6 +194,44 @@ def test_a_kill_asks_first_and_the_safe_answer_has_the_focus(console, server, ga
     expect(page.locator(".log")).to_contain_text("SIGKILL")
 
 
+def test_keys_are_the_dialog_s_wherever_one_has_clicked_and_the_focus_is_never_lost(
+    console, server, gate
+):
+    run_id = server.schedule("gated", gate=str(gate))
+    page = console.open(f"/runs/{run_id}")
+    expect(page.locator(".lines li", has_text="begun")).to_be_visible()
+    dialog = page.locator(".dialog")
+    deed(page, "kill").click()
+    dialog.locator(".body p").click()
+    for key in ("r", "g", "j", "s"):
+        page.keyboard.press(key)
+    page.keyboard.press("Tab")
+    expect(dialog.locator(":focus")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(deed(page, "kill")).to_be_focused()
+    # As if what had the focus had gone meanwhile.
+    page.keyboard.press("Enter")
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("r")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert page.url.endswith(f"/runs/{run_id}")
+    assert server.run(run_id)["state"] == "running"
+    assert len(server.get(f"/api/v2/runs/{run_id}/reruns").json["runs"]) == 1
+    # Who goes back leaves what is asked there.
+    page.evaluate("path => { history.pushState(null, '', path); }", f"/runs/{run_id}?again")
+    deed(page, "kill").click()
+    page.go_back()
+    expect(dialog).to_have_count(0)
+    deed(page, "kill").click()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(state(page)).to_contain_text("failure")
+    expect(deed(page, "kill")).to_have_count(0)
+    expect(page.locator(".acts-r :focus")).to_have_count(1)
+
+
 def test_a_signal_is_sent(console, server, gate):
     run_id = server.schedule("gated", gate=str(gate))
     page = console.open(f"/runs/{run_id}")

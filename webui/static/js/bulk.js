@@ -2,7 +2,7 @@
 // carried out by the server, which goes on by itself and says what became of each run.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { get, post } from "./api.js";
-import { trap } from "./dialog.js";
+import { giveBack, trap } from "./dialog.js";
 import { count, counted, MARKS, shownState } from "./format.js";
 import { labelOf, possible, VERBS } from "./operations.js";
 import { quoted } from "./querytext.js";
@@ -75,7 +75,11 @@ function Preview({ verb, about, begun, close }) {
   useLayoutEffect(() => {
     const back = /** @type {HTMLElement | null} */ (document.activeElement);
     safe.current.focus();
-    return () => back?.focus?.();
+    addEventListener("popstate", close);
+    return () => {
+      removeEventListener("popstate", close);
+      giveBack(back);
+    };
   }, []);
   const must = found && found.fits > TYPED_ABOVE;
   const ready = found && found.fits > 0 && (!must || typed.replace(/\D/g, "") === String(found.fits));
@@ -93,7 +97,7 @@ function Preview({ verb, about, begun, close }) {
     close();
   };
   return html`<div class="scrim" onClick=${(event) => event.target === event.currentTarget && close()} onKeyDown=${keys}>
-    <form class="dialog" role="alertdialog" aria-modal="true" aria-label=${`${name} many runs`} onSubmit=${submit}>
+    <form class="dialog" role="alertdialog" tabindex="-1" aria-modal="true" aria-label=${`${name} many runs`} onSubmit=${submit}>
       <header>${name} ${found ? counted(found.count, "run") : "…"}</header>
       <div class="body">
         <div aria-live="polite">

@@ -27,14 +27,19 @@ export function Dialogs() {
     };
   }, []);
   useLayoutEffect(() => {
-    if (question) (document.querySelector(".dialog .field") ?? safe.current)?.focus();
+    if (!question) return undefined;
+    (document.querySelector(".dialog .field") ?? safe.current)?.focus();
+    // Who goes back with the browser leaves what is asked there.
+    const left = () => close(null);
+    addEventListener("popstate", left);
+    return () => removeEventListener("popstate", left);
   }, [question]);
   if (!question) return null;
   const close = (value) => {
     asked.current = null;
     setQuestion(null);
     question.resolve(value);
-    back.current?.focus?.();
+    giveBack(back.current);
   };
   const submit = (event) => {
     event.preventDefault();
@@ -45,7 +50,7 @@ export function Dialogs() {
     if (event.key === "Tab") trap(event);
   };
   return html`<div class="scrim" onClick=${(event) => event.target === event.currentTarget && close(null)} onKeyDown=${keys}>
-    <form class="dialog" role="alertdialog" aria-modal="true" aria-label=${question.title} onSubmit=${submit}>
+    <form class="dialog" role="alertdialog" tabindex="-1" aria-modal="true" aria-label=${question.title} onSubmit=${submit}>
       <header>${question.title}</header>
       <div class="body">
         ${question.text && html`<p class="dim">${question.text}</p>`}
@@ -72,12 +77,33 @@ export function Dialogs() {
   </div>`;
 }
 
+/** The focus goes to where it was before a dialog; if that is not there any more, to the page. @param {any} element */
+export function giveBack(element) {
+  element?.focus?.();
+  if (document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+}
+
 /** Keep Tab within what is asked. */
 export function trap(event) {
-  const all = [...event.currentTarget.querySelectorAll("button, input, select")];
+  const all = [...event.currentTarget.querySelectorAll("button:enabled, input, select, textarea")];
+  const at = document.activeElement;
   const last = event.shiftKey ? all[0] : all[all.length - 1];
-  if (document.activeElement === last) {
+  if (at === last || !all.includes(at)) {
     event.preventDefault();
     (event.shiftKey ? all[all.length - 1] : all[0]).focus();
   }
 }
+
+// The keys are the dialog's, wherever the focus has come to: a click on its words leaves it with the page, and what
+// had it may be gone. Before all others who listen.
+addEventListener(
+  "keydown",
+  (event) => {
+    const dialog = /** @type {HTMLElement | null} */ (document.querySelector(".dialog"));
+    if (!dialog || dialog.contains(/** @type {Node} */ (event.target))) return;
+    event.stopImmediatePropagation();
+    (dialog.matches(".palette") ? dialog.querySelector("input") : dialog)?.focus();
+    if (!dialog.dispatchEvent(new KeyboardEvent("keydown", event))) event.preventDefault();
+  },
+  true,
+);

@@ -1,5 +1,5 @@
 // What a person may do to a run: in a fixed order, asking before what cannot be undone.
-import { html } from "./preact.js";
+import { html, useLayoutEffect, useRef } from "./preact.js";
 import { post } from "./api.js";
 import { ask } from "./dialog.js";
 import { MARKS } from "./format.js";
@@ -109,7 +109,13 @@ export function verbOf(run, key) {
 }
 
 export function Operations({ run }) {
-  return html`<div class="acts-r" role="toolbar" aria-label="Operations">
+  const bar = useRef(null);
+  // What was done may not be possible any more: its button goes, and the focus with it.
+  const had = bar.current?.contains(document.activeElement);
+  useLayoutEffect(() => {
+    if (had && document.activeElement === document.body) bar.current.querySelector("button, a").focus();
+  });
+  return html`<div class="acts-r" role="toolbar" aria-label="Operations" ref=${bar}>
     ${allowed(run).map(
       (verb) => html`<button key=${verb} class=${`btn${DEEDS[verb].grave ? " kill" : ""}`} data-verb=${verb} onClick=${() => operate(run, verb)}>
         ${DEEDS[verb].label}${DEEDS[verb].key && html` <kbd>${DEEDS[verb].key}</kbd>`}

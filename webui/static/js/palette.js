@@ -1,4 +1,5 @@
 // The palette's door: what it is about is known here, what it finds and does comes with it (palette_open.js).
+import { giveBack } from "./dialog.js";
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 import { Wanted, wanting } from "./wanted.js";
 
@@ -27,7 +28,7 @@ export function Palette({ pages, deeds }) {
   const back = useRef(null);
   const close = () => {
     setAsked(null);
-    back.current?.focus?.();
+    giveBack(back.current);
   };
   useLayoutEffect(() => {
     show = (next) => {
@@ -37,6 +38,11 @@ export function Palette({ pages, deeds }) {
     };
     arrived = () => redraw((n) => n + 1);
   }, []);
+  useLayoutEffect(() => {
+    if (!asked) return undefined;
+    addEventListener("popstate", close);
+    return () => removeEventListener("popstate", close);
+  }, [asked]);
   if (!asked) return null;
   if (opened.found) return html`<${opened.found} asked=${asked} pages=${pages} deeds=${deeds} close=${close} />`;
   return html`<${Early} text=${asked.text} type=${(text) => setAsked({ ...asked, text })} close=${close} />`;
