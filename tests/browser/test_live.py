@@ -1,5 +1,6 @@
 """Runs as they live: the list, the page of one, its output, and what a person does to it."""
 
+import re
 import secrets
 from datetime import UTC, datetime, timedelta
 
@@ -570,6 +571,28 @@ def test_the_span_of_time_is_typed(console, server):
     page.wait_for_url("**since=%2B2h**")
     expect(row(page, now_run)).to_have_count(0)
     expect(row(page, later)).to_be_visible()
+
+
+def test_a_span_of_time_that_is_looked_at_is_what_it_was(console):
+    now = datetime.now(UTC)
+    since, until_ = now - timedelta(days=9, seconds=7), now + timedelta(days=3)
+    given = [f"{at:%Y-%m-%dT%H:%M:%S.125Z}" for at in (since, until_)]
+    page = console.open(f"/runs?since={given[0]}&until={given[1]}")
+    page.locator(".range > button").click()
+    expect(page.locator("[name=since]")).to_have_value(re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d"))
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".range .pop")).to_have_count(0)
+    asked = "() => ['since', 'until'].map((one) => new URLSearchParams(location.search).get(one))"
+    assert page.evaluate(asked) == given
+    # One bound is typed, the other stays to the millisecond.
+    page.locator(".range > button").click()
+    page.locator("[name=until]").fill("2000-01-01")
+    page.keyboard.press("Enter")
+    expect(page.locator(".range [role=alert]")).to_have_text("until: expected a time after since")
+    page.locator("[name=until]").fill("+1h")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**until=%2B1h**")
+    assert page.evaluate(asked) == [given[0], "+1h"]
 
 
 def test_the_palette_leads_to_a_job_and_a_run(console, server):

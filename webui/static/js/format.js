@@ -70,6 +70,12 @@ export function clock(ms) {
   return `${two(hour)}:${two(minute)}:${two(second)}`;
 }
 
+/** `2026-11-24 14:25`, or with its seconds: as it is typed. @param {number} ms */
+export function typedTime(ms) {
+  const { year, month, day, hour, minute, second } = partsOf(ms);
+  return `${year}-${two(MONTHS.indexOf(month) + 1)}-${two(day)} ${two(hour)}:${two(minute)}${second ? `:${two(second)}` : ""}`;
+}
+
 /** The instant that a field for date and time means, in the shown zone; a text that is none, as it is.
  *  @param {string} text */
 export function instantOf(text) {

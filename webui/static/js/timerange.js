@@ -1,6 +1,6 @@
 // The span of time of a list: presets, and two fields that take what people write.
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
-import { dayOf, instantOf, inUtc, shownZone, when } from "./format.js";
+import { dayOf, instantOf, inUtc, shownZone, typedTime, when } from "./format.js";
 import { useNow } from "./stream.js";
 
 const HOUR_MS = 3600e3;
@@ -49,6 +49,11 @@ function said(text, now) {
   return Number.isNaN(Date.parse(text)) || /^[+-]\d/.test(text) ? text : when(Date.parse(text), now);
 }
 
+/** A bound as one would type it. @param {string} text */
+function written(text) {
+  return Number.isNaN(Date.parse(text)) || /^[+-]\d/.test(text) ? text : typedTime(Date.parse(text));
+}
+
 /** @param {string} since @param {string} until @param {number} now */
 function rangeWords(since, until, now) {
   const preset = PRESETS.find(([, from, to]) => from === since && to === until);
@@ -72,16 +77,20 @@ export function TimeRange({ since, until, set }) {
   }, [open]);
   const take = (from, to) => {
     setOpen(false);
+    setWrong("");
     set(from, to);
     box.current?.querySelector("button")?.focus();
   };
   const submit = (event) => {
     event.preventDefault();
     const given = new FormData(event.target);
-    const bounds = ["since", "until"].map((name) => readBound(String(given.get(name)), now));
+    // What was left as it stood is what it was, to the millisecond.
+    const bounds = [["since", since], ["until", until]].map(([name, old]) => (given.get(name) === written(old) ? old : readBound(String(given.get(name)), now)));
     const bad = ["since", "until"].find((_, i) => bounds[i] === null);
-    setWrong(bad ? `${bad}: expected -6h, 14:30, Mon 08:00 or 2026-11-24 08:00` : "");
-    if (!bad) take(bounds[0], bounds[1]);
+    const [from, to] = bounds.map((bound) => Date.parse(boundOf(bound ?? "", now)));
+    if (bad) setWrong(`${bad}: expected -6h, 14:30, Mon 08:00 or 2026-11-24 08:00`);
+    else if (to <= from) setWrong("until: expected a time after since");
+    else take(bounds[0], bounds[1]);
   };
   return html`<div class="range" ref=${box} onKeyDown=${(event) => event.key === "Escape" && open && (event.stopPropagation(), setOpen(false), box.current.querySelector("button").focus())}>
     <button class="btn" aria-haspopup="dialog" aria-expanded=${open} onClick=${() => setOpen(!open)}>${rangeWords(since, until, now)} <span class="faint" aria-hidden="true">▾</span></button>
@@ -89,8 +98,8 @@ export function TimeRange({ since, until, set }) {
     html`<div class="pop" role="dialog" aria-label="Time range">
       ${PRESETS.map(([name, from, to]) => html`<button class="pick" aria-pressed=${from === since && to === until} onClick=${() => take(from, to)}>${name}</button>`)}
       <form onSubmit=${submit}>
-        <label>since <input class="field" name="since" defaultValue=${since && said(since, now)} placeholder="-6h, Mon 08:00" autocomplete="off" /></label>
-        <label>until <input class="field" name="until" defaultValue=${until && said(until, now)} placeholder="now, 14:30" autocomplete="off" /></label>
+        <label>since <input class="field" name="since" defaultValue=${written(since)} placeholder="-6h, Mon 08:00" autocomplete="off" /></label>
+        <label>until <input class="field" name="until" defaultValue=${written(until)} placeholder="now, 14:30" autocomplete="off" /></label>
         <button class="btn main">Apply</button>
         <p class=${wrong ? "err" : "hint"} role=${wrong ? "alert" : undefined}>${wrong || `Times are those of ${shownZone()}.`}</p>
       </form>
