@@ -233,6 +233,21 @@ def test_keys_are_the_dialog_s_wherever_one_has_clicked_and_the_focus_is_never_l
     expect(page.locator(".acts-r :focus")).to_have_count(1)
 
 
+def test_what_could_not_be_copied_is_not_said_to_be(console, server):
+    run_id = said(server, "Kim")
+    page = console.open(f"/runs?q=id:{run_id}")
+    expect(row(page, run_id)).to_be_visible()
+    page.keyboard.press("j")
+    expect(row(page, run_id)).to_be_focused()
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }"
+    )
+    page.keyboard.press("y")
+    console.toast(f"Could not copy {run_id}")
+    assert not [one for one in page.evaluate("() => window.passed.toasts") if "Copied" in one]
+    page.evaluate("() => { delete navigator.clipboard.writeText; }")
+
+
 def test_a_signal_is_sent(console, server, gate):
     run_id = server.schedule("gated", gate=str(gate))
     page = console.open(f"/runs/{run_id}")

@@ -1,11 +1,12 @@
 // The keyboard in a list of runs: one row has it. Keys do nothing while one types or a dialog is open.
 import { useLayoutEffect } from "./preact.js";
 import { get } from "./api.js";
+import { copy } from "./clipboard.js";
 import { ask } from "./dialog.js";
 import { html } from "./preact.js";
 import { openPalette } from "./palette.js";
 import { go } from "./router.js";
-import { attempt, done } from "./toast.js";
+import { attempt } from "./toast.js";
 import { Wanted, wanting } from "./wanted.js";
 
 const operations = new Wanted(() => import("./operations.js"));
@@ -55,7 +56,8 @@ export function useRowKeys({ lines, at, setAt, span, body, picks, setPicks, togg
         if (event.ctrlKey || event.metaKey) open(`/runs/${at}`, "_blank", "noopener");
         else go(`/runs/${at}`);
       } else if (key.toLowerCase() === "y" && !event.ctrlKey && !event.metaKey) {
-        copy(event.altKey ? `callsheet run ${at}` : key === "Y" ? `${location.origin}/runs/${at}` : at);
+        const text = event.altKey ? `callsheet run ${at}` : key === "Y" ? `${location.origin}/runs/${at}` : at;
+        copy(text, text);
       } else if (!plain) return;
       else if (key === "x" || key === " ") {
         event.preventDefault();
@@ -80,11 +82,6 @@ function reveal(row, body, index, height) {
   if (row) return row.scrollIntoView({ block: "nearest" });
   const top = body.getBoundingClientRect().top + scrollY + index * height;
   return scrollTo(0, Math.max(0, top - innerHeight / 2));
-}
-
-async function copy(text) {
-  await attempt("Could not copy", () => navigator.clipboard.writeText(text));
-  done(`Copied ${text}`);
 }
 
 async function why(run) {
