@@ -98,6 +98,23 @@ def test_who_logs_in_finds_the_page_that_was_asked_for_and_may_log_out(server, c
     page.get_by_role("form", name="Log in").wait_for()
 
 
+def test_an_address_with_a_fragment_is_found_after_the_log_in_and_a_failed_log_out_is_told(
+    server, console
+):
+    run_id = server.root.schedule("greetings/never", {}, "now")["run_id"]
+    page = console.page
+    page.goto(f"/runs/{run_id}#log")
+    log_in(console, "vic")
+    live(console)
+    page.get_by_text("greetings/").first.wait_for()
+    assert page.url == f"{server.url}/runs/{run_id}#log"
+    page.route("**/api/v2/logout", lambda route: route.abort())
+    page.locator(".rail").get_by_role("button", name="Log out").click()
+    console.toast("Could not log out")
+    page.unroute_all()
+    log_out(page)
+
+
 def test_an_operator_acts_and_a_viewer_only_looks(server, console):
     run_id = server.root.schedule("greetings/never", {}, "now")["run_id"]
     paused = {"kind": "label", "name": "unused", "reason": "for a look"}

@@ -44,8 +44,12 @@ addEventListener("callsheet:nobody", () => {
 });
 
 export async function logOut() {
-  await post("/api/v2/logout");
-  location.assign("/login");
+  try {
+    await post("/api/v2/logout");
+    location.assign("/login");
+  } catch (error) {
+    dispatchEvent(new CustomEvent("callsheet:failed", { detail: ["Could not log out", error] }));
+  }
 }
 
 export function LoginView() {
@@ -61,8 +65,10 @@ export function LoginView() {
     setBusy(true);
     try {
       await post("/api/v2/login", { name, password });
-      // The page is read anew, so that nothing of somebody else's is left in it.
-      location.assign(location.pathname === "/login" ? "/" : location.href);
+      // The page is read anew, so that nothing of somebody else's is left in it: also where the address has a
+      // fragment, to which one would only scroll.
+      if (location.pathname === "/login") location.assign("/");
+      else location.reload();
     } catch (error) {
       setBusy(false);
       setProblem(error.message);

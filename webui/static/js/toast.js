@@ -35,6 +35,9 @@ export function failed(title, error, mend = undefined) {
   put({ kind: "failure", title, text: `${status}${error.message}${id}`, href: "", mend });
 }
 
+// From a module that toasts need themselves.
+addEventListener("callsheet:failed", (event) => failed(.../** @type {CustomEvent<[string, any]>} */ (event).detail));
+
 /** Do something and say how it went. @param {string} title @param {() => Promise<any>} act */
 export async function attempt(title, act) {
   try {
