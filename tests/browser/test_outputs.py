@@ -63,8 +63,36 @@ def test_raw_shows_the_bytes_that_came(console, server):
     expect(line.locator(".a-red")).to_have_text("red words")
 
 
+def test_what_a_terminal_would_not_show_is_not_shown(console, server):
+    # The cursor is hidden, a turning bar goes back, a line is written over and erased.
+    command = r"printf '\033[?25l|\b/\b-done\033[0K\n10 %%\r\033[2K\033[32m99 %%\033[0m\033[?25h\n'"
+    run_id = ad_hoc(server, command)
+    server.finished(run_id)
+    page = console.open(f"/runs/{run_id}")
+    expect(page.locator("ol.lines li")).to_have_text(["-done", "99 %"])
+    expect(page.locator("ol.lines .a-green")).to_have_text("99 %")
+
+
+def test_a_line_of_a_very_long_output_has_an_address(console, server):
+    run_id = ad_hoc(server, "seq 1 130000")
+    server.finished(run_id)
+    page = console.open(f"/runs/{run_id}#L123456")
+    line = page.locator("li[data-n='123456']")
+    expect(line).to_be_in_viewport()
+    expect(page.get_by_label("follow the end")).not_to_be_checked()
+    expect(page.get_by_role("button", name="new lines")).to_have_count(0)
+    # Six digits stand in one line.
+    assert line.evaluate("line => line.clientHeight") == 18
+    page.evaluate("() => { location.hash = '#L100001'; }")
+    expect(page.locator("li[data-n='100001']")).to_be_in_viewport()
+
+
 def many_lines(server):
-    body = {"job": {"program": {"type": "shell", "command": "seq 1 30000"}}}
+    return ad_hoc(server, "seq 1 30000")
+
+
+def ad_hoc(server, command):
+    body = {"job": {"program": {"type": "shell", "command": command}}}
     answer = server.insist("/api/v1/runs", body | {"times": {"schedule": "now"}})
     return next(iter(answer.json["runs"]))
 

@@ -2,7 +2,7 @@
 
 const COLOURS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 // eslint-disable-next-line no-control-regex
-const SEQUENCE = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Za-z0-9]|\x1b[=>78MDEHc]/g;
+const SEQUENCE = /\x1b\[([0-?]*)[ -/]*([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Za-z0-9]|\x1b[=>78MDEHc]/g;
 
 function fresh() {
   return { colour: null, dim: false, bold: false, italic: false, underline: false, inverse: false };
@@ -68,12 +68,23 @@ export function spans(line, style) {
   let at = 0;
   for (const match of shown.matchAll(SEQUENCE)) {
     if (match.index > at) found.push([classOf(style), shown.slice(at, match.index)]);
-    if (match[2] === "m") apply(style, match[1]);
+    if (match[2] === "m" && !/[<-?]/.test(match[1])) apply(style, match[1]);
     at = match.index + match[0].length;
   }
   if (at < shown.length) found.push([classOf(style), shown.slice(at)]);
   // eslint-disable-next-line no-control-regex
-  return found.map(([name, text]) => [name, text.replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "\u00b7")]);
+  return found.map(([name, text]) => [name, struck(text).replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "\u00b7")]);
+}
+
+/** A text in which each backspace has taken the letter before it away. @param {string} text */
+function struck(text) {
+  if (!text.includes("\b")) return text;
+  const letters = [];
+  for (const letter of text) {
+    if (letter === "\b") letters.pop();
+    else letters.push(letter);
+  }
+  return letters.join("");
 }
 
 export const newStyle = fresh;

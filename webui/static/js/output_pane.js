@@ -7,6 +7,8 @@ import { stream } from "./stream.js";
 
 const FLUSH_MS = 100;
 const LINE_PX = 18;
+// Numbers of more than five digits need more room.
+const WIDE_ABOVE = 99_999;
 // Lines are drawn in blocks of so many; what is far from the window is only as high as it was.
 const BLOCK = 100;
 const SPARE_PX = 1200;
@@ -61,7 +63,9 @@ function useLines(run, outputId) {
 export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
   const { lines, turn, length, ended } = useLines(run, outputId);
   const stored = outputs.find((one) => one.output_id === outputId && one.attempt === run.attempt);
-  const [follow, setFollow] = useState(!/^#L\d+$/.test(location.hash));
+  // The line that the address names, until it is here and shown; 0: none.
+  const aim = useRef(lineOf(location.hash));
+  const [follow, setFollow] = useState(!aim.current);
   const [wrap, setWrap] = useKept("wrap", true);
   const [colours, setColours] = useKept("colours", true);
   const [isRaw, setRaw] = useState(false);
@@ -69,7 +73,7 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
   const [isPattern, setPattern] = useState(false);
   const [only, setOnly] = useState(false);
   const [at, setAt] = useState(0);
-  const seen = useRef(0);
+  const seen = useRef(1);
   // Where the pane was when last heard of.
   const left = useRef(0);
   const paper = usePaper();
@@ -86,7 +90,7 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
     if (follow && pane && pane.scrollTop >= left.current - NEAR_PX) {
       pane.scrollTop = pane.scrollHeight;
       left.current = pane.scrollTop;
-      seen.current = lines.length;
+      seen.current = lines.first + lines.length;
     }
   });
   const goTo = (index) => {
@@ -96,10 +100,31 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
     setFollow(false);
     showLine(box.current, places ? next : hits[next], total, lines.first + hits[next]);
   };
+  // When the oldest lines go, what is being read stays where it is.
+  const firstWas = useRef(lines.first);
+  const read = !follow && !places && lines.first > firstWas.current ? topLine(box.current) : null;
+  useLayoutEffect(() => {
+    firstWas.current = lines.first;
+    if (read) showLine(box.current, Math.max(0, read.number - lines.first), total, read.number, read.below);
+  }, [lines.first]);
+  const toAim = () => {
+    if (!aim.current || places || (lines.first + lines.length <= aim.current && !ended)) return;
+    const number = Math.max(lines.first, Math.min(aim.current, lines.first + lines.length - 1));
+    aim.current = 0;
+    seen.current = lines.first + lines.length;
+    showLine(box.current, number - lines.first, total, number);
+  };
+  useEffect(toAim, [turn]);
   useEffect(() => {
-    const wanted = /^#L(\d+)$/.exec(location.hash);
-    if (wanted && lines.length > Number(wanted[1]) - lines.first) showLine(box.current, Number(wanted[1]) - lines.first, total, Number(wanted[1]));
-  }, [turn > 0]);
+    const onHash = () => {
+      aim.current = lineOf(location.hash);
+      if (!aim.current) return;
+      setFollow(false);
+      toAim();
+    };
+    addEventListener("hashchange", onHash);
+    return () => removeEventListener("hashchange", onHash);
+  });
   const onScroll = () => {
     const { scrollTop, scrollHeight, clientHeight } = box.current;
     left.current = scrollTop;
@@ -123,7 +148,7 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  const behind = follow ? 0 : lines.length - seen.current;
+  const behind = follow ? 0 : lines.first + lines.length - seen.current;
   return html`<section class=${`out run-out${colours ? "" : " plain"}`} aria-label=${`Output ${outputId}`} onKeyDown=${onKey}>
     <div class="out-bar">
       ${tabs}
@@ -169,17 +194,28 @@ function downloadName(run, outputId) {
   return `${run.job_id.replaceAll("/", "-")}${args.join("")}.${run.run_id}.${outputId}.txt`.replace(/[^\w.=-]+/g, "_");
 }
 
-/** Bring a line into the middle of a pane: first about where it is, then, once it is drawn, exactly. */
-function showLine(box, place, total, number) {
+/** The line that a fragment names; 0: none. @param {string} hash */
+const lineOf = (hash) => Number(/^#L(\d+)$/.exec(hash)?.[1] ?? 0);
+
+/** Bring a line into the middle of a pane, or to so many pixels below its top: first about where it is, then, once it is
+ *  drawn, exactly. */
+function showLine(box, place, total, number, below = box?.clientHeight / 2) {
   const list = box?.querySelector("ol.lines");
   if (!list || !total) return;
-  box.scrollTop = (place / total) * list.offsetHeight - box.clientHeight / 2;
+  box.scrollTop = (place / total) * list.offsetHeight - below;
   requestAnimationFrame(() =>
     requestAnimationFrame(() => {
       const line = list.querySelector(`li[data-n="${number}"]`);
-      if (line) box.scrollTop += line.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
+      if (line) box.scrollTop += line.getBoundingClientRect().top - box.getBoundingClientRect().top - below;
     }),
   );
+}
+
+/** The line at the top of a pane, and how far below it. */
+function topLine(box) {
+  const { top } = box.getBoundingClientRect();
+  const line = [...box.querySelectorAll("ol.lines li[data-n]")].find((one) => one.getBoundingClientRect().bottom > top);
+  return line && { number: Number(line.dataset.n), below: line.getBoundingClientRect().top - top };
 }
 
 /** All lines, for paper; of very many the first and the last, and how many are not there. */
@@ -220,7 +256,7 @@ function Window({ box, lines, turn, places, total, wrap, isRaw, pattern, current
     return () => pane.removeEventListener("scroll", look);
   }, [turn === 0]);
   let y = 0;
-  return html`<ol class=${`lines${wrap ? "" : " nowrap-l"}`}>
+  return html`<ol class=${`lines${wrap ? "" : " nowrap-l"}${lines.first + lines.length > WIDE_ABOVE ? " wide-l" : ""}`}>
     ${Array.from({ length: blocks }, (_, block) => {
       const from = block * BLOCK;
       const upto = Math.min(total, from + BLOCK);
