@@ -15,16 +15,17 @@ export function State({ run, children }) {
   return html`<span class=${`state s-${state}`}><${Icon} state=${state} /><span>${state}${children && html` ${children}`}</span></span>`;
 }
 
+/** Names and args are of any script: one that runs from right to left does not take its neighbours along. */
 export function JobName({ id, href }) {
   const cut = id.lastIndexOf("/") + 1;
-  const name = html`${cut > 0 && html`<span class="dir">${id.slice(0, cut)}</span>`}${id.slice(cut)}`;
+  const name = html`${cut > 0 && html`<span class="dir">${id.slice(0, cut)}</span>`}<bdi>${id.slice(cut)}</bdi>`;
   return href === null ? html`<span class="job">${name}</span>` : html`<a class="job" href=${href ?? `/job/${jobPath(id)}`}>${name}</a>`;
 }
 
 export function Args({ args }) {
   const names = Object.keys(args);
   if (!names.length) return null;
-  return html`<span class="arg">${names.map((name) => html`<i>${name}=</i>${args[name]} `)}</span>`;
+  return html`<span class="arg">${names.map((name) => html`<i>${name}=</i><bdi>${args[name]}</bdi> `)}</span>`;
 }
 
 /** The mark of a run, or a job, that no job file holds. In a list it stands first, where nothing cuts it off. */
