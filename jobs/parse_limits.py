@@ -13,12 +13,14 @@ from .errors import UserError
 from .programs import LIMIT_POLICIES, Limits
 from .reading import At, Fields, shown, text
 
-SIZE = r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]i?B|B)\s*"
+SIZE = r"\s*(\d+(?:\.\d+)?)\s*([kKMGT](?:i?B)?|B)\s*"
 _SIZE = re.compile(rf"{SIZE}\Z", re.ASCII)
 _UNITS: dict[str, int] = {
     "B": 1,
     **{f"{unit}B": 1000 ** (n + 1) for n, unit in enumerate("kMGT")},
     **{f"{unit}iB": 1024 ** (n + 1) for n, unit in enumerate("kMGT")},
+    # As systemd, docker and the sizes of outputs have it.
+    **{unit: 1024 ** (n + 1) for n, unit in enumerate("kMGT")},
 }
 # Less is not enough for a process to begin; more than any host has.
 MEMORY_AT_LEAST, MEMORY_AT_MOST = 2**20, 2**50
@@ -55,7 +57,7 @@ def limits_data(limits: Limits) -> dict[str, Any]:
 
 
 def parse_size(value: Any) -> int:
-    """Return a size in bytes: a whole number of them, or a text like `512 MB` or `2 GiB`.
+    """Return a size in bytes: a whole number of them, or a text like `512 MB`, `2 GiB` or `2G`.
 
     Raises:
         UserError: it is neither.
@@ -64,7 +66,7 @@ def parse_size(value: Any) -> int:
         return value
     match = _SIZE.match(value) if isinstance(value, str) else None
     if match is None:
-        raise UserError(f"{shown(value)}: expected bytes, or a size like 512 MB or 2 GiB")
+        raise UserError(f"{shown(value)}: expected bytes, or a size like 512 MB, 2 GiB or 2G")
     unit = match[2].replace("K", "k")
     return round(float(match[1]) * _UNITS[unit])
 

@@ -23,6 +23,7 @@ from .parse_limits import (
     MEMORY_AT_MOST,
     PIDS_AT_MOST,
 )
+from .parse_limits import SIZE as MEMORY_SIZE
 from .parse_output import SIZE as OUTPUT_SIZE
 from .parse_polled import METHODS
 from .programs import ENV_MODES, LIMIT_POLICIES, STREAMS, ULIMITS
@@ -108,9 +109,9 @@ _VARIABLES: Shape = {
 }
 _ATTEMPTS = {"type": "integer", "minimum": 1, "maximum": ATTEMPTS_AT_MOST}
 _EXIT_CODE = {"type": "integer", "minimum": 1, "maximum": 255}
-_SIZE: Shape = any_of(
+_MEMORY: Shape = any_of(
     {"type": "integer", "minimum": MEMORY_AT_LEAST, "maximum": MEMORY_AT_MOST},
-    {"type": "string", "pattern": f"^{OUTPUT_SIZE}$"},
+    {"type": "string", "pattern": f"^{MEMORY_SIZE}$"},
 )
 _CPUS = {"type": "number", "minimum": CPU_AT_LEAST, "maximum": CPU_AT_MOST}
 _CHOICE = {"type": "array", "items": WORD, "minItems": 1}
@@ -244,7 +245,7 @@ PROGRAM: dict[str, Shape] = {
     ),
     "limits": said(
         mapping(
-            memory_max=said(_SIZE, "Bytes, or a size such as 512 MB or 2 GiB."),
+            memory_max=said(_MEMORY, "Bytes, or a size such as 512 MB or 2 GiB."),
             cpu_max=said(_CPUS, "CPUs, such as 1.5."),
             pids_max={"type": "integer", "minimum": 1, "maximum": PIDS_AT_MOST},
             policy={"enum": list(LIMIT_POLICIES)},

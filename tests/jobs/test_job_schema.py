@@ -74,6 +74,10 @@ TAKEN = [
     "program: x\nretry: {attempts: 3, backoff: 30s, factor: 1.5, max_backoff: 10m, jitter: 0}",
     "program: x\nretry: {attempts: 3, on: [], exit_codes: {retry: 75, fail: [1]}, on_lost: rerun}",
     "program: x\nsuccessors: [y, {job_id: z, args: {n: 1}}]",
+    *(
+        f"program: {{type: shell, command: x, limits: {{memory_max: {size}}}}}"
+        for size in ("1.5 GiB", "2048 kB", "2G", 1048576)
+    ),
     "job_id: x\nprogram: &p {type: no-op}\nmetadata: {<<: *p}",
 ]  # fmt: skip
 # What editors are to mark: the path of the mistake is a part of what the schema says.

@@ -54,6 +54,7 @@ READ = [
         {},
     ),
     ({"limits": {"memory_max": 2**20}}, Launch(limits=Limits(memory_max=2**20)), {}),
+    ({"limits": {"memory_max": "2M"}}, Launch(limits=Limits(memory_max=2**21)), {}),
     ({"limits": {"memory_max": "512MB"}}, Launch(limits=Limits(memory_max=512_000_000)), {}),
     ({"limits": {"memory_max": "2048 KiB"}}, Launch(limits=Limits(memory_max=2**21)), {}),
     ({"limits": {"cpu_max": 0.01}}, Launch(limits=Limits(cpu_max=0.01)), {}),
