@@ -44,11 +44,13 @@ def when(text: str) -> str:
 
 def args_of(words: tuple[str, ...]) -> dict[str, str]:
     """Return NAME=VALUE words as args."""
-    args = {}
+    args: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise click.BadParameter(f"{word!r}: expected NAME=VALUE")
+        if args.get(name, value) != value:
+            raise click.BadParameter(f"{word!r}: {name} is given as {args[name]!r} too")
         args[name] = value
     return args
 

@@ -124,12 +124,14 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
     """Print a table, a line for each row, aligned by what is seen (colours count for nothing)."""
     rows = [[cell_seen(cell) for cell in row] for row in rows]
     taken = [[width(click.unstyle(cell)) for cell in row] for row in rows]
-    widths = [max(column) for column in zip(map(len, head), *taken, strict=True)]
+    columns = zip(map(len, head), *taken, strict=True)
+    widths = [max(span for span in column if span <= WIDEST) for column in columns]
     line = "  ".join(cell.ljust(wide) for cell, wide in zip(head, widths, strict=True))
     lines = [click.style(line.rstrip(), bold=True)]
     for row, spans in zip(rows, taken, strict=True):
         cells = [
-            cell + " " * (wide - span) for cell, span, wide in zip(row, spans, widths, strict=True)
+            cell + " " * max(0, wide - span)
+            for cell, span, wide in zip(row, spans, widths, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
     # In one go: each echo is a write of its own, and a forecast has many lines.
@@ -152,6 +154,12 @@ def print_agents(agents: list[dict[str, Any]]) -> None:
     print_table(["agent", "group", "state", "host", "live", "labels"], rows)
 
 
+# A longer cell moves the rest of its own row to the right, instead of that of all rows.
+WIDEST = 200
+# Fields that not every run has.
+SOMETIMES = {"stop_time", "not_before", "rerun_of", "rerun_root", "rerun_number", "reruns"}
+SOMETIMES |= {"rescheduled_from", "backfill", "awaits_turn", "ad_hoc", "stop_asked", "priority"}
+SOMETIMES |= {"missed", "start", *SYMBOLS}
 COLUMNS = ("run_id", "state", "start", "elapsed", "job_id", "args")
 
 
@@ -166,6 +174,10 @@ def print_runs(
     """
     rows = [[_cell(run, column, now) for column in columns] for run in runs]
     print_table(list(columns), rows)
+    known = SOMETIMES.union(*({*run, *run["args"]} for run in runs))
+    for column in columns if runs else ():
+        if column not in known:
+            warn(f"column {column!r}: no field of runs, and none of these has such an arg")
 
 
 def _cell(run: dict[str, Any], column: str, now: str | None) -> str:

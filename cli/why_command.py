@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -24,6 +25,9 @@ def why(ctx: click.Context, what: tuple[str, ...], at: str | None, form: str) ->
     if at is None:
         if len(what) > 1:
             raise click.UsageError("expected one RUN, or a JOB with its args and --at TIME")
+        if not re.fullmatch(r"r\d+", what[0]):
+            sentence = f"{what[0]!r} is no run: expected one like r1234, or a JOB with --at TIME"
+            raise click.UsageError(sentence)
         query: dict[str, str | list[str]] = {"run": what[0]}
     else:
         job = [word for word in what if "=" not in word]

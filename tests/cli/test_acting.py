@@ -53,6 +53,12 @@ def test_an_arg_without_a_value_is_wrong_usage(callsheet):
     assert "expected NAME=VALUE" in found.err
 
 
+def test_an_arg_that_is_given_twice_is_wrong_usage(callsheet):
+    found = callsheet("schedule", "now", "sales", "date=2026-01-02", "date=2026-01-03")
+    assert found.status == 2
+    assert "'date=2026-01-03': date is given as '2026-01-02' too" in found.err
+
+
 def test_a_run_is_scheduled_with_its_args(callsheet, stand):
     found = callsheet("schedule", "+1h", "reports/daily sales", "date=2026-01-02")
     assert found.status == 0

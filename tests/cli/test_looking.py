@@ -6,10 +6,11 @@ import pytest
 from web_stand import now_us
 
 from callsheet.cli.seen import one_line, some_lines, width
-from callsheet.cli.shown import SYMBOLS, elapsed_text, print_table
+from callsheet.cli.shown import SOMETIMES, SYMBOLS, elapsed_text, print_table
 from callsheet.jobs.states import State
 from callsheet.store.interface import StoreError
 from callsheet.store.sqlite import SqliteReader
+from callsheet.webui.shapes import RunRecord
 
 HOUR_US = 3600 * 10**6
 
@@ -256,6 +257,22 @@ def test_versions_of_server_and_client_are_shown(callsheetctl, stand):
     found = callsheetctl("version")
     assert f"http://127.0.0.1:{stand.port}" in found.lines[0]
     assert "1.2.3" in found.lines[1]
+
+
+def test_a_long_cell_moves_its_own_row_alone(capsys):
+    print_table(["a", "b"], [["x" * 999, "y"], ["x", "y"]])
+    assert capsys.readouterr().out.splitlines()[1:] == ["x" * 999 + "  y", "x  y"]
+
+
+def test_a_column_that_is_none_is_told(callsheet, stand):
+    stand.a_run("reports/daily sales", args={"date": "2026-01-02"})
+    found = callsheet("runs", "--columns", "run_id,date,dat,stop_time,success")
+    assert found.status == 0
+    assert found.err == "column 'dat': no field of runs, and none of these has such an arg\n"
+
+
+def test_columns_that_not_every_run_has_are_those_of_the_api():
+    assert RunRecord.__optional_keys__ <= SOMETIMES
 
 
 def test_columns_are_those_asked_for_args_among_them(callsheet, stand):

@@ -28,4 +28,7 @@ def test_what_cannot_be_asked_is_refused(callsheet):
     assert callsheet("why", "backup", "date=x").status == 2
     assert callsheet("why", "date=x", "--at", "now").status == 2
     assert callsheet("why", "daily", "--at", "now").status == 1
+    found = callsheet("why", "backup")
+    assert found.status == 2
+    assert "'backup' is no run: expected one like r1234, or a JOB with --at TIME" in found.err
     assert "unknown run r999" in callsheet("why", "r999").err
