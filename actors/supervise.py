@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import logging
 import os
 import select
@@ -20,14 +19,15 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import msgspec
 
 from ..messages.figures import RoleStanding, told
+from ..wire.trial import Trial
 from . import clock
 from .heap import fill_holes, forget_looked_up, keep_thresholds
 from .link import CRASHED, TOLD_BYTES
+from .state_files import StateFiles
 from .supervisor import (
     Act,
     Announce,
@@ -47,8 +47,6 @@ LINE_BYTES = 64 * 2**10
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # The status `supervise` returns when it was told (SIGHUP) to stop and be started anew.
 RESTART = -1
-PROCESSES = "processes.json"
-HEALTH = "health.json"
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +63,10 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def supervise(
-    programs: list[Program], state_dir: Path, announce: Callable[[dict[str, str]], None]
+    programs: list[Program],
+    state_dir: Path,
+    announce: Callable[[dict[str, str]], None],
+    trial: tuple[str, ...] = (),
 ) -> tuple[int, str]:
     """Run the programs until told to stop by SIGTERM or SIGINT, or to begin anew by SIGHUP.
 
@@ -74,28 +75,35 @@ def supervise(
         state_dir: where `processes.json` (role to pid) and `health.json` are kept up to date, for
             `doctor`, tests and people; both go when the server ends.
         announce: called once when all roles are ready, with what each said of itself.
+        trial: a command by which to try, at a SIGHUP, whether it could begin anew (`Trial`).
 
     Returns:
         The exit status, or `RESTART`; and for people a sentence when a mistake of theirs ended it.
     """
-    return _Loop(programs, state_dir, announce).run()
+    return _Loop(programs, state_dir, announce, Trial(trial)).run()
 
 
 class _Loop:
     def __init__(
-        self, programs: list[Program], state_dir: Path, announce: Callable[[dict[str, str]], None]
+        self,
+        programs: list[Program],
+        state_dir: Path,
+        announce: Callable[[dict[str, str]], None],
+        trial: Trial,
     ) -> None:
         self._programs = {program.spec.role: program for program in programs}
         self._core = Supervisor([program.spec for program in programs])
-        self._state_dir = state_dir
+        self._state = StateFiles(state_dir)
         self._announce = announce
+        self._trial = trial
         self._lines: dict[int, str] = {}
         self._fds: dict[str, int] = {}
         self._heard: dict[str, bytes] = {}
         self._figures: dict[str, str] = {}
         self._stops = 0
+        self._hang_ups = 0
         self._restart = False
-        self._written: dict[str, str] = {}
+        self._told_to = ""
         self._result: tuple[int, str] | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
@@ -112,7 +120,7 @@ class _Loop:
         fill_holes()
         keep_thresholds()
         # What a killed server left behind names processes that are no more.
-        self._unlink_state()
+        self._state.unlink()
         try:
             self._carry_out(self._core.begin(clock.monotonic_s()))
             while self._result is None:
@@ -123,17 +131,18 @@ class _Loop:
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._kill_all()
+            self._trial.end()
             gc.unfreeze()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            self._unlink_state()
+            self._state.unlink()
 
     # --- a turn ---------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         """Wait, then hear every line before looking at the clock: if this process itself stood
         still, its children are not to blame."""
-        self._write_state()
+        self._state.write(self._core)
         wakes_at_s = self._core.wakes_at_s()
         wait_ms = None
         if wakes_at_s is not None:
@@ -144,12 +153,28 @@ class _Loop:
             elif fd in self._lines:
                 self._hear(self._lines[fd])
         self._reap()
+        self._judge()
         now_s = clock.monotonic_s()
         for _ in range(self._stops):
+            log.info("told to end by %s", self._told_to)
             self._carry_out(self._core.stop(now_s))
         self._stops = 0
         if self._result is None:
             self._carry_out(self._core.tick(now_s))
+
+    def _judge(self) -> None:
+        """At a SIGHUP, begin anew if it could; who was told to end, or begins anew, does so."""
+        if self._told_to:
+            return
+        if self._hang_ups:
+            self._hang_ups = 0
+            self._trial.begin()
+        wrong = self._trial.outcome()
+        if wrong:
+            log.error("it goes on as it is, for it could not begin anew: %s", wrong)
+        elif wrong is not None:
+            self._told_to, self._restart = "SIGHUP", True
+            self._stops += 1
 
     def _hear(self, role: str) -> None:
         """Read what a role says, until nothing is left or its line is closed."""
@@ -328,45 +353,12 @@ class _Loop:
                 os.waitpid(kept.pid, 0)
                 self._forget_line(role)
 
-    def _write_state(self) -> None:
-        """Say who is who and how they are, when it has changed."""
-        kept = self._core.kept.items()
-        pids = {role: one.pid for role, one in kept if one.pid is not None}
-        health = {
-            "ready": self._core.announced,
-            "degraded": self._core.degraded,
-            "roles": {
-                role: {
-                    "pid": one.pid,
-                    "ready": one.ready,
-                    "starts": one.starts,
-                    "detail": one.detail,
-                }
-                for role, one in kept
-            },
-        }
-        self._write(PROCESSES, {"supervisor": os.getpid(), **pids})
-        self._write(HEALTH, health)
-
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        text = json.dumps(content, indent=1) + "\n"
-        if self._written.get(name) == text:
-            return
-        self._written[name] = text
-        part = self._state_dir / f".{name}.part"
-        try:
-            part.write_text(text)
-            part.replace(self._state_dir / name)
-        except OSError as error:
-            log.warning("%s cannot be written: %s", self._state_dir / name, error.strerror)
-
-    def _unlink_state(self) -> None:
-        for name in (PROCESSES, HEALTH):
-            (self._state_dir / name).unlink(missing_ok=True)
-
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._hang_ups += 1
+            return
         self._stops += 1
-        self._restart = number == signal.SIGHUP
+        self._told_to, self._restart = signal.Signals(number).name, False
 
 
 def _on_child(number: int, frame: FrameType | None) -> None:

@@ -41,7 +41,7 @@ from .joining import EVENTS, Desk, failure_of, read_token, side_of
 from .keepers import KeeperFailed, Keepers
 from .launch import base_environment, spec_of
 from .local import LocalHost
-from .options import USUAL, BadOption, Ways, check, host_name, logs_of, parse, ways_of
+from .options import UNUSABLE, USUAL, BadOption, Ways, check, host_name, logs_of, parse, ways_of
 from .spool import Spool
 from .users import NotAllowed
 
@@ -50,8 +50,6 @@ log = logging.getLogger("callsheet.agentd")
 FRAMES_AT_ONCE = 200
 # As a plain number: to ask an enumeration costs more than to ask the socket.
 READABLE = int(zmq.POLLIN)
-# Exit status of a daemon that cannot work as things are.
-UNUSABLE = 78
 # Exit status of a daemon that cannot work yet.
 NOT_NOW = 75
 # After a refusal the server is asked again so much later, and up to as much again at random.
@@ -156,6 +154,8 @@ class Daemon:
             self._host.clean()
             if self._core.leaves_nothing:
                 self._spool.remove_free()
+            rest = "nothing is left of it" if self._core.leaves_nothing else "its processes go on"
+            log.info("told to end: %s", rest)
         finally:
             self._keepers.close()
             self._context.destroy(linger=200)

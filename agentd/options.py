@@ -6,7 +6,8 @@ import argparse
 import os
 import re
 import socket
-from typing import NamedTuple
+import sys
+from typing import NamedTuple, NoReturn
 
 from ..jobs.errors import UserError
 from ..jobs.times import parse_duration
@@ -17,6 +18,8 @@ from .cgroups import NONE
 from .closing import How
 from .secret_sources import Source
 
+# sysexits' EX_CONFIG: a person has to mend something before agentd can be started again.
+UNUSABLE = 78
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MOST_LOGGED = 2**40
 SLOTS_AT_MOST = 100_000
@@ -44,9 +47,17 @@ class BadOption(UserError):
         super().__init__(f"{option}: {value!r} cannot be used: expected {expected}")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends the process with `UNUSABLE`, by which a service knows not to start it again."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(UNUSABLE, f"{self.prog}: error: {message}\n")
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Return the options; wrong usage ends the process as argparse does."""
-    parser = argparse.ArgumentParser(
+    """Return the options; wrong usage is told of and ends the process with `UNUSABLE`."""
+    parser = _Parser(
         prog="callsheet-agentd",
         description="Run processes on this host for a callsheet server.",
     )

@@ -129,8 +129,8 @@ def check_settings(settings: Settings) -> list[tuple[str, str]]:
         found.append(("error", f"calendars: {settings.calendars}: there is no such folder"))
     for name, folder in (
         ("database", settings.database.path.parent),
-        ("state_dir", settings.state_dir.parent),
-        ("log.folder", None if settings.log.folder is None else settings.log.folder.parent),
+        ("state_dir", _there(settings.state_dir)),
+        ("log.folder", None if settings.log.folder is None else _there(settings.log.folder)),
     ):
         if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
             found.append(("error", f"{name}: {folder}: expected a folder to write into"))
@@ -138,3 +138,10 @@ def check_settings(settings: Settings) -> list[tuple[str, str]]:
         create = f"callsheetctl create {settings.database.path}"
         found.append(("warning", f"database: {settings.database.path}: not there yet: {create}"))
     return found
+
+
+def _there(folder: Path) -> Path:
+    """Return a folder that a server makes, as far as there is one: itself or the nearest above."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder

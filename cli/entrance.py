@@ -1,17 +1,26 @@
-"""Before a server starts: may it listen where it is to, and could anybody log in there?"""
+"""Before a server starts: may it listen where it is to, and could anybody log in there?
+
+And the same without a start (`serve --dry-run`), which a server does before it begins anew.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..jobs.errors import UserError
 from ..messages.access import ApiToken, Role, User
 
 if TYPE_CHECKING:
+    from ..conf.settings import Settings
     from ..conf.web_settings import WebAccess
     from ..store.interface import Reader
+
+log = logging.getLogger("callsheet.serve")
 
 
 class NobodyCould(UserError):
@@ -27,6 +36,9 @@ class NobodyCould(UserError):
 def check_access(web: WebAccess, database: str) -> None:
     """Return when each address may be listened on, as far as settings and database say.
 
+    Where a server has been before, it is logged that nobody could log in, and that is all: a token
+    that has expired, or an administrator who has left, must not keep its jobs from their times.
+
     Raises:
         UserError: an address is no address, needs a certificate or a log-in.
     """
@@ -40,7 +52,34 @@ def check_access(web: WebAccess, database: str) -> None:
             why = "access.loopback is login"
         # What is wrong with a database is said better by who opens it.
         if why and os.path.exists(database) and not _somebody(database):
-            raise NobodyCould(listener.bind, why, database)
+            nobody = NobodyCould(listener.bind, why, database)
+            if not _was_served(database):
+                raise nobody
+            log.error("%s", nobody)
+
+
+def tell_whether(settings: Settings, config: Path | None) -> int:
+    """Say whether a server could begin by these settings; return the exit status.
+
+    What is wrong goes to standard error. Another server may have the database: that is no matter.
+    """
+    from ..store.sqlite import SqliteReader
+    from .config_commands import check_settings
+
+    said = check_settings(settings)
+    wrong = [sentence for severity, sentence in said if severity == "error"]
+    database = str(settings.database.path)
+    try:
+        check_access(settings.web, database)
+        SqliteReader(database).close()
+    except UserError as error:
+        if str(error) not in wrong:
+            wrong.append(str(error))
+    for sentence in wrong:
+        print(f"callsheet: {sentence}", file=sys.stderr)
+    if not wrong:
+        print(f"{config or 'the settings'}: a server could begin")
+    return 1 if wrong else 0
 
 
 def _somebody(database: str) -> bool:
@@ -65,3 +104,20 @@ def _has_admin(reader: Reader) -> bool:
     records: list[ApiToken | User] = [user for user in reader.users() if user.password]
     records += [token for token in reader.api_tokens() if token.holds(now_us)]
     return any(one.role is Role.ADMIN and not one.labels for one in records)
+
+
+def _was_served(database: str) -> bool:
+    """Whether a server has had this database before, and jobs: its log has events."""
+    from ..store.interface import StoreError, StoreUnusable
+    from ..store.sqlite import SqliteReader
+
+    try:
+        reader = SqliteReader(database)
+    except StoreUnusable:
+        return False
+    try:
+        return reader.head()[1] > 0
+    except StoreError:
+        return False
+    finally:
+        reader.close()

@@ -32,6 +32,7 @@ from ..messages.figures import RoleStanding, Told, told
 from ..messages.post import LEDGER, WEB
 from ..webui.app import WebServer
 from ..webui.services import WebSettings
+from ..wire.trial import Trial
 
 log = logging.getLogger("callsheet.inline")
 
@@ -90,11 +91,13 @@ class InlineServer:
         roles: tuple[str, ...],
         web: WebSettings,
         agent_command: Callable[[int], list[str]] | None,
+        trial: tuple[str, ...] = (),
     ) -> None:
         self._hand = hand
         self._roles = roles
         self._web_settings = web
         self._agent_command = agent_command
+        self._trial = trial
         self._links: dict[str, InlineLink] = {}
         self._refs: dict[str, pykka.ActorRef[Any]] = {}
         self._falls: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
@@ -143,6 +146,11 @@ class InlineServer:
     # --- inside ---------------------------------------------------------------------------------
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        wrong = Trial(self._trial).wait() if number == signal.SIGHUP else ""
+        if wrong:
+            log.error("it goes on as it is, for it could not begin anew: %s", wrong)
+            return
+        log.info("told to end by %s", signal.Signals(number).name)
         self._restart = number == signal.SIGHUP
         self.stop()
 

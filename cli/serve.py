@@ -28,7 +28,8 @@ from ..actors.limits import limit_memory
 from ..actors.link import Link
 from ..actors.play import play
 from ..actors.roles import AGENT, ROLES, SPECS, Stagehand, Terms
-from ..actors.supervise import PROCESSES, RESTART, Program, supervise
+from ..actors.state_files import PROCESSES
+from ..actors.supervise import RESTART, Program, supervise
 from ..actors.window import Window
 from ..conf.web_settings import WebAccess
 from ..jobs.errors import UserError
@@ -75,7 +76,7 @@ ORPHANS_LOOK_S = 0.05
 
 class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What a server is made of. `state_dir` holds its outputs, its local agent's spool, and who is
-    who among its processes."""
+    who among its processes. `trial`: the command by which it tries whether it could begin anew."""
 
     roles: Terms
     state_dir: str
@@ -86,6 +87,7 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogPlan = LogPlan()
     door: Door | None = None
     feed_door: FeedDoor | None = None
+    trial: tuple[str, ...] = ()
 
 
 AS_ROOT = (
@@ -94,13 +96,14 @@ AS_ROOT = (
 )
 
 
-def serve(settings: Settings, *, inline: bool = False) -> int:
+def serve(settings: Settings, *, inline: bool = False, trial: tuple[str, ...] = ()) -> int:
     """Run a server by its settings until it is told to stop; see `run_server`."""
     try:
         load_extensions(settings.extensions)
     except UserError as error:
         return _refuse(str(error), 1)
-    return run_server(terms_of(settings, clock.now_us()), inline=inline)
+    terms = msgspec.structs.replace(terms_of(settings, clock.now_us()), trial=trial)
+    return run_server(terms, inline=inline)
 
 
 def terms_of(settings: Settings, now_us: int) -> ServerTerms:
@@ -208,6 +211,7 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell
+    log.info("the server has ended, with status %d", status)
     return _refuse(sentence, status) if sentence else status
 
 
@@ -234,7 +238,7 @@ def _live(terms: ServerTerms, life: Path, *, inline: bool) -> tuple[int, str]:
     hand = Stagehand(terms.roles, place, zmq.Context.instance)
     do_first_times()
     programs = _programs(terms, hand, place)
-    return supervise(programs, Path(terms.state_dir), lambda said: announce(said[WEB]))
+    return supervise(programs, Path(terms.state_dir), lambda said: announce(said[WEB]), terms.trial)
 
 
 def do_first_times() -> None:
@@ -306,7 +310,7 @@ def _run_inline(terms: ServerTerms, place: Place, announce: Callable[[str], None
     context = zmq.Context()
     hand = Stagehand(terms.roles, place, lambda: context, alone=False)
     agent = _agent_command(terms, place) if terms.local_agent else None
-    server = InlineServer(hand, ROLES, _web_settings(terms, place, os.getpid()), agent)
+    server = InlineServer(hand, ROLES, _web_settings(terms, place, os.getpid()), agent, terms.trial)
     try:
         return server.run(announce)
     finally:
@@ -339,6 +343,7 @@ def _web_settings(terms: ServerTerms, place: Place, shut_down_pid: int) -> WebSe
         session_us=web.session_us,
         ad_hoc=web.ad_hoc,
         shut_down_pid=shut_down_pid,
+        trial=terms.trial,
         version=__version__,
         server_key=str(Path(terms.door.key_file).with_suffix(".pub")) if terms.door else "",
         agents_listen=terms.door.agents if terms.door else "",

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+# What settings are called in the documents; read when it is named, as any other.
+USUAL = "callsheet.yaml"
+
 
 @click.command("serve")
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
@@ -21,6 +24,7 @@ import click
 @click.option("--port", type=int, help="The port that goes with --host.")
 @click.option("--inline", is_flag=True, help="All roles in one process, for tests and tiny hosts.")
 @click.option("--debug", is_flag=True, help="Log more.")
+@click.option("--dry-run", is_flag=True, help="Only say whether it could begin; exit 1 if not.")
 def serve_command(
     config: Path | None,
     override: tuple[str, ...],
@@ -29,11 +33,16 @@ def serve_command(
     port: int | None,
     inline: bool,
     debug: bool,
+    dry_run: bool,
 ) -> None:
-    """Run a server in the foreground until SIGTERM or Ctrl-C."""
+    """Run a server in the foreground until SIGTERM or Ctrl-C.
+
+    Without --config its settings are the defaults. SIGHUP has it begin anew by the settings as they
+    are then; where it could not, it goes on as it is and the log says why.
+    """
     if not bind and (host is not None or port is not None):
         bind = (f"{host or '127.0.0.1'}:{5000 if port is None else port}",)
-    sys.exit(run(config, override, bind, inline=inline, debug=debug))
+    sys.exit(run(config, override, bind, inline=inline, debug=debug, dry_run=dry_run))
 
 
 def run(
@@ -43,8 +52,9 @@ def run(
     *,
     inline: bool = False,
     debug: bool = False,
+    dry_run: bool = False,
 ) -> int:
-    """Run a server and return its exit status."""
+    """Run a server, or try whether it could begin, and return the exit status."""
     import logging
 
     from msgspec.structs import replace
@@ -57,14 +67,21 @@ def run(
     settings = load_settings(config, override)
     if debug:
         settings = replace(settings, log=replace(settings.log, level="debug", levels={}))
-    for key, near in settings.unknown:
-        if near:
-            log = logging.getLogger("callsheet.serve")
-            log.warning("settings: unknown key %s is ignored: did you mean %s?", key, near)
     if bind:
         bind = tuple(
             f"unix:{Path(one.removeprefix('unix:')).absolute()}" if one.startswith("unix:") else one
             for one in bind
         )
         settings = replace(settings, web=replace(settings.web, bind=bind))
-    return serve(settings, inline=inline)
+    if dry_run:
+        from .entrance import tell_whether
+
+        return tell_whether(settings, config)
+    log = logging.getLogger("callsheet.serve")
+    for key, near in settings.unknown:
+        if near:
+            log.warning("settings: unknown key %s is ignored: did you mean %s?", key, near)
+    if config is None and Path(USUAL).exists():
+        log.warning("%s is not read: expected --config %s, or no such file here", USUAL, USUAL)
+    trial = (sys.executable, *sys.orig_argv[1:], "--dry-run")
+    return serve(settings, inline=inline, trial=trial)

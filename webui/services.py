@@ -23,6 +23,7 @@ from ..messages.access import Access, AskLeave, NoteRefusal
 from ..messages.published import Answer, Asked, AskEvents
 from ..messages.wishes import Done, ToLedgerWish, ToSchedulerWish
 from ..store.interface import Reader
+from ..wire.trial import Trial
 from .figures import Board
 from .hub import Hub
 from .looks import Look
@@ -58,8 +59,9 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the web role is told.
 
     `bind` are `host:port`, port 0 for any, maybe after `https://`; `certificate` and `key` name the
-    PEM files for TLS. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP
-    for a restart. `lookback_us` bounds lists and the summary socket by schedule time.
+    PEM files for TLS. `shut_down_pid` gets SIGTERM for a shut-down and SIGHUP for a restart;
+    `trial`: a command by which to try whether it could begin anew. `lookback_us` bounds lists and
+    the summary socket by schedule time.
     `allowed_hosts` are further names in `Host` that are ours. `static_root` None: the console that
     comes with the package. `pools` are the sizes of the settings' pools. `server_key`: the file
     with the public key that agents of other hosts expect, empty while they cannot come in;
@@ -83,6 +85,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     outputs_options: dict[str, Any] = {}
     static_root: str | None = None
     shut_down_pid: int | None = None
+    trial: tuple[str, ...] = ()
     lookback_us: int | None = None
     allowed_hosts: tuple[str, ...] = ()
     version: str = ""
@@ -246,6 +249,16 @@ class Services:
                 if not stays:
                     for one in [one for one in self.open_sockets if one.guest == guest]:
                         one.close(NOT_LET_IN, "no longer let in")
+
+    async def try_restart(self) -> None:
+        """Return when the server could begin anew by the settings as they are now.
+
+        Raises:
+            Problem: 400, it could not, and why.
+        """
+        wrong = await asyncio.to_thread(Trial(self.settings.trial).wait)
+        if wrong:
+            raise Problem(400, f"the server goes on, for it could not begin anew: {wrong}")
 
     def shut_down(self, *, restart: bool) -> None:
         """Ask the supervisor for an orderly stop, or a restart.

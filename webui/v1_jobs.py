@@ -181,6 +181,8 @@ def reload_jso(result: Any, *, dry_run: bool) -> Reloaded:
 async def shut_down(request: Request, query: ShutDownQueryV1) -> Empty:
     """Stop the whole server in order; `restart`: and start it again."""
     restart = query.restart
+    if restart:
+        await request.services.try_restart()
     try:
         await request.services.leave(request, "restart" if restart else "shut_down")
     except Problem as problem:

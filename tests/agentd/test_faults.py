@@ -17,9 +17,10 @@ from faults import (
     on_a_small_disk,
 )
 
-from callsheet.agentd.daemon import NOT_NOW, UNUSABLE
+from callsheet.agentd.daemon import NOT_NOW
 from callsheet.agentd.host import Key
 from callsheet.agentd.keeper_record import EXIT
+from callsheet.agentd.options import UNUSABLE
 from callsheet.messages.agents import (
     AgentBeat,
     OutputChunk,

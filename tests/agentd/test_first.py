@@ -15,7 +15,7 @@ from agent_stand import AgentStand, a_process, a_shell, lives, until
 from keepers import children_of
 
 from callsheet.agentd import first, options
-from callsheet.agentd.daemon import UNUSABLE
+from callsheet.agentd.options import UNUSABLE
 from callsheet.messages.agents import AgentHello, AgentWelcome
 
 CONTAINERFILE = Path(__file__).parents[2] / "packaging" / "container" / "Containerfile"

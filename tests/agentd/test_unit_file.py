@@ -11,7 +11,7 @@ import pytest
 
 from callsheet.agentd import options
 from callsheet.agentd.cgroups import LEAF
-from callsheet.agentd.daemon import UNUSABLE
+from callsheet.agentd.options import UNUSABLE
 from callsheet.cli.serve_command import serve_command
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
@@ -59,6 +59,10 @@ def test_the_options_of_the_server_exist():
 def test_it_is_started_again_unless_a_person_has_to_mend_something():
     assert service()["Restart"] == "on-failure"
     assert service()["RestartPreventExitStatus"] == str(UNUSABLE)
+    for wrong in (["--spool", "/s"], ["--server", "ipc:///a", "--spool", "/s", "--slots", "x"]):
+        with pytest.raises(SystemExit) as ended:
+            options.parse(wrong)
+        assert ended.value.code == UNUSABLE
 
 
 def test_its_spool_is_its_own_and_its_options_exist():

@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from callsheet.agentd.cgroups import LEAF
-from callsheet.agentd.daemon import UNUSABLE
+from callsheet.agentd.options import UNUSABLE
 from callsheet.cli import agent_scripts, agent_wheel
 from callsheet.cli.agent_board import on_hosts, print_found
 from callsheet.cli.agent_steps import Found, HostFailed

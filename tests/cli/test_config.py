@@ -72,6 +72,19 @@ def test_what_settings_name_has_to_be_there(ctl, site, text, said):
     assert "Traceback" not in found.out + found.err
 
 
+def test_folders_that_are_there_need_no_right_to_make_them(ctl, site, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    site.write_text(f"job_dir: jobs\nstate_dir: {mine}\nlog: {{folder: {mine}/a/b}}\n")
+    assert "folder to write into" not in ctl("config", "check", site).out
+    (mine / "file").write_text("")
+    site.write_text(f"job_dir: jobs\nstate_dir: {mine}/file/state\n")
+    assert (
+        f"state_dir: {mine}/file: expected a folder to write into"
+        in ctl("config", "check", site).out
+    )
+
+
 def test_an_unknown_key_is_a_warning_which_may_count(ctl, site):
     site.write_text("job_dir: jobs\nschedul: {}\n")
     found = ctl("config", "check", site)

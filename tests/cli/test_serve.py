@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,19 +23,19 @@ pytestmark = pytest.mark.slow
 
 DEADLINE_S = 60.0
 KEPT = {"supervisor", *ROLES}
+COMMAND = "from callsheet.cli.serve_command import serve_command; serve_command()"
 
 
 class Server:
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.log = folder / f"log-{time.monotonic_ns()}"
-        command = "from callsheet.cli.serve_command import serve_command; serve_command()"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
                     "-c",
-                    command,
+                    COMMAND,
                     "--config",
                     str(folder / "callsheet.yaml"),
                     "--bind",
@@ -53,6 +54,14 @@ class Server:
             found = re.search(r"^callsheet: console at (\S+)$", self.log.read_text(), re.MULTILINE)
             if found:
                 return found.group(1)
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until_s, self.log.read_text()
+            time.sleep(0.01)
+
+    def until(self, words: str, times: int = 1) -> None:
+        """Wait until its log says this so many times."""
+        until_s = time.monotonic() + DEADLINE_S
+        while self.log.read_text().count(words) < times:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until_s, self.log.read_text()
             time.sleep(0.01)
@@ -198,14 +207,72 @@ def test_a_hang_up_begins_anew_in_the_same_process(serve: Callable[..., Server])
     server = serve()
     server.ready()
     server.process.send_signal(signal.SIGHUP)
-    until_s = time.monotonic() + DEADLINE_S
-    while server.log.read_text().count("console at") < 2:
-        assert server.process.poll() is None, server.log.read_text()
-        assert time.monotonic() < until_s, server.log.read_text()
-        time.sleep(0.01)
+    server.until("console at", 2)
     assert epoch(server.folder) == 2
     assert server.pids()["supervisor"] == server.process.pid
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--inline",)])
+def test_a_hang_up_leaves_the_server_when_it_could_not_begin_anew(
+    serve: Callable[..., Server], options: tuple[str, ...]
+) -> None:
+    server = serve(*options)
+    address = server.ready()
+    settings = server.folder / "callsheet.yaml"
+    good = settings.read_text()
+    settings.write_text(good + "log: {level: loud}\n")
+    server.process.send_signal(signal.SIGHUP)
+    server.until("could not begin anew")
+    assert "callsheet.yaml:3:" in server.log.read_text()
+    assert "'loud'" in server.log.read_text()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{address}api/control/shut_down?restart", b"", DEADLINE_S)
+    assert refused.value.code == 400
+    assert "could not begin anew: " in json.loads(refused.value.read())["error"]
+    assert answers(address)
+    assert epoch(server.folder) == 1
+    settings.write_text(good)
+    server.process.send_signal(signal.SIGHUP)
+    server.until("console at", 2)
+    assert epoch(server.folder) == 2
+    assert server.stop() == 0
+    assert "told to end by SIGTERM" in server.log.read_text()
+
+
+def test_whether_a_server_could_begin_is_said_beside_one(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = serve()
+    server.ready()
+
+    def tried(*options: str) -> tuple[int, str, str]:
+        config = str(tmp_path / "callsheet.yaml")
+        command = [sys.executable, "-c", COMMAND, "--config", config, *options, "--dry-run"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    assert tried() == (0, f"{tmp_path / 'callsheet.yaml'}: a server could begin\n", "")
+    status, said, wrong = tried("--bind", "0.0.0.0:5000", "-o", f"database={tmp_path / 'no.db'}")
+    assert (status, said) == (1, "")
+    assert "callsheet: bind: 0.0.0.0:5000: others than this machine can reach it" in wrong
+    assert server.stop() == 0
+
+
+def test_settings_that_are_not_named_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "callsheet.yaml").write_text("job_dir: jobs\n")
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, "--bind", "127.0.0.1:0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "callsheet.yaml is not read: expected --config callsheet.yaml" in done.stderr
 
 
 def test_all_roles_may_share_one_process(serve: Callable[..., Server]) -> None:

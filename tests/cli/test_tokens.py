@@ -1,8 +1,10 @@
 """`callsheetctl token`, against a server and against a database at rest."""
 
 import base64
+import contextlib
 import json
 import os
+import sqlite3
 import stat
 
 import pytest
@@ -135,6 +137,17 @@ def test_a_server_where_nobody_could_log_in_does_not_start(command, tmp_path, we
     )
     command("administrators", "token", "create", "x", "--role", "admin", "--database", path)
     check_access(web, path)
+
+
+def test_a_server_that_was_there_begins_although_nobody_could_log_in(tmp_path, caplog):
+    path = str(tmp_path / "callsheet.db")
+    create_database(path)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE meta SET seq = 1")
+        database.commit()
+    with caplog.at_level("ERROR", "callsheet.serve"):
+        check_access(WebAccess(loopback="login"), path)
+    assert "access.loopback is login, and nobody could log in: expected a user" in caplog.text
 
 
 def test_on_this_machine_alone_nobody_has_to_be_there(tmp_path):
