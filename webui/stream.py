@@ -23,7 +23,15 @@ from .topics import Op, Subscription
 MAX_SUBSCRIPTIONS = 100
 MAX_ID = 100
 
+
+class _Named(msgspec.Struct):
+    """An op of which but the id can be read."""
+
+    id: str
+
+
 _decode_op = msgspec.json.Decoder(Op).decode
+_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 class StreamSocket(SocketHandler):
@@ -61,7 +69,9 @@ class StreamSocket(SocketHandler):
             op = _decode_op(message)
             self._take(op)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.refuse(None, 400, f"message: {error}: expected an op with an id")
+            id_ = _id_of(message)
+            expected = "an op with an id" if id_ is None else ", ".join(Op.__struct_fields__)
+            self.refuse(id_, 400, f"message: {error}: expected {expected}")
         except BadQuery as error:
             self.refuse(op.id, 400, str(error))
         except Problem as problem:
@@ -113,3 +123,11 @@ class StreamSocket(SocketHandler):
         beat = {"epoch": status.epoch, "seq": status.seq, "time": time}
         up = ledger is not None and ledger < 5.0
         self.outbox.push(encode({"beat": {**beat, "ready": status.ready, "ledger": up}}))
+
+
+def _id_of(message: str | bytes) -> str | None:
+    """Return the id in an op that cannot be read, None when it has none."""
+    try:
+        return _decode_named(message).id[:MAX_ID]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

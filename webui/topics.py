@@ -28,8 +28,8 @@ from .services import Services, known
 from .shapes import LogLine
 
 
-class Op(msgspec.Struct, kw_only=True):
-    """What a client says."""
+class Op(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a client says. A mistyped term would be a subscription to more than was meant."""
 
     op: str
     id: str
@@ -42,6 +42,7 @@ class Op(msgspec.Struct, kw_only=True):
     state: str | list[str] = []
     label: str | list[str] = []
     owner: str | list[str] = []
+    agent: str | list[str] = []
     arg: str | list[str] = []
     q: str | list[str] = []
     since: str | list[str] = []
@@ -130,7 +131,7 @@ class RunsTopic(Subscription):
 
     def __init__(self, socket: Owner, op: Op) -> None:
         super().__init__(socket, op)
-        names = ("job", "state", "label", "owner", "arg", "q", "since", "until")
+        names = ("job", "state", "label", "owner", "agent", "arg", "q", "since", "until")
         params = {name: _listed(getattr(op, name)) for name in names}
         wanted: RunFilter = parse_filter(params, self.services.now_us())
         self._wanted = within_reach(socket.guest, wanted)

@@ -153,6 +153,19 @@ def test_a_bad_op_is_answered_and_the_socket_goes_on(open_socket, op):
     assert socket.about("good")["runs"] == []
 
 
+def test_a_mistyped_term_is_no_subscription_to_all_runs(stand, open_socket):
+    socket = open_socket(STREAM)
+    socket.send(op="subscribe", id="a", topic="runs", lable="nightly")
+    refused = socket.about("a")
+    assert refused["status"] == 400
+    assert "unknown field `lable`: expected op, id, topic, " in refused["error"]
+    socket.send(op="subscribe", id="b", topic="runs", agent="a1")
+    assert socket.about("b")["runs"] == []
+    stand.a_run()
+    socket.send(op="subscribe", id="c", topic="runs")
+    assert socket.until(lambda message: "id" in message)["id"] == "c"
+
+
 def test_what_is_not_json_is_answered(open_socket):
     socket = open_socket(STREAM)
     for junk in ("", "{", "[" * 10_000, b"\xff\x00"):
