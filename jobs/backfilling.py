@@ -44,11 +44,14 @@ def backfill_listing(
 
     Raises:
         TooManyRuns: there are more, or very many would have to be looked at.
-        UserError: a schedule names an unknown calendar or zone, or the job has no schedule.
+        UserError: a schedule names an unknown calendar or zone, the job has no schedule, or none
+            of its params is called as an arg.
     """
     if not any(schedule.enabled for schedule in job.schedules):
         raise UserError(f"job {job.job_id}: has no schedule that is enabled: expected one")
     wanted = (args or {}).items()
+    if extra := sorted({name for name, _ in wanted} - set(job.params)):
+        raise UserError(f"extra args ({', '.join(extra)}) for job {job.job_id}")
     found: list[tuple[int, str, Nominal]] = []
     left_out = 0
     for looked, nominal in enumerate(nominal_runs(job, from_us, to_us, calendars)):

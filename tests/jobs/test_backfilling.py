@@ -43,6 +43,13 @@ def test_what_is_there_is_left_out_by_args_and_time():
     assert listed(job, 2, args={"k": "1"}, there=there) == ([1], 1)
 
 
+def test_an_arg_that_is_none_of_the_job_is_told_instead_of_finding_no_runs():
+    job = a_job(hourly(args={"k": "1"}), params=("k",))
+    assert listed(job, 2, args={"k": "1"}) == ([0, 1], 0)
+    with pytest.raises(UserError, match=r"extra args \(kk, l\) for job a"):
+        listed(job, 2, args={"l": "1", "k": "1", "kk": "1"})
+
+
 def test_days_that_a_calendar_leaves_out_are_not_listed():
     job = a_job(Daily(tz="UTC", daytimes_s=(0,), calendar="Mon,Wed"), params=("date",))
     found = backfill_listing(job, BEGIN, BEGIN + 7 * 24 * HOUR, {}, limit=9)
@@ -57,9 +64,10 @@ def test_too_many_are_refused():
 
 def test_who_picks_a_needle_from_a_haystack_is_refused(monkeypatch):
     monkeypatch.setattr("callsheet.jobs.backfilling.MOST_LOOKED_AT", 5)
-    assert listed(a_job(hourly()), 5, args={"no": "1"}) == ([], 0)
+    job = a_job(hourly(args={"no": "2"}), params=("no",))
+    assert listed(job, 5, args={"no": "1"}) == ([], 0)
     with pytest.raises(TooManyRuns):
-        listed(a_job(hourly()), 6, args={"no": "1"})
+        listed(job, 6, args={"no": "1"})
 
 
 @pytest.mark.parametrize("schedules", [(), (hourly(enabled=False),)])
