@@ -28,7 +28,7 @@ LOOK_AGAIN_S = 0.25
 def checks(ctx: click.Context, at_once: bool, closed: bool, verbose: bool, form: str) -> None:
     """Show what the sanity checker has found; exit 1 when there is anything.
 
-    Findings that are for information only do not count.
+    Findings that are for information only do not count; mistakes of the job folder do.
     """
     server = client(ctx)
     if at_once:
@@ -41,7 +41,7 @@ def checks(ctx: click.Context, at_once: bool, closed: bool, verbose: bool, form:
         warn(f"job folder: {folder['different']} jobs differ from those in force: see the plan")
     if not print_as(form, found):
         _print(found, verbose=verbose, closed=closed)
-    if any(one["severity"] != "info" for one in found["findings"]):
+    if folder.get("problems") or any(one["severity"] != "info" for one in found["findings"]):
         sys.exit(1)
 
 

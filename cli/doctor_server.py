@@ -191,6 +191,8 @@ def look_at_service(client: Any, *, wanted: bool) -> Iterator[Finding]:
         if role["status"] != "up":
             do = "look at its log; the supervisor starts it again"
             yield Finding("service", "error", f"{name} is {role['status']}", do)
+    if health["problem"]:
+        yield Finding("service", "error", health["problem"], "look at the log of the ledger")
     version = health["versions"]["callsheet"]
     if version != __version__:
         said = f"the server runs {version}, here is {__version__}"
@@ -198,10 +200,12 @@ def look_at_service(client: Any, *, wanted: bool) -> Iterator[Finding]:
     yield from _skew(health["now"], before_s)
     jobs = health["jobs"] or {}
     if jobs.get("problem_count"):
-        said = f"the job folder has {jobs['problem_count']} mistakes: the set before is in force"
+        count = jobs["problem_count"]
+        mistakes = f"{count} mistake{'' if count == 1 else 's'}"
+        said = f"the job folder has {mistakes}: the set before is in force"
         yield Finding("service", "error", said, "callsheetctl check")
     if health["findings"]:
-        said = f"the checker has {health['findings']} findings"
+        said = f"the checker has {health['findings']} finding{'s' * (health['findings'] != 1)}"
         yield Finding("service", "warning", said, "callsheet checks")
     yield Finding("service", "ok", f"{client.url}: {health['status']}, version {version}")
     away = [agent["agent_id"] for agent in agents if agent["state"] == "away"]

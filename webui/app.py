@@ -210,6 +210,7 @@ class WebServer:
         pool = ReaderPool(self._open_reader)
         services = self.services = Services(self.settings, hub, pool)
         services.figures = self.figures
+        hub.is_stalled = lambda: self.figures.stalled
         services.looks = make_looks(services)
         hub.pauses_changed = services.looks["pauses"].again
         services.outputs = Outputs(services, self.settings.outputs_root)

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from ..messages.figures import Figures, RoleStanding, Told, read_figures, read_told
 
+# What it comes to when the ledger waits for its disk.
+STALLED = "the store cannot be written: expected room on its disk; runs wait until it can"
+
 
 class Process(NamedTuple):
     """A role's process; `figures` None: it has said none."""
@@ -29,6 +32,13 @@ class Board:
     def take(self, text: str) -> None:
         """Keep what was handed on; what cannot be read leaves what there is."""
         self._told = read_told(text) or self._told
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the ledger says that it cannot write the store, so that nothing moves."""
+        ledger = self.processes().get("ledger")
+        figures = None if ledger is None else ledger.figures
+        return figures is not None and bool(figures.gauges.get("stalled"))
 
     def processes(self) -> dict[str, Process]:
         """Return each role's process by its plain name (`ledger`), empty while nothing is known."""

@@ -19,6 +19,7 @@ from ..messages.agents import AgentsAnswer
 from ..messages.codec import encode
 from ..messages.published import Answer, Asked, Busy
 from ..messages.wishes import Done, Refused, ReloadJobs, ToLedgerWish, ToSchedulerWish
+from .figures import STALLED
 from .routing import Problem
 from .seam import (
     Answered,
@@ -101,6 +102,7 @@ class Hub:
         self.answer_program: Callable[[Asked], Awaitable[Answer]] | None = None
         self.jobs_changed: Callable[[], None] = lambda: None
         self.pauses_changed: Callable[[], None] = lambda: None
+        self.is_stalled: Callable[[], bool] = lambda: False
         self.status = Status()
 
     # --- wishes -----------------------------------------------------------------------------------
@@ -124,9 +126,8 @@ class Hub:
         if isinstance(answer, Done):
             return answer
         if answer is None:
-            sentence = (
-                "the scheduler did not answer in time: asking again with the same key is safe"
-            )
+            why = STALLED if self.is_stalled() else "the scheduler did not answer in time"
+            sentence = f"{why}: asking again with the same key is safe"
             raise Problem(
                 503, sentence, extra={"command_id": command_id}, headers={"Retry-After": "5"}
             )

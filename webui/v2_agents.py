@@ -192,6 +192,10 @@ async def kill_process(request: Request) -> ProcessKilled:
     run_id, _, attempt = request.params["claim"].partition(".")
     if run_number(run_id) is None or re.fullmatch("[1-9][0-9]{0,8}", attempt) is None:
         raise Problem(400, "process: expected a run and its attempt, as in r12.1")
+    kept = (await request.services.hub.agents(processes=True)).processes.get(agent.agent_id)
+    # One that has not said in time what it keeps may keep it.
+    if kept is not None and (run_id, int(attempt)) not in {(p.run_id, p.attempt) for p in kept}:
+        raise Problem(404, f"agent {agent.agent_id} keeps no process {run_id}.{attempt}")
     wish = KillProcess(agent_id=agent.agent_id, run_id=run_id, attempt=int(attempt))
     done = await request.services.wish(request, wish)
     return {"agent_id": agent.agent_id, "runs": [run.run_id for run in done.each()]}
@@ -207,6 +211,8 @@ def _there(agent: AgentInfo) -> AgentInfo:
 
 async def _drain(request: Request, *, draining: bool) -> Draining:
     agent = await known_agent(request)
+    if agent.state == "revoked":
+        raise Problem(400, f"agent {agent.agent_id} is revoked: expected one that is let in")
     wish = DrainAgent(agent_id=agent.agent_id, draining=draining)
     await request.services.wish(request, wish)
     return {"agent_id": agent.agent_id, "draining": draining}

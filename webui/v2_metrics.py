@@ -84,8 +84,8 @@ async def alive(_request: Request) -> Empty:
 
 
 async def ready(request: Request) -> Annotated[Reply, Sends(shape=Empty, statuses=(200, 503))]:
-    """Whether runs are scheduled and started and the store can be read: 200, else 503; no more is
-    said."""
+    """Whether runs are scheduled and started and the store can be read and written: 200, else 503;
+    no more is said."""
     services = request.services
     status = services.hub.status
     ages = (
@@ -94,6 +94,8 @@ async def ready(request: Request) -> Annotated[Reply, Sends(shape=Empty, statuse
         ("runner", status.runner_age_s),
     )
     whole = status.ready and all(age is not None and age < SILENT_S[name] for name, age in ages)
+    if whole and services.figures.stalled:
+        whole = False
     if whole:
         try:
             await services.read(lambda reader: reader.head())

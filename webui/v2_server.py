@@ -20,6 +20,7 @@ from ..messages.pauses import Pause
 from ..messages.standing import FolderStanding
 from ..messages.wishes import ReloadJobs
 from ..store.interface import Reader, RunQuery
+from .figures import STALLED
 from .gate import reaches
 from .markdown import first_line, render
 from .processes import process_rows
@@ -156,12 +157,14 @@ async def health(request: Request) -> Health:
     found, findings, in_force = await services.read(
         lambda reader: (reader.head(), reader.findings(), len(reader.jobs()))
     )
-    whole = status.ready and all(role["status"] == "up" for role in roles.values())
+    stalled = services.figures.stalled
+    up = all(role["status"] == "up" for role in roles.values())
+    whole = status.ready and up and not stalled
     broken = status.standing is not None and status.standing.problem_count > 0
     return {
         "status": "ok" if whole and not broken else "degraded",
         "roles": roles,
-        "problem": status.refused or None,
+        "problem": status.refused or (STALLED if stalled else None),
         "epoch": found[0],
         "seq": found[1],
         "feed_seq": status.seq,

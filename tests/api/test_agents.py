@@ -7,7 +7,7 @@ import re
 import pytest
 from web_stand import WebStand
 
-from callsheet.messages.agents import AgentInfo
+from callsheet.messages.agents import AgentInfo, ProcessInfo
 from callsheet.messages.registry import secret_hash
 
 KEY = "k" * 43
@@ -80,6 +80,7 @@ def test_what_is_decided_about_an_agent_is_in_the_registry(stand):
         answer = {"agent_id": "w1", "processes": how}
         assert ask(stand, "w1/shutdown", {"processes": how}) == (200, answer)
     assert ask(stand, "w1/shutdown", {"kill": True})[1]["processes"] == "kill"
+    stand.processes = {"w1": [ProcessInfo(run_id="r9", attempt=1, state="running", pid=7)]}
     assert ask(stand, "w1/processes/r9.1/kill") == (200, {"agent_id": "w1", "runs": []})
     stand.agents = [an_agent(connected=False, state="away")]
     assert ask(stand, "w1/forget") == (200, {"agent_id": "w1", "state": "forgotten"})
@@ -103,12 +104,17 @@ def test_what_is_decided_about_an_agent_is_in_the_registry(stand):
         ("old/shutdown", {"processes": "stop"}, 400, "speaks protocol version 2: expected 3"),
         ("w1/processes/x/kill", {}, 400, "expected a run and its attempt"),
         ("w1/processes/r1.0/kill", {}, 400, "expected a run and its attempt"),
+        ("w1/processes/r9.1/kill", {}, 404, "agent w1 keeps no process r9.1"),
+        ("w1/processes/r1.2/kill", {}, 404, "agent w1 keeps no process r1.2"),
         ("gone/shutdown", {}, 400, "agent gone is away"),
+        ("out/drain", {}, 400, "agent out is revoked: expected one that is let in"),
+        ("out/undrain", {}, 400, "agent out is revoked"),
     ],
 )
 def test_what_cannot_be_done_to_an_agent_is_said(stand, path, body, status, said):
     gone, old = an_agent("gone", connected=False, state="away"), an_agent("old", version=2)
-    stand.agents = [an_agent(), gone, old]
+    stand.processes = {}
+    stand.agents = [an_agent(), gone, old, an_agent("out", connected=False, state="revoked")]
     found, answer = ask(stand, path, body)
     assert (found, said in answer["error"]) == (status, True), answer
 

@@ -119,6 +119,30 @@ def test_however_many_jobs_match_no_more_are_told_than_the_limit(tmp_path):
         stand.close()
 
 
+def test_a_store_that_cannot_be_written_is_no_readiness_and_says_so(stand, monkeypatch):
+    monkeypatch.setattr("callsheet.webui.hub.WISH_S", 0.05)
+    monkeypatch.setattr("callsheet.webui.hub.SLACK_S", 0.05)
+    until(lambda: stand.ask("GET", "/healthz/ready") == (200, {}), "readiness")
+    figures = Figures(gauges={"stalled": 1})
+    standing = {"ledger/0": RoleStanding(pid=os.getpid(), ready=True, starts=1)}
+    try:
+        stand.server.figures.take(told(standing, {"ledger/0": figures.said()}).said())
+        assert stand.ask("GET", "/healthz/ready") == (503, {})
+        assert stand.ask("GET", "/healthz/live") == (200, {})
+        status, health = stand.ask("GET", "/api/v2/health")
+        assert (status, health["status"]) == (200, "degraded")
+        assert health["problem"].startswith("the store cannot be written: expected room")
+        stand.lost.update(("ledger/0", "scheduler/0"))
+        body = {"job_id": JOBS[0].job_id}
+        status, answer = stand.ask("POST", "/api/v1/runs", body)
+        assert (status, answer["error"].split(":")[0]) == (503, "the store cannot be written")
+    finally:
+        stand.lost.clear()
+        figures.gauges["stalled"] = 0
+        stand.server.figures.take(told(standing, {"ledger/0": figures.said()}).said())
+    assert stand.ask("GET", "/healthz/ready") == (200, {})
+
+
 def test_life_is_told_apart_from_readiness(tmp_path):
     stand = WebStand(tmp_path, lost=("ledger/0",))
     try:

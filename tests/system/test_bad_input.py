@@ -86,6 +86,13 @@ def test_a_server_starts_with_a_broken_folder_on_its_last_good_set(a_server):
     (server.folder / "jobs" / "bad.yaml").write_text("program: [\n")
     server.start()
     assert server.finished(server.schedule("good"))["state"] == "success"
+    assert "scheduler/0: jobs: bad.yaml:" in server.log()
+    checks = server.callsheet("checks")
+    assert (checks.returncode, "job folder: bad.yaml:" in checks.stderr) == (1, True)
+    (server.folder / "jobs" / "bad.yaml").unlink()
+    assert server.callsheet("reload").returncode == 0
+    until(lambda: "scheduler/0 is well again" in server.log(), "the log to say so")
+    assert server.callsheet("checks").returncode == 0
 
 
 @pytest.mark.slow
