@@ -95,8 +95,8 @@ def _job_file(entry: Entry) -> str:
     return f"# From line {entry.line} of a crontab:\n#   {said}\n{write_yaml(job_data(entry))}"
 
 
-def _write(out: Path, files: dict[str, str]) -> None:
-    """Write new files; none is written when one of them is there already."""
+def _write(out: Path, files: dict[str, str], mode: int = 0o666) -> None:
+    """Write new files with these permissions at most; none when one of them is there already."""
     from ..jobs.errors import UserError
 
     there = [out / path for path in files if (out / path).exists()]
@@ -106,7 +106,8 @@ def _write(out: Path, files: dict[str, str]) -> None:
         for path, text in files.items():
             target = out / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("x", encoding="utf-8") as file:
+            number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with open(number, "w", encoding="utf-8") as file:
                 file.write(text)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
@@ -152,7 +153,9 @@ def apsis(config: Path, out: Path | None, as_json: bool) -> None:
         for problem in report.problems:
             click.echo(problem.text)
     if out is not None:
-        _write(out.parent, {out.name: settings_text(config, report)})
+        # Readable by no more than that which it is made of, and whose password it may hold.
+        mode = config.stat().st_mode & 0o666
+        _write(out.parent, {out.name: settings_text(config, report)}, mode)
         click.echo(f"wrote {out}", err=as_json)
     if not report.usable:
         sys.exit(1)

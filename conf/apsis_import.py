@@ -35,6 +35,7 @@ SAME = (
     "action",
     "program.timeout",
     "adhoc.enabled",
+    "smtp",
     "procstar.agent.connection.start_timeout",
     "procstar.agent.sudo.argv",
 )
@@ -49,8 +50,7 @@ OTHERWISE = {
     "procstar.agent.resource_defaults": "give mem_max_gb in the jobs themselves",
     "procstar.agent.ecs": "there are no ECS agents: runs of procstar-ecs jobs end in error",
     "python": "has no effect",
-    "host_groups": "has no effect, as in Apsis",
-    "smtp": "was for a demonstration only",
+    "host_groups": "start agents of a group on the hosts of each that jobs name as their host",
 }
 
 

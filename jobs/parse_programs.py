@@ -24,6 +24,8 @@ from .times import parse_duration
 KNOWN = "no-op, process, shell, ssh, python, archive, vacuum, stats, backup"
 # Programs of the agent that Apsis had before: processes, or shell commands by what they hold.
 LEGACY = "legacy"
+# What a program's host is called when it is the server's own.
+THIS_HOST = ("localhost", "127.0.0.1", "::1")
 ECS = "procstar-ecs"
 PROGRAM_TYPES = {
     "no-op": "no-op",
@@ -81,8 +83,10 @@ def read_program(value: Any, at: At) -> Program:
     common = _common(fields)
     if kind == LEGACY:
         kind = legacy_kind(value)
-        # Agents are found by group, no longer by host; the job goes to the default group.
-        fields.take("host", _host, None)
+        # Agents are found by group: a job that is for a host never runs on another one.
+        host = fields.take("host", word, None)
+        if host not in (None, *THIS_HOST) and "group_id" not in value:
+            common["group_id"] = host
         user = fields.take("user", word, None)
         common["sudo_user"] = common["sudo_user"] or user
     if kind in ours.values():
@@ -146,10 +150,6 @@ def _argv(value: Any, at: At) -> tuple[str, ...]:
     if not found[0]:
         raise UserError("the program to run is empty: expected its name")
     return tuple(found)
-
-
-def _host(value: Any, at: At) -> str:
-    return word(value, at)
 
 
 def _success(value: Any, _at: At) -> bool | None:

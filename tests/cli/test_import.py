@@ -95,8 +95,10 @@ def installation(tmp_path):
     )
     (jobs / "old.yaml").write_text("program: echo hello\n")
     (jobs / "older.yaml").write_text("program: {type: shell, command: ls}\n")
+    (jobs / "far.yaml").write_text("program: {type: program, argv: [ls], host: h1}\n")
     config = tmp_path / "apsis.yaml"
     config.write_text(
+        "smtp: {host: mail, auth: {username: u, password: p}}\n"
         "job_dir: jobs\ndatabase: {path: apsis.db, timeout: 10}\nruns_lookback: 3600\n"
         "schedule: {horizon: 2d}\nprocstar: {agent: {enable: true, run: {output_interval: 5}}}\n"
         "shedule: 3\n"
@@ -110,9 +112,9 @@ def installation(tmp_path):
 def test_an_installation_is_checked_and_told_what_differs(command, installation):
     found = command("administrators", "import", "apsis", str(installation))
     assert found.status == 0
-    assert found.lines[0] == "3 jobs can be read as they are"
+    assert found.lines[0] == "4 jobs can be read as they are"
     assert found.lines[1] == (
-        "the same here: job_dir, runs_lookback, database.timeout, schedule.horizon"
+        "the same here: job_dir, runs_lookback, database.timeout, schedule.horizon, smtp"
     )
     for said in (
         "apsis.db is Apsis's own and stays as it is",
@@ -120,6 +122,7 @@ def test_an_installation_is_checked_and_told_what_differs(command, installation)
         "shedule: is not known and ignored: did you mean schedule?",
         "adhoc.enabled: is not given: newer versions of Apsis take no ad hoc jobs then",
         "jobs: 1 run on agents of group east",
+        "jobs: 1 run on agents of group h1: start callsheet agents of it",
         "jobs: 1 run as other users (bob)",
         "jobs: 1 programs of type shell",
         "jobs: 1 programs written as a string or a list",
@@ -128,10 +131,13 @@ def test_an_installation_is_checked_and_told_what_differs(command, installation)
 
 
 def test_settings_are_written_that_a_server_takes(command, installation):
+    installation.chmod(0o640)
     out = installation.parent / "callsheet.yaml"
     found = command("administrators", "import", "apsis", str(installation), "--out", str(out))
     assert found.status == 0
     settings = load_settings(out)
+    assert settings.acting.smtp.host == "mail"
+    assert out.stat().st_mode & 0o137 == 0
     assert settings.job_dir == installation.parent / "jobs"
     assert settings.database.path == installation.parent / "callsheet.db"
     assert settings.database.timeout_us == 10_000_000

@@ -101,11 +101,16 @@ PROGRAMS = [
     ({"type": "shell", "command": "true"}, Shell(command="true")),
     (
         {"type": "program", "argv": ["true"], "host": "h1", "user": "jim"},
-        Process(argv=("true",), sudo_user="jim"),
+        Process(argv=("true",), group_id="h1", sudo_user="jim"),
+    ),
+    ({"type": "shell", "command": "x", "host": "localhost"}, Shell(command="x")),
+    (
+        {"type": "shell", "command": "x", "host": "h1", "group_id": "{{ g }}"},
+        Shell(command="x", group_id="{{ g }}"),
     ),
     (
         {"type": "shell", "command": "true", "host": "h1", "user": "jim", "timeout": 5},
-        Shell(command="true", sudo_user="jim", timeout=TimeoutSpec(duration="5")),
+        Shell(command="true", group_id="h1", sudo_user="jim", timeout=TimeoutSpec(duration="5")),
     ),
     (
         {
