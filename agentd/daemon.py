@@ -32,6 +32,7 @@ from ..wire.curve import ClientSide, public_bytes
 from ..wire.log_files import begin_logs
 from ..wire.ports import DealerPort, Letter
 from ..wire.sockets import event_of
+from ..wire.standard import open_standard
 from .cgroups import NONE, Cgroups
 from .core import AgentCore
 from .grouped import grouping
@@ -358,6 +359,7 @@ def _join(options: argparse.Namespace, spool: Spool) -> ClientSide | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run agentd; return its exit status."""
+    open_standard()
     return run(parse(arguments))
 
 

@@ -47,7 +47,11 @@ def look_at_settings(path: Path | None) -> tuple[list[Finding], Settings | None]
 
 def look_at_files(settings: Settings) -> Iterator[Finding]:
     """Say whose the server's files are, and who else may read or change them."""
+    from ..store.faults import blocked
+
     database, state_dir = settings.database.path, settings.state_dir
+    if wrong := blocked(str(database)):
+        yield Finding("files", "error", wrong, "chown or chmod it, for the server's user")
     for path, secret in (
         (database, True),
         (state_dir, False),

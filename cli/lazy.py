@@ -85,6 +85,10 @@ def guarded(run: Callable[[], Any]) -> None:
     from ..client.http import APIError, NoServer
     from ..jobs.errors import CallsheetError
 
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        from ..wire.standard import open_standard
+
+        open_standard()
     try:
         run()
     except APIError as error:

@@ -48,10 +48,9 @@ from ..wire.place import (
     Door,
     FeedDoor,
     Place,
-    begin_life,
     end_life,
+    find_place,
     lead_here,
-    run_directory,
 )
 from .agent_role import agent_command, agent_logs, agent_options, agent_player
 from .entrance import check_access
@@ -198,8 +197,7 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
         if in_use:
             return _refuse(in_use, IN_USE)
         check_access(terms.web, terms.roles.database)
-        state_dir.mkdir(parents=True, exist_ok=True)
-        life = begin_life(run_directory(state_dir / "run"))
+        life = find_place(state_dir)
         try:
             status, sentence = _live(terms, life, inline=inline)
         finally:

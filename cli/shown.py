@@ -113,7 +113,9 @@ def elapsed_s(run: dict[str, Any], now: str | None = None) -> float | None:
     began = times.get("running")
     if began is None:
         return None
-    ends = [times[s] for s in ("success", "failure", "error") if s in times]
+    # What became of a lost run may be found yet: only while it is lost was that its end.
+    over = ("success", "failure", "error") + ("lost",) * (run.get("state") == "lost")
+    ends = [times[s] for s in over if s in times]
     end = max(ends) if ends else now
     if end is None:
         return None

@@ -59,6 +59,9 @@ def parse_address(text: str) -> Address:
         raise BadAccess(text, "not an address", "a form like host:port or https://host:port")
     tls = scheme == "https"
     host, colon, port = rest.rpartition(":")
+    if rest.count(":") > 1 and "]" not in rest:
+        # An address of IPv6, which has its brackets only beside a port.
+        host, colon, port = rest, "", ""
     if not colon or "]" in port:
         return Address(rest.strip("[]"), HTTPS_PORT if tls else DEFAULT_PORT, tls=tls)
     if not port.isascii() or not port.isdigit() or int(port) > 65_535:
@@ -110,7 +113,8 @@ def find_token(token: str | None, address: Address) -> str | None:
         raise BadAccess(where, "not a token", "one line, as `callsheetctl token create` shows it")
     if not address.tls and not is_loopback(address.host):
         wrong = f"it would go to {address.host} unencrypted"
-        raise BadAccess(where, wrong, f"an address like https://{address.host}:{address.port}")
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        raise BadAccess(where, wrong, f"an address like https://{host}:{address.port}")
     return found
 
 

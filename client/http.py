@@ -40,12 +40,15 @@ class NotTrusted(NoServer):
     """Somebody answers at the address who cannot show that he is the server, or speaks no TLS."""
 
     def __init__(self, address: str, error: ssl.SSLError) -> None:
-        why = getattr(error, "verify_message", "") or error.reason or str(error)
-        ConnectionError.__init__(
-            self,
+        verify_message = getattr(error, "verify_message", "")
+        why = verify_message or error.reason or str(error)
+        sentence = (
             f"{address}: not trusted: {why}: expected a certificate of this name, by an authority "
-            "that is known here or in the file that CALLSHEET_CA_FILE names",
+            "that is known here or in the file that CALLSHEET_CA_FILE names"
         )
+        if not verify_message:
+            sentence = f"{address}: no TLS: {why}: expected a server that speaks TLS there"
+        ConnectionError.__init__(self, sentence)
 
 
 class _Closed(Exception):

@@ -5,6 +5,7 @@ Compares error names, never texts. Called by the writer, the readers and the mig
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
 from .interface import StoreBroken, StoreError
@@ -35,6 +36,26 @@ _SENTENCES = {
     "SQLITE_NOTADB": "it is not a database: expected one; restore it from a backup",
     "SQLITE_CONSTRAINT": "it has a row already that was to be written anew",
 }
+
+
+def blocked(path: str) -> str:
+    """Return what keeps this user from writing a database at a path: one of its files, or their
+    folder, with why; empty when nothing does."""
+    user = os.geteuid()
+    for name in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+        try:
+            found = os.stat(name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return f"{name}: {error.strerror}"
+        if not os.access(name, os.R_OK | os.W_OK):
+            whose = f"it is of user {found.st_uid} and has the mode {found.st_mode & 0o7777:04o}"
+            return f"{name}: {whose}: expected user {user} to be allowed to read and write it"
+    folder = os.path.dirname(path) or "."
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder}: expected a folder into which user {user} may write"
+    return ""
 
 
 def name_of(error: sqlite3.Error) -> str:

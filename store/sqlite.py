@@ -12,7 +12,7 @@ import sqlite3
 from ..jobs.run import Run
 from ..messages.commands import ACTION_COMMAND
 from .changes import ChangeRows, JobLabels
-from .faults import store_error
+from .faults import blocked, store_error
 from .interface import Changes, Opening, StoreBroken, StoreError, StoreUnusable
 from .lock import WriterLock
 from .migrate import create_database, migrate_database, open_checked
@@ -69,6 +69,9 @@ class SqliteWriter:
         if not os.path.exists(self._path):
             sentence = "there is no such file: create it first"
             raise StoreUnusable(f"database {self._path}: {sentence}")
+        # Before SQLite makes files beside it, which would have the mode of the database.
+        if wrong := blocked(self._path):
+            raise StoreUnusable(f"database {self._path}: it may not be written: {wrong}")
         self._lock = WriterLock(self._path)
         try:
             self._connection = open_checked(self._path, writable=True)

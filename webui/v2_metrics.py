@@ -74,8 +74,9 @@ class MetricsQuery(msgspec.Struct):
     """Which jobs to tell of."""
 
     jobs: Annotated[
-        str | None, Meta(description=f"A query: also the jobs that match, {MOST_JOBS} at most.")
-    ] = None
+        list[str],
+        Meta(description=f"Queries: also the jobs that match one, {MOST_JOBS} at most."),
+    ] = []
 
 
 async def alive(_request: Request) -> Empty:
@@ -107,12 +108,13 @@ async def ready(request: Request) -> Annotated[Reply, Sends(shape=Empty, statuse
 async def metrics(
     request: Request, query: MetricsQuery
 ) -> Annotated[Reply, Sends(kinds=(CONTENT_TYPE,))]:
-    """Figures for Prometheus; with `jobs=QUERY` also of the jobs that match, at most 200."""
+    """Figures for Prometheus; with `jobs=QUERY`, which may be repeated, also of the jobs that match
+    one of these, at most 200."""
     from prometheus_client import CollectorRegistry, generate_latest
 
-    services, wanted = request.services, query.jobs
+    services = request.services
     try:
-        jobs = None if wanted is None else parse_filter({"q": [wanted]}, services.now_us())
+        wanted = [parse_filter({"q": [one]}, services.now_us()) for one in query.jobs]
     except BadQuery as error:
         raise Problem(400, str(error)) from None
 
@@ -129,17 +131,15 @@ async def metrics(
         }
         hashes = reader.jobs()
         found["jobs_in_force"] = len(hashes)
-        if jobs is not None:
-            for job_id in sorted(hashes):
-                if len(found["jobs"]) == MOST_JOBS:
-                    break
-                job = reader.definition(hashes[job_id]) if jobs.matches_job(job_id) else None
-                if (
-                    job is not None
-                    and jobs.matches_labels(job.labels)
-                    and jobs.matches_owner(job.owner)
-                ):
-                    found["jobs"][job_id] = _ends_of(reader, job_id)
+        for job_id in sorted(hashes) if wanted else ():
+            if len(found["jobs"]) == MOST_JOBS:
+                break
+            near = [jobs for jobs in wanted if jobs.matches_job(job_id)]
+            job = reader.definition(hashes[job_id]) if near else None
+            if job is not None and any(
+                jobs.matches_labels(job.labels) and jobs.matches_owner(job.owner) for jobs in near
+            ):
+                found["jobs"][job_id] = _ends_of(reader, job_id)
         return found
 
     stored = await services.read(read)

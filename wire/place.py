@@ -145,6 +145,20 @@ def begin_life(run: Path) -> Path:
         raise UserError(f"{run}: {error.strerror}: {expected}") from None
 
 
+def find_place(state_dir: Path) -> Path:
+    """Return a folder for the sockets of this life; the state folder is made where it is missing.
+
+    Raises:
+        UserError: one of them cannot be had.
+    """
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        return begin_life(run_directory(state_dir / "run"))
+    except OSError as error:
+        where, expected = error.filename or state_dir, "expected a folder to write into"
+        raise UserError(f"state_dir: {where}: {error.strerror}: {expected}") from None
+
+
 def lead_here(life: Path) -> None:
     """Have those who come from outside find this life, and remove what killed ones left behind.
 

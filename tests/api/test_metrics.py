@@ -100,6 +100,9 @@ def test_when_a_job_last_succeeded_is_told_of_the_jobs_that_are_asked_for(stand)
     found = families(stand, "/metrics?jobs=label:nightly")
     ended = values(found["callsheet_job_last_success_timestamp_seconds"], "job_id")
     assert list(ended) == ["nightly/a"]
+    found = families(stand, "/metrics?jobs=odd&jobs=label:nightly&jobs=nothing")
+    ended = values(found["callsheet_job_last_success_timestamp_seconds"], "job_id")
+    assert sorted(ended) == sorted(job.job_id for job in JOBS)
 
 
 def test_a_query_that_cannot_be_read_is_refused(stand):

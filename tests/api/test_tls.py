@@ -84,6 +84,18 @@ def test_a_server_of_an_unknown_authority_is_not_trusted(stand_with, authority, 
             client.alive()
 
 
+def test_a_server_that_speaks_no_tls_is_told_apart_from_one_that_is_not_trusted(tmp_path):
+    stand = WebStand(tmp_path)
+    try:
+        with (
+            Client(f"https://localhost:{stand.port}") as client,
+            pytest.raises(NotTrusted, match=r"no TLS: .*: expected a server that speaks TLS there"),
+        ):
+            client.alive()
+    finally:
+        stand.close()
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_nothing_below_tls_1_2_is_spoken(stand_with, authority):
     stand = stand_with(authority.issue("server"))

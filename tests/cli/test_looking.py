@@ -6,7 +6,7 @@ import pytest
 from web_stand import now_us
 
 from callsheet.cli.seen import one_line, some_lines, width
-from callsheet.cli.shown import SOMETIMES, SYMBOLS, elapsed_text, print_table
+from callsheet.cli.shown import SOMETIMES, SYMBOLS, elapsed_s, elapsed_text, print_table
 from callsheet.jobs.states import State
 from callsheet.store.interface import StoreError
 from callsheet.store.sqlite import SqliteReader
@@ -29,6 +29,14 @@ HOUR_US = 3600 * 10**6
 )
 def test_elapsed_is_shown_as_apsis_shows_it(seconds, text):
     assert elapsed_text(seconds) == text
+
+
+def test_a_lost_run_has_run_until_it_was_lost():
+    times = {"running": "2026-01-01T00:00:00Z", "lost": "2026-01-01T00:00:05Z"}
+    now = "2026-02-01T00:00:00Z"
+    assert elapsed_s({"state": "lost", "times": times}, now) == 5
+    assert elapsed_s({"state": "success", "times": times | {"success": now}}) == 31 * 86_400
+    assert elapsed_s({"state": "running", "times": times}, now) == 31 * 86_400
 
 
 def test_every_state_of_the_api_has_its_own_symbol():

@@ -24,6 +24,8 @@ def nothing_around(monkeypatch):
         ("[::1]:1", "::1", 1, False),
         ("[::1]", "::1", 5000, False),
         ("https://[::1]", "::1", 443, True),
+        ("::1", "::1", 5000, False),
+        ("https://fe80::1", "fe80::1", 443, True),
     ],
 )
 def test_addresses_are_understood(text, host, port, tls, monkeypatch):
@@ -31,6 +33,13 @@ def test_addresses_are_understood(text, host, port, tls, monkeypatch):
     assert (found.host, found.port, found.tls) == (host, port, tls)
     monkeypatch.setenv("CALLSHEET_HOST", text)
     assert default_address().port == port
+
+
+def test_an_address_of_ipv6_may_have_its_port_beside_it():
+    with Client("::1", 5312) as client:
+        assert client.url == "http://[::1]:5312"
+    with pytest.raises(BadAccess, match=r"expected an address like https://\[2001:db8::1\]:5000"):
+        Client("2001:db8::1", token="cs_1")
 
 
 @pytest.mark.parametrize("text", ["a:", "a:x", "ftp://a", "a:99999"])
