@@ -5,7 +5,6 @@ And the same without a start (`serve --dry-run`), which a server does before it 
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from ..conf.web_settings import WebAccess
     from ..store.interface import Reader
 
-log = logging.getLogger("callsheet.serve")
-
 
 class NobodyCould(UserError):
     """An address where a log-in is needed that nobody has."""
@@ -33,11 +30,13 @@ class NobodyCould(UserError):
         )
 
 
-def check_access(web: WebAccess, database: str) -> None:
+def check_access(web: WebAccess, database: str) -> list[str]:
     """Return when each address may be listened on, as far as settings and database say.
 
-    Where a server has been before, it is logged that nobody could log in, and that is all: a token
-    that has expired, or an administrator who has left, must not keep its jobs from their times.
+    Returns:
+        What is for the log: where a server has been before, that nobody could log in is no more
+        than that. A token that has expired, or an administrator who has left, must not keep its
+        jobs from their times.
 
     Raises:
         UserError: an address is no address, needs a certificate or a log-in.
@@ -45,6 +44,7 @@ def check_access(web: WebAccess, database: str) -> None:
     # Here, so that the roles, which are forked from this process, need not carry it.
     from ..webui.listening import parse_bind
 
+    said: list[str] = []
     listeners = [parse_bind(bind, certificate=web.certificate is not None) for bind in web.bind]
     for listener in listeners:
         why = "" if listener.local else "others than this machine can reach it"
@@ -55,7 +55,8 @@ def check_access(web: WebAccess, database: str) -> None:
             nobody = NobodyCould(listener.bind, why, database)
             if not _was_served(database):
                 raise nobody
-            log.error("%s", nobody)
+            said.append(str(nobody))
+    return said
 
 
 def tell_whether(settings: Settings, config: Path | None) -> int:
@@ -70,7 +71,8 @@ def tell_whether(settings: Settings, config: Path | None) -> int:
     wrong = [sentence for severity, sentence in said if severity == "error"]
     database = str(settings.database.path)
     try:
-        check_access(settings.web, database)
+        for sentence in check_access(settings.web, database):
+            print(f"warning: {sentence}")
         SqliteReader(database).close()
     except UserError as error:
         if str(error) not in wrong:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import click
 
-from .shown import print_json
+from .shown import print_json, warn
+
+# A server that is there is heard of within this time.
+HEARD_S = 5.0
 
 
 @click.group("feed")
@@ -61,7 +65,12 @@ def follow(address: str, resume: str | None, key_file: Path | None, server_key: 
     from ..client.feed import Feed
 
     with Feed(address, resume=resume, key_file=key_file, server_key=server_key) as feed:
-        for news in feed:
+        # Without a place to go on from there is news at once, if there is a server.
+        first = feed.next(HEARD_S) if resume is None else None
+        if first is None and resume is None:
+            over_tcp = ", that allows this key" if address.startswith("tcp:") else ""
+            warn(f"{address}: nothing is heard yet: expected a server there{over_tcp}; it goes on")
+        for news in chain([] if first is None else [first], feed):
             kind = {"news": type(news).__name__.lower(), "position": feed.position}
             said = {name: getattr(news, name) for name in news._fields[2:]}
             click.echo(json.dumps(kind | said))

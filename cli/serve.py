@@ -74,8 +74,8 @@ ORPHANS_LOOK_S = 0.05
 
 
 class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server is made of. `state_dir` holds its outputs, its local agent's spool, and who is
-    who among its processes. `trial`: the command by which it tries whether it could begin anew."""
+    """What a server is made of. `state_dir` holds its outputs, its agent's spool, and who is who.
+    `trial`: the command by which it tries whether it could begin anew. `notes`: for its log."""
 
     roles: Terms
     state_dir: str
@@ -87,6 +87,7 @@ class ServerTerms(msgspec.Struct, frozen=True, kw_only=True):
     door: Door | None = None
     feed_door: FeedDoor | None = None
     trial: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 AS_ROOT = (
@@ -95,14 +96,20 @@ AS_ROOT = (
 )
 
 
-def serve(settings: Settings, *, inline: bool = False, trial: tuple[str, ...] = ()) -> int:
+def serve(
+    settings: Settings,
+    *,
+    inline: bool = False,
+    trial: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> int:
     """Run a server by its settings until it is told to stop; see `run_server`."""
     try:
         load_extensions(settings.extensions)
     except UserError as error:
         return _refuse(str(error), 1)
-    terms = msgspec.structs.replace(terms_of(settings, clock.now_us()), trial=trial)
-    return run_server(terms, inline=inline)
+    terms = terms_of(settings, clock.now_us())
+    return run_server(msgspec.structs.replace(terms, trial=trial, notes=notes), inline=inline)
 
 
 def terms_of(settings: Settings, now_us: int) -> ServerTerms:
@@ -196,7 +203,8 @@ def run_server(terms: ServerTerms, *, inline: bool = False) -> int:
         in_use = _refusal(terms.roles.database, state_dir)
         if in_use:
             return _refuse(in_use, IN_USE)
-        check_access(terms.web, terms.roles.database)
+        notes = (*terms.notes, *check_access(terms.web, terms.roles.database))
+        terms = msgspec.structs.replace(terms, notes=notes)
         life = find_place(state_dir)
         try:
             status, sentence = _live(terms, life, inline=inline)
@@ -223,6 +231,8 @@ def _live(terms: ServerTerms, life: Path, *, inline: bool) -> tuple[int, str]:
     logs = msgspec.structs.replace(terms.logs, socket=place.path(places.LOG))
     terms = msgspec.structs.replace(terms, logs=logs)
     _begin_logs(logs, "inline" if inline else "supervisor")
+    for note in terms.notes:
+        log.warning("%s", note)
 
     def announce(address: str) -> None:
         try:

@@ -55,8 +55,6 @@ def run(
     dry_run: bool = False,
 ) -> int:
     """Run a server, or try whether it could begin, and return the exit status."""
-    import logging
-
     from msgspec.structs import replace
 
     from ..conf.settings import load_settings
@@ -77,11 +75,12 @@ def run(
         from .entrance import tell_whether
 
         return tell_whether(settings, config)
-    log = logging.getLogger("callsheet.serve")
-    for key, near in settings.unknown:
-        if near:
-            log.warning("settings: unknown key %s is ignored: did you mean %s?", key, near)
+    notes = [
+        f"settings: unknown key {key} is ignored: did you mean {near}?"
+        for key, near in settings.unknown
+        if near
+    ]
     if config is None and Path(USUAL).exists():
-        log.warning("%s is not read: expected --config %s, or no such file here", USUAL, USUAL)
+        notes.append(f"{USUAL} is not read: expected --config {USUAL}, or no such file here")
     trial = (sys.executable, *sys.orig_argv[1:], "--dry-run")
-    return serve(settings, inline=inline, trial=trial)
+    return serve(settings, inline=inline, trial=trial, notes=tuple(notes))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from live_server import until
@@ -141,3 +143,16 @@ def test_over_tcp_it_is_for_the_keys_of_the_settings(a_server, tmp_path):
         until(ended, "the events of the run")
     with pytest.raises(BadFeed, match="a key is missing"):
         Feed(found["listen"])
+
+
+def test_who_follows_where_nobody_is_heard_is_told(tmp_path):
+    address = f"ipc://{tmp_path}/published"
+    code = (
+        "from callsheet.cli import feed_commands as commands; commands.HEARD_S = 0.05; "
+        f"commands.group(['follow', '{address}'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as asked:
+        assert asked.stderr is not None
+        said = asked.stderr.readline()
+        asked.kill()
+    assert said == f"{address}: nothing is heard yet: expected a server there; it goes on\n"
