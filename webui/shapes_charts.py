@@ -3,7 +3,7 @@ stays small. See `shapes.py`."""
 
 from typing import Any, NotRequired, TypedDict
 
-from .shapes import Instant, Usual
+from .shapes import Instant, RunRecord, Usual
 
 
 class DayGroup(TypedDict):
@@ -20,6 +20,20 @@ class DayGroup(TypedDict):
     last: Instant | None
 
 
+class Trouble(TypedDict):
+    """A run that went wrong, the newest of its instance, and how many did since one went well."""
+
+    run: RunRecord
+    times: int
+
+
+class Unsolved(TypedDict):
+    """Of how many instances a run went wrong and none has gone well since; the worst of them."""
+
+    count: int
+    runs: list[Trouble]
+
+
 # Keys that are words of Python can be given by this form alone.
 Day = TypedDict(
     "Day",
@@ -30,6 +44,7 @@ Day = TypedDict(
         "bins": int,
         "complete": bool,
         "told_to": Instant,
+        "unsolved": Unsolved | None,
         "from": Instant,
         "to": Instant,
         "now": Instant,

@@ -25,6 +25,7 @@ from .records import elapsed_s
 from .routing import Request, Route
 from .shapes import Instant
 from .shapes_charts import Bar, Day, DayGroup, History, Redefined, Timeline
+from .unsolved import Troubles
 from .usual import usual_lengths
 
 # How long a run may be late before it is called so.
@@ -37,6 +38,7 @@ MOST_GROUPS = 300
 # Bins of a day that takes as many minutes as one has unless asked otherwise.
 BINS = 288
 MOST_BINS = 2_000
+MOST_UNSOLVED = 1_000
 HISTORY_DAYS = 56
 MOST_HISTORY_DAYS = 732
 STATES = tuple(State)
@@ -47,6 +49,9 @@ class DayQuery(ChartQuery, forbid_unknown_fields=True):
 
     by: Literal["folder", "label", "owner", "agent"] = "folder"
     bins: Annotated[int, Meta(ge=1, le=MOST_BINS)] = BINS
+    unsolved: Annotated[
+        int, Meta(ge=0, le=MOST_UNSOLVED, description="So many of what needs a person, too.")
+    ] = 0
 
 
 class HistoryQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,10 +79,11 @@ class Group(msgspec.Struct, kw_only=True):
 
 async def get_day(request: Request, query: DayQuery) -> Day:
     """The runs of a span, by folder, label, owner or agent: counts, and marks to draw."""
-    chart, bins = chart_of(request, query), query.bins
+    chart, bins, most = chart_of(request, query), query.bins, query.unsolved
 
     def read(reader: Reader) -> Day:
         epoch, seq = reader.head()
+        troubles = Troubles()
         groups: dict[str, Group] = {}
         whole = Group()
         bin_us = max(1, (chart.to_us - chart.from_us) // bins)
@@ -85,7 +91,10 @@ async def get_day(request: Request, query: DayQuery) -> Day:
             for name in _names(run, query.by):
                 _add(groups.setdefault(name, Group()), run, chart, bin_us)
             _add(whole, run, chart, bin_us)
+            if most:
+                troubles.add(run)
         names = sorted(groups, key=lambda name: (-_sum(groups[name]), name))[:MOST_GROUPS]
+        is_over = chart.to_us < chart.now_us
         return {
             "usual": usual_lengths(reader, sorted(whole.running)),
             "all": _group("", whole),
@@ -95,6 +104,7 @@ async def get_day(request: Request, query: DayQuery) -> Day:
             "epoch": epoch,
             "seq": seq,
             "bins": bins,
+            "unsolved": troubles.unsolved(reader, most, is_over) if most else None,
             **_span(chart),
         }
 

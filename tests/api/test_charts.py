@@ -8,6 +8,7 @@ from web_stand import WebStand, a_job, now_us
 from callsheet.jobs.bound_conditions import BoundConst, BoundDependency
 from callsheet.jobs.conditions import Dependency
 from callsheet.jobs.schedules import Interval
+from callsheet.jobs.states import State
 from callsheet.jobs.times import SECOND_US, format_time, parse_time
 
 HOUR_US = 3600 * SECOND_US
@@ -84,6 +85,36 @@ def test_a_run_that_should_have_begun_is_late(stand):
     day = ask(stand, "/api/v2/day?q=alone")
     assert day["all"]["counts"]["late"] == 1
     assert len(day["all"]["late"]) == 1
+
+
+def test_a_day_has_what_went_wrong_and_has_not_been_made_good_however_much_there_is(stand):
+    def ended(state, job_id, hours, **args):
+        at_us = now_us() - hours * HOUR_US
+        run_id = stand.a_running_run(job_id=job_id, schedule_us=at_us, args=args)
+        stand.end_run(run_id, state)
+        return run_id
+
+    ended(State.FAILURE, "alone", 5, n="solved")
+    ended(State.SUCCESS, "alone", 4, n="solved")
+    ended(State.SUCCESS, "alone", 6, n="again")
+    for hours in (5, 3, 4):
+        ended(State.FAILURE, "alone", hours, n="again")
+    later = [ended(State.FAILURE, "report", 2, n=str(n)) for n in range(3)]
+    lost = ended(State.LOST, "report", 5)
+    span = "from=-7h&to=%2B1h"
+    assert ask(stand, f"/api/v2/day?{span}")["unsolved"] is None
+    found = ask(stand, f"/api/v2/day?{span}&unsolved=3")["unsolved"]
+    assert (found["count"], len(found["runs"])) == (5, 3)
+    assert found["runs"][0]["run"]["run_id"] == lost
+    assert {row["run"]["run_id"] for row in found["runs"][1:]} < set(later)
+    [again] = ask(stand, "/api/v2/day?from=-7h&to=-150m&q=n%3Dagain&unsolved=9")["unsolved"]["runs"]
+    assert (again["times"], again["run"]["args"]) == (3, {"n": "again"})
+    # What came after a span that is over counts as well.
+    ended(State.SUCCESS, "alone", 0, n="again")
+    assert ask(stand, "/api/v2/day?from=-7h&to=-150m&q=n%3Dagain&unsolved=9")["unsolved"] == {
+        "count": 0,
+        "runs": [],
+    }
 
 
 def test_a_timeline_has_a_lane_per_job(stand):

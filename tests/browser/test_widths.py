@@ -1,4 +1,4 @@
-"""What is long, or of other scripts, on screens of each width."""
+"""What is long, or much, or of other scripts; on screens of each width."""
 
 import pytest
 from live_server import Server
@@ -24,6 +24,8 @@ program: {{type: no-op}}
 params: [שם]
 program: {type: no-op}
 """,
+    "wrong": "{params: [n], program: {type: no-op, success: false}}",
+    "well": "program: {type: no-op, duration: 900}",
 }
 WIDTHS = [360, 720, 1000, 1024, 1099, 1100, 1280, 1440, 1920]
 # What is drawn beyond its panel, where nothing clips it.
@@ -83,3 +85,33 @@ def test_names_from_right_to_left_take_nothing_else_along(console, server):
     expect(parts).to_have_text(["תיקייה/", "עבודה", "שם=", "ערך"])
     lefts = [one.bounding_box()["x"] for one in parts.all()]
     assert lefts == sorted(lefts)
+
+
+def test_all_that_went_wrong_is_found_on_the_sheet_however_much_went_well(console, server):
+    """More went wrong, and more runs, than are read of a list at once."""
+    server.insist("/api/v2/runs", {"job_id": "wrong", "args": {"n": "first"}})
+    several(server, "wrong", 120, n="again")
+    several(server, "well", 130)
+    for n in range(14):
+        server.insist("/api/v2/runs", {"job_id": "wrong", "args": {"n": str(n)}})
+    page = console.open("/")
+    needs = page.locator(".needs")
+    expect(needs.locator(".sub")).to_have_text("12 of 16 · worst first")
+    needs.get_by_role("button", name="Show 4 more").click()
+    expect(needs.locator("tr[data-run]")).to_have_count(16)
+    expect(needs.locator("tr", has_text="n=first")).to_have_count(1)
+    expect(needs.locator("tr", has_text="n=again")).to_contain_text("120 times")
+    # Each figure leads to as many runs.
+    expect(page.locator("[data-total=running] b")).to_have_text("130")
+    expect(page.locator(".rail a[href='/runs'] .n")).to_have_text("130")
+    page.locator("[data-total=running]").click()
+    expect(page.locator("table.runs")).to_have_attribute("aria-rowcount", "130")
+    page.locator(".rail nav a[href='/']").click()
+    needs.get_by_role("button", name="Show 4 more").click()
+    needs.get_by_role("button", name="Show the worst only").click()
+    expect(needs.locator("tr[data-run]")).to_have_count(12)
+
+
+def several(server, job_id, count, **args):
+    now = {"schedule": "now"}
+    server.insist("/api/v2/runs", {"job_id": job_id, "args": args, "count": count, "times": now})

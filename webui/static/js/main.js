@@ -32,6 +32,7 @@ const PAGES = [
 const OTHERS = [["/calendar", "Calendar"], ["/graph", "Graph"], ["/adhoc", "Ad hoc run"], ["/why", "Why"], ["/reference", "API"]];
 const LETTERS = new Map(PAGES.filter(([, , key]) => key).map(([path, , key]) => [key, path]));
 const PLACES = [...PAGES, ...OTHERS].map(([path, name]) => [path, name]);
+const RUNNING_STATES = ["running", "stopping"];
 const TROUBLE_STATES = ["failure", "error", "lost"];
 const FOLDER_FIRST_MS = 2000;
 const FOLDER_MS = 60e3;
@@ -157,12 +158,13 @@ function useMarks() {
     const timer = setTimeout(() => setBegun(true), MARKS_FIRST_MS);
     return () => clearTimeout(timer);
   }, []);
-  const live = useRuns(begun ? {} : null, { states: "running,stopping" });
+  const live = useRuns(begun ? {} : null, { states: RUNNING_STATES.join() });
   const today = useRuns(begun ? { since: dayOf(now).since } : null, { states: "failure,error,lost" });
   const agents = usePushed("agents");
   const checks = usePushed("checks");
   const { changes, jobs } = useFolder();
-  const running = live.runs.length;
+  // Of very many not all have been read.
+  const running = live.more ? RUNNING_STATES.reduce((sum, state) => sum + (live.counts?.[state] ?? 0), 0) : live.runs.length;
   const failed = TROUBLE_STATES.reduce((sum, state) => sum + (today.counts?.[state] ?? 0), 0);
   const heard = agents?.filter((agent) => agent.connected).length;
   const found = checks?.findings.length;

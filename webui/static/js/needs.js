@@ -6,25 +6,9 @@ import { operate } from "./operations.js";
 import { may } from "./session.js";
 
 const SHOWN = 12;
+const FINDINGS = 3;
 // How long a row that is solved stays, greyed.
 const LEAVING_MS = 10e3;
-const WORST = ["lost", "failure", "error"];
-
-/** Runs in trouble that no later run of the same job and args has made good; the newest of each, with how
- *  many there are. */
-export function unsolved(troubled, good) {
-  const instance = (run) => `${run.job_id} ${JSON.stringify(run.args)}`;
-  const solved = {};
-  for (const run of good) solved[instance(run)] = Math.max(solved[instance(run)] ?? 0, due(run));
-  const found = new Map();
-  for (const run of [...troubled].sort((a, b) => due(b) - due(a))) {
-    const key = instance(run);
-    if ((solved[key] ?? 0) > due(run)) continue;
-    if (found.has(key)) found.get(key).times += 1;
-    else found.set(key, { run, times: 1 });
-  }
-  return [...found.values()].sort((a, b) => WORST.indexOf(a.run.state) - WORST.indexOf(b.run.state) || due(b.run) - due(a.run));
-}
 
 /** The rows, and for a while those that have gone. @param {{run: any, times: number}[]} rows */
 function useLeaving(rows) {
@@ -49,22 +33,26 @@ function useLeaving(rows) {
   return [...rows, ...[...gone.current.values()].filter(({ run }) => !here.has(run.run_id))];
 }
 
-/** @param {{rows: {run: any, times: number}[], findings: any[], now: number, loading: boolean}} of */
-export function NeedsAPerson({ rows, findings, now, loading }) {
+/** `unread`: how many more there are than rows have been read, which `all` leads to.
+ *  @param {{rows: {run: any, times: number}[], unread: number, all: string, findings: any[], now: number, loading: boolean}} of */
+export function NeedsAPerson({ rows, unread, all: href, findings, now, loading }) {
+  const [whole, setWhole] = useState(false);
   const named = new Set(rows.map(({ run }) => run.run_id));
   const others = findings.filter((finding) => !named.has(finding.run_id) && finding.severity !== "info");
-  const all = useLeaving(rows.slice(0, SHOWN));
-  const n = rows.length + others.length;
-  const shown = Math.min(rows.length, SHOWN) + Math.min(others.length, 3);
+  const most = whole ? rows.length : SHOWN;
+  const all = useLeaving(rows.slice(0, most));
+  const told = others.slice(0, whole ? others.length : FINDINGS);
+  const n = rows.length + unread + others.length;
+  const shown = Math.min(rows.length, most) + told.length;
   return html`<section aria-labelledby="h-needs" class="needs">
-    <div class="sec-head"><h2 id="h-needs">Needs a person</h2><span class="sub">${n > 0 && `${shown < n ? `${shown} of ` : ""}${count(n)} · worst first`}</span></div>
+    <div class="sec-head"><h2 id="h-needs">Needs a person</h2><span class="sub">${n > 0 && `${shown < n ? `${count(shown)} of ` : ""}${count(n)} · worst first`}</span></div>
     <div class="panel">
       ${all.length + others.length === 0
         ? html`<p class="empty slim">${loading ? " " : "Nothing. The day goes by itself."}</p>`
         : html`<table class="att stack">
             <tbody>
               ${all.map((row) => html`<${Row} key=${row.run.run_id} row=${row} now=${now} />`)}
-              ${others.slice(0, 3).map(
+              ${told.map(
                 (finding) => html`<tr key=${finding.key}>
                   <td class="m-st"><span class=${`state s-${finding.severity === "warning" ? "late" : "failure"}`}><${Icon} state=${finding.severity === "warning" ? "late" : "failure"} /><span>finding</span></span></td>
                   <td class="m-a">${finding.check}</td>
@@ -76,6 +64,11 @@ export function NeedsAPerson({ rows, findings, now, loading }) {
               )}
             </tbody>
           </table>`}
+      ${(whole || n - unread > shown || unread > 0) &&
+      html`<p class="more-rows no-print">
+        ${(whole || n - unread > shown) && html`<button class="btn plain small" aria-expanded=${whole ? "true" : "false"} onClick=${() => setWhole(!whole)}>${whole ? "Show the worst only" : `Show ${count(n - unread - shown)} more`}</button>`}
+        ${unread > 0 && html`<a class="btn plain small" href=${href}>All that went wrong</a>`}
+      </p>`}
     </div>
   </section>`;
 }

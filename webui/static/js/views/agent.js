@@ -8,7 +8,7 @@ import { nearest } from "../nearest.js";
 import { useRuns } from "../runlist.js";
 import { useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
-import { Processes, SIGNS, Slots, useAgents } from "./agents.js";
+import { BUSY_PAGE, Processes, SIGNS, Slots, useAgents } from "./agents.js";
 
 const RUNS = 30;
 
@@ -17,7 +17,7 @@ export function AgentView({ id: agentId }) {
   const now = useNow();
   const { value, error, again } = useAgents(`/api/v2/agents/${encodeURIComponent(agentId)}`);
   const q = `agent:${JSON.stringify(agentId)}`;
-  const live = useRuns({}, { states: "starting,running,stopping" });
+  const live = useRuns({}, { states: "starting,running,stopping", limit: BUSY_PAGE });
   const had = useRuns({ q }, { limit: RUNS });
   useEffect(() => {
     document.title = `${agentId} · callsheet`;

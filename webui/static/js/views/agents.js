@@ -9,6 +9,8 @@ import { stream, useNow } from "../stream.js";
 import { useGet } from "../views_common.js";
 
 const REREAD_MS = 4000;
+// What is under way is read whole unless there is very much of it.
+export const BUSY_PAGE = 1000;
 // Which of the console's signs stands for the state of an agent.
 export const SIGNS = { active: "success", draining: "waiting", away: "lost", revoked: "skipped" };
 
@@ -29,7 +31,7 @@ export function useAgents(address) {
 
 export function AgentsView() {
   const { value, error, again } = useAgents("/api/v2/agents");
-  const live = useRuns({}, { states: "starting,running,stopping" });
+  const live = useRuns({}, { states: "starting,running,stopping", limit: BUSY_PAGE });
   if (error && !value) return html`<${Trouble} error=${error} again=${again} />`;
   if (!value) return null;
   const agents = [...value.agents].sort((a, b) => Number(a.connected) - Number(b.connected) || a.agent_id.localeCompare(b.agent_id));

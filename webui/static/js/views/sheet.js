@@ -5,13 +5,16 @@ import { AdHoc, Args, Elapsed, Icon, InTime, JobName, Late, Panel, Time, Trouble
 import { query as asQuery } from "../api.js";
 import { clock, count, dayOf, dayOfYear, due, duration, elapsed, inUtc, lateness } from "../format.js";
 import { Histogram, hourly, Hours, Lane, useWidth } from "../daylanes.js";
-import { NeedsAPerson, unsolved } from "../needs.js";
+import { NeedsAPerson } from "../needs.js";
 import { useComing, useRuns } from "../runlist.js";
 import { go, useUrl } from "../router.js";
 import { stream, useNow } from "../stream.js";
 import { useGet, useRefreshed } from "../views_common.js";
 
-const GOOD_PAGE = 1000;
+// What is under way, or held, is read whole unless there is very much of it.
+const BUSY_PAGE = 1000;
+// So many of what needs a person can be looked at here, of what went wrong.
+const UNSOLVED = 100;
 const REREAD_MS = 3000;
 const LISTED = 20;
 // So many calendars are named, of those a day is in and of the others; the rest where one points at it.
@@ -27,31 +30,30 @@ export function SheetView() {
   const day = named ? dayNamed(named) : today;
   const isToday = day.since === today.since;
   const by = url.searchParams.get("by") in BY ? url.searchParams.get("by") : "folder";
-  const folded = useGet(`/api/v2/day${asQuery({ from: day.since, to: day.until, by })}`);
+  const folded = useGet(`/api/v2/day${asQuery({ from: day.since, to: day.until, by, unsolved: UNSOLVED })}`);
   useRefreshed(folded.again, REREAD_MS);
-  const live = useRuns({}, { states: "waiting,starting,running,stopping" });
-  const ended = useRuns(day, { states: "failure,error,lost" });
-  const good = useRuns({ since: day.since, state: "success" }, { limit: GOOD_PAGE });
+  const live = useRuns({}, { states: "waiting,starting,running,stopping", limit: BUSY_PAGE });
   const coming = useComing({});
-  const kept = useRuns({ q: "held:yes" });
+  const kept = useRuns({ q: "held:yes" }, { limit: BUSY_PAGE });
   const findings = useFindings();
   useEffect(() => {
     document.title = `Call sheet, ${dayOfYear(Date.parse(day.since))} · callsheet`;
   }, [day.since]);
-  const error = folded.error ?? live.error ?? ended.error ?? good.error;
+  const error = folded.error ?? live.error;
   if (error && !folded.value) return html`<${Trouble} error=${error} again=${folded.again} />`;
   // What its backfill holds waits for its turn, and for nobody.
   const held = isToday ? kept.runs.filter((run) => run.held && !run.awaits_turn).sort(byDue) : [];
   const late = isToday ? [...live.runs, ...coming.runs].filter((run) => !run.held && !run.times.running && lateness(run, now)) : [];
-  const known = ended.counts && good.counts; // else what is mended would be shown for a moment
-  const rows = !known ? [] : [...unsolved(ended.runs, good.runs), ...[...late.sort(byDue), ...held].map((run) => ({ run, times: 1 }))];
   // What is not known yet has nothing below it, that nothing moves away from who reads it or is about to click.
   const sheet = folded.value;
+  const known = !isToday || (live.counts && kept.counts);
   const below = sheet && (known || error);
+  const rows = !sheet || !known ? [] : [...sheet.unsolved.runs, ...[...late.sort(byDue), ...held].map((run) => ({ run, times: 1 }))];
+  const unread = sheet ? sheet.unsolved.count - sheet.unsolved.runs.length : 0;
   return html`<div class="sheet">
     <${Head} day=${day} by=${by} isToday=${isToday} />
     ${sheet && html`<${Totals} sheet=${sheet} span=${day} next=${isToday ? coming.runs[0] : null} late=${late} now=${now} />`}
-    ${sheet && html`<${NeedsAPerson} rows=${rows} findings=${isToday ? findings : []} now=${now} loading=${!known} />`}
+    ${sheet && html`<${NeedsAPerson} rows=${rows} unread=${unread} all=${runsOf(day, "state:failure,error,lost")} findings=${isToday ? findings : []} now=${now} loading=${!known} />`}
     ${below && html`<${DayTable} sheet=${sheet} by=${by} now=${now} span=${day} />`}
     ${below &&
     isToday &&
@@ -113,6 +115,11 @@ function runsOf({ since, until }, q = "", state = "") {
   return `/runs${asQuery({ q: `${q} since:${since} until:${until}`.trim(), state })}`;
 }
 
+/** Runs of a span that are due and have not begun, as a place to go. */
+function lateOf({ since, until }, q = "") {
+  return runsOf({ since, until: Date.parse(until) < stream.now() ? until : "now" }, `${q} state:scheduled,waiting !held:yes`.trim());
+}
+
 function Totals({ sheet, span, next, late, now }) {
   const { counts, expected } = sheet.all;
   const n = (...states) => states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
@@ -126,11 +133,11 @@ function Totals({ sheet, span, next, late, now }) {
   return html`<nav class=${`totals${most >= 100 ? " broad" : ""}${most >= 10_000 ? " wide" : ""}`} aria-label="The day in figures">
     <${Total} words="expected" n=${expected} href=${runsOf(span)} note=${sheet.complete ? "" : "and more"} />
     <${Total} state="success" words="done" n=${done} href=${runsOf(span, "", "success")} note=${right} />
-    <${Total} state="running" n=${n("starting", "running", "stopping")} href="/runs?state=running" hot />
-    <${Total} state="waiting" n=${n("waiting")} href="/runs?state=waiting" />
-    <${Total} state="late" n=${n("late")} href="/runs?state=waiting" note=${worst ? `worst ${duration(worst)}` : ""} hot />
+    <${Total} state="running" n=${n("starting", "running", "stopping")} href=${runsOf(span, "state:starting,running,stopping")} hot />
+    <${Total} state="waiting" n=${n("waiting")} href=${runsOf(span, "", "waiting")} />
+    <${Total} state="late" n=${n("late")} href=${lateOf(span)} note=${worst ? `worst ${duration(worst)}` : ""} hot />
     <${Total} state="failure" words="failed" n=${failed} href=${runsOf(span, "state:failure,error,lost")} note=${parts.join(", ")} hot />
-    <${Total} state="held" n=${n("held")} href="/runs?q=held:yes" hot />
+    <${Total} state="held" n=${n("held")} href=${runsOf(span, "held:yes")} hot />
     <${Total} state="skipped" n=${n("skipped")} href=${runsOf(span, "", "skipped")} />
     <${Total} state="scheduled" words="to come" n=${n("scheduled")} href=${runsOf(span, "", "scheduled")} note=${next && html`next <${InTime} at=${next.schedule_time} />`} />
   </nav>`;
@@ -163,10 +170,11 @@ function DayTable({ sheet, by, now, span }) {
   const cells = (group) =>
     COUNTS.map(([title, states, hide]) => {
       const n = count_(group, states);
-      const shown = states?.includes("late") ? ["waiting"] : states;
+      const term = termOf(group.name);
+      const href = states?.includes("late") ? lateOf(span, term) : runsOf(span, `${term}${states ? ` state:${states.join(",")}` : ""}`);
       const colour = n && COLOURS[title] ? `s-${COLOURS[title]} c` : "";
       return html`<td class=${`num ${hide} ${colour}`}>
-        ${n ? html`<a href=${runsOf(span, `${termOf(group.name)}${shown ? ` state:${shown.join(",")}` : ""}`)}>${count(n)}</a>` : html`<span class="z">·</span>`}
+        ${n ? html`<a href=${href}>${count(n)}</a>` : html`<span class="z">·</span>`}
       </td>`;
     });
   const hours = hourly(sheet, sheet.all).map((hour) => clock(hour.ms).slice(0, 5));
