@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -86,6 +87,27 @@ def test_z_shows_all_times_in_utc_and_back_and_is_kept(newfoundland, server):
     expect(of_row).to_have_text(re.compile(at.astimezone(HERE).strftime("%H:%M")), timeout=60_000)
     page.keyboard.press("z")
     expect(of_row).to_have_text(re.compile(at.astimezone(UTC).strftime("%H:%M")), timeout=60_000)
+
+
+def test_a_list_of_today_is_of_the_day_in_the_shown_zone(newfoundland):
+    page = newfoundland.page
+    newfoundland.load("/runs?since=today&until=tomorrow")
+
+    def begins(url, day):
+        found = re.search(r"since=([^&]+)", unquote(url))
+        return found and datetime.fromisoformat(found[1]) == day
+
+    def expect_day(act, day):
+        with page.expect_request(
+            lambda request: "/runs?" in request.url and begins(request.url, day)
+        ):
+            act()
+
+    def midnight(zone):
+        return datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    expect_day(lambda: page.keyboard.press("z"), midnight(UTC))
+    expect_day(lambda: page.keyboard.press("z"), midnight(HERE))
 
 
 def test_how_exact_times_are_is_a_setting_and_is_kept(a_page, server):

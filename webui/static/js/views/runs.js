@@ -41,7 +41,9 @@ export function RunsView() {
   const { q, since, until, rising } = asked(url);
   const [picks, setPicks] = useState(new Map());
   const [groups, setGroups] = useState(localStorage.getItem("groups") !== "no");
-  const terms = useMemo(() => termsOf({ q, since, until }), [q, since, until]);
+  // "Today" is another day after midnight, and in another zone.
+  const bounds = termsOf({ q, since, until });
+  const terms = useMemo(() => bounds, [q, bounds.since, bounds.until]);
   const { list, there, stale, error, reread } = useLongList(terms, rising);
   useEffect(() => setPicks(new Map()), [q, since, until]);
   const set = useCallback((changes, replace = false) => {
