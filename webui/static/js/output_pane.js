@@ -125,8 +125,8 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
     addEventListener("hashchange", onHash);
     return () => removeEventListener("hashchange", onHash);
   });
-  const onScroll = () => {
-    const { scrollTop, scrollHeight, clientHeight } = box.current;
+  // An event may still come when the pane is gone.
+  const onScroll = ({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
     left.current = scrollTop;
     setFollow(scrollHeight - scrollTop - clientHeight < NEAR_PX);
   };

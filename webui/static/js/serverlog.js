@@ -77,8 +77,7 @@ function Log() {
   useLayoutEffect(() => {
     if (follow && box.current) box.current.scrollTop = box.current.scrollHeight;
   });
-  const onScroll = () => {
-    const { scrollTop, scrollHeight, clientHeight } = box.current;
+  const onScroll = ({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
     setFollow(scrollHeight - scrollTop - clientHeight < 24);
   };
   return html`<section class="out server-log" aria-label="Server log">
