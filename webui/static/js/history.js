@@ -13,6 +13,8 @@ const REREAD_MS = 15e3;
 const DAY_MS = 86400e3;
 // The worst last: a cell takes its worst.
 const WORST = ["scheduled", "success", "skipped", "waiting", "starting", "running", "stopping", "lost", "error", "failure"];
+// What has run, well or not: neither what still runs nor what was left out.
+const ENDED = ["success", "failure", "error", "lost"];
 const DRAWN = { starting: "running", stopping: "running" };
 // Until the width there is has been measured.
 const WIDE = 390;
@@ -104,8 +106,9 @@ function HeatMap({ past, jobId }) {
     const cell = cells.get(`${column} ${row}`);
     if (cell) go(hrefOf(cell));
   };
-  const good = past.state.filter((state) => past.states[state] === "success").length;
-  const rate = past.at.length ? `${((good / past.at.length) * 100).toFixed(1)} % success` : "no runs";
+  const ended = past.state.map((state) => past.states[state]).filter((state) => ENDED.includes(state));
+  const good = ended.filter((state) => state === "success").length;
+  const rate = ended.length ? `${((good / ended.length) * 100).toFixed(1)} % success` : past.at.length ? counted(past.at.length, "run") : "no runs";
   const step = often ? (columns > 100 ? 28 : 14) : columns > 52 ? 26 : 4;
   const labels = Array.from({ length: Math.ceil(columns / step) }, (_, index) => index * step).filter((column) => column < columns - step / 3);
   const dayOf = (column) => new Date((first + column * (often ? 1 : 7)) * DAY_MS).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
