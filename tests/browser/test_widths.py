@@ -112,6 +112,36 @@ def test_all_that_went_wrong_is_found_on_the_sheet_however_much_went_well(consol
     expect(needs.locator("tr[data-run]")).to_have_count(12)
 
 
+def test_who_goes_back_finds_the_place_again(console, server):
+    several(server, "wrong", 100, n="back")
+    page = console.open("/runs?q=n%3Dback")
+    page.locator("tr[data-run]").first.wait_for()
+    page.evaluate("() => scrollTo(0, 1800)")
+    seen = page.locator("tr[aria-rowindex='70']")
+    expect(seen).to_be_in_viewport()
+    seen.locator(".rid").click()
+    page.locator("#log").wait_for()
+    assert page.evaluate("() => scrollY") == 0
+    page.go_back()
+    page.wait_for_function("() => scrollY === 1800")
+    page.reload()
+    page.wait_for_function("() => scrollY === 1800")
+    page.go_forward()
+    page.locator("#log").wait_for()
+    page.wait_for_function("() => scrollY === 0")
+
+
+def test_an_answer_that_is_not_the_server_s_is_told(fresh, server):
+    fresh.expected.append("Failed to load resource")
+    page = fresh.open("/reference")
+    page.route("**/api/v2/agents", lambda route: route.fulfill(body="<html>Pay for this network"))
+    fresh.turn_to("/agents")
+    expect(page.locator("main [role=alert]")).to_contain_text("what answered is not the server")
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("[data-agent]").first).to_be_visible()
+
+
 def several(server, job_id, count, **args):
     now = {"schedule": "now"}
     server.insist("/api/v2/runs", {"job_id": job_id, "args": args, "count": count, "times": now})

@@ -78,7 +78,8 @@ async function ask(method, path, body, commandId) {
   try {
     value = text ? JSON.parse(text) : null;
   } catch (error) {
-    value = null;
+    // A page of somebody's between here and the server, who wants a log-in perhaps.
+    if (answer.ok) throw new ApiError(answer.status, "what answered is not the server", null);
   }
   if (answer.status === 401 && path !== "/api/v2/me") dispatchEvent(new Event("callsheet:nobody"));
   if (!answer.ok) throw new ApiError(answer.status, value?.error ?? answer.statusText, value);

@@ -1,6 +1,7 @@
 // Where we are: the URL is the truth, links do not reload the page. A view that is still to be loaded is waited for:
 // until it is here, what was shown before stays.
 import { useLayoutEffect, useState } from "./preact.js";
+import { leaving, returned, written } from "./places.js";
 import { opening } from "./views.js";
 
 const watchers = new Set();
@@ -14,7 +15,11 @@ let isTurning = false;
  *  about to be left. @param {string} url @param {{replace?: boolean}} [how] */
 export function go(url, { replace = false } = {}) {
   if (replace && isTurning) return;
-  turn(url, () => history[replace ? "replaceState" : "pushState"](null, "", url));
+  const isOther = new URL(url, location.href).pathname !== location.pathname;
+  turn(url, () => {
+    written(url, replace);
+    if (isOther) scrollTo(0, 0);
+  });
 }
 
 function turn(url, commit) {
@@ -27,6 +32,7 @@ function turn(url, commit) {
   const arrive = () => {
     if (mine !== turns) return; // somebody has gone elsewhere meanwhile
     if (isTurning) is(false);
+    leaving();
     commit();
     place = address();
     for (const watch of watchers) watch(place);
@@ -46,7 +52,7 @@ export function here() {
   return new URL(place, location.origin);
 }
 
-addEventListener("popstate", () => turn(address(), () => {}));
+addEventListener("popstate", () => turn(address(), returned));
 
 document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
@@ -57,7 +63,7 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   const url = link.pathname + link.search + link.hash;
   turn(url, () => {
-    history.pushState(null, "", url);
+    written(url);
     scrollTo(0, 0);
   });
 });
