@@ -129,7 +129,8 @@ def _state_sentence(run: Run, now_us: int) -> str:
     match run.state:
         case State.SCHEDULED if run.schedule_us > now_us:
             by = "its schedule" if run.fingerprint is not None else "request"
-            return f"It starts at {format_time(run.schedule_us)}, by {by}."
+            verb = "is due" if run.held else "starts"
+            return f"It {verb} at {format_time(run.schedule_us)}, by {by}."
         case State.SCHEDULED:
             return f"It was due at {format_time(run.schedule_us)} and has not been started yet."
         case State.WAITING:

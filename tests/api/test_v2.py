@@ -169,8 +169,11 @@ def test_holding_and_releasing(stand):
     run_id = stand.a_run()
     status, body = stand.ask("POST", f"/api/v2/runs/{run_id}/hold", {"reason": "wait\nfor me"})
     assert (status, body["run"]["held"], body["run"]["reason"]) == (200, True, "wait for me")
+    held, starts = "It is due at ", "It starts at "
+    assert stand.ask("GET", f"/api/v2/runs/{run_id}")[1]["run"]["why"][0].startswith(held)
     status, body = stand.ask("POST", f"/api/v2/runs/{run_id}/release")
     assert (status, body["run"]["held"]) == (200, False)
+    assert stand.ask("GET", f"/api/v2/runs/{run_id}")[1]["run"]["why"][0].startswith(starts)
     status, body = stand.ask("POST", f"/api/v2/runs/{run_id}/release")
     assert (status, body["error"]) == (400, f"can't release {run_id}: it is not held")
 
