@@ -147,6 +147,19 @@ def test_what_is_typed_on_while_the_address_takes_it_up_stays(console, path):
     expect(page.locator("#query")).to_have_value("")
 
 
+@pytest.mark.parametrize("path", ["/timeline", "/graph"])
+def test_a_query_is_completed_where_no_list_is(console, path):
+    page = console.open(path)
+    box = page.get_by_role("combobox", name="Query")
+    box.fill("sta")
+    option = page.get_by_role("option", name="state:")
+    expect(option.first).to_be_visible()
+    box.press("Escape")
+    box.fill("greetings")
+    box.press("Enter")
+    page.wait_for_url("**q=greetings**")
+
+
 def test_escape_empties_the_search_of_jobs_and_its_address(console):
     page = console.open("/jobs?q=nightly")
     page.locator("#query").press("Escape")

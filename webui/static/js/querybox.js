@@ -10,9 +10,11 @@ const completions = new Wanted(() => import("./completions.js").then((its) => it
 // A key whose value is still to be typed asks for nothing yet.
 const UNFINISHED = /^\s*!?\w+:\s*$/;
 
-/** @param {{q: string, set: (q: string, replace?: boolean) => void, found: () => {runs: any[], counts: any}, error: any, live: string}} of
+const NOTHING = { runs: [], counts: null };
+
+/** @param {{q: string, set: (q: string, replace?: boolean) => void, found?: () => {runs: any[], counts: any}, error: any, live: string}} of
  *  `found`: what the present result is, which completions come from; `live`: how many were found, said aloud */
-export function QueryBox({ q, set, found, error, live }) {
+export function QueryBox({ q, set, found = () => NOTHING, error, live }) {
   const [chips, setChips] = useState(parse(q));
   const [text, setText] = useState("");
   const [open, setOpen] = useState(false);

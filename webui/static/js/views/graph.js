@@ -31,7 +31,7 @@ export function JobGraphView() {
     <div class="top">
       <h1 class="sr">Graph</h1>
       <${PlanViews} at="/graph" q=${q} />
-      <${QueryBox} q=${q} set=${(text, replace) => set({ q: text, focus: "" }, replace)} runs=${[]} counts=${null} error=${error} live=${value ? counted(value.nodes.length, "job") : ""} />
+      <${QueryBox} q=${q} set=${(text, replace) => set({ q: text, focus: "" }, replace)} error=${error} live=${value ? counted(value.nodes.length, "job") : ""} />
       ${value && html`<span class="dim small nowrap">${counted(value.nodes.length, "job")}, ${counted(value.edges.length, "dependency", "dependencies")}</span>`}
     </div>
     ${focus && html`<div class="facets wraps"><span>around <${JobName} id=${focus} /></span> ${steps("up", up)} ${steps("down", down)} <button onClick=${() => set({ focus: "", up: "", down: "" })}>all jobs</button></div>`}

@@ -67,7 +67,7 @@ export function TimelineView() {
     <div class="top">
       <h1 class="sr">Timeline</h1>
       <${PlanViews} at="/timeline" q=${q} />
-      <${QueryBox} q=${q} set=${(text, replace) => set({ q: text }, replace)} runs=${[]} counts=${null} error=${error} live=${`${count(runs)} runs`} />
+      <${QueryBox} q=${q} set=${(text, replace) => set({ q: text }, replace)} error=${error} live=${`${count(runs)} runs`} />
       <div class="seg hide-s" role="group" aria-label="Span">${Object.entries(SPANS).map(([name, [words]]) => html`<button key=${name} aria-pressed=${span === name ? "true" : "false"} onClick=${() => set({ span: name })}>${words}</button>`)}</div>
       <button class="btn" aria-label="Before" onClick=${() => move(from - long / 2)}>‹</button><button class="btn" onClick=${() => set({ from: "" })}>Now</button><button class="btn" aria-label="After" onClick=${() => move(from + long / 2)}>›</button>
     </div>
