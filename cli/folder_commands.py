@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .shown import client, print_json
+from .shown import FORMAT, client, print_as, print_json
 
 
 @click.command()
@@ -110,11 +110,12 @@ def check(
 @click.command("reload-jobs")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
+@FORMAT
 @click.pass_context
-def reload_jobs(ctx: click.Context, dry_run: bool, quiet: bool) -> None:
+def reload_jobs(ctx: click.Context, dry_run: bool, quiet: bool, form: str) -> None:
     """Read the job folder again: all of it, or nothing when a file is wrong."""
     found = client(ctx).reload_jobs(dry_run=dry_run)
-    if not quiet:
+    if not quiet and not print_as(form, found):
         print_changes(found)
 
 

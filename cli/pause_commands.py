@@ -9,7 +9,7 @@ import click
 
 from .lazy import offering
 from .local_times import local
-from .shown import FORMAT, client, print_as, print_table
+from .shown import FORMAT, client, print_as, print_table, warn
 
 
 def what(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +40,7 @@ def _what(
 @what
 @click.option("-r", "--reason", default="", help="Why, for those who wonder.")
 @click.option("--until", help="Resume by itself then: a time, or +2h.")
+@FORMAT
 @click.pass_context
 def pause(
     ctx: click.Context,
@@ -49,6 +50,7 @@ def pause(
     everything: bool,
     reason: str,
     until: str | None,
+    form: str,
 ) -> None:
     """Skip the runs that schedules make of a job, a folder, a label or all, from now on.
 
@@ -56,17 +58,29 @@ def pause(
     or actions ask for still start.
     """
     body = _what(job, folder, label, everything=everything) | {"reason": reason}
-    _print(client(ctx).pause(**body, until=until), "text")
+    server = client(ctx)
+    _print(server.pause(**body, until=until), form)
+    if (folder or label) and not any(
+        one["job_id"].startswith(f"{(folder or '').strip('/')}/") or label in one["labels"]
+        for one in server.get("/api/v2/jobs")["jobs"]
+    ):
+        warn(f"no job is in folder {folder}" if folder else f"no job has the label {label}")
 
 
 @click.command()
 @what
+@FORMAT
 @click.pass_context
 def resume(
-    ctx: click.Context, job: str | None, folder: str | None, label: str | None, everything: bool
+    ctx: click.Context,
+    job: str | None,
+    folder: str | None,
+    label: str | None,
+    everything: bool,
+    form: str,
 ) -> None:
     """End a pause."""
-    _print(client(ctx).resume(**_what(job, folder, label, everything=everything)), "text")
+    _print(client(ctx).resume(**_what(job, folder, label, everything=everything)), form)
 
 
 @click.command()

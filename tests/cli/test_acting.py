@@ -181,6 +181,8 @@ def test_a_reload_says_what_changed(callsheetctl, stand):
 
 def test_a_reload_without_changes_says_so(callsheetctl):
     assert callsheetctl("reload-jobs").out == "no changes\n"
+    found = json.loads(callsheetctl("reload-jobs", "--format", "json").out)
+    assert found["changed"] == []
 
 
 def test_a_reload_that_is_refused_lists_the_errors_of_the_jobs(callsheetctl, stand):
