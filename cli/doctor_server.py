@@ -97,7 +97,7 @@ def look_at_database(settings: Settings) -> Iterator[Finding]:
         return
     if steps:
         said = f"{path}: of an older version, {len(steps)} step(s) behind"
-        do = f"stop the server, back up, callsheetctl migrate {path}"
+        do = f"stop the server, copy the file, callsheetctl migrate {path}"
         yield Finding("database", "error", said, do)
     size, wal = path.stat().st_size, _size(Path(f"{path}-wal"))
     said = f"{path}: version {newest_version() - len(steps)}, {size / 2**20:,.1f} MiB"

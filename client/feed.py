@@ -73,6 +73,8 @@ class Feed:
             ask_address = _ask_address(address)
             for socket in (self._published, self._asks):
                 _set_up(socket)
+                if address.startswith("tcp://["):
+                    socket.setsockopt(zmq.IPV6, 1)
                 if address.startswith("tcp:"):
                     _introduce(socket, key_file, server_key)
             self._asks.setsockopt(zmq.IMMEDIATE, 1)

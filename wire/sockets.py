@@ -156,8 +156,16 @@ def _have_heartbeats(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_DEAD_MS)
 
 
+def _speak_ipv6(socket: zmq.Socket[bytes], endpoints: list[str]) -> None:
+    """Allow addresses of IPv6, where one is given. Not for names: ZeroMQ would take no other
+    address of a name that has one of IPv6, and the server may listen at those of IPv4 alone."""
+    if any(endpoint.startswith("tcp://[") for endpoint in endpoints):
+        socket.setsockopt(zmq.IPV6, 1)
+
+
 def _bind(socket: zmq.Socket[bytes], endpoints: list[str]) -> zmq.Socket[bytes]:
     _heartbeat(socket, endpoints)
+    _speak_ipv6(socket, endpoints)
     try:
         for endpoint in endpoints:
             socket.bind(endpoint)
@@ -169,6 +177,7 @@ def _bind(socket: zmq.Socket[bytes], endpoints: list[str]) -> zmq.Socket[bytes]:
 
 def _connect(socket: zmq.Socket[bytes], endpoint: str) -> zmq.Socket[bytes]:
     _heartbeat(socket, [endpoint])
+    _speak_ipv6(socket, [endpoint])
     try:
         socket.connect(endpoint)
     except BaseException:

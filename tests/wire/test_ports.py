@@ -113,6 +113,20 @@ def test_messages_go_there_and_back_in_order(
     assert messages(arrive(dealer, 500, router)) == answers
 
 
+@pytest.mark.parametrize("bound", ["tcp://[::1]:*", "tcp://[::]:*"])
+def test_addresses_of_ipv6_are_spoken_at(
+    context: ports.Context, bound: str, clock: ManualClock
+) -> None:
+    router = a_router(context, bound, clock)
+    port = router.socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
+    hosts = ["[::1]"] if "[::1]" in bound else ["[::1]", "127.0.0.1"]
+    for host in hosts:
+        dealer = a_dealer(context, f"tcp://{host}:{port}", clock)
+        dealer.send("ledger/0", [LeaseIds(count=1)])
+        assert messages(arrive(router, 1, dealer)) == [LeaseIds(count=1)]
+        dealer.close()
+
+
 def test_a_dealer_sends_what_waited_once_its_peer_is_there(
     context: ports.Context, endpoint: str, clock: ManualClock
 ) -> None:

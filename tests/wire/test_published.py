@@ -76,28 +76,30 @@ def test_a_peer_that_names_itself_is_not_heard(near, tmp_path):
 
 
 @pytest.fixture
-def guarded(tmp_path):
+def guarded(tmp_path, request):
     keys = own_keys(tmp_path / "server.key")
     friend = own_keys(tmp_path / "friend.key")
-    stand = FeedStand(somewhere(keys, {"friend": public_text(friend.public)}))
+    host = getattr(request, "param", "127.0.0.1")
+    stand = FeedStand(somewhere(keys, {"friend": public_text(friend.public)}, host))
     stand.address = stand.publisher.socket.getsockopt_string(zmq.LAST_ENDPOINT)
     stand.key = public_text(keys.public)
     yield stand
     stand.close()
 
 
-def somewhere(keys, allow):
+def somewhere(keys, allow, host="127.0.0.1"):
     """Open the sockets at whatever two ports beside each other are free."""
     side = ServerSide(keys=keys, domain=FEED_DOMAIN)
     for _ in range(1_000):
         port = random.randrange(20_000, 60_000)
-        at = [f"tcp://127.0.0.1:{number}" for number in (port, port + 1)]
+        at = [f"tcp://{host}:{number}" for number in (port, port + 1)]
         door = FeedDoor(publish=at[0], ask=at[1], key_file="", allow=allow)
         with contextlib.suppress(zmq.ZMQError):
             return far(door, side, time.monotonic)
     raise AssertionError("no two free ports")
 
 
+@pytest.mark.parametrize("guarded", ["127.0.0.1", "[::1]"], indirect=True)
 def test_over_tcp_a_program_whose_key_is_allowed_follows(guarded, tmp_path):
     key_file = tmp_path / "friend.key"
     with Feed(guarded.address, key_file=key_file, server_key=guarded.key) as feed:
