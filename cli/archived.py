@@ -10,6 +10,7 @@ from typing import Any
 
 from ..jobs.errors import UserError
 from ..jobs.jso import run_full_jso
+from ..jobs.keeping import ORDER, OUTPUT
 from ..jobs.run import Run
 from ..jobs.run_filter import RunFilter
 from ..jobs.states import State
@@ -17,6 +18,7 @@ from ..jobs.times import format_time_ms
 from ..store.archive import outputs_of
 from ..store.outputs import OutputFiles, OutputGone, shown_length
 from ..store.sqlite import SqliteReader
+from ..store.streams import StreamViews, is_view
 from ..webui.query import parse_filter
 from ..webui.records import log_lines, output_record, run_record
 from .offline import now_us
@@ -73,7 +75,8 @@ class Archived:
     def get(self, path: str) -> dict[str, Any]:
         """Return what the API has at `/api/v2/runs/ID`, as far as outputs go."""
         run = self._run(path.rpartition("/")[2])
-        return {"run": {"outputs": [output_record(o) for o in self._reader.outputs(run.run_id)]}}
+        records = [one for one in self._reader.outputs(run.run_id) if one.output_id != ORDER]
+        return {"run": {"outputs": [output_record(record) for record in records]}}
 
     def get_output(self, run_id: str, output_id: str = "output") -> bytes:
         """Return an output of the run's last attempt that has one."""
@@ -84,6 +87,12 @@ class Archived:
         record = found[-1]
         files = OutputFiles(os.path.abspath(outputs_of(self._path)))
         try:
+            if is_view(record):
+                of_attempt = {r.output_id: r for r in records if r.attempt == record.attempt}
+                order = of_attempt.get(ORDER)
+                if OUTPUT not in of_attempt or order is None:
+                    raise UserError(f"run {run_id}: what {output_id} is a part of is not there")
+                return StreamViews(files).whole(of_attempt[OUTPUT], order, output_id)
             return files.read(record, 0, shown_length(record))
         except OutputGone as error:
             raise UserError(str(error)) from None

@@ -18,7 +18,15 @@ ORDERS_AT_MOST = 16
 # What is read of an order; an agent writes less.
 ORDER_BYTES = ENTRY.size * 2**20
 
+# What is read of an output at a time for a whole stream.
+PIECE_BYTES = 2**20
+
 ReadSpan = Callable[[int, int], tuple[int, bytes]]
+
+
+def is_view(record: OutputRecord) -> bool:
+    """Whether an output is not stored itself, but a part of another."""
+    return record.path is None and record.data is None
 
 
 def stream_span(
@@ -63,6 +71,21 @@ class StreamViews:
         known = self._order(order)
         read = lambda offset, count: self._files.span(output, offset, count)  # noqa: E731
         return stream_span(known, STREAMS.index(name), read, start, limit)
+
+    def whole(self, output: OutputRecord, order: OutputRecord, name: str) -> bytes:
+        """Return all that is kept of a stream of a finished output.
+
+        Raises:
+            OutputGone: a file is not there or is damaged.
+        """
+        found: list[bytes] = []
+        start = 0
+        while True:
+            begin, piece = self.finished(output, order, name, start, PIECE_BYTES)
+            if not piece:
+                return b"".join(found)
+            found.append(piece)
+            start = begin + len(piece)
 
     def live(
         self, run_id: str, attempt: int, name: str, start: int | None, limit: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby, islice
 from typing import Any, TypeVar
 
@@ -17,9 +17,9 @@ import msgspec
 
 from ..jobs.calendar_days import calendars_by_name
 from ..jobs.calendars import Calendar
+from ..jobs.keeping import ORDER, OUTPUT
 from ..jobs.parse import definition_hash
 from ..messages.transitions import (
-    AnyEvent,
     RunMoved,
     RunNoted,
 )
@@ -40,9 +40,10 @@ from .rows import (
     row_sum,
     run_row,
 )
+from .streams import is_view
 from .tallies import count_rows, stored, tables_of
 from .verify_bodies import bodies
-from .verify_log import Bits, Log, keep
+from .verify_log import Bits, Log, events_of, keep
 from .verify_runs import RunCheck, fold
 from .verify_schedules import check_schedules
 
@@ -252,7 +253,7 @@ class _Verifying:
         check.finish()
 
     def _run(self, row: tuple[Any, ...], batches: list[tuple[Any, ...]], check: RunCheck) -> None:
-        events = list(_events_of(batches))
+        events = list(events_of(batches))
         # Rows without a sum are of an earlier version, of a run that this one may have written to.
         is_old = any(one[-1] is None for one in (row, *batches))
         run_id = f"r{row[0]}"
@@ -363,7 +364,15 @@ class _Verifying:
                 self._tell(f"{name}: its columns are not those of its record")
             if not has_run:
                 self._tell(f"{name}: the run is not there")
-            if record.data is not None and record.compression is None:
+            if is_view(record):
+                parts = self._rows(
+                    "SELECT count(*) FROM outputs WHERE n = ? AND attempt = ?"
+                    " AND output_id IN (?, ?)",
+                    (n, attempt, OUTPUT, ORDER),
+                ).fetchone()
+                if record.length and parts != (2,):
+                    self._tell(f"{name}: the output that it is a part of is not there")
+            elif record.data is not None and record.compression is None:
                 if len(record.data) != record.length:
                     self._tell(f"{name}: has {len(record.data)} bytes: expected {record.length}")
             elif self._files is not None:
@@ -386,11 +395,3 @@ class _Verifying:
                 is_known = found.fetchone() is not None
             if item.action_id != action_id or not is_known:
                 self._tell(f"action {action_id}: is not of a run that is there")
-
-
-def _events_of(batches: Iterable[tuple[Any, ...]]) -> Iterator[AnyEvent]:
-    for _, body, _ in batches:
-        try:
-            yield from decode_events(body)
-        except ValueError:
-            continue  # Told when the log was looked at.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import msgspec
 
 from ..messages.transitions import AnyEvent, RunsArchived, RunWithdrawn, SkipsRecorded
+from .rows import decode_events
 
 # No run has a number beyond; one that an altered row names must not fill the memory.
 MOST = 1 << 33
@@ -57,3 +61,12 @@ def keep(log: Log, event: AnyEvent) -> None:
             log.archived_planned += event.planned
         case SkipsRecorded():
             log.skips[event.seq] = event
+
+
+def events_of(batches: Iterable[tuple[Any, ...]]) -> Iterator[AnyEvent]:
+    """Yield the events of rows (seq, body, ...), but for those that cannot be read."""
+    for _, body, _ in batches:
+        try:
+            yield from decode_events(body)
+        except ValueError:
+            continue  # Told when the log was looked at.

@@ -14,8 +14,8 @@ from msgspec import Meta
 from ..jobs.keeping import KEEP_AT_LEAST, PROCESS_OUTPUTS, STREAMS, Gap, mark
 from ..messages.instructions import OutputRecord
 from ..store.outputs import LiveOutput, shown_length
+from ..store.streams import is_view
 from .declared import Sends
-from .outputs import is_view
 from .routing import Problem, Reply, Request, Route
 from .shapes import Span
 

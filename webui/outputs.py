@@ -15,7 +15,7 @@ from ..messages.instructions import OutputRecord
 from ..store.interface import Reader
 from ..store.outputs import LiveOutput, OutputFiles, OutputGone
 from ..store.places import UrlPlace
-from ..store.streams import StreamViews
+from ..store.streams import StreamViews, is_view
 from .following import Span
 from .routing import Problem
 
@@ -231,11 +231,6 @@ def newest(records: list[OutputRecord], output_id: str, run: Run) -> OutputRecor
         return None
     last = max(found, key=lambda record: record.attempt)
     return last if run.finished or last.attempt == run.attempt else None
-
-
-def is_view(record: OutputRecord) -> bool:
-    """Whether an output is not stored itself, but a part of another."""
-    return record.path is None and record.data is None
 
 
 def place(start: int | None, length: int) -> int:

@@ -55,6 +55,7 @@ program:
   type: shell
   command: head -c 3000000 /dev/urandom | tee WORK/bytes
 """,
+    "old": "program: {type: archive, age: 0, path: WORK/old.db, count: 9}",
     "quick": "program: {type: process, argv: [/bin/true]}",
 }
 
@@ -98,6 +99,30 @@ def test_streams_are_read_apart_and_in_order_and_files_are_kept(server):
     assert run["meta"]["program"]["remarks"] == ["missing.txt: there is no such file"]
     span = server.get(f"/api/v2/runs/{run_id}/output/stderr?start=10&limit=9").json
     assert (span["data"], span["length"]) == ("warning 2", 30)
+
+
+def test_streams_that_were_told_apart_are_verified_archived_and_read_there(server, tmp_path):
+    run_id = server.schedule("both")
+    server.finished(run_id)
+    assert "nothing wrong" in said(
+        "administrators", "verify", "--database", f"{server.folder}/callsheet.db"
+    )
+    assert server.finished(server.schedule("old"))["state"] == "success"
+    old = str(tmp_path / "old.db")
+    assert "nothing wrong" in said("administrators", "verify", "--archive", old)
+    read = ("people", "output", "--archive", old, run_id)
+    assert said(*read, "--stdout").splitlines() == [f"result {n}" for n in (1, 2, 3)]
+    assert said(*read, "--stderr").splitlines() == [f"warning {n}" for n in (1, 2, 3)]
+    listed = [line.split()[0] for line in said(*read, "--list").splitlines()[1:]]
+    assert listed == ["out.table.csv", "output", "stderr", "stdout"]
+
+
+def said(*words):
+    """What a command prints when all is well."""
+    command = [sys.executable, "-m", f"callsheet.cli.{words[0]}", *words[1:]]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
 
 
 def test_the_command_follows_what_comes_and_ends_with_the_run(server, tmp_path):
