@@ -92,6 +92,9 @@ def new_job(path: Path, kind: str) -> None:
     """Write a job file at PATH to begin with; nothing may be there yet."""
     if not path.name:
         raise click.ClickException(f"{path}: is a folder: expected the path of a new file")
+    if path.suffix != SUFFIX and path.suffix.lower() in (SUFFIX, ".yml"):
+        sentence = f"{path}: is the name of no job file: expected one that ends in {SUFFIX}"
+        raise click.ClickException(sentence)
     if path.suffix != SUFFIX:
         path = path.with_name(path.name + SUFFIX)
     if path.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -132,32 +133,50 @@ def rerun(
         operate(ctx, of, run_ids, deed)
         return
     server = client(ctx)
-    for run_id in run_ids:
+
+    def act(run_id: str) -> None:
         body = {"definition": definition, "args": args, "reason": of.reason}
         made = server.operate(run_id, "rerun", **body)["runs"]
         _print_new(server, [server.get_run(run["run_id"]) for run in made], of.form)
 
+    _in_turn(ctx, run_ids, act)
+
 
 def _each(ctx: click.Context, run_ids: tuple[str, ...], of: Many, verb: str, **body: Any) -> None:
     """Act on every run; go on after a refusal, and fail at the end if there was one."""
-    from ..client.http import APIError
-
     if of.is_meant(run_ids):
         operate(ctx, of, run_ids, {"verb": verb, **body})
         return
     server = client(ctx)
-    failed, found = False, []
+    found = []
+
+    def act(run_id: str) -> None:
+        run = server.operate(run_id, verb, **body, reason=of.reason)["run"]
+        found.append(run)
+        if of.form == "text":
+            click.echo(f"{run_id}  {state_word(run['state'])}")
+
+    _in_turn(ctx, run_ids, act, lambda: print_as(of.form, found))
+
+
+def _in_turn(
+    ctx: click.Context,
+    run_ids: tuple[str, ...],
+    act: Callable[[str], None],
+    at_the_end: Callable[[], object] = lambda: None,
+) -> None:
+    """Do something to one run after the other; a refusal of one keeps none of the others."""
+    from ..client.http import APIError
+
+    failed = False
     for run_id in run_ids:
         try:
-            run = server.operate(run_id, verb, **body, reason=of.reason)["run"]
+            act(run_id)
         except APIError as error:
             failed = True
-            warn(f"Error: {error.error} [API status: {error.status}]")
-        else:
-            found.append(run)
-            if of.form == "text":
-                click.echo(f"{run_id}  {state_word(run['state'])}")
-    print_as(of.form, found)
+            said = error.error if run_id in error.error else f"{run_id}: {error.error}"
+            warn(f"Error: {said} [API status: {error.status}]")
+    at_the_end()
     if failed:
         ctx.exit(1)
 

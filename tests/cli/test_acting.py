@@ -173,6 +173,22 @@ def test_a_refusal_for_one_run_does_not_keep_the_others(callsheet, stand):
     assert found.out == f"{fresh}  - skipped\n"
 
 
+def test_a_rerun_that_is_refused_does_not_keep_the_others(callsheet, stand):
+    run_id = stand.a_run("backup")
+    found = callsheet("rerun", "r999", run_id)
+    assert found.status == 1
+    assert found.err == "Error: unknown run r999 [API status: 404]\n"
+    assert "backup" in found.out
+
+
+def test_a_refusal_names_the_run_it_is_about(callsheet, stand):
+    done, running = stand.a_run("backup"), stand.a_running_run(job_id="backup")
+    found = callsheet("signal", "USR1", done, running)
+    said = f"{done}: invalid run state for signal: scheduled"
+    assert (found.status, found.err) == (1, f"Error: {said} [API status: 400]\n")
+    assert stand.signals == [10]
+
+
 def test_a_reload_says_what_changed(callsheetctl, stand):
     stand.reload = {"added": ["new"], "changed": ["backup"], "removed": []}
     found = callsheetctl("reload-jobs", "--dry-run")

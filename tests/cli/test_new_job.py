@@ -55,6 +55,14 @@ def test_a_new_job_does_not_replace_one(command, tmp_path):
     assert path.read_text() == "program: x\n"
 
 
+@pytest.mark.parametrize("name", ["a.yml", "a.YAML"])
+def test_a_new_job_is_called_as_job_files_are(command, tmp_path, name):
+    refused = command("people", "new-job", str(tmp_path / name))
+    assert refused.status == 1
+    assert f"{name}: is the name of no job file: expected one that ends in .yaml" in refused.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_place_that_cannot_be_written_to_is_told(command, tmp_path):
     (tmp_path / "file").write_text("")
     refused = command("people", "new-job", str(tmp_path / "file" / "a"))
