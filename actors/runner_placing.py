@@ -23,6 +23,7 @@ from .runner_given import Given, went_with_reboot
 from .runner_reports import (
     CALLED_OFF,
     FORGOTTEN,
+    away,
     is_too_old,
     no_agent,
     no_slot,
@@ -305,7 +306,7 @@ class Placing:
             return self._call_off(attempt, now_us)
         self._due.set(attempt.key, now_us + REPEAT_US)
         if not agent.connected or agent.hello is None:
-            return []
+            return away(attempt, agent) if now_us >= self.not_before_us else []
         if self._put_in_doubt(attempt, agent):
             return []
         if is_too_old(attempt, agent):

@@ -62,6 +62,17 @@ def noted(attempt: Attempt, line: str) -> Post:
     return Post(LEDGER, AttemptUpdated(run_id=run_id, attempt=number, note=line))
 
 
+def away(attempt: Attempt, agent: Agent) -> list[Post]:
+    """Return a line for the log of a run, once, whose agent cannot be asked to start it: it may
+    have been asked before, so that no other agent is."""
+    given = f"agent {agent.agent_id}, to which it was given, is away"
+    sentence = f"{given}: it starts when that is back"
+    if attempt.refusal == sentence:
+        return []
+    attempt.refusal = sentence
+    return [noted(attempt, sentence)]
+
+
 # Agents of older versions would leave out, without a word, what a job says of how its process is
 # launched, or which secrets it gets.
 LAUNCHES_SINCE, SECRETS_SINCE = 3, 4

@@ -101,6 +101,8 @@ def why(
             f"Agent {run.agent_id or '(unknown)'} has not been heard of; the process may well be "
             "running, and its end will be reported when the agent is back."
         )
+    if run.state is State.STARTING and log and log[-1]["kind"] == "noted":
+        said.append(f"Its log says: {log[-1]['message']}.")
     if run.stop_asked and run.state is State.STARTING:
         said.append(
             "A stop was asked for: the run ends as soon as its agent says that it has not started "

@@ -285,6 +285,18 @@ def test_a_refusal_for_now_is_tried_again_by_the_same_agent(driver):
     assert len(driver.from_agent(msgspec.structs.replace(refused, sentence="no fork"))) == 1
 
 
+def test_a_run_whose_agent_goes_away_before_it_starts_says_so_once(driver):
+    driver.start(fresh())
+    notes = [
+        post.message.note
+        for _ in range(20)
+        for post in driver.later(2)
+        if isinstance(post.message, AttemptUpdated) and post.message.note
+    ]
+    assert notes == ["agent x, to which it was given, is away: it starts when that is back"]
+    assert starts(driver.hello("x")) == [("agent/x", "r1")]
+
+
 def test_a_refusal_for_good_is_an_error_with_the_agents_words(driver):
     driver.start(fresh())
     refused = ProcessRefused(run_id="r1", attempt=1, sentence="user not allowed")

@@ -6,12 +6,13 @@ from web_stand import now_us
 
 from callsheet.jobs.actions import NotifyAction
 from callsheet.jobs.deadlines import Due
+from callsheet.jobs.programs import BoundProcess
 from callsheet.jobs.run import Run
 from callsheet.jobs.states import State
 from callsheet.jobs.times import format_time_ms
 from callsheet.messages.instructions import ActionSettled, ActionTried
 from callsheet.messages.post import RESPONDER
-from callsheet.webui.records import run_record
+from callsheet.webui.records import line, run_record
 from callsheet.webui.why import why
 
 NOTICE = NotifyAction(service="chat", states=(State.SCHEDULED,))
@@ -64,3 +65,15 @@ def test_a_missed_deadline_is_a_flag_of_the_record_and_a_reason():
     run = Run(run_id="r1", job_id="a", args={}, state=State.SKIPPED, schedule_us=0, meta=meta)
     assert run_record(run)["missed"] == ["start_by"]
     assert "It missed its deadline start_by, which was then." in why(run, [], [], 0, [])
+
+
+def test_what_keeps_a_run_from_its_start_is_told_by_the_last_note_of_its_log():
+    program = BoundProcess(argv=("x",), group_id="batch")
+    run = Run(
+        run_id="r1", job_id="a", args={}, state=State.STARTING, schedule_us=0, program=program
+    )
+    began = line(1, 0, "moved", "starting", "starting", "")
+    assert why(run, [began], [], 0, []) == ["It waits for group batch to start its program."]
+    note = line(2, 0, "noted", None, "agent x, to which it was given, is away", "")
+    said = "Its log says: agent x, to which it was given, is away."
+    assert why(run, [began, note], [], 0, [])[1:] == [said]
