@@ -54,6 +54,7 @@ def audit(
     come; whatever else is found, or missing, is a fault. A server may run meanwhile; a backup will
     do as well.
     """
+    from ..jobs.errors import UserError
     from ..store.accounting import Account
     from .offline import instant_of, read_settings
 
@@ -63,6 +64,12 @@ def audit(
     try:
         from_us = instant_of(begin) if begin else 0
         to_us = instant_of(end) if end else account.as_of_us + 1
+        if from_us >= to_us and (begin or end):
+            raise click.UsageError("--from: expected a time before that of --to, or of the record")
+        unknown = sorted(set(jobs) - account.job_ids()) if jobs else []
+        if unknown:
+            expected = "expected the whole id of a job that is or was in force, or has runs"
+            raise UserError(f"--job {unknown[0]}: there is none on record: {expected}")
         told = _Told(listed=listed, as_json=as_json)
         for one in account.entries(from_us, to_us, jobs):
             told.take(one)

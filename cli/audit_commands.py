@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,13 @@ PAGE = 1_000
 
 
 @click.command("audit-log")
-@click.option("--last", default=50, show_default=True, help="So many of the last entries.")
+@click.option(
+    "--last",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="So many of the last entries that match.",
+)
 @click.option("--all", "everything", is_flag=True, help="All entries.")
 @click.option("--who", help="Only what this one did: user:ann, token:ci, local.")
 @click.option("--target", help="Only what was about this: a run, job, agent, user, token.")
@@ -51,12 +58,11 @@ def audit_log(
     if expect:
         raise click.UsageError("--expect goes with --verify")
     head = source.head()
-    wanted = (who, target)
-    rows = [
-        row
-        for row in source.rows(0 if everything else max(0, head - max(last, 0)))
-        if all(want in (None, got) for want, got in zip(wanted, _words(row), strict=True))
-    ]
+    # Of those that match so many are the last, however far back they are.
+    every = everything or who is not None or target is not None
+    found = (row for row in source.rows(0 if every else max(0, head - last)))
+    matching = (row for row in found if _concerns(row, who, target))
+    rows = list(matching if everything else deque(matching, maxlen=last))
     if as_json:
         for row in rows:
             click.echo(row.body)
@@ -107,9 +113,11 @@ def _print(rows: list[AuditRow]) -> None:
     print_table(["number", "time", "who", "from", "what", "outcome"], table)
 
 
-def _words(row: AuditRow) -> tuple[str, str]:
+def _concerns(row: AuditRow, who: str | None, target: str | None) -> bool:
+    """Whether an entry is of somebody and about something; of runs that were made, about each."""
     found = json.loads(row.body)
-    return found["who"], found.get("target", "")
+    about = [found.get("target", ""), *found.get("details", {}).get("runs", [])]
+    return who in (None, found["who"]) and (target is None or target in about)
 
 
 class _Served:

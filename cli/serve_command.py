@@ -66,9 +66,10 @@ def run(
     if debug:
         settings = replace(settings, log=replace(settings.log, level="debug", levels={}))
     if bind:
+        # Without a path it stays as it is, and is refused as it was typed.
+        paths = {one: one.removeprefix("unix:") for one in bind if one.startswith("unix:")}
         bind = tuple(
-            f"unix:{Path(one.removeprefix('unix:')).absolute()}" if one.startswith("unix:") else one
-            for one in bind
+            f"unix:{Path(paths[one]).absolute()}" if paths.get(one) else one for one in bind
         )
         settings = replace(settings, web=replace(settings.web, bind=bind))
     if dry_run:

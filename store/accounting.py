@@ -124,7 +124,7 @@ class Account:
             StoreUnusable: a file cannot be read.
         """
         try:
-            for job_id in sorted(set(jobs) or self._job_ids()):
+            for job_id in sorted(set(jobs) or self.job_ids()):
                 for one in account(
                     self._record(job_id, from_us, to_us), from_us, to_us, self.as_of_us
                 ):
@@ -203,7 +203,8 @@ class Account:
 
     # --- a job ----------------------------------------------------------------------------------
 
-    def _job_ids(self) -> set[str]:
+    def job_ids(self) -> set[str]:
+        """Return all jobs of which there is anything to account for."""
         text = "SELECT DISTINCT job_id FROM runs WHERE planned = 1"
         found = {row[0] for row in self._rows(f"SELECT job_id FROM schedules UNION {text}")}
         for archive in self._archives.values():

@@ -109,8 +109,12 @@ def restore_database(
             or another installation's. Nothing has changed then.
         StoreError: it cannot be written.
     """
+    if os.path.realpath(backup) == os.path.realpath(database):
+        sentence = "is the database itself: expected a backup of it"
+        raise StoreUnusable(f"backup {backup}: {sentence}")
     lock = WriterLock(database)
     try:
+        _has_all(backup)
         server_id, epoch, number, seq = _look(backup)
         there = _there(database)
         if there is not None and there[0] != server_id and not other_server:
@@ -218,6 +222,18 @@ def _replaceable(target: str) -> None:
         connection.close()
     if mode == "wal":
         raise StoreUnusable(f"backup {target}: there is a server's database: expected a backup")
+
+
+def _has_all(backup: str) -> None:
+    """Return when a file is all there is of a database, as those are that were written as backups.
+
+    Raises:
+        StoreUnusable: some of it is in the write-ahead log beside it, which is not copied.
+    """
+    with contextlib.suppress(OSError):
+        if os.path.getsize(f"{backup}-wal"):
+            sentence = f"the newest of it is in {backup}-wal: expected what `backup` wrote"
+            raise StoreUnusable(f"backup {backup}: {sentence}")
 
 
 def _look(backup: str) -> tuple[str, int, int, int]:

@@ -75,6 +75,10 @@ def test_what_people_do_is_shown_with_who_and_from_where(stand, callsheet, calls
     assert len(callsheetctl("audit-log", "--last", "1").lines) == 2
     assert len(callsheetctl("audit-log", "--who", "user:ann").lines) == 1
     assert len(callsheetctl("audit-log", "--target", run_id, "--all").lines) == 3
+    # However far back the last of them are; and what made a run is about it, too.
+    made = callsheet("schedule", "now", "backup").out.split()[0]
+    assert len(callsheetctl("audit-log", "--target", run_id, "--last", "1").lines) == 2
+    assert "add_runs backup" in callsheetctl("audit-log", "--target", made).lines[1]
 
 
 def test_a_record_that_is_whole_is_said_to_be_and_its_end_can_be_noted(

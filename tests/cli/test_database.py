@@ -72,12 +72,33 @@ def test_what_is_no_backup_or_anothers_is_refused(stand, callsheetctl, files, tm
         assert (refused.status, str(wrong) in refused.err) == (1, True), refused
         assert "Traceback" not in refused.err
         assert own.read_bytes() == before
+    same = callsheetctl("restore", str(own), "--database", str(own))
+    assert (same.status, "is the database itself" in same.err) == (1, True)
+    (tmp_path / f"{target.name}-wal").write_bytes(b"some")
+    torn = callsheetctl("restore", str(target), "--database", str(own), "--other-server")
+    assert (torn.status, f"the newest of it is in {target}-wal" in torn.err) == (1, True)
+    (tmp_path / f"{target.name}-wal").unlink()
     # Nothing but a backup is written over.
     for there in (text, database):
         before = shutil.copy(there, tmp_path / "copy")
         refused = callsheetctl("backup", str(there), "--database", str(own))
         assert refused.status == 1
         assert there.read_bytes() == before.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--job", "no/such"), "--job no/such: there is none on record: expected the whole id"),
+        (("--from", "2027-01-02", "--to", "2027-01-01"), "--from: expected a time before that"),
+        (("--from", "2199-01-01"), "--from: expected a time before that"),
+    ],
+)
+def test_an_audit_of_nothing_is_told_from_one_without_faults(callsheetctl, files, options, said):
+    database, _ = files
+    found = callsheetctl("audit", "--database", str(database), *options)
+    assert found.status != 0
+    assert said in found.err
 
 
 @pytest.mark.parametrize("words", [("backup", "b.db"), ("verify",), ("audit",)])

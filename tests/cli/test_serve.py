@@ -258,6 +258,7 @@ def test_whether_a_server_could_begin_is_said_beside_one(
     status, said, wrong = tried("--bind", "0.0.0.0:5000", "-o", f"database={tmp_path / 'no.db'}")
     assert (status, said) == (1, "")
     assert "callsheet: bind: 0.0.0.0:5000: others than this machine can reach it" in wrong
+    assert tried("--bind", "unix:")[2].startswith("callsheet: bind: 'unix:': not an address: ")
     assert server.stop() == 0
 
 
