@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from ..messages.agents import AgentsAnswer
+from .routing import Problem
 from .seam import Changed, Followed, OutputCame, Resync, Shared, Status
 from .services import Services
 
@@ -85,8 +86,11 @@ class OutputFollower:
             self.woken.clear()
             span = await self._services.outputs.span(self._run_id, output_id, offset, SPAN_BYTES)
             if attempt is not None and span.attempt != attempt:
-                # The run is tried again: its output begins anew.
-                attempt, offset = span.attempt, 0
+                # The run is tried again, and its output begins anew: after what was to come of the
+                # attempts before.
+                async for rest in self._rest(output_id, attempt, offset or 0):
+                    yield rest
+                attempt, offset = attempt + 1, 0
                 continue
             attempt, offset = span.attempt, span.start + len(span.data)
             if span.data or span.ended:
@@ -95,3 +99,17 @@ class OutputFollower:
                 return
             if offset >= span.length:
                 await self.woken.wait()
+
+    async def _rest(self, output_id: str, attempt: int, offset: int) -> AsyncIterator[Span]:
+        """Yield what an attempt that is over has from an offset on."""
+        while True:
+            try:
+                span = await self._services.outputs.span(
+                    self._run_id, output_id, offset, SPAN_BYTES, attempt
+                )
+            except Problem:
+                return  # It has no such output.
+            if not span.data:
+                return
+            yield msgspec.structs.replace(span, ended=False)
+            offset = span.start + len(span.data)

@@ -331,21 +331,24 @@ class OutputSocket(V1Socket):
         await self.services.run(run_id)
         follower = OutputFollower(self.services, run_id)
         # The readers of this socket hold it to contiguous data: where some is not kept, a line
-        # says so, and what comes after it is counted from there.
-        shift, attempt = 0, 0
+        # says so, and what comes after it is counted from there; so is what the next attempt of a
+        # run prints, which follows what the one before has printed.
+        shift, attempt, sent = 0, 0, int(text or 0)
         try:
             async for span in follower.spans(output_id, None if text is None else int(text)):
-                if span.attempt != attempt:
-                    shift, attempt = 0, span.attempt
+                if attempt and span.attempt != attempt:
+                    shift = span.start - span.left_out - sent
+                attempt = span.attempt
                 line = mark(Gap(0, span.left_out))
                 shift += span.left_out - len(line)
                 data = line + span.data
                 if data:
                     start = span.start - shift - len(line)
+                    sent = start + len(data)
                     head = (
                         f"Content-Type: {span.content_type}\r\n"
-                        f"Content-Range: bytes={start}-{start + len(data) - 1}"
-                        f"/{max(span.length - shift, start + len(data))}\r\n"
+                        f"Content-Range: bytes={start}-{sent - 1}"
+                        f"/{max(span.length - shift, sent)}\r\n"
                         f"Content-Length: {len(data)}\r\n\r\n"
                     )
                     self.outbox.push(head.encode("latin-1", "replace") + data, binary=True)

@@ -55,6 +55,17 @@ program:
   type: shell
   command: head -c 3000000 /dev/urandom | tee WORK/bytes
 """,
+    "again": """
+params: [gate]
+program:
+  type: shell
+  command: |
+    echo begin $CALLSHEET_ATTEMPT
+    while [ ! -e {{ gate }} ]; do sleep 0.01; done
+    seq 100000
+    [ $CALLSHEET_ATTEMPT = 3 ]
+retry: {attempts: 3, backoff: 0}
+""",
     "old": "program: {type: archive, age: 0, path: WORK/old.db, count: 9}",
     "quick": "program: {type: process, argv: [/bin/true]}",
 }
@@ -125,16 +136,32 @@ def said(*words):
     return found.stdout
 
 
-def test_the_command_follows_what_comes_and_ends_with_the_run(server, tmp_path):
-    gate = tmp_path / "gate"
-    run_id = server.schedule("gated", gate=str(gate))
+def follower_of(server, run_id):
+    """The command that follows a run's output."""
     command = [sys.executable, "-m", "callsheet.cli.people", "output", "-f", run_id]
     environ = {**os.environ, "CALLSHEET_HOST": f"127.0.0.1:{server.port}"}
     follower = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ)
     assert follower.stdout is not None
+    return follower
+
+
+def test_the_command_follows_what_comes_and_ends_with_the_run(server, tmp_path):
+    gate = tmp_path / "gate"
+    follower = follower_of(server, server.schedule("gated", gate=str(gate)))
     assert follower.stdout.readline() == b"first\n"
     gate.touch()
     assert follower.stdout.read() == b"second\n"
+    assert follower.wait(60) == 0
+
+
+def test_a_run_that_is_tried_again_is_followed_from_attempt_to_attempt(server, tmp_path):
+    gate = tmp_path / "gate"
+    follower = follower_of(server, server.schedule("again", gate=str(gate)))
+    assert follower.stdout.readline() == b"begin 1\n"
+    gate.touch()
+    lines = follower.stdout.read().decode().splitlines()
+    counted = [str(n) for n in range(1, 100_001)]
+    assert lines == [*counted, "begin 2", *counted, "begin 3", *counted]
     assert follower.wait(60) == 0
 
 
