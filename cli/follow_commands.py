@@ -82,7 +82,8 @@ def _list(outputs: list[dict[str, Any]], *, as_json: bool) -> None:
     rows = []
     for one in outputs:
         gap = one.get("left_out")
-        said = f"{gap[1] - gap[0]:,} bytes left out" if gap else ""
+        some = "a part left out" if one["truncated"] else ""
+        said = f"{gap[1] - gap[0]:,} bytes left out" if gap else some
         rows.append(
             [one["output_id"], str(one["attempt"]), f"{one['length']:,}", one["name"], said]
         )

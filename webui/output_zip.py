@@ -104,7 +104,10 @@ async def _zipped(request: Request, run: Run, members: list[Member]) -> AsyncIte
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
         for member in members:
             if member.record.truncated:
-                told.append(f"{member.name}: {member.record.gap.length:,} bytes were left out\n")
+                # How many of a stream's own bytes are among those, nobody counts.
+                gap = member.record.gap.length
+                what = f"{gap:,} bytes were" if gap else "a part was"
+                told.append(f"{member.name}: {what} left out\n")
             large = shown_length(member.record) > LARGE_BYTES
             pieces = pieces_of(request, member.record)
             try:

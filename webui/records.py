@@ -215,7 +215,7 @@ def output_record(output: OutputRecord) -> OutputListed:
         "sha256": output.sha256,
         "truncated": output.truncated,
     }
-    if output.truncated:
+    if output.gap.length:
         record["left_out"] = [output.gap_at, output.gap.end]
     return record
 

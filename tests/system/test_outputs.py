@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,12 @@ program:
     [ $CALLSHEET_ATTEMPT = 3 ]
 retry: {attempts: 3, backoff: 0}
 """,
+    "much": """
+program:
+  type: shell
+  command: seq 100000; seq 200000 300000 >&2
+  output: {streams: split, keep: 64K}
+""",
     "old": "program: {type: archive, age: 0, path: WORK/old.db, count: 9}",
     "quick": "program: {type: process, argv: [/bin/true]}",
 }
@@ -126,6 +134,19 @@ def test_streams_that_were_told_apart_are_verified_archived_and_read_there(serve
     assert said(*read, "--stderr").splitlines() == [f"warning {n}" for n in (1, 2, 3)]
     listed = [line.split()[0] for line in said(*read, "--list").splitlines()[1:]]
     assert listed == ["out.table.csv", "output", "stderr", "stdout"]
+
+
+def test_a_stream_of_which_a_part_is_not_kept_says_so(server):
+    run_id = server.schedule("much")
+    outputs = (
+        server.finished(run_id) and server.get(f"/api/v2/runs/{run_id}").json["run"]["outputs"]
+    )
+    left_out = {one["output_id"]: (one["truncated"], "left_out" in one) for one in outputs}
+    assert left_out == {"output": (True, True), "stdout": (True, False), "stderr": (True, False)}
+    packed = server.request("GET", f"/api/v2/runs/{run_id}/outputs.zip").body
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        told = archive.read("left-out.txt").decode().splitlines()
+    assert {"stdout.txt: a part was left out", "stderr.txt: a part was left out"} < set(told)
 
 
 def said(*words):
