@@ -133,6 +133,27 @@ def test_who_goes_back_finds_the_place_again(console, server):
     page.wait_for_function("() => scrollY === 0")
 
 
+def test_rows_that_have_gone_from_sight_are_let_go(console, server):
+    page = console.open("/runs?q=n%3Dmany")
+    page.evaluate("() => { window.drawn = []; }")
+    rows = page.locator("table.runs")
+    for times in range(1, 31):
+        several(server, "wrong", 15, n="many")
+        expect(rows).to_have_attribute("aria-rowcount", str(15 * times))
+        page.evaluate("""() => {
+            const rows = document.querySelectorAll("tr[data-run]");
+            window.drawn.push(...Array.from(rows, (row) => new WeakRef(row)));
+        }""")
+    page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
+    kept = page.evaluate("""() => {
+        const found = new Set(window.drawn.map((one) => one.deref()));
+        delete window.drawn;
+        return [...found].filter((row) => row && !row.isConnected).length;
+    }""")
+    # Those of one drawing may be, not those of all.
+    assert kept < 200
+
+
 def test_an_answer_that_is_not_the_server_s_is_told(fresh, server):
     fresh.expected.append("Failed to load resource")
     page = fresh.open("/reference")

@@ -11,9 +11,11 @@ const USUAL_AT = 0.7;
 
 /** A row. What a click on a part of it does is said by the part's data, and done by the table (`rowClicks`): a list
  *  scrolls by the rows that come, and each listener and each title less is time less. It is drawn again when anything
- *  that it is given differs (`useKept`).
- *  @param {any} of `hour`, `utc`, `precision`: how an instant is written, which changes with the day and by settings */
+ *  that it is given differs. (To give the same element again instead would keep, by the list it was first in, all rows
+ *  that ever were.)
+ *  @this {any} @param {any} of `hour`, `utc`, `precision`: how an instant is written, which changes with the day and by settings */
 export function RunRow({ run, sub, others, columns, usual, here, picked, open }) {
+  this.shouldComponentUpdate = differs;
   const classes = [picked && "picked", here && "at", sub && "sub", run.left && "gone"].filter(Boolean).join(" ");
   const tab = here ? 0 : -1;
   const rest = Object.fromEntries(Object.entries(run.args).filter(([name]) => !columns.includes(name)));
@@ -27,20 +29,25 @@ export function RunRow({ run, sub, others, columns, usual, here, picked, open })
       ${run.ad_hoc && html`<${AdHoc} of=${run} /> `}<${JobName} id=${run.job_id} href=${`/runs/${run.run_id}`} /> <${Args} args=${rest} />
       ${others > 1 && html` <button class="grp" tabindex=${tab} aria-expanded=${open} title=${`${others} runs of this instance`}>${open ? "▾" : "▸"} ${others}</button>`}
     </td>
-    ${columns.map((name) => html`<td class="hide-m">${name in run.args ? value(term(name, run.args[name], "="), run.args[name], tab) : NONE}</td>`)}
+    ${columns.map((name) => html`<td class="hide-m">${name in run.args ? value(term(name, run.args[name], "="), run.args[name], tab) : none()}</td>`)}
     <td class="m-b num">${parts.time(run, here)}</td>
     <td class="num">${parts.late(run)}</td>
     <td class="m-d num">${run.times.running
       ? html`<span class="el">${parts.bar(run, usual)}${parts.elapsed(run)}</span>`
       : html`<span class=${`only-s s-${state} c`}>${state}</span><span class="z hide-s">–</span>`}</td>
-    <td class="hide-m">${run.agent ? value(term("agent", run.agent), run.agent, tab) : NONE}</td>
+    <td class="hide-m">${run.agent ? value(term("agent", run.agent), run.agent, tab) : none()}</td>
     <td class="m-c cut">${parts.why(run)}</td>
     <td class="hide-xl cut">${run.labels.map((label) => html`${value(term("label", label), label, tab, "lab")} `)}</td>
     <td class="num"><a class="rid" tabindex=${tab} href=${`/runs/${run.run_id}`}>${run.run_id}</a></td>
   </tr>`;
 }
 
-const NONE = html`<span class="z">–</span>`;
+/** @this {any} @param {any} next */
+function differs(next) {
+  return Object.keys(next).some((name) => next[name] !== this.props[name]);
+}
+
+const none = () => html`<span class="z">–</span>`;
 
 /** A value that narrows the list. */
 function value(of, text, tab, className = "link") {
@@ -68,7 +75,7 @@ const STILL = {
   bar: (run, usual) => drawnBar(run, usual, 0),
   elapsed: (run) => {
     const seconds = elapsed(run, 0);
-    return seconds === null ? NONE : html`<span>${duration(seconds)}</span>`;
+    return seconds === null ? none() : html`<span>${duration(seconds)}</span>`;
   },
   why: (run) => said(run, 0),
 };

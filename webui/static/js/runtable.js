@@ -61,13 +61,12 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
   };
   const clicks = rowClicks({ lines, q, toggle, mark, flip });
   const hour = Math.floor(now / 3600e3);
-  const rowOf = useKept();
   // One flat list of keyed rows: what scrolls stays, only what comes is made.
   const shown = lines.slice(span.first, span.last).map((line) => {
     const { run, sub, others } = line;
     const id = run?.run_id;
     return run
-      ? rowOf(id, RunRow, { run, sub, others, columns, usual: list.usual.of(run.job_id, now), here: id === at, picked: picks.has(id), open: opened.has(id), hour, utc: inUtc(), precision: shownPrecision() })
+      ? html`<${RunRow} key=${id} run=${run} sub=${sub} others=${others} columns=${columns} usual=${list.usual.of(run.job_id, now)} here=${id === at} picked=${picks.has(id)} open=${opened.has(id)} hour=${hour} utc=${inUtc()} precision=${shownPrecision()} />`
       : html`<tr key=${`none-${line.at}`} class="unread" aria-hidden="true"><td colspan=${FEW_COLUMNS} style=${{ height: `${span.height}px` }}></td></tr>`;
   });
   useNumbers(body, span.first);
@@ -102,21 +101,6 @@ export function RunTable({ list, dim, rising, groups, group, toggle, q, picks, s
     </table>
     <p class="print-only small dim">${lines.length > PRINTED ? `The first ${count(PRINTED)} of ${counted(list.total, "run")}` : counted(list.total, "run")}${q && ` with ${q}`}. Printed ${dayOfYear(now)} ${clock(now)} <${ZoneName} />.</p>
   </div>`;
-}
-
-/** What was drawn stays what it is while all that it is made of does: nothing looks at it again.
- *  Returns what gives it anew, by a key; what is not asked for in a drawing is forgotten. */
-function useKept() {
-  const kept = useRef(new Map());
-  const before = kept.current;
-  const now = (kept.current = new Map());
-  return (key, part, of) => {
-    const old = before.get(key);
-    const same = old && Object.keys(of).every((name) => of[name] === old.of[name]);
-    const one = same ? old : { of, drawn: html`<${part} key=${key} ...${of} />` };
-    now.set(key, one);
-    return one.drawn;
-  };
 }
 
 /** Each row says which of all it is. Those that move on by others that come are not drawn anew for it. */
