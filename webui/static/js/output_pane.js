@@ -1,6 +1,6 @@
 // One output in a pane: its lines drawn by window, the end followed, hits walked through.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
-import { bytes, count, counted } from "./format.js";
+import { bytes, count, counted, FINISHED } from "./format.js";
 import { Lines, marked, matching, searcher } from "./lines.js";
 import { usePaper } from "./printing.js";
 import { stream } from "./stream.js";
@@ -74,6 +74,8 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
   const [only, setOnly] = useState(false);
   const [at, setAt] = useState(0);
   const seen = useRef(1);
+  // Of a run that was over when it was opened no line is new, though they come one after the other.
+  const wasOver = useRef(FINISHED.has(run.state));
   // Where the pane was when last heard of.
   const left = useRef(0);
   const paper = usePaper();
@@ -111,7 +113,6 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
     if (!aim.current || places || (lines.first + lines.length <= aim.current && !ended)) return;
     const number = Math.max(lines.first, Math.min(aim.current, lines.first + lines.length - 1));
     aim.current = 0;
-    seen.current = lines.first + lines.length;
     showLine(box.current, number - lines.first, total, number);
   };
   useEffect(toAim, [turn]);
@@ -148,7 +149,7 @@ export function OutputPane({ run, outputs, outputId, tabs, all = false }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  const behind = follow ? 0 : lines.first + lines.length - seen.current;
+  const behind = follow || wasOver.current ? 0 : lines.first + lines.length - seen.current;
   return html`<section class=${`out run-out${colours ? "" : " plain"}`} aria-label=${`Output ${outputId}`} onKeyDown=${onKey}>
     <div class="out-bar">
       ${tabs}
