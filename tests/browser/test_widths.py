@@ -1,5 +1,7 @@
 """What is long, or much, or of other scripts; on screens of each width."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from live_server import Server
 from playwright.sync_api import expect
@@ -25,6 +27,7 @@ params: [שם]
 program: {type: no-op}
 """,
     "wrong": "{params: [n], program: {type: no-op, success: false}}",
+    "waits": "{condition: {type: const, value: false}, program: {type: no-op}}",
     "well": "program: {type: no-op, duration: 900}",
 }
 WIDTHS = [360, 720, 1000, 1024, 1099, 1100, 1280, 1440, 1920]
@@ -112,6 +115,18 @@ def test_all_that_went_wrong_is_found_on_the_sheet_however_much_went_well(consol
     needs.get_by_role("button", name="Show 4 more").click()
     needs.get_by_role("button", name="Show the worst only").click()
     expect(needs.locator("tr[data-run]")).to_have_count(12)
+
+
+def test_what_waits_again_and_again_is_one_row_of_the_sheet(console, server):
+    ago = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    body = {"job_id": "waits", "count": 30, "times": {"schedule": ago}}
+    server.insist("/api/v2/runs", body)
+    page = console.open("/")
+    page.locator(".needs tr[data-run]").first.wait_for()
+    page.evaluate("() => document.querySelector('.needs .more-rows button')?.click()")
+    row = page.locator(".needs tr", has_text="waits")
+    expect(row).to_contain_text("30 times")
+    expect(row).to_have_count(1)
 
 
 def test_who_goes_back_finds_the_place_again(console, server):

@@ -48,7 +48,7 @@ export function SheetView() {
   const sheet = folded.value;
   const known = !isToday || (live.counts && kept.counts);
   const below = sheet && (known || error);
-  const rows = !sheet || !known ? [] : [...sheet.unsolved.runs, ...[...late.sort(byDue), ...held].map((run) => ({ run, times: 1 }))];
+  const rows = !sheet || !known ? [] : [...sheet.unsolved.runs, ...byInstance(late.sort(byDue)), ...held.map((run) => ({ run, times: 1 }))];
   const unread = sheet ? sheet.unsolved.count - sheet.unsolved.runs.length : 0;
   return html`<div class="sheet">
     <${Head} day=${day} by=${by} isToday=${isToday} />
@@ -108,6 +108,17 @@ function Head({ day, by, isToday }) {
     </div>
     <button class="btn no-print hide-s" onClick=${() => print()}>Print</button>
   </div>`;
+}
+
+/** Of each instance the first of its runs, and how many they are. @param {any[]} runs */
+function byInstance(runs) {
+  const found = new Map();
+  for (const run of runs) {
+    const key = `${run.job_id} ${JSON.stringify(run.args)}`;
+    if (found.has(key)) found.get(key).times += 1;
+    else found.set(key, { run, times: 1 });
+  }
+  return [...found.values()];
 }
 
 /** Runs of a span with other terms, as a place to go. */
