@@ -268,6 +268,10 @@ class _Binder:
         extra = {"run_id": self._run_id, "job_id": job_id, "results": self._results}
         return expand(text, self._args, extra, self._builtins)
 
+    def _word(self, text: str) -> str:
+        """Render an argument: with or without a template it loses a newline at its end."""
+        return self.expand(text) if is_template(text) else text.removesuffix("\n")
+
     # --- programs -------------------------------------------------------------------------------
 
     def program(self, default_timeout: TimeoutSpec | None) -> BoundProgram:
@@ -284,9 +288,9 @@ class _Binder:
                     success=program.success,
                 )
             case Process():
-                argv = tuple(map(self.expand, program.argv))
+                argv = tuple(map(self._word, program.argv))
             case Shell():
-                argv = (BASH, "-c", self.expand(program.command))
+                argv = (BASH, "-c", self._word(program.command))
             case Ssh():
                 return self._ssh(program, default_timeout)
             case PythonCall():

@@ -15,6 +15,7 @@ from .errors import UserError
 from .parse_limits import limits_data, read_limits
 from .programs import ENV_MODES, ULIMITS, Launch
 from .reading import At, Fields, Told, filled, shown, text, word, words
+from .templates import is_template
 
 UNLIMITED = "unlimited"
 NICE_FIRST, NICE_LAST = -20, 19
@@ -51,13 +52,20 @@ def launch_texts(launch: Launch | UnsetType) -> Iterator[str]:
         yield from (launch.stdin or "", launch.stdin_file or "")
 
 
+def _lines(text: str, expand: Callable[[str], str]) -> str:
+    """Fill in what a process reads. Templates lose a newline at their end: the last line keeps it,
+    as it does in a text without a template."""
+    found = expand(text)
+    return f"{found}\n" if is_template(text) and text.endswith("\n") else found
+
+
 def bound_launch(launch: Launch | UnsetType, expand: Callable[[str], str]) -> Launch | UnsetType:
     """Return what a run is bound to."""
     if launch is UNSET:
         return UNSET
     return Launch(
         env_mode=launch.env_mode,
-        stdin=None if launch.stdin is None else expand(launch.stdin),
+        stdin=None if launch.stdin is None else _lines(launch.stdin, expand),
         stdin_file=None if launch.stdin_file is None else expand(launch.stdin_file),
         ulimits=launch.ulimits,
         nice=launch.nice,

@@ -127,6 +127,13 @@ def test_a_condition_is_enabled_by_the_text_it_becomes(enabled, there):
     assert bool(run_of(job).conds) is there
 
 
+def test_an_argument_loses_a_newline_at_its_end_with_or_without_a_template():
+    for text, word in (("x\n", "x"), ("x\n\n", "x\n"), ("{{ color }}\n", "red"), ("\n", "")):
+        argv = program_of(type="process", argv=["echo", text]).argv
+        assert argv == ("echo", word)
+    assert program_of(type="shell", command="a\nb\n").argv[-1] == "a\nb"
+
+
 def test_what_is_no_template_is_taken_as_it_is():
     job = a_job(
         params=["{{ date }}"],

@@ -72,6 +72,8 @@ def test_the_keys_are_read_and_written_back_as_they_were(keys, launch, env):
 def test_texts_of_stdin_are_templates():
     for keys, launch in (
         ({"stdin": "hello {{ who }}"}, Launch(stdin="hello you")),
+        ({"stdin": "hello\n{{ who }}\n"}, Launch(stdin="hello\nyou\n")),
+        ({"stdin": "hello\n\n"}, Launch(stdin="hello\n\n")),
         ({"stdin": {"file": "/in/{{ who }}"}, "nice": 3}, Launch(stdin_file="/in/you", nice=3)),
         ({}, UNSET),
     ):
