@@ -19,6 +19,7 @@ from typing import Any
 from ports import free_port
 from warm import popen, run
 
+from callsheet.store.outputs import OutputFiles
 from callsheet.store.sqlite import create_database
 from callsheet.store.verify import verify_database
 from callsheet.wire.place import PUBLISHED, run_directory
@@ -107,6 +108,8 @@ class Server:
         self.environ: dict[str, str] = {}
         # Whether a test has written what no server writes into its database.
         self.harmed = False
+        # Whether all outputs that the database tells of are there, to be verified as well.
+        self.has_outputs = True
         for name, text in jobs.items():
             path = folder / "jobs" / f"{name}.yaml"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +163,8 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(PATIENCE_S)
         if status == 0 and not self.harmed:
-            problems = verify_database(self.folder / "callsheet.db").problems
+            files = OutputFiles(str(self.state / "outputs")) if self.has_outputs else None
+            problems = verify_database(self.folder / "callsheet.db", files).problems
             assert not problems, f"{self.folder}: {problems[:5]}"
         return status
 

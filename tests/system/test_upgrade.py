@@ -42,6 +42,7 @@ def test_a_database_of_the_first_version_is_migrated_and_served(a_server):
     server = a_server(JOBS)
     database = server.folder / "callsheet.db"
     put_first_version(database)
+    server.has_outputs = False
 
     refused = server.callsheetctl("serve", "--config", str(server.config), "--bind", "127.0.0.1:0")
     assert refused.returncode != 0
