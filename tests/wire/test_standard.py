@@ -7,7 +7,7 @@ CODE = (
     "import os, sys\n"
     "from callsheet.wire.standard import open_standard\n"
     "open_standard()\n"
-    "print('said'); print('wrong', file=sys.stderr); sys.stdin.read()\n"
+    "print('said', flush=True); print('wrong', file=sys.stderr); sys.stdin.read()\n"
     "sys.stdout.buffer.write(b'bytes'); sys.stdout.flush(); sys.stderr.flush()\n"
     "held = open(sys.argv[1], 'wb')\n"
     "held.write(b'0' if held.fileno() > 2 else b'1')\n"
