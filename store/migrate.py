@@ -123,7 +123,7 @@ def open_checked(
     Raises:
         StoreUnusable: it is missing, not ours, corrupt, older or newer.
     """
-    connection = connect(_existing(path), writable=writable)
+    connection = connect(_existing(path, application_id), writable=writable)
     try:
         version = check_ours(connection, path, application_id)
         if version < newest_version():
@@ -206,10 +206,12 @@ def newest_version() -> int:
 _RESTORE = "restore it from a backup"
 
 
-def _existing(path: str) -> str:
-    if not os.path.exists(path):
-        raise StoreUnusable(f"database {path}: there is no such file: create it first")
-    return path
+def _existing(path: str, application_id: int = APPLICATION_ID) -> str:
+    if os.path.exists(path):
+        return path
+    if application_id != APPLICATION_ID:
+        raise StoreUnusable(f"archive {path}: there is no such file: expected an archive of runs")
+    raise StoreUnusable(f"database {path}: there is no such file: create it first")
 
 
 def _fill(path: str, since_us: int, application_id: int, server_id: str) -> None:

@@ -110,6 +110,13 @@ def test_where_nothing_names_a_database_it_says_what_would(words, command, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_archive_that_is_not_there_is_called_one(command, tmp_path):
+    refused = command("administrators", "verify", "--archive", str(tmp_path / "gone.db"))
+    assert refused.status == 1
+    said = f"archive {tmp_path}/gone.db: there is no such file: expected an archive of runs"
+    assert said in refused.err
+
+
 def test_verify_names_what_contradicts_what_and_exits_1(stand, callsheetctl, files):
     database, target = files
     run_id = stand.a_run("backup")
