@@ -1,4 +1,4 @@
-"""Checks of the server itself: memory against the store, clocks, disks, calendars that end.
+"""Checks of the server itself: memory against the store, clocks, disks.
 
 Functions of a store reader, what the ledger and the host say, and the time; called by the checker's
 core alone.
@@ -6,13 +6,12 @@ core alone.
 
 from __future__ import annotations
 
-from datetime import date
 from itertools import chain
 
 from ..jobs.findings import Finding, Severity, found
 from ..jobs.run import standing_sum
 from ..jobs.states import ACTIVE, State
-from ..jobs.times import DAY_S, EPOCH, SECOND_US, format_time
+from ..jobs.times import SECOND_US, format_time
 from ..messages.commands import Digest
 from ..messages.transitions import RunMoved
 from ..store.interface import Reader
@@ -22,7 +21,6 @@ DRIFT = "drift"
 UNREAD = "unread"
 CLOCK = "clock"
 DISK = "disk"
-CALENDAR = "calendar"
 
 # Events between the ledger's answer and the store's state; beyond, another round compares.
 EVENTS = 5_000
@@ -34,8 +32,6 @@ REPORTED_FOR_US = 3_600 * SECOND_US
 LITTLE_BYTES, TOO_LITTLE_BYTES = 2**30, 2**27
 # The write-ahead log is checkpointed long before it is so large, unless a reader holds on to it.
 LOG_BYTES = 2**29
-# A calendar is to be renewed so long before it ends.
-SOON_US = 30 * DAY_S * SECOND_US
 
 
 def drift(reader: Reader, digest: Digest) -> list[Finding] | None:
@@ -125,24 +121,6 @@ def disks(around: Surroundings) -> list[Finding]:
             "keeps it from being shortened"
         )
         findings.append(found(DISK, "log", sentence, severity="warning"))
-    return findings
-
-
-def calendars(reader: Reader, now_us: int) -> list[Finding]:
-    """Find calendars in force that have ended, or will soon."""
-    findings = []
-    for days in reader.calendars():
-        if days.stop >= date.max.toordinal():
-            continue
-        end_us = (days.stop - EPOCH.date().toordinal()) * DAY_S * SECOND_US
-        if end_us - now_us > SOON_US:
-            continue
-        day = date.fromordinal(days.stop)
-        is_over = end_us <= now_us
-        said = "ended on" if is_over else "ends on"
-        sentence = f"calendar {days.name} {said} {day}: schedules that name it make no run after it"
-        severity: Severity = "error" if is_over else "warning"
-        findings.append(found(CALENDAR, days.name, sentence, severity=severity, end=str(day)))
     return findings
 
 

@@ -18,7 +18,7 @@ from ..messages.instructions import AskDigest, CheckReport
 from ..messages.post import CHECKER, LEDGER, RUNNER, Post
 from ..messages.transitions import Beat
 from ..store.interface import Reader
-from . import check_plans, check_processes, check_server, checks
+from . import check_calendars, check_plans, check_processes, check_server, checks
 from .check_plans import Plans
 from .check_server import Clock
 from .check_waiting import Waits
@@ -50,7 +50,7 @@ OF_STORE = (
     check_plans.UNSCHEDULED,
     check_plans.SCHEDULE,
     check_server.DISK,
-    check_server.CALENDAR,
+    check_calendars.CALENDAR,
 )
 
 
@@ -97,6 +97,7 @@ class Checker:
         self._is_wanted = False
         self._late: checks.LateStarts | None = None
         self._plans: Plans | None = None
+        self._calendars = check_calendars.CalendarEnds()
         self._of_agents: list[Finding] = []
         self._waits = Waits()
         self._clock = Clock()
@@ -233,7 +234,7 @@ class Checker:
         findings += self._late.look(reader, now_us)
         findings += self._plans.look(reader, now_us)
         findings += check_server.disks(self._around())
-        return findings + check_server.calendars(reader, now_us)
+        return findings + self._calendars.look(reader, now_us)
 
     def _by_agents(self, answer: AgentsAnswer, now_us: int) -> list[Finding]:
         """Return what the agents tell; of one that says nothing now, what it told last."""

@@ -19,10 +19,13 @@ from callsheet.actors.surroundings import Disk
 from callsheet.jobs.bound_conditions import BoundConst
 from callsheet.jobs.calendar_days import CalendarDays
 from callsheet.jobs.findings import REMEDIES
-from callsheet.jobs.programs import BoundProcess
+from callsheet.jobs.job import Job
+from callsheet.jobs.programs import BoundProcess, Shell
 from callsheet.jobs.states import State
+from callsheet.messages.instructions import StoredDefinition
 from callsheet.messages.post import LEDGER, RUNNER, SCHEDULER, WAITER
 from callsheet.messages.wishes import HoldRun, RescheduleRun, RunChecks, StopRun
+from callsheet.store.rows import encode
 
 
 def plan_of(rounds: Rounds) -> Any:
@@ -91,11 +94,22 @@ def drift(rounds: Rounds) -> None:
 
 
 def calendar(rounds: Rounds) -> None:
+    end_calendars(rounds, "bank")
+    job = Job(job_id="b", program=Shell(command="echo {{ get_calendar('bank').name }}"))
+    stored = StoredDefinition(hash="of b", job_id="b", body=encode(job))
+    rounds.world.ledger.driver.apply(definitions=[stored], set_jobs={"b": "of b"})
+
+
+def end_calendars(rounds: Rounds, *names: str) -> None:
+    """Put calendars in force that end in twenty days."""
     driver = rounds.world.ledger.driver
     driver.now_us = rounds.world.now_us
     today = date(2027, 1, 15).toordinal()
-    days = CalendarDays(name="bank", start=today, stop=today + 20, bits=b"\x01")
-    driver.apply(calendars=[days])
+    driver.apply(
+        calendars=[
+            CalendarDays(name=name, start=today, stop=today + 20, bits=b"\x01") for name in names
+        ]
+    )
 
 
 PLANTED: dict[str, tuple[Callable[[Rounds], None], str]] = {
@@ -111,6 +125,20 @@ PLANTED: dict[str, tuple[Callable[[Rounds], None], str]] = {
     "a memory that is not the store": (drift, "drift"),
     "a calendar that ends": (calendar, "calendar"),
 }
+
+
+def test_of_calendars_that_end_those_are_found_that_a_job_names() -> None:
+    rounds = Rounds()
+    end_calendars(rounds, "bank", "old")
+    rounds.later(60)
+    assert rounds.findings() == []
+    calendar(rounds)
+    end_calendars(rounds, "bank", "old")
+    rounds.later(60)
+    assert [(one.check, one.key) for one in rounds.findings()] == [("calendar", "calendar:bank")]
+    rounds.world.ledger.driver.apply(removed_jobs=["b"])
+    rounds.later(60)
+    assert rounds.findings() == []
 
 
 @pytest.mark.parametrize("what", PLANTED)
