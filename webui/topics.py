@@ -160,6 +160,8 @@ class RunTopic(Subscription):
         self._run_id = op.run_id
         self._resume = parse_resume(op.resume)
         self._waiting: list[tuple[int, RunTick]] | None = []
+        # What the first message told, up to this event.
+        self._told_seq = 0
 
     def begin(self) -> None:
         """See `Subscription`."""
@@ -181,8 +183,8 @@ class RunTopic(Subscription):
                 continue
             if self._waiting is not None:
                 self._waiting.append((tick.seq, run))
-            else:
-                self._say(run, tick.epoch, tick.seq, 0)
+            elif tick.seq > self._told_seq:
+                self._say(run, tick.epoch, tick.seq)
 
     async def _first(self) -> None:
         def read(reader: Reader) -> tuple[int, int, Run, list[LogLine]]:
@@ -196,11 +198,13 @@ class RunTopic(Subscription):
         lines = [one for one in lines if one["seq"] > after]
         self.send({"epoch": epoch, "seq": seq, "run": run_record(run), "log": lines})
         waiting, self._waiting = self._waiting or [], None
+        # The store may be ahead of the ticks, those to come too: they tell of what it was then.
+        self._told_seq = seq
         for tick_seq, tick in waiting:
             if tick_seq > seq:
-                self._say(tick, epoch, tick_seq, seq)
+                self._say(tick, epoch, tick_seq)
 
-    def _say(self, tick: RunTick, epoch: int, seq: int, after: int) -> None:
+    def _say(self, tick: RunTick, epoch: int, seq: int) -> None:
         value: dict[str, Any] = {"epoch": epoch, "seq": seq}
         if tick.run is not None:
             value["run"] = run_record(tick.run)
@@ -209,7 +213,7 @@ class RunTopic(Subscription):
         value["log"] = [
             line(*one[:2], one[2], one[3], one[4] or one[3] or "", one[5])
             for one in tick.lines
-            if one[0] > after and (one[4] or one[3])
+            if one[0] > self._told_seq and (one[4] or one[3])
         ]
         self.send(value)
 
