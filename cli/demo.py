@@ -50,11 +50,15 @@ secrets: {{demo: not a secret}}
     show_default=True,
     help="The folder for its jobs and database; kept for the next time.",
 )
-def demo(bind: str, folder: Path) -> None:
+# Asked by the server itself before it begins anew.
+@click.option("--dry-run", is_flag=True, hidden=True)
+def demo(bind: str, folder: Path, dry_run: bool) -> None:
     """Run a server with a folder of demonstration jobs; Ctrl-C ends it."""
     from ..store.sqlite import create_database
     from .serve_command import run
 
+    if dry_run:
+        sys.exit(run(folder / "callsheet.yaml", bind=(bind,), dry_run=True))
     lay_out(folder, bind)
     database = folder / "callsheet.db"
     if not database.exists():

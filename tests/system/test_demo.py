@@ -78,3 +78,12 @@ def test_a_day_of_data_goes_through_the_whole_chain(demo: Server) -> None:
         demo.schedule("data/extract", source=source, time=minute)
     [published] = until(lambda: runs_of(demo, "data/publish", minute=minute), "its publication")
     assert demo.finished(published["run_id"])["state"] == "success"
+
+
+def test_the_demonstration_says_whether_it_could_begin_anew(demo: Server) -> None:
+    where = ("--bind", f"127.0.0.1:{demo.port}", "--dir", str(demo.folder))
+    asked = demo.callsheet("demo", *where, "--dry-run")
+    assert (asked.returncode, asked.stderr) == (0, "")
+    demo.config.write_text("job_dir: [\n")
+    refused = demo.callsheet("demo", *where, "--dry-run")
+    assert (refused.returncode, "callsheet.yaml:" in refused.stderr) == (1, True)
