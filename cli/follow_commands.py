@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ import click
 from .lazy import offering
 from .local_times import local
 from .seen import some_lines
-from .shown import OVER, client, print_json, print_table, state_word
+from .shown import OVER, client, is_run_id, print_json, print_table, state_word
 from .sources import ARCHIVE, join_terms, source
 
 
@@ -108,7 +107,7 @@ def watch(
     Of a RUN the lines of its log are printed as they come, of a query a line for each change.
     """
     server = client(ctx)
-    if len(what) == 1 and re.fullmatch(r"r\d+", what[0]):
+    if len(what) == 1 and is_run_id(what[0]):
         succeeded = _watch_run(
             server, what[0], finish=finish is not False, silent=silent, as_json=as_json
         )

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .lazy import offering
-from .shown import FORMAT, client, print_as, state_word, warn
+from .shown import FORMAT, client, is_run_id, print_as, state_word, warn
 
 # How often it is asked how far the server is; and lines of a kind that are printed.
 LOOK_FIRST_S, LOOK_MOST_S = 0.1, 1.0
@@ -52,7 +52,7 @@ class Many:
         if (self.query is None) is (not run_ids):
             raise click.UsageError("expected runs, or --query 'QUERY'")
         for run_id in run_ids:
-            if not (run_id[:1] == "r" and run_id[1:].isdecimal()):
+            if not is_run_id(run_id):
                 hint = "expected its id, as r12, or a query as --query 'QUERY'"
                 raise click.UsageError(f"{run_id}: no run: {hint}")
         return self.query is not None or self.dry_run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,8 @@ SYMBOLS = {
     "error": "!",
     "skipped": "-",
 }
+# The id of a run, as against a query or the id of a job.
+_RUN_ID = re.compile("r[0-9]+")
 # A run in one of these is over.
 OVER = ("success", "failure", "error", "skipped")
 COLOURS = {
@@ -38,6 +41,11 @@ COLOURS = {
     "skipped": "bright_black",
     "scheduled": "bright_black",
 }
+
+
+def is_run_id(word: str) -> bool:
+    """Whether a word is the id of a run, be there such a run or not."""
+    return _RUN_ID.fullmatch(word) is not None
 
 
 def client(ctx: click.Context) -> Any:

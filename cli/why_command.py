@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
 from .local_times import local
 from .seen import some_lines
-from .shown import args_text, client, print_as, state_word
+from .shown import args_text, client, is_run_id, print_as, state_word
 
 
 @click.command()
@@ -25,7 +24,7 @@ def why(ctx: click.Context, what: tuple[str, ...], at: str | None, form: str) ->
     if at is None:
         if len(what) > 1:
             raise click.UsageError("expected one RUN, or a JOB with its args and --at TIME")
-        if not re.fullmatch(r"r\d+", what[0]):
+        if not is_run_id(what[0]):
             sentence = f"{what[0]!r} is no run: expected one like r1234, or a JOB with --at TIME"
             raise click.UsageError(sentence)
         query: dict[str, str | list[str]] = {"run": what[0]}
