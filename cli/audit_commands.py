@@ -60,7 +60,7 @@ def audit_log(
     head = source.head()
     # Of those that match so many are the last, however far back they are.
     every = everything or who is not None or target is not None
-    found = (row for row in source.rows(0 if every else max(0, head - last)))
+    found = source.rows(0 if every else max(0, head - last))
     matching = (row for row in found if _concerns(row, who, target))
     rows = list(matching if everything else deque(matching, maxlen=last))
     if as_json:

@@ -139,7 +139,8 @@ def rerun(
         made = server.operate(run_id, "rerun", **body)["runs"]
         _print_new(server, [server.get_run(run["run_id"]) for run in made], of.form)
 
-    _in_turn(ctx, run_ids, act)
+    if not _in_turn(run_ids, act):
+        ctx.exit(1)
 
 
 def _each(ctx: click.Context, run_ids: tuple[str, ...], of: Many, verb: str, **body: Any) -> None:
@@ -156,29 +157,26 @@ def _each(ctx: click.Context, run_ids: tuple[str, ...], of: Many, verb: str, **b
         if of.form == "text":
             click.echo(f"{run_id}  {state_word(run['state'])}")
 
-    _in_turn(ctx, run_ids, act, lambda: print_as(of.form, found))
+    is_done = _in_turn(run_ids, act)
+    print_as(of.form, found)
+    if not is_done:
+        ctx.exit(1)
 
 
-def _in_turn(
-    ctx: click.Context,
-    run_ids: tuple[str, ...],
-    act: Callable[[str], None],
-    at_the_end: Callable[[], object] = lambda: None,
-) -> None:
-    """Do something to one run after the other; a refusal of one keeps none of the others."""
+def _in_turn(run_ids: tuple[str, ...], act: Callable[[str], None]) -> bool:
+    """Do something to one run after the other, and tell what is refused, which keeps none of the
+    others; return whether nothing was."""
     from ..client.http import APIError
 
-    failed = False
+    is_done = True
     for run_id in run_ids:
         try:
             act(run_id)
         except APIError as error:
-            failed = True
+            is_done = False
             said = error.error if run_id in error.error else f"{run_id}: {error.error}"
             warn(f"Error: {said} [API status: {error.status}]")
-    at_the_end()
-    if failed:
-        ctx.exit(1)
+    return is_done
 
 
 @click.command()

@@ -34,7 +34,7 @@ LONGEST_NAME = 40
 
 _ASSIGNMENT = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([A-Za-z_]\w*))\s*=\s*(.*?)\s*\Z""")
 _LOCAL_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-# A backslash takes the next character with it, so that `\\\\%` holds a `%` that ends the command.
+# A backslash takes the next character with it, so that the `%` of `\\%` ends the command.
 _ESCAPED_OR_PERCENT = re.compile(r"\\.|%")
 # A program given as a word, which names nothing.
 _CODE = re.compile(
