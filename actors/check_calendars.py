@@ -38,7 +38,9 @@ class CalendarEnds:
         """Return the calendars that jobs in force name, `ANY` where one may name any."""
         before = self._named
         self._named = {}
-        for hash_ in reader.jobs().values():
+        # Jobs without a file are in force by their schedules.
+        of_schedules = {row.definition for row in reader.schedules()}
+        for hash_ in of_schedules.union(reader.jobs().values()):
             names = before.get(hash_)
             if names is None:
                 job = reader.definition(hash_)

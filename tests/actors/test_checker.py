@@ -22,6 +22,7 @@ from callsheet.jobs.findings import REMEDIES
 from callsheet.jobs.job import Job
 from callsheet.jobs.programs import BoundProcess, Shell
 from callsheet.jobs.states import State
+from callsheet.messages.hello import ScheduleRow
 from callsheet.messages.instructions import StoredDefinition
 from callsheet.messages.post import LEDGER, RUNNER, SCHEDULER, WAITER
 from callsheet.messages.wishes import HoldRun, RescheduleRun, RunChecks, StopRun
@@ -139,6 +140,17 @@ def test_of_calendars_that_end_those_are_found_that_a_job_names() -> None:
     rounds.world.ledger.driver.apply(removed_jobs=["b"])
     rounds.later(60)
     assert rounds.findings() == []
+    # A job without a file, which has but a schedule.
+    row = ScheduleRow(
+        job_id="b",
+        fingerprint="f",
+        definition="of b",
+        valid_from_us=rounds.world.now_us,
+        written_upto_us=rounds.world.now_us,
+    )
+    rounds.world.ledger.driver.apply(opened=[row])
+    rounds.later(60)
+    assert "calendar:bank" in [one.key for one in rounds.findings()]
 
 
 @pytest.mark.parametrize("what", PLANTED)
