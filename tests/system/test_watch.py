@@ -51,7 +51,8 @@ def test_an_automatic_watch_follows_the_folder_whatever_is_done_to_it(start, tmp
     # The other half of it is written.
     (folder / "d.yaml").write_text("program: {type: no-op}\n")
     until(lambda: jobs(server) == {"a", "c", "d"}, "the mended folder")
-    assert standing(server)["problems"] == []
+    # The scheduler hears that they are in force after the store has them.
+    until(lambda: standing(server)["problems"] == [], "no mistake to be shown")
     # A checkout that replaces the whole folder.
     made = tmp_path / "made"
     made.mkdir()
